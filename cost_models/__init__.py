@@ -1,0 +1,1 @@
+"""What a network costs on a microcontroller, known before any training."""

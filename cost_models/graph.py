@@ -1,0 +1,212 @@
+"""What the chip runs: an int8 TFLite graph, reduced to what decides its cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Padding = Literal["SAME", "VALID"]
+Activation = Literal["NONE", "RELU", "RELU6", "RELU_N1_TO_1", "TANH", "SIGN_BIT"]
+
+ITEM_BYTES = {
+    "int8": 1,
+    "uint8": 1,
+    "bool": 1,
+    "int16": 2,
+    "float16": 2,
+    "int32": 4,
+    "uint32": 4,
+    "float32": 4,
+    "int64": 8,
+    "float64": 8,
+}
+
+# Inputs whose values the kernels read in Prepare (axes, shapes, paddings): they shape the work, so the
+# graph keeps them. Weights and biases stay out: no cost depends on them.
+STRUCTURAL_INPUTS: dict[str, tuple[int, ...]] = {
+    "MEAN": (1,),
+    "SUM": (1,),
+    "REDUCE_MAX": (1,),
+    "RESHAPE": (1,),
+    "PAD": (1,),
+    "PADV2": (1,),
+    "TRANSPOSE": (1,),
+    "STRIDED_SLICE": (1, 2, 3),
+    "SLICE": (1, 2),
+    "EXPAND_DIMS": (1,),
+    "SPLIT": (0,),
+    "RESIZE_NEAREST_NEIGHBOR": (1,),
+    "RESIZE_BILINEAR": (1,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """One tensor of the flatbuffer.
+
+    Attributes:
+        shape: Dimensions; the batch is 1.
+        dtype: Element type, by its numpy name.
+        data_bytes: Length of its constant data in the flatbuffer; 0 for an activation.
+        scales: Number of quantization scales stored with it (0: not quantized, >1: per channel).
+        zero_points: Number of zero points stored with it.
+        quantized_dimension: The axis of per-channel scales.
+        values: The integers of a constant that a kernel reads in Prepare, see `STRUCTURAL_INPUTS`.
+        is_variable: State kept between invocations.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "int8"
+    data_bytes: int = 0
+    scales: int = 0
+    zero_points: int = 0
+    quantized_dimension: int = 0
+    values: tuple[int, ...] | None = None
+    is_variable: bool = False
+
+    @property
+    def is_constant(self) -> bool:
+        return self.data_bytes > 0
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the tensor's elements when it stands in memory."""
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conv2DOptions:
+    padding: Padding
+    stride_h: int = 1
+    stride_w: int = 1
+    dilation_h: int = 1
+    dilation_w: int = 1
+    activation: Activation = "NONE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthwiseConv2DOptions:
+    padding: Padding
+    stride_h: int = 1
+    stride_w: int = 1
+    dilation_h: int = 1
+    dilation_w: int = 1
+    depth_multiplier: int = 1
+    activation: Activation = "NONE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool2DOptions:
+    padding: Padding
+    stride_h: int
+    stride_w: int
+    filter_h: int
+    filter_w: int
+    activation: Activation = "NONE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullyConnectedOptions:
+    activation: Activation = "NONE"
+    keep_num_dims: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementwiseOptions:
+    """ADD, SUB and MUL."""
+
+    activation: Activation = "NONE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConcatenationOptions:
+    axis: int
+    activation: Activation = "NONE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReducerOptions:
+    """MEAN and SUM; the axes are a constant input."""
+
+    keep_dims: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftmaxOptions:
+    beta: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoOptions:
+    """Operators whose options no cost depends on (RESHAPE, LOGISTIC, PAD, ...)."""
+
+
+Options = (
+    Conv2DOptions
+    | DepthwiseConv2DOptions
+    | Pool2DOptions
+    | FullyConnectedOptions
+    | ElementwiseOptions
+    | ConcatenationOptions
+    | ReducerOptions
+    | SoftmaxOptions
+    | NoOptions
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """One operator; `inputs` and `outputs` index `OpGraph.tensors`, -1 is an absent optional input."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Options = NoOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpGraph:
+    """The single subgraph of a model, operators in execution order.
+
+    Two producers make it: `search_spaces.lower` predicts it from an `ArchSpec`, `cost_models.tflite_graph`
+    reads it from .tflite bytes. For the same network both are equal, tensor by tensor.
+    """
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def kinds(self) -> tuple[str, ...]:
+        """Operator kinds in order of first use, each once."""
+        return tuple(dict.fromkeys(op.kind for op in self.operators))
+
+    def op_macs(self) -> Iterator[int]:
+        """Multiply-accumulates of each operator, in execution order."""
+        for op in self.operators:
+            yield macs(op, self.tensors)
+
+    @property
+    def macs(self) -> int:
+        return sum(self.op_macs())
+
+
+def macs(op: Operator, tensors: tuple[Tensor, ...]) -> int:
+    """Multiply-accumulates of one operator, padding counted as work as the field does."""
+    match op.kind:
+        case "CONV_2D":
+            _, height, width, depth = tensors[op.inputs[1]].shape
+            return tensors[op.outputs[0]].elements * height * width * depth
+        case "DEPTHWISE_CONV_2D":
+            _, height, width, _ = tensors[op.inputs[1]].shape
+            return tensors[op.outputs[0]].elements * height * width
+        case "FULLY_CONNECTED":
+            return tensors[op.outputs[0]].elements * tensors[op.inputs[1]].shape[-1]
+        case _:
+            return 0

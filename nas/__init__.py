@@ -1,0 +1,1 @@
+"""The search service: asks, evaluates, keeps the front, exports."""

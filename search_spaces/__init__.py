@@ -1,0 +1,1 @@
+"""Which networks a search may consider."""
