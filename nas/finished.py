@@ -1,0 +1,89 @@
+"""The finished model: all that an exporter, a report or a verifier needs to know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+RawType = Literal["uint8", "int16", "float32"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocess:
+    """How a raw sample becomes the model's real-valued input: `(raw - offset) * scale`.
+
+    Attributes:
+        raw_type: Element type of the raw sample, as the sensor or file has it.
+        offset: One value, or one per channel (the last axis).
+        scale: One value, or one per channel.
+    """
+
+    raw_type: RawType
+    offset: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def apply(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Real-valued inputs. Shape: any, channels last."""
+        offset = np.asarray(self.offset, np.float32)
+        scale = np.asarray(self.scale, np.float32)
+        return np.asarray((raw.astype(np.float32) - offset) * scale, np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInfo:
+    """What outlives the data set: names, shapes, scaling and provenance."""
+
+    name: str
+    input_shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+    preprocess: Preprocess
+    source: str = ""
+    licence: str = ""
+    samples: dict[str, int] = field(default_factory=dict)
+    """Number of samples by part: train, val, test."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """Classification results of the int8 bytes on one part of the data.
+
+    Attributes:
+        part: "val" or "test".
+        engine: "tflm" (TFLM's interpreter) or "litert" (LiteRT's kernels without delegates).
+        correct: Correct answers out of `total`.
+        confusion: Counts, rows are true classes, columns predicted ones.
+    """
+
+    part: Literal["val", "test"]
+    engine: Literal["tflm", "litert"]
+    correct: int
+    total: int
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def value(self) -> float:
+        return self.correct / self.total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedModel:
+    """A trained, quantized, lean model and where it came from.
+
+    Attributes:
+        name: A C identifier, used as file and symbol prefix.
+        tflite: The lean flatbuffer; int8 input and output.
+        task: The task it was trained for.
+        golden_inputs: Raw samples that the bundle's self-test replays. Shape: (n, *input_shape).
+        accuracies: What was measured on which part by which engine.
+        provenance: Seed, trial number, space, digest, versions; JSON values only.
+    """
+
+    name: str
+    tflite: bytes
+    task: TaskInfo
+    golden_inputs: NDArray[np.generic]
+    accuracies: tuple[Accuracy, ...]
+    provenance: dict[str, object]

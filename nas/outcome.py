@@ -1,0 +1,76 @@
+"""What is asked of a worker, and the three things that can come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cost_models.budget import Violation
+from cost_models.costing import Costs
+from nas.finished import Accuracy
+
+Stage = Literal["build", "train", "prune", "quantize", "evaluate", "cost", "worker"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One evaluation, in names and numbers only: it pickles, and could be pasted into a bug report.
+
+    Attributes:
+        number: The Optuna trial that asks.
+        space: Name of the search space.
+        params: The choices, by name.
+        epochs: Training epochs (the fidelity).
+        full: Whether this is a final candidate: TFLM's own accuracy is then measured too.
+        seed: Seed of weights, batches and augmentation.
+        sparsity: Share of weights that tfmot's magnitude pruning zeroes.
+    """
+
+    number: int
+    space: str
+    params: dict[str, Any]
+    epochs: int
+    full: bool
+    seed: int
+    sparsity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """A trained and quantized network that keeps the budget.
+
+    Attributes:
+        accuracy: Validation accuracy of the int8 bytes, by the engine that ranks (LiteRT).
+        tflm_accuracy: The same by TFLM's interpreter, for final candidates.
+        costs: Costs read back from the bytes.
+        tflite: The lean bytes.
+        seconds: Where the time went, by stage.
+    """
+
+    digest: str
+    accuracy: Accuracy
+    tflm_accuracy: Accuracy | None
+    costs: Costs
+    tflite: bytes
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A network that breaks the budget."""
+
+    digest: str
+    violations: tuple[Violation, ...]
+    costs: Costs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """An evaluation that went wrong; `retryable` when another try may help."""
+
+    stage: Stage
+    reason: str
+    retryable: bool
+
+
+Outcome = Evaluated | Rejected | Failed

@@ -1,0 +1,1 @@
+"""Tasks: what a network is to learn, one file each."""
