@@ -1,0 +1,1 @@
+"""Instructions, cycles and their intervals, per operator, kernel library and core."""
