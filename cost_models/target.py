@@ -1,0 +1,115 @@
+"""Microcontrollers and boards as data: what a `Target` is, where the shipped ones lie, how one is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from cost_models.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from cost_models.cycles.rates import Rates
+
+Kernels = Literal["cmsis_nn", "reference"]
+Core = Literal[
+    "cortex-m0",
+    "cortex-m0plus",
+    "cortex-m3",
+    "cortex-m4",
+    "cortex-m7",
+    "cortex-m23",
+    "cortex-m33",
+    "cortex-m55",
+    "cortex-m85",
+    "xtensa-lx6",
+    "xtensa-lx7",
+    "riscv32",
+]
+
+DEFAULT_TARGET = "nrf52840"
+TARGETS_FOLDER = Path(__file__).parent / "targets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A chip or board, each figure with its source.
+
+    Attributes:
+        name: The name it is asked for by: its file's stem.
+        title: What people call it.
+        core: The processor core that runs the network; it decides which kernels are compiled in.
+        kernels: The kernel library that TFLM is built with.
+        clock_hz: Clock of the core while it infers.
+        sram_bytes: All memory that a tensor arena could lie in.
+        flash_bytes: All memory that code and model could lie in.
+        reserved_sram_bytes: What stack, drivers and static data keep of the SRAM.
+        reserved_flash_bytes: What boot loader, start-up code and drivers keep of the flash.
+        rates: Calibrated cycle rates of the core and its memory; None: no cycles, latency or energy.
+        energy_uj_per_mcycle: Energy of a million cycles of inference; None where no source exists.
+        sources: Where each figure comes from, by the figure's name.
+    """
+
+    name: str
+    title: str
+    core: Core
+    kernels: Kernels
+    clock_hz: int
+    sram_bytes: int
+    flash_bytes: int
+    reserved_sram_bytes: int = 0
+    reserved_flash_bytes: int = 0
+    rates: Rates | None = None
+    energy_uj_per_mcycle: float | None = None
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def usable_sram_bytes(self) -> int:
+        """SRAM left for the tensor arena."""
+        return self.sram_bytes - self.reserved_sram_bytes
+
+    @property
+    def usable_flash_bytes(self) -> int:
+        """Flash left for model, kernels and runtime."""
+        return self.flash_bytes - self.reserved_flash_bytes
+
+
+def list_targets() -> tuple[str, ...]:
+    """Names of the shipped targets, sorted."""
+    return tuple(sorted(path.stem for path in TARGETS_FOLDER.glob("*.toml")))
+
+
+def load_target(name_or_path: str | Path = DEFAULT_TARGET) -> Target:
+    """Find a target by its name, or read a user's own from the path of a TOML file.
+
+    Raises:
+        UserError: No such target or file, or a file that is wrong: its name, key and line are named.
+    """
+    from cost_models.target_file import read_target
+
+    return read_target(find_target(name_or_path))
+
+
+def find_target(name_or_path: str | Path) -> Path:
+    """The TOML file that a name or path stands for.
+
+    Raises:
+        UserError: There is none.
+    """
+    text = str(name_or_path)
+    if text.endswith(".toml") or "/" in text or isinstance(name_or_path, Path):
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise UserError(f"There is no target file {text}.", "Give the path of a TOML file.")
+        return path
+    names = list_targets()
+    if text not in names:
+        hint = did_you_mean(text, names)
+        if hint.startswith("Known"):
+            hint = "nas-cost --targets lists them; a path to a TOML file works too."
+        raise UserError(f"There is no target {text!r}.", hint)
+    return TARGETS_FOLDER / f"{text}.toml"
+
+
+CORES: tuple[str, ...] = get_args(Core)

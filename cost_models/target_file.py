@@ -1,0 +1,225 @@
+"""Reads a target's TOML file: checks every field and names the line that is at fault."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cost_models.cycles.rates import Rates
+from cost_models.errors import UserError, did_you_mean
+from cost_models.target import Core, Kernels, Target, find_target
+
+_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=(.*)""")
+_TABLE = re.compile(r"\s*\[\[?([^\[\]]+)\]\]?\s*(?:#.*)?$")
+
+
+# A calibration holds for the core, kernels and clock that it was measured with, energy for the core.
+_INHERITED_WITH = {"rates": {"core", "kernels", "clock_hz"}, "energy_uj_per_mcycle": {"core"}}
+
+
+class _RatesFields(BaseModel):
+    """The `[rates]` table of a target file; see `cost_models.cycles.rates.Rates`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    scale: float = Field(gt=0, lt=1e6)
+    scale_by_kind: dict[str, Annotated[float, Field(gt=0, lt=1e6)]] = Field(default_factory=dict)
+    cycles_per_operator: float = Field(default=0.0, ge=0, lt=1e12)
+    cycles_per_weight_byte: float = Field(default=0.0, ge=0, lt=1e6)
+    spread_model: float = Field(ge=0, lt=10)
+    spread_operator: float = Field(ge=0, lt=10)
+    source: str = Field(min_length=1)
+
+
+class _TargetFields(BaseModel):
+    """The fields of a target file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    title: str = Field(min_length=1)
+    core: Core
+    kernels: Kernels
+    clock_hz: int = Field(gt=0, le=10_000_000_000)
+    sram_bytes: int = Field(gt=0, le=1 << 32)
+    flash_bytes: int = Field(gt=0, le=1 << 32)
+    reserved_sram_bytes: int = Field(default=0, ge=0)
+    reserved_flash_bytes: int = Field(default=0, ge=0)
+    energy_uj_per_mcycle: float | None = Field(default=None, gt=0, lt=1e9)
+    rates: _RatesFields | None = None
+    sources: dict[str, str] = Field(default_factory=dict)
+
+
+_RATES_KEYS = tuple(_RatesFields.model_fields)
+_KEYS = (*_TargetFields.model_fields, "extends")
+
+
+class _Document:
+    """One TOML file: its values, and the line that each key stands on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} cannot be read as a target.", f"{error}.") from None
+        try:
+            self.values: dict[str, Any] = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise UserError(f"{path} is not TOML: {error}.", "Mend that line.") from None
+        self.lines = _key_lines(text)
+
+    def line(self, location: tuple[str, ...]) -> int:
+        """The line of a key, or of the innermost table around it that the file has."""
+        for length in range(len(location), 0, -1):
+            if location[:length] in self.lines:
+                return self.lines[location[:length]]
+        return 1
+
+    def has(self, location: tuple[str, ...]) -> bool:
+        return location in self.lines or location[:1] in self.lines
+
+    def error(self, location: tuple[str, ...], what: str, hint: str) -> UserError:
+        return UserError(f"{self.path}, line {self.line(location)}: {what}.", hint)
+
+
+def read_target(path: Path) -> Target:
+    """Parse and check a target file, with the one it extends.
+
+    Raises:
+        UserError: The file is wrong; the message names file, line and key.
+    """
+    document = _Document(path)
+    base: _Document | None = None
+    values = dict(document.values)
+    if "extends" in values:
+        base = _base(document, values.pop("extends"))
+        values = _merged(base.values, values)
+    try:
+        fields = _TargetFields.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, document, base) from None
+    return _target(path.stem, fields, document, base)
+
+
+def _base(document: _Document, name: object) -> _Document:
+    if not isinstance(name, str):
+        raise document.error(("extends",), "extends is not a string", "Name a target, or a TOML file.")
+    beside = document.path.parent / name
+    try:
+        base = _Document(beside if name.endswith(".toml") and beside.is_file() else find_target(name))
+    except UserError as error:
+        raise document.error(("extends",), error.message.rstrip("."), error.hint) from None
+    if "extends" in base.values:
+        what = f"{name} itself extends {base.values['extends']}, and only one level is allowed"
+        raise document.error(("extends",), what, "Extend that one, or repeat the fields here.")
+    return base
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The base's fields under the file's own; a figure given anew does not keep the old one's source."""
+    kept = {key: value for key, value in base.items() if not _INHERITED_WITH.get(key, set()) & set(own)}
+    merged = {**kept, **own}
+    old, new = base.get("sources"), own.get("sources", {})
+    if isinstance(old, dict) and isinstance(new, dict):
+        merged["sources"] = {key: text for key, text in old.items() if key in kept and key not in own} | new
+    return merged
+
+
+def _explain(error: ValidationError, document: _Document, base: _Document | None) -> UserError:
+    """The first thing that is wrong, as a sentence."""
+    first = min(error.errors(), key=lambda each: each["type"] == "missing")
+    location = tuple(str(part) for part in first["loc"])
+    key = ".".join(location)
+    at = base if base is not None and not document.has(location) and base.has(location) else document
+    match first["type"]:
+        case "extra_forbidden":
+            known = _RATES_KEYS if location[0] == "rates" else _KEYS
+            return at.error(location, f"unknown key {key}", did_you_mean(location[-1], known))
+        case "missing":
+            return at.error(location, f"{key} is missing", f"Add a line '{location[-1]} = ...'.")
+        case "literal_error":
+            words = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+            value = str(first["input"])
+            return at.error(location, f"{key} = {value!r} is unknown", did_you_mean(value, words))
+        case _:
+            detail = first["msg"].removeprefix("Input ").removeprefix("should ")
+            return at.error(location, f"{key} = {first['input']!r} is wrong", f"It should {detail}.")
+
+
+def _target(name: str, fields: _TargetFields, document: _Document, base: _Document | None) -> Target:
+    for kind in ("sram", "flash"):
+        key = f"reserved_{kind}_bytes"
+        size, reserved = getattr(fields, f"{kind}_bytes"), getattr(fields, key)
+        if reserved >= size:
+            at = document if document.has((key,)) or base is None else base
+            raise at.error((key,), f"{key} = {reserved} leaves nothing of {kind}_bytes = {size}", "Lower it.")
+    for key in fields.sources:
+        if key not in _TargetFields.model_fields:
+            at = document if ("sources", key) in document.lines or base is None else base
+            hint = did_you_mean(key, _TargetFields.model_fields)
+            raise at.error(("sources", key), f"sources.{key} is the source of no field", hint)
+    values = {key: getattr(fields, key) for key in _TargetFields.model_fields if key != "rates"}
+    return Target(name=name, rates=_rates(fields.rates), **values)
+
+
+def _rates(fields: _RatesFields | None) -> Rates | None:
+    if fields is None:
+        return None
+    values = fields.model_dump()
+    values["scale_by_kind"] = tuple(sorted(fields.scale_by_kind.items()))
+    return Rates(**values)
+
+
+def _key_lines(text: str) -> dict[tuple[str, ...], int]:
+    """The line of each table and key; what lies inside values over several lines is passed over."""
+    lines: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    quotes = ""
+    depth = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        rest = line
+        if not quotes and depth == 0:
+            if match := _TABLE.match(line):
+                table = _parts(match[1])
+                lines.setdefault(table, number)
+                continue
+            match = _KEY.match(line)
+            if match is None:
+                continue
+            lines.setdefault(table + _parts(match[1]), number)
+            rest = match[2]
+        quotes, depth = _open_at_end(rest, quotes, depth)
+    return lines
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in re.findall(r"""[^.\s"']+|"[^"]*"|'[^']*'""", dotted))
+
+
+def _open_at_end(line: str, quotes: str, depth: int) -> tuple[str, int]:
+    """Which quotes and how many brackets are still open after a line of a value."""
+    position = 0
+    while position < len(line):
+        if quotes:
+            if quotes[0] == '"' and line[position] == "\\":
+                position += 2
+                continue
+            if line.startswith(quotes, position):
+                position += len(quotes)
+                quotes = ""
+                continue
+        elif line[position] in "\"'":
+            mark = line[position]
+            quotes = mark * 3 if line.startswith(mark * 3, position) else mark
+            position += len(quotes)
+            continue
+        elif line[position] == "#":
+            break
+        else:
+            depth += (line[position] in "[{") - (line[position] in "]}")
+        position += 1
+    return (quotes if len(quotes) == 3 else ""), depth
