@@ -1,1 +1,47 @@
-"""Tasks: what a network is to learn, one file each."""
+"""Tasks: what a network is to learn, one file each; a name on the command line is a file name here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from cost_models.errors import UserError, did_you_mean
+from nas.tasks.dataset import Dataset
+
+Load = Callable[[str, int | None], Dataset]
+
+_HELPERS = {"__init__", "dataset", "split"}
+
+
+def list_tasks() -> tuple[str, ...]:
+    """Names of the tasks in this folder."""
+    return tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in _HELPERS))
+
+
+def check_task(text: str) -> None:
+    """Refuses a name that no file stands for, without loading data.
+
+    Raises:
+        UserError: Unknown task.
+    """
+    name = text.partition(":")[0]
+    if name not in list_tasks():
+        raise UserError(f"There is no task {name}.", did_you_mean(name, list_tasks()))
+
+
+def load_task(text: str, *, image_size: int | None = None) -> Dataset:
+    """The data set of `digits`, `npz:PATH` or `images:FOLDER`.
+
+    Args:
+        text: Name, a colon and the argument where the task takes one.
+        image_size: Side of the pictures in pixels, for tasks that resize.
+
+    Raises:
+        UserError: Unknown task, or data that cannot be used.
+    """
+    check_task(text)
+    name, _, argument = text.partition(":")
+    load = cast(Load, importlib.import_module(f"nas.tasks.{name}").TASK)
+    return load(argument, image_size)
