@@ -1,0 +1,137 @@
+"""One job's configuration: parsed from flags and a TOML job file, frozen, saved with the run."""
+
+from __future__ import annotations
+
+import secrets
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cost_models.errors import UserError, did_you_mean
+
+Policy = Literal["accuracy", "balanced", "smallest"]
+
+
+class RunConfig(BaseModel):
+    """Everything that decides a run; the seed is stored even when it was drawn.
+
+    Attributes:
+        task: `digits`, `npz:PATH` or `images:FOLDER`.
+        space: Name of a search space, or a path or module that exports SPACE.
+        target: Name of a target, or a path of a TOML file.
+        budget: Limits as on the command line; None takes the target's memory.
+        trials: Networks to train at the search fidelity.
+        timeout: Seconds after which the search ends with the best so far; None for none.
+        trial_timeout: Seconds after which one evaluation is given up.
+        workers: Evaluations at a time; None takes all cores of the machine or cluster.
+        ray_address: Address of a Ray cluster; None starts Ray on this machine.
+        storage: Optuna storage URL; None keeps a journal file in the run folder.
+        seed: Seed of everything; None draws one.
+        out: The run folder; None makes a new one under runs/.
+        steps: Training steps of a search trial (the fidelity).
+        final_steps: Training steps of the final candidates.
+        finalists: How many of the best are trained in full.
+        sparsity: Share of weights that magnitude pruning zeroes.
+        policy: How the one is chosen from the front.
+        image_size: Side of pictures in pixels, for tasks that resize.
+        name: Prefix of the emitted files and symbols.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    task: str = "digits"
+    space: str = "ds_cnn"
+    target: str = "nrf52840"
+    budget: str | None = None
+    trials: int = Field(default=24, ge=1, le=1_000_000)
+    timeout: float | None = Field(default=None, gt=0)
+    trial_timeout: float = Field(default=1800.0, gt=0)
+    workers: int | None = Field(default=None, ge=1, le=4096)
+    ray_address: str | None = None
+    storage: str | None = None
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+    out: str | None = None
+    steps: int = Field(default=500, ge=1, le=10_000_000)
+    final_steps: int = Field(default=2000, ge=1, le=100_000_000)
+    finalists: int = Field(default=4, ge=1, le=1000)
+    sparsity: float = Field(default=0.0, ge=0.0, lt=1.0)
+    policy: Policy = "accuracy"
+    image_size: int | None = Field(default=None, ge=4, le=512)
+    name: str = Field(default="model", pattern=r"^[a-z][a-z0-9_]{0,39}$")
+
+    def with_seed(self) -> RunConfig:
+        """This configuration with a seed, drawn if none was given."""
+        if self.seed is not None:
+            return self
+        return self.model_copy(update={"seed": secrets.randbelow(2**31)})
+
+    def search_identity(self) -> dict[str, Any]:
+        """What two runs must share to be one search: a resume may change the rest."""
+        keys = ("task", "space", "target", "budget", "seed", "steps", "final_steps", "sparsity", "image_size")
+        return {key: getattr(self, key) for key in keys}
+
+
+# What the JSON words of pydantic mean on a command line.
+_BOUNDS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
+_RELATION = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+
+
+def make_config(values: Mapping[str, Any], origin: Mapping[str, str]) -> RunConfig:
+    """Checks values that come from outside.
+
+    Args:
+        values: Configuration by key.
+        origin: Where each key was given, as the user would name it ("--trials", "job.toml, key trials").
+
+    Raises:
+        UserError: An unknown key or a value out of range, named as the user gave it.
+    """
+    try:
+        return RunConfig(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        where = origin.get(key, key)
+        kind = str(first["type"])
+        if kind == "extra_forbidden":
+            raise UserError(f"{where} is unknown.", did_you_mean(key, RunConfig.model_fields)) from None
+        if kind in _BOUNDS:
+            bound = _BOUNDS[kind]
+            raise UserError(
+                f"{where} is {first['input']}.", f"It must be {_RELATION[bound]} {first['ctx'][bound]}."
+            ) from None
+        if kind == "literal_error":
+            raise UserError(
+                f"{where} is {first['input']!r}.",
+                did_you_mean(
+                    str(first["input"]),
+                    [w.strip("'") for w in first["ctx"]["expected"].replace(" or ", ", ").split(", ")],
+                ),
+            ) from None
+        if kind == "string_pattern_mismatch":
+            raise UserError(
+                f"{where} is {first['input']!r}.", "Use lower-case letters, digits and _, a letter first."
+            ) from None
+        raise UserError(f"{where} is {first['input']!r}.", f"{first['msg']}.") from None
+
+
+def read_job_file(path: Path) -> dict[str, Any]:
+    """The keys of a TOML job file.
+
+    Raises:
+        UserError: The file is missing, not TOML, or has tables.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"There is no job file {path}.", "Check the path after --config.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The job file {path} cannot be read ({error}).", "Check its permissions.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(
+            f"The job file {path} is not TOML: {error}.", 'Write lines like trials = 100 or task = "digits".'
+        ) from None
+    return values

@@ -1,0 +1,173 @@
+"""The run folder: what a run leaves on disk, and how a later one finds it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from cost_models.errors import UserError
+from nas.config import RunConfig, make_config
+
+_MARK = "config.json"
+SCHEMA = 1
+_PACKAGES = (
+    "mcu-nas", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ray", "optuna", "ai-edge-litert",
+    "tflite-micro", "numpy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFolder:
+    """Paths of one run."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / _MARK
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal, the record of the search."""
+        return self.path / "study.journal"
+
+    @property
+    def result_file(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def report_file(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def bundle(self) -> Path:
+        return self.path / "bundle"
+
+    def model_file(self, key: str) -> Path:
+        """The lean .tflite of one evaluated candidate."""
+        return self.path / "models" / f"{key}.tflite"
+
+    def save_model(self, key: str, tflite: bytes) -> None:
+        write_atomically(self.model_file(key), tflite)
+
+    def load_config(self) -> dict[str, Any]:
+        """What `create` wrote."""
+        return dict(json.loads(self.config_file.read_text(encoding="utf-8")))
+
+
+def create_run_folder(out: str | None, task: str) -> RunFolder:
+    """Makes a new, empty run folder.
+
+    Raises:
+        UserError: The folder exists and is not empty, or cannot be written.
+    """
+    path = Path(out) if out else _fresh(Path("runs"), task)
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file.", "Give a folder that does not exist yet.")
+    if path.is_dir() and any(path.iterdir()):
+        if (path / _MARK).is_file():
+            raise UserError(
+                f"{path} already holds a run.", f"Go on with it by --resume {path}, or give another --out."
+            )
+        raise UserError(f"{path} exists and is not a run.", "Give an empty or new folder.")
+    try:
+        (path / "models").mkdir(parents=True, exist_ok=True)
+        probe = path / ".probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}).", "Give another folder with --out."
+        ) from None
+    return RunFolder(path=path)
+
+
+def open_run_folder(path: str) -> RunFolder:
+    """The folder of an earlier run.
+
+    Raises:
+        UserError: It is not a run.
+    """
+    folder = RunFolder(path=Path(path))
+    if not folder.path.is_dir():
+        raise UserError(
+            f"There is no run folder {path}.", "--resume takes the folder that an earlier run made."
+        )
+    try:
+        saved = folder.load_config()
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is not a run: it has no {_MARK}.", "--resume takes a folder that nas-run made."
+        ) from None
+    except (OSError, ValueError):
+        raise UserError(f"{path}/{_MARK} cannot be read.", "The run is damaged; start a new one.") from None
+    if saved.get("schema") != SCHEMA or not isinstance(saved.get("config"), dict):
+        raise UserError(f"{path} was written by another version of nas-run.", "Start a new run.")
+    try:
+        (folder.path / "models").mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}).", "Check its permissions.") from None
+    return folder
+
+
+def save_config(folder: RunFolder, config: RunConfig, data_digest: str) -> None:
+    """Writes the effective configuration, versions and seed."""
+    content = {
+        "schema": SCHEMA,
+        "config": config.model_dump(),
+        "data_sha256": data_digest,
+        "versions": versions(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    write_atomically(folder.config_file, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def saved_config(folder: RunFolder) -> RunConfig:
+    """The configuration of an earlier run.
+
+    Raises:
+        UserError: The saved configuration is not one.
+    """
+    values = folder.load_config()["config"]
+    return make_config(values, {key: f"{folder.config_file}, key {key}" for key in values})
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that decide a result."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that no reader, and no crash, ever sees half of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _fresh(root: Path, task: str) -> Path:
+    """A name under `root` that is not taken: date, time and task."""
+    word = "".join(c if c.isalnum() else "-" for c in task.partition(":")[0]).strip("-") or "run"
+    base = f"{time.strftime('%Y%m%d-%H%M%S')}-{word}"
+    path, count = root / base, 1
+    while path.exists():
+        count += 1
+        path = root / f"{base}-{count}"
+    return path
