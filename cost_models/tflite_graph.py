@@ -1,0 +1,336 @@
+"""Reading a .tflite model, without TensorFlow, into the `OpGraph` that the cost models count."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from cost_models import tflite_schema as schema
+from cost_models.errors import UserError
+from cost_models.flatbuffer import Reader, Table, broken
+from cost_models.graph import (
+    ITEM_BYTES,
+    STRUCTURAL_INPUTS,
+    Activation,
+    ConcatenationOptions,
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    ElementwiseOptions,
+    FullyConnectedOptions,
+    NoOptions,
+    Operator,
+    OpGraph,
+    Options,
+    Padding,
+    Pool2DOptions,
+    ReducerOptions,
+    SoftmaxOptions,
+    Tensor,
+)
+from cost_models.graph_checks import check_graph
+
+_Name = TypeVar("_Name", bound=str)
+_INTEGERS = {"int32": "i", "int64": "q"}
+_MAX_RANK = 8
+_NO_BUFFER = (0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TfliteModel:
+    """A model as read: its graph, and where in the bytes the rest lies that `lean` copies.
+
+    Attributes:
+        graph: The structure.
+        data: Per tensor, offset and length of its constant data; length 0 for an activation.
+        scales: Per tensor, offset and length in bytes of its float32 scales.
+        zero_points: Per tensor, its zero points.
+        option_types: Per operator, the number of its options in the schema's union.
+        option_tables: Per operator, its options; None when the file stores none.
+        intermediates: Whether some operator keeps tensors beside its inputs and outputs.
+    """
+
+    graph: OpGraph
+    data: tuple[tuple[int, int], ...]
+    scales: tuple[tuple[int, int], ...]
+    zero_points: tuple[tuple[int, ...], ...]
+    option_types: tuple[int, ...]
+    option_tables: tuple[Table | None, ...]
+    intermediates: bool
+
+
+def read_graph(data: bytes) -> OpGraph:
+    """The graph of an int8 model, tensors numbered as the file numbers them.
+
+    Args:
+        data: The content of a .tflite file, from any source.
+
+    Raises:
+        UserError: Not a .tflite model, damaged, not int8 throughout, or with parts that have no cost
+            (several subgraphs, custom operators).
+    """
+    return read_model(data).graph
+
+
+def read_model(data: bytes) -> TfliteModel:
+    """As `read_graph`, with the places of weights, quantization and options.
+
+    Raises:
+        UserError: As `read_graph`.
+    """
+    if len(data) < 8 or data[4:8] != schema.FILE_IDENTIFIER:
+        raise UserError(
+            "This is not a .tflite model: the identifier TFL3 is missing.",
+            "Give a file made by tf.lite.TFLiteConverter.",
+        )
+    model = Reader(data).root()
+    version = model.integer(schema.MODEL_VERSION, "I")
+    if version != schema.SCHEMA_VERSION:
+        raise UserError(
+            f"The .tflite model has schema version {version}, TFLM runs version {schema.SCHEMA_VERSION}.",
+            "Convert the model again with a current TensorFlow.",
+        )
+    kinds = tuple(_kind(code) for code in model.tables(schema.MODEL_OPERATOR_CODES))
+    subgraphs = model.tables(schema.MODEL_SUBGRAPHS)
+    if not subgraphs:
+        raise broken("it has no subgraph")
+    _refuse_control_flow(kinds, len(subgraphs))
+    buffers = tuple(_buffer(buffer, len(data)) for buffer in model.tables(schema.MODEL_BUFFERS))
+    subgraph = subgraphs[0]
+    tables = subgraph.tables(schema.SUBGRAPH_TENSORS)
+    operators = subgraph.tables(schema.SUBGRAPH_OPERATORS)
+    if not operators:
+        raise broken("it has no operators")
+    tensors = [_tensor(index, table, buffers) for index, table in enumerate(tables)]
+    ops = tuple(_operator(index, table, kinds) for index, table in enumerate(operators))
+    places = tuple(buffers[table.integer(schema.TENSOR_BUFFER, "I")] for table in tables)
+    _add_values(data, tensors, ops, places)
+    quantizations = tuple(table.table(schema.TENSOR_QUANTIZATION) for table in tables)
+    graph = OpGraph(
+        tensors=tuple(tensors),
+        operators=ops,
+        inputs=subgraph.numbers(schema.SUBGRAPH_INPUTS, "i"),
+        outputs=subgraph.numbers(schema.SUBGRAPH_OUTPUTS, "i"),
+    )
+    check_graph(graph)
+    return TfliteModel(
+        graph=graph,
+        data=places,
+        scales=tuple(q.span(schema.QUANT_SCALE, 4) if q else _NO_BUFFER for q in quantizations),
+        zero_points=tuple(q.numbers(schema.QUANT_ZERO_POINT, "q") if q else () for q in quantizations),
+        option_types=tuple(op.integer(schema.OP_OPTIONS_TYPE, "B") for op in operators),
+        option_tables=tuple(op.table(schema.OP_OPTIONS) for op in operators),
+        intermediates=any(op.count(schema.OP_INTERMEDIATES, 4) for op in operators),
+    )
+
+
+def _kind(code: Table) -> str:
+    """An operator's name; old files keep its number in a byte, new ones in a wider field beside it."""
+    number = max(code.integer(schema.CODE_BUILTIN), code.integer(schema.CODE_DEPRECATED, "b"))
+    if number == schema.CUSTOM or code.count(schema.CODE_CUSTOM, 1):
+        raise UserError(
+            "The model has a custom operator, whose cost on the chip is not known.",
+            "Convert it with converter.allow_custom_ops = False.",
+        )
+    if not 0 <= number < len(schema.OPERATOR_NAMES):
+        raise UserError(
+            f"The model has an operator of number {number}, which the .tflite schema does not know.",
+            "Convert it with the TensorFlow release that this project names.",
+        )
+    return schema.OPERATOR_NAMES[number]
+
+
+def _refuse_control_flow(kinds: tuple[str, ...], subgraphs: int) -> None:
+    hint = "Convert a model without loops, conditions and initialisation functions."
+    for kind in kinds:
+        if kind in schema.CONTROL_FLOW:
+            raise UserError(f"The model has control flow ({kind}), whose cost depends on its data.", hint)
+    if subgraphs > 1:
+        raise UserError(f"The model has {subgraphs} subgraphs; only a model of one can be costed.", hint)
+
+
+def _buffer(buffer: Table, file_bytes: int) -> tuple[int, int]:
+    """Where the data of a buffer lies: inside the flatbuffer, or behind it in files above 2 GB."""
+    if buffer.integer(schema.BUFFER_OFFSET, "Q") > 1:
+        raise UserError(
+            "The model keeps its weights outside the flatbuffer, where TFLM cannot read them.",
+            "Convert it without the option for large models (use_buffer_offset).",
+        )
+    return buffer.span(schema.BUFFER_DATA)
+
+
+def _tensor(index: int, table: Table, buffers: tuple[tuple[int, int], ...]) -> Tensor:
+    shape = _shape(index, table)
+    type_number = table.integer(schema.TENSOR_TYPE, "b")
+    if not 0 <= type_number < len(schema.TENSOR_TYPES):
+        raise broken(f"tensor {index} has element type {type_number}")
+    dtype = schema.TENSOR_TYPES[type_number]
+    if dtype not in ITEM_BYTES:
+        raise UserError(f"Tensor {index} of the model holds {dtype}, not int8.", schema.QUANTIZE_HINT)
+    if table.has(schema.TENSOR_SPARSITY):
+        raise UserError(
+            f"Tensor {index} of the model is stored sparse, which TFLM does not read.",
+            "Convert it without sparsity optimisation: pruned weights stay dense.",
+        )
+    number = table.integer(schema.TENSOR_BUFFER, "I")
+    if number >= len(buffers):
+        raise broken(f"tensor {index} refers to buffer {number} of {len(buffers)}")
+    if table.integer(schema.TENSOR_EXTERNAL_BUFFER, "I"):
+        raise UserError(
+            "The model keeps its weights outside the flatbuffer, where TFLM cannot read them.",
+            "Convert it without the option for large models (use_buffer_offset).",
+        )
+    data_bytes = buffers[number][1]
+    if data_bytes and data_bytes != math.prod(shape) * ITEM_BYTES[dtype]:
+        raise broken(f"tensor {index} has {data_bytes} bytes of data for the shape {list(shape)}")
+    quantization = table.table(schema.TENSOR_QUANTIZATION)
+    scales = zero_points = dimension = 0
+    if quantization is not None:
+        scales = quantization.count(schema.QUANT_SCALE, 4)
+        zero_points = quantization.count(schema.QUANT_ZERO_POINT, 8)
+        dimension = quantization.integer(schema.QUANT_DIMENSION)
+        if quantization.integer(schema.QUANT_DETAILS_TYPE, "B"):
+            raise UserError(
+                f"Tensor {index} of the model has a quantization that TFLM does not read.",
+                schema.QUANTIZE_HINT,
+            )
+        if scales > 1 and (not 0 <= dimension < len(shape) or shape[dimension] != scales):
+            raise broken(f"tensor {index} has {scales} scales for the shape {list(shape)}")
+        if scales and zero_points not in (1, scales):
+            raise broken(f"tensor {index} has {zero_points} zero points for {scales} scales")
+    return Tensor(
+        shape=shape,
+        dtype=dtype,
+        data_bytes=data_bytes,
+        scales=scales,
+        zero_points=zero_points,
+        quantized_dimension=dimension if scales > 1 else 0,
+        is_variable=bool(table.integer(schema.TENSOR_IS_VARIABLE, "B")),
+    )
+
+
+def _shape(index: int, table: Table) -> tuple[int, ...]:
+    """The dimensions; a dynamic batch is stored as 1 (its -1 stands in a field that TFLM ignores)."""
+    rank = table.count(schema.TENSOR_SHAPE, 4)
+    if rank > _MAX_RANK:
+        raise broken(f"tensor {index} has {rank} dimensions")
+    shape = table.numbers(schema.TENSOR_SHAPE, "i")
+    if any(size < 0 for size in shape):
+        raise UserError(
+            f"Tensor {index} of the model has the dynamic shape {list(shape)}.",
+            "Convert it with fixed shapes and a batch of 1: TFLM plans its memory once.",
+        )
+    return shape
+
+
+def _operator(index: int, table: Table, kinds: tuple[str, ...]) -> Operator:
+    code = table.integer(schema.OP_CODE, "I")
+    if code >= len(kinds):
+        raise broken(f"operator {index} has code {code} of {len(kinds)}")
+    kind = kinds[code]
+    if (
+        table.count(schema.OP_CUSTOM_OPTIONS, 1)
+        or table.has(schema.OP_LARGE_CUSTOM_OFFSET)
+        or table.has(schema.OP_OPTIONS2)
+    ):
+        raise UserError(
+            f"Operator {index} of the model ({kind}) has options that TFLM does not read.",
+            "Convert it for the built-in int8 operators (tf.lite.OpsSet.TFLITE_BUILTINS_INT8).",
+        )
+    return Operator(
+        kind=kind,
+        inputs=table.numbers(schema.OP_INPUTS, "i"),
+        outputs=table.numbers(schema.OP_OUTPUTS, "i"),
+        options=_options(index, kind, table),
+    )
+
+
+def _options(index: int, kind: str, op: Table) -> Options:
+    """The options that a cost depends on; a field that is not stored has the schema's default."""
+    if kind not in schema.MODELLED_OPTIONS:
+        return NoOptions()
+    expected, fields = schema.MODELLED_OPTIONS[kind]
+    options = op.table(schema.OP_OPTIONS)
+    if options is not None and op.integer(schema.OP_OPTIONS_TYPE, "B") != expected:
+        raise broken(f"operator {index} ({kind}) has options of another operator")
+
+    def number(name: str, code: str = "i") -> int:
+        field, _, default = fields[name]
+        return options.integer(field, code, int(default)) if options is not None else int(default)
+
+    def activation() -> Activation:
+        return _name(index, kind, "activation", schema.ACTIVATIONS, number("activation", "b"))
+
+    def padding() -> Padding:
+        return _name(index, kind, "padding", schema.PADDINGS, number("padding", "b"))
+
+    match kind:
+        case "CONV_2D":
+            return Conv2DOptions(
+                padding=padding(),
+                stride_h=number("stride_h"),
+                stride_w=number("stride_w"),
+                dilation_h=number("dilation_h"),
+                dilation_w=number("dilation_w"),
+                activation=activation(),
+            )
+        case "DEPTHWISE_CONV_2D":
+            return DepthwiseConv2DOptions(
+                padding=padding(),
+                stride_h=number("stride_h"),
+                stride_w=number("stride_w"),
+                dilation_h=number("dilation_h"),
+                dilation_w=number("dilation_w"),
+                depth_multiplier=number("depth_multiplier"),
+                activation=activation(),
+            )
+        case "AVERAGE_POOL_2D" | "MAX_POOL_2D" | "L2_POOL_2D":
+            return Pool2DOptions(
+                padding=padding(),
+                stride_h=number("stride_h"),
+                stride_w=number("stride_w"),
+                filter_h=number("filter_h"),
+                filter_w=number("filter_w"),
+                activation=activation(),
+            )
+        case "FULLY_CONNECTED":
+            if number("weights_format", "b"):
+                raise UserError(
+                    f"Operator {index} of the model (FULLY_CONNECTED) has shuffled weights.",
+                    "Convert it for the built-in int8 operators (tf.lite.OpsSet.TFLITE_BUILTINS_INT8).",
+                )
+            return FullyConnectedOptions(
+                activation=activation(), keep_num_dims=bool(number("keep_num_dims", "B"))
+            )
+        case "CONCATENATION":
+            return ConcatenationOptions(axis=number("axis"), activation=activation())
+        case "ADD" | "SUB" | "MUL":
+            return ElementwiseOptions(activation=activation())
+        case "SOFTMAX":
+            beta = options.real(fields["beta"][0]) if options is not None else 0.0
+            return SoftmaxOptions(beta=beta)
+        case _:
+            return ReducerOptions(keep_dims=bool(number("keep_dims", "B")))
+
+
+def _name(index: int, kind: str, what: str, names: tuple[_Name, ...], number: int) -> _Name:
+    if not 0 <= number < len(names):
+        raise broken(f"operator {index} ({kind}) has {what} number {number}")
+    return names[number]
+
+
+def _add_values(
+    data: bytes, tensors: list[Tensor], ops: tuple[Operator, ...], places: tuple[tuple[int, int], ...]
+) -> None:
+    """Give the constants that a kernel reads in Prepare their integers."""
+    for op in ops:
+        for position in STRUCTURAL_INPUTS.get(op.kind, ()):
+            index = op.inputs[position] if position < len(op.inputs) else -1
+            if not 0 <= index < len(tensors) or tensors[index].values is not None:
+                continue
+            tensor = tensors[index]
+            letter = _INTEGERS.get(tensor.dtype)
+            if tensor.is_constant and letter is not None:
+                values = struct.unpack_from(f"<{tensor.elements}{letter}", data, places[index][0])
+                tensors[index] = replace(tensor, values=values)
