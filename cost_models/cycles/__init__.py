@@ -1,1 +1,8 @@
 """Instructions, cycles and their intervals, per operator, kernel library and core."""
+
+from __future__ import annotations
+
+from cost_models.cycles.model import OperatorWork, Work, predict
+from cost_models.cycles.rates import Rates
+
+__all__ = ["OperatorWork", "Rates", "Work", "predict"]

@@ -1,0 +1,59 @@
+"""From an operator to the kernel path it takes and that path's trip counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cost_models.cycles import conv, reference, simple
+from cost_models.graph import Operator, Tensor
+
+Trips = tuple[str, tuple[int, ...]]
+Counter = Callable[[Operator, tuple[Tensor, ...], str], Trips]
+
+# Which of CMSIS-NN's three sources the compiler selects (arm_nn_math_types.h): ARM_MATH_MVEI, ARM_MATH_DSP
+# or neither.
+ISA = {
+    "cortex-m0": "scalar",
+    "cortex-m0plus": "scalar",
+    "cortex-m23": "scalar",
+    "cortex-m3": "scalar",
+    "cortex-m4": "dsp",
+    "cortex-m7": "dsp",
+    "cortex-m33": "dsp",
+    "cortex-m35p": "dsp",
+    "cortex-m52": "mve",
+    "cortex-m55": "mve",
+    "cortex-m85": "mve",
+}
+
+_SHARED: dict[str, Counter] = {
+    "LOGISTIC": simple.logistic,
+    "MEAN": simple.mean,
+    "RESHAPE": simple.reshape,
+    "CONCATENATION": simple.concatenation,
+}
+COUNTERS: dict[str, dict[str, Counter]] = {
+    "cmsis_nn": {
+        **_SHARED,
+        "CONV_2D": conv.conv_2d,
+        "DEPTHWISE_CONV_2D": conv.depthwise_conv_2d,
+        "FULLY_CONNECTED": conv.fully_connected,
+        "AVERAGE_POOL_2D": simple.average_pool_2d,
+        "MAX_POOL_2D": simple.max_pool_2d,
+        "ADD": simple.elementwise,
+        "MUL": simple.elementwise,
+        "SOFTMAX": simple.softmax,
+    },
+    "reference": {
+        **_SHARED,
+        "CONV_2D": reference.conv_2d,
+        "DEPTHWISE_CONV_2D": reference.depthwise_conv_2d,
+        "FULLY_CONNECTED": reference.fully_connected,
+        "AVERAGE_POOL_2D": reference.average_pool_2d,
+        "MAX_POOL_2D": reference.max_pool_2d,
+        "ADD": reference.elementwise,
+        "MUL": reference.elementwise,
+        "SOFTMAX": reference.softmax,
+    },
+}
+FEATURES: dict[str, tuple[str, ...]] = {**conv.FEATURES, **simple.FEATURES, **reference.FEATURES}

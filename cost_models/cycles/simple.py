@@ -1,0 +1,209 @@
+"""Trip counts of the operators that multiply no matrix: pools, elementwise, softmax, mean, copies."""
+
+from __future__ import annotations
+
+from cost_models.cycles.counting import copy_instructions, copy_instructions_v6, pad_before, taps_inside
+from cost_models.graph import ConcatenationOptions, Operator, Pool2DOptions, Tensor
+
+Trips = tuple[str, tuple[int, ...]]
+Tensors = tuple[Tensor, ...]
+
+FEATURES: dict[str, tuple[str, ...]] = {
+    "average_pool_dsp": (
+        "calls",
+        "rows",
+        "positions",
+        "tap_rows",
+        "taps",
+        "first_channels",
+        "more_channels",
+        "outputs",
+    ),
+    "average_pool_scalar": (
+        "calls",
+        "positions",
+        "outputs",
+        "output_rows",
+        "output_taps",
+        "taps_inside*channels",
+    ),
+    "average_pool_mve": ("calls", "positions", "vectors", "vectors*rows", "vectors*taps"),
+    "max_pool": (
+        "calls",
+        "positions",
+        "tap_rows",
+        "taps",
+        "copy_instructions",
+        "compares4",
+        "compares1",
+        "clamps4",
+        "clamps1",
+    ),
+    "max_pool_mve": (
+        "calls",
+        "positions",
+        "tap_rows",
+        "copy_vectors",
+        "compares",
+        "compare_vectors",
+        "clamp_vectors",
+    ),
+    "add_dsp": ("calls", "blocks4", "rest"),
+    "add_scalar": ("calls", "elements"),
+    "add_mve": ("calls", "blocks4"),
+    "mul_dsp": ("calls", "blocks4", "rest"),
+    "mul_scalar": ("calls", "elements"),
+    "mul_mve": ("calls", "blocks4"),
+    "add_broadcast": ("calls", "elements"),
+    "mul_broadcast": ("calls", "elements"),
+    "softmax": ("calls", "rows", "elements"),
+    "softmax_mve": ("calls", "rows", "elements"),
+    "logistic": ("calls", "elements"),
+    "mean": ("calls", "elements", "carries", "outputs"),
+    "reshape": ("calls", "copy_instructions"),
+    "concatenation": ("calls", "inputs", "copies", "copy_instructions", "unaligned_copies"),
+}
+
+
+def average_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_avgpool_s8`: sums of whole channel rows (DSP, Helium) or channel by channel."""
+    depth, out_h, out_w, rows_in, columns_in, (kernel_h, kernel_w) = window(op, tensors)
+    positions = out_h * out_w
+    inside = rows_in * columns_in
+    if isa == "dsp":
+        return "average_pool_dsp", (
+            1,
+            out_h,
+            positions,
+            rows_in * out_w,
+            inside,
+            positions * depth,
+            (inside - positions) * depth,
+            positions * depth,
+        )
+    if isa == "mve":
+        vectors = (depth + 15) >> 4
+        return "average_pool_mve", (
+            1,
+            positions,
+            positions * vectors,
+            rows_in * out_w * vectors,
+            inside * vectors,
+        )
+    outputs = positions * depth
+    return "average_pool_scalar", (
+        1,
+        positions,
+        outputs,
+        outputs * kernel_h,
+        outputs * kernel_h * kernel_w,
+        inside * depth,
+    )
+
+
+def max_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_max_pool_s8`: copy the first tap, compare with the others, clamp everything at the end."""
+    depth, out_h, out_w, rows_in, columns_in, _ = window(op, tensors)
+    positions = out_h * out_w
+    inside = rows_in * columns_in
+    compares = inside - positions
+    total = positions * depth
+    if isa == "mve":
+        vectors = (depth + 15) >> 4
+        return "max_pool_mve", (
+            1,
+            positions,
+            rows_in * out_w,
+            positions * vectors,
+            compares,
+            compares * vectors,
+            (total + 15) >> 4,
+        )
+    copy = copy_instructions if isa == "dsp" else copy_instructions_v6
+    return "max_pool", (
+        1,
+        positions,
+        rows_in * out_w,
+        inside,
+        positions * copy(depth),
+        compares * (depth >> 2),
+        compares * (depth & 3),
+        total >> 2,
+        total & 3,
+    )
+
+
+def window(op: Operator, tensors: Tensors) -> tuple[int, int, int, int, int, tuple[int, int]]:
+    """Channels, output height and width, taps inside per dimension, and the kernel of a pool."""
+    options = op.options
+    assert isinstance(options, Pool2DOptions)
+    _, height, width, depth = tensors[op.inputs[0]].shape
+    _, out_h, out_w, _ = tensors[op.outputs[0]].shape
+    kernel_h, kernel_w = options.filter_h, options.filter_w
+    stride_h, stride_w = options.stride_h, options.stride_w
+    pad_h = pad_before(options.padding, height, out_h, kernel_h, stride_h, 1)
+    pad_w = pad_before(options.padding, width, out_w, kernel_w, stride_w, 1)
+    rows_in = taps_inside(height, out_h, kernel_h, stride_h, pad_h, 1)
+    columns_in = taps_inside(width, out_w, kernel_w, stride_w, pad_w, 1)
+    return depth, out_h, out_w, rows_in, columns_in, (kernel_h, kernel_w)
+
+
+def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_elementwise_add_s8` and `..._mul_s8`; TFLM's slow loop where the shapes differ."""
+    name = op.kind.lower()
+    elements = tensors[op.outputs[0]].elements
+    if tensors[op.inputs[0]].shape != tensors[op.inputs[1]].shape:
+        return f"{name}_broadcast", (1, elements)
+    if isa == "dsp":
+        return f"{name}_dsp", (1, elements >> 2, elements & 3)
+    if isa == "mve":
+        return f"{name}_mve", (1, (elements + 3) >> 2)
+    return f"{name}_scalar", (1, elements)
+
+
+def softmax(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_softmax_s8`: two exponentials per element."""
+    shape = tensors[op.inputs[0]].shape
+    elements = tensors[op.inputs[0]].elements
+    return "softmax", (1, elements // shape[-1], elements)
+
+
+def logistic(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """TFLM's fixed-point sigmoid, one element at a time."""
+    return "logistic", (1, tensors[op.inputs[0]].elements)
+
+
+def mean(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """TFLM's `QuantizedMeanOrSum`: an odometer over all elements, then one scaling per output."""
+    source = tensors[op.inputs[0]]
+    elements = source.elements
+    carries = elements // source.shape[-1] if source.shape else 0
+    return "mean", (1, elements, carries, tensors[op.outputs[0]].elements)
+
+
+def reshape(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """One copy: planned tensors never share memory."""
+    copy = copy_instructions_v6 if isa == "scalar" else copy_instructions
+    return "reshape", (1, copy(tensors[op.inputs[0]].size_bytes))
+
+
+def concatenation(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """One copy per input and outer index."""
+    options = op.options
+    assert isinstance(options, ConcatenationOptions)
+    shape = tensors[op.outputs[0]].shape
+    axis = options.axis % len(shape)
+    outer = 1
+    for extent in shape[:axis]:
+        outer *= extent
+    copy = copy_instructions_v6 if isa == "scalar" else copy_instructions
+    copies = unaligned = instructions = 0
+    offset = 0
+    for index in op.inputs:
+        size = tensors[index].elements // outer
+        copies += outer
+        instructions += outer * copy(size)
+        if size & 3 or offset & 3:
+            unaligned += outer
+        offset += size
+    return "concatenation", (1, len(op.inputs), copies, instructions, unaligned)

@@ -1,0 +1,66 @@
+"""The shipped coefficients: what one trip of each kernel loop costs, per kernel library and core."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cost_models.cycles.paths import FEATURES
+
+COEFFICIENTS = Path(__file__).with_name("coefficients.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreTable:
+    """Coefficients of one kernel library on one core.
+
+    Attributes:
+        instructions: Instructions per trip of each path, in the order of `FEATURES[path]`.
+        cycles: Ideal cycles (memory never waits) per trip of each path, in the same order.
+        dispatch: Instructions and ideal cycles that the interpreter adds to every operator.
+        invoke: Instructions and ideal cycles that it adds once per inference.
+        spread_model: Shared error of a model's instructions, as `Rates.spread_model`.
+        spread_operator: Own error of each operator's instructions, as `Rates.spread_operator`.
+        source: Which measurements the coefficients come from.
+    """
+
+    instructions: dict[str, tuple[float, ...]]
+    cycles: dict[str, tuple[float, ...]]
+    dispatch: tuple[float, float]
+    invoke: tuple[float, float]
+    spread_model: float
+    spread_operator: float
+    source: str
+
+
+@lru_cache(maxsize=1)
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(COEFFICIENTS.read_text())
+    return document
+
+
+@lru_cache(maxsize=32)
+def core_table(kernels: str, core: str) -> CoreTable | None:
+    """The coefficients for a kernel library on a core, or None where nothing was ever counted."""
+    entry = _document()["tables"].get(f"{kernels} {core}")
+    return None if entry is None else parse_table(entry)
+
+
+def parse_table(entry: dict[str, Any]) -> CoreTable:
+    """A table from its JSON form: coefficients by feature name, features that cost nothing left out."""
+    return CoreTable(
+        instructions={path: _vector(path, values) for path, values in entry["instructions"].items()},
+        cycles={path: _vector(path, values) for path, values in entry["cycles"].items()},
+        dispatch=(entry["dispatch"][0], entry["dispatch"][1]),
+        invoke=(entry["invoke"][0], entry["invoke"][1]),
+        spread_model=entry["spread_model"],
+        spread_operator=entry["spread_operator"],
+        source=entry["source"],
+    )
+
+
+def _vector(path: str, values: dict[str, float]) -> tuple[float, ...]:
+    return tuple(float(values.get(name, 0.0)) for name in FEATURES[path])

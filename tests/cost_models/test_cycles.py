@@ -1,0 +1,210 @@
+"""Predicted instructions and cycles: they add up, follow the kernels, and say nothing where nothing is known."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import pytest
+
+from cost_models.cycles import Rates, predict
+from cost_models.cycles.counting import pad_before, tap_inside, taps_inside
+from cost_models.cycles.paths import COUNTERS, FEATURES, ISA
+from cost_models.cycles.table import core_table
+from cost_models.graph import (
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    FullyConnectedOptions,
+    Operator,
+    OpGraph,
+    Tensor,
+)
+
+RATES = Rates(
+    scale=1.3, scale_by_kind=(("CONV_2D", 1.5),), spread_model=0.05, spread_operator=0.1, source="test"
+)
+
+
+def conv_graph(
+    size: int = 16, depth: int = 8, channels: int = 12, kernel: int = 3, stride: int = 1
+) -> OpGraph:
+    out = -(-size // stride)
+    return OpGraph(
+        tensors=(
+            Tensor(shape=(1, size, size, depth)),
+            Tensor(shape=(channels, kernel, kernel, depth), data_bytes=channels * kernel * kernel * depth),
+            Tensor(shape=(channels,), dtype="int32", data_bytes=4 * channels),
+            Tensor(shape=(1, out, out, channels)),
+            Tensor(shape=(1, 3, 3, channels), data_bytes=9 * channels),
+            Tensor(shape=(1, out, out, channels)),
+        ),
+        operators=(
+            Operator(
+                kind="CONV_2D",
+                inputs=(0, 1, 2),
+                outputs=(3,),
+                options=Conv2DOptions(padding="SAME", stride_h=stride, stride_w=stride),
+            ),
+            Operator(
+                kind="DEPTHWISE_CONV_2D",
+                inputs=(3, 4, 2),
+                outputs=(5,),
+                options=DepthwiseConv2DOptions(padding="SAME"),
+            ),
+        ),
+        inputs=(0,),
+        outputs=(5,),
+    )
+
+
+CORES = [(kernels, core) for kernels, core in product(COUNTERS, ISA) if core_table(kernels, core) is not None]
+
+
+@pytest.mark.parametrize(("kernels", "core"), CORES)
+def test_operator_parts_add_up_to_the_whole(kernels: str, core: str) -> None:
+    work = predict(conv_graph(), kernels=kernels, core=core, rates=RATES)
+    parts = work.operators()
+    assert len(parts) == 2
+    assert work.instructions is not None
+    assert work.cycles is not None
+    assert math.isclose(sum(part.instructions for part in parts), work.instructions)
+    assert math.isclose(sum(part.cycles or 0.0 for part in parts), work.cycles)
+
+
+@pytest.mark.parametrize(("kernels", "core"), CORES)
+def test_every_shipped_path_names_its_features(kernels: str, core: str) -> None:
+    table = core_table(kernels, core)
+    assert table is not None
+    assert set(table.instructions) == set(table.cycles) <= set(FEATURES)
+    assert all(min(values) >= 0 for values in table.instructions.values())
+
+
+def test_interval_contains_the_prediction_and_widens_with_the_spread() -> None:
+    work = predict(conv_graph(), kernels="cmsis_nn", core="cortex-m4", rates=RATES)
+    assert work.cycles_low is not None
+    assert work.cycles_high is not None
+    assert work.cycles is not None
+    assert work.cycles_low < work.cycles < work.cycles_high
+
+
+def test_without_rates_there_are_instructions_but_no_cycles() -> None:
+    work = predict(conv_graph(), kernels="cmsis_nn", core="cortex-m4")
+    assert work.instructions is not None
+    assert work.cycles is None
+    assert work.cycles_low is None
+    assert work.operators()[0].cycles is None
+
+
+def test_a_core_never_counted_gives_nothing() -> None:
+    work = predict(conv_graph(), kernels="cmsis_nn", core="xtensa-lx6", rates=RATES)
+    assert work.instructions is None
+    assert work.cycles is None
+    assert work.operators() == ()
+
+
+def test_an_unknown_operator_gives_nothing_and_is_named() -> None:
+    graph = OpGraph(
+        tensors=(Tensor(shape=(1, 8)), Tensor(shape=(1, 8))),
+        operators=(Operator(kind="ARG_MAX", inputs=(0,), outputs=(1,)),),
+        inputs=(0,),
+        outputs=(1,),
+    )
+    work = predict(graph, kernels="cmsis_nn", core="cortex-m4", rates=RATES)
+    assert work.instructions is None
+    assert work.unknown_kinds == ("ARG_MAX",)
+
+
+def test_an_empty_graph_takes_nothing() -> None:
+    work = predict(
+        OpGraph(tensors=(), operators=(), inputs=(), outputs=()),
+        kernels="cmsis_nn",
+        core="cortex-m4",
+        rates=RATES,
+    )
+    assert work.instructions == 0
+    assert work.cycles == 0
+
+
+@pytest.mark.parametrize(("kernels", "core"), CORES)
+def test_more_channels_never_take_fewer_instructions(kernels: str, core: str) -> None:
+    counts = []
+    for channels in (8, 16, 24, 32):
+        work = predict(conv_graph(channels=channels), kernels=kernels, core=core)
+        assert work.instructions is not None
+        counts.append(work.instructions)
+    assert counts == sorted(counts)
+
+
+def test_taps_inside_equals_counting_them_one_by_one() -> None:
+    for extent, kernel, stride, dilation, padding in product(
+        (1, 4, 7, 10), (1, 2, 3, 5), (1, 2, 3), (1, 2), ("SAME", "VALID")
+    ):
+        reach = (kernel - 1) * dilation + 1
+        outputs = -(-extent // stride) if padding == "SAME" else (extent - reach) // stride + 1
+        if outputs < 1:
+            continue
+        pad = pad_before(padding, extent, outputs, kernel, stride, dilation)
+        starts = [output * stride - pad for output in range(outputs)]
+        counted = sum(0 <= start + tap * dilation < extent for start in starts for tap in range(kernel))
+        assert taps_inside(extent, outputs, kernel, stride, pad, dilation) == counted
+        if dilation == 1:
+            assert sum(tap_inside(tap, extent, outputs, stride, pad) for tap in range(kernel)) == counted
+
+
+def path_of(op: Operator, tensors: tuple[Tensor, ...], isa: str) -> str:
+    return COUNTERS["cmsis_nn"][op.kind](op, tensors, isa)[0]
+
+
+@pytest.mark.parametrize(
+    ("isa", "kernel", "stride", "expected"),
+    [
+        ("dsp", 1, 1, "conv_1x1_dsp"),
+        ("dsp", 1, 2, "conv_1x1_dsp"),
+        ("dsp", 3, 1, "conv_im2col_dsp"),
+        ("scalar", 3, 1, "conv_im2col_scalar"),
+        ("mve", 3, 1, "conv_im2col_mve"),
+    ],
+)
+def test_convolution_takes_the_path_of_its_shape(isa: str, kernel: int, stride: int, expected: str) -> None:
+    graph = conv_graph(kernel=kernel, stride=stride)
+    assert path_of(graph.operators[0], graph.tensors, isa) == expected
+
+
+@pytest.mark.parametrize(
+    ("isa", "kernel", "multiplier", "dilation", "expected"),
+    [
+        ("dsp", 3, 1, 1, "depthwise_3x3_dsp"),
+        ("scalar", 3, 1, 1, "depthwise_3x3_scalar"),
+        ("dsp", 5, 1, 1, "depthwise_opt_dsp"),
+        ("scalar", 5, 1, 1, "depthwise_generic"),
+        ("dsp", 3, 2, 1, "depthwise_generic"),
+        ("dsp", 3, 4, 1, "depthwise_mult_4"),
+        ("dsp", 3, 1, 2, "depthwise_dilated"),
+        ("mve", 3, 1, 1, "depthwise_opt_mve"),
+    ],
+)
+def test_depthwise_takes_the_path_of_its_shape(
+    isa: str, kernel: int, multiplier: int, dilation: int, expected: str
+) -> None:
+    op = Operator(
+        kind="DEPTHWISE_CONV_2D",
+        inputs=(0, 1),
+        outputs=(2,),
+        options=DepthwiseConv2DOptions(
+            padding="SAME", depth_multiplier=multiplier, dilation_h=dilation, dilation_w=dilation
+        ),
+    )
+    tensors = (
+        Tensor(shape=(1, 9, 9, 6)),
+        Tensor(shape=(1, kernel, kernel, 6 * multiplier)),
+        Tensor(shape=(1, 9, 9, 6 * multiplier)),
+    )
+    assert path_of(op, tensors, isa) == expected
+
+
+def test_dense_layer_of_more_than_two_dimensions_runs_as_a_convolution() -> None:
+    op = Operator(kind="FULLY_CONNECTED", inputs=(0, 1), outputs=(2,), options=FullyConnectedOptions())
+    flat = (Tensor(shape=(1, 16)), Tensor(shape=(8, 16)), Tensor(shape=(1, 8)))
+    rows = (Tensor(shape=(1, 5, 16)), Tensor(shape=(8, 16)), Tensor(shape=(1, 5, 8)))
+    assert path_of(op, flat, "dsp") == "dense_dsp"
+    assert path_of(op, rows, "dsp") == "conv_1x1_dsp"
