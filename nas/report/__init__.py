@@ -1,0 +1,26 @@
+"""What a finished run looks like: `report.html` for people, the front as a table on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["print_front", "write_report"]
+
+
+def write_report(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write the self-contained `report.html` of a run; see `nas.report.page`."""
+    from nas.report import page
+
+    page.write_report(path, summary)
+
+
+def print_front(summary: Mapping[str, Any], console: Console) -> None:
+    """Print the Pareto front and the verdict; see `nas.report.table`."""
+    from nas.report import table
+
+    table.print_front(summary, console)

@@ -1,0 +1,226 @@
+"""What a run's summary says: the verdict, the use of each limit, the front, what was rejected and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nas.report.quantities import (
+    CYCLES,
+    ENERGY,
+    LATENCY,
+    Resource,
+    interval,
+    interval_text,
+    percent,
+    resource_of,
+)
+
+Trial = Mapping[str, Any]
+
+STOPPED = {
+    "trials": "all trials done",
+    "timeout": "stopped by the time limit",
+    "interrupt": "stopped by Ctrl-C",
+    "exhausted": "search space exhausted",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """How much of one resource the chosen model takes.
+
+    Attributes:
+        share: Use relative to the limit; None without a limit or without a known value.
+        share_high: The same at the upper end of the interval.
+        note: What was changed about the limit.
+    """
+
+    resource: Resource
+    value: float | None
+    limit: float | None
+    share: float | None
+    share_high: float | None
+    interval: str
+    note: str
+
+    @property
+    def fits(self) -> bool | None:
+        return None if self.share is None else self.share <= 1
+
+    @property
+    def text(self) -> str:
+        return self.resource.text(self.value)
+
+    @property
+    def basis(self) -> str:
+        if self.value is None:
+            return "not known: no calibration for this target"
+        between = f", {self.resource.between} {self.interval}" if self.interval else ""
+        return self.resource.basis + between
+
+    @property
+    def verdict(self) -> str:
+        """One phrase on how the use relates to the limit."""
+        if self.limit is None:
+            return "no limit set" if self.value is not None else ""
+        limit = self.resource.text(self.limit)
+        if self.value is None or self.share is None:
+            return f"limit {limit}"
+        spare = self.resource.text(abs(self.limit - self.value))
+        if self.share > 1:
+            return f"{spare} over the limit of {limit}"
+        return f"{percent(self.share, 0)} of {limit}, {spare} to spare"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miss:
+    """A rejected trial and the limits it breaks, the worst first.
+
+    Attributes:
+        excess: By how much the worst limit is broken, relative to it.
+    """
+
+    trial: Trial
+    excess: float
+    reasons: tuple[str, ...]
+
+
+def by_number(summary: Mapping[str, Any]) -> dict[int, Trial]:
+    """Trials by number; where one was trained again in full, that is the one."""
+    found: dict[int, Trial] = {}
+    for trial in summary["trials"]:
+        known = found.get(trial["number"])
+        if known is None or known.get("rung") != "full":
+            found[trial["number"]] = trial
+    return found
+
+
+def front(summary: Mapping[str, Any]) -> list[Trial]:
+    """The Pareto front, best accuracy first, then smallest SRAM."""
+    trials = by_number(summary)
+    members = [trials[number] for number in summary["front"] if number in trials]
+    return sorted(members, key=_rank)
+
+
+def _rank(trial: Trial) -> tuple[float, float, int]:
+    accuracy, costs = trial.get("accuracy"), trial.get("costs") or {}
+    return -(accuracy if accuracy is not None else -1), costs.get("sram_bytes", 0), trial["number"]
+
+
+def limits(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Limits by resource name."""
+    return {resource_of(entry["resource"]).name: entry["limit"] for entry in summary["budget"]}
+
+
+def uses(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> list[Use]:
+    """The use of every limited resource, then of latency, energy and cycles where they are known.
+
+    Without calibration a single entry says that latency is not known, instead of three.
+    """
+    found = [
+        _use(resource_of(e["resource"]), costs, e["limit"], e.get("note", "")) for e in summary["budget"]
+    ]
+    limited = {use.resource.name for use in found}
+    for resource in (LATENCY, ENERGY, CYCLES):
+        known = costs.get(resource.key) is not None
+        if resource.name not in limited and (known or resource is LATENCY):
+            found.append(_use(resource, costs, None, ""))
+    return found
+
+
+def _use(resource: Resource, costs: Mapping[str, Any], limit: float | None, note: str) -> Use:
+    value = costs.get(resource.key)
+    ends = interval(resource, costs)
+    return Use(
+        resource=resource,
+        value=value,
+        limit=limit,
+        share=None if value is None or not limit else value / limit,
+        share_high=None if ends is None or not limit else ends[1] / limit,
+        interval=interval_text(resource, costs),
+        note=note,
+    )
+
+
+def tight(found: Sequence[Use]) -> list[Use]:
+    """Resources whose value fits while the upper end of the interval does not."""
+    return [use for use in found if use.fits and use.share_high is not None and use.share_high > 1]
+
+
+def counts_by_state(summary: Mapping[str, Any]) -> dict[str, int]:
+    """How many trials ended in which state, the usual states first."""
+    counted = Counter(str(trial["state"]) for trial in by_number(summary).values())
+    usual = [state for state in ("evaluated", "rejected", "duplicate", "failed") if counted[state]]
+    return {state: counted[state] for state in [*usual, *sorted(set(counted) - set(usual))]}
+
+
+def rejections(summary: Mapping[str, Any]) -> list[tuple[Resource, int]]:
+    """How many trials broke each limit, the most frequent first; one trial can break several."""
+    broken = Counter(
+        resource_of(violation["resource"]).name
+        for trial in by_number(summary).values()
+        for violation in trial.get("violations") or ()
+    )
+    return [(resource_of(name), times) for name, times in sorted(broken.items(), key=lambda e: (-e[1], e[0]))]
+
+
+def closest_misses(summary: Mapping[str, Any], most: int = 5) -> list[Miss]:
+    """Rejected trials that broke their worst limit by least."""
+    misses = []
+    for trial in by_number(summary).values():
+        broken = sorted(trial.get("violations") or (), key=lambda v: -(v["value"] / v["limit"]))
+        if broken:
+            excess = broken[0]["value"] / broken[0]["limit"] - 1
+            misses.append(Miss(trial=trial, excess=excess, reasons=tuple(map(_reason, broken))))
+    return sorted(misses, key=lambda miss: (miss.excess, miss.trial["number"]))[:most]
+
+
+def _reason(violation: Mapping[str, Any]) -> str:
+    resource = resource_of(violation["resource"])
+    over = violation["value"] / violation["limit"] - 1
+    needs, limit = resource.text(violation["value"]), resource.text(violation["limit"])
+    return f"{resource.label} {needs} of {limit} ({percent(over)} over)"
+
+
+def failures(summary: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Reasons of failed trials and how often each occurred."""
+    reasons = Counter(
+        str(trial.get("reason") or "no reason recorded")
+        for trial in by_number(summary).values()
+        if trial["state"] == "failed"
+    )
+    return sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def accuracy_text(test: Mapping[str, Any]) -> str:
+    """A test accuracy with its counts and 95 % Wilson interval."""
+    return (
+        f"{percent(test['value'])} ({test['correct']:,} of {test['total']:,};"
+        f" 95 % Wilson interval {percent(test['low'])} to {percent(test['high'])})"
+    )
+
+
+def engine_title(engine: str) -> str:
+    """What people call the engine that measured an accuracy."""
+    return {"tflm": "TFLM's interpreter", "litert": "LiteRT, no delegate"}.get(engine, engine)
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """The verdict in one sentence."""
+    chosen, target = summary["chosen"], summary["target"]["title"]
+    if chosen is not None:
+        found = uses(summary, chosen["costs"])
+        over = [use.resource.label for use in found if use.fits is False]
+        if over:
+            return f"Trial {chosen['number']} is over its limit of {' and '.join(over)}."
+        accuracy = percent(chosen["test_accuracy"]["value"])
+        return f"Trial {chosen['number']} fits {target}, at {accuracy} test accuracy."
+    if not summary["trials"]:
+        return "No trial was run."
+    blocking = rejections(summary)
+    if blocking and not any(trial["state"] == "evaluated" for trial in summary["trials"]):
+        return f"Nothing fits {target}: {blocking[0][0].label} is the limit that blocks."
+    return "No model was chosen."

@@ -1,0 +1,167 @@
+"""`report.html`: one file that holds a run, opened from disk without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nas.report import facts, quantities
+from nas.report.memory import arena_picture
+from nas.report.picture import picture
+from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, MACS, SRAM, Resource
+from nas.report.time_use import time_use
+
+_COSTS = (SRAM, FLASH, MACS, CYCLES, LATENCY, ENERGY)
+
+
+def write_report(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write the report of a run; the same summary gives the same bytes.
+
+    The file carries plotly.js (its full bundle, about 4.8 MB: the plotly package ships no smaller one), and a
+    content security policy that forbids it every request.
+
+    Args:
+        path: The HTML file.
+        summary: What the run wrote to `result.json`.
+    """
+    path.write_text(render(summary), encoding="utf-8", newline="\n")
+
+
+def render(summary: Mapping[str, Any]) -> str:
+    """The report's HTML."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("nas.report", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": quantities.percent,
+        "kilobytes": quantities.kilobytes,
+        "count": quantities.count,
+        "seconds": quantities.seconds,
+        "choices": quantities.choices,
+    }
+    source = environment.loader
+    assert source is not None
+    return environment.get_template("report.html.j2").render(
+        **_context(summary),
+        css=Markup(source.get_source(environment, "report.css")[0]),
+        script=Markup(source.get_source(environment, "report.js")[0]),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = summary["chosen"]
+    trials = list(facts.by_number(summary).values())
+    found = facts.uses(summary, chosen["costs"]) if chosen else []
+    return {
+        "s": summary,
+        "chosen": chosen,
+        "headline": facts.headline(summary),
+        "stopped": facts.STOPPED.get(summary["stopped_by"], summary["stopped_by"]),
+        "counts": facts.counts_by_state(summary),
+        "uses": found,
+        "tight": facts.tight(found),
+        "engine": facts.engine_title(chosen["test_accuracy"]["engine"]) if chosen else "",
+        "picture": picture(summary),
+        "front": facts.front(summary),
+        "front_costs": _known(facts.front(summary)),
+        "trials": trials,
+        "trial_costs": _known(trials),
+        "calibrated": any((t.get("costs") or {}).get("cycles") is not None for t in trials),
+        "layers": _layers(chosen) if chosen else None,
+        "arena": arena_picture(chosen["timeline"], chosen["costs"].get("sram_bytes")) if chosen else None,
+        "confusion": _confusion(summary) if chosen and chosen.get("confusion") else None,
+        "rejections": facts.rejections(summary),
+        "misses": facts.closest_misses(summary),
+        "failures": facts.failures(summary),
+        "time": time_use(summary),
+        "settings": {
+            "Configuration": _flat(summary["config"]),
+            "Target": _flat(summary["target"]),
+            "Data": _flat(summary["task"]),
+            "Versions": _flat(summary["versions"]),
+        },
+        "interval_text": quantities.interval_text,
+        "duration_us": quantities.duration_us,
+    }
+
+
+def _known(trials: Sequence[facts.Trial]) -> list[Resource]:
+    """The costs that at least one trial has."""
+    return [r for r in _COSTS if any((t.get("costs") or {}).get(r.key) is not None for t in trials)]
+
+
+def _layers(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The chosen model's operators with their share of the best-known measure of work."""
+    layers = chosen["layers"]
+    work = next(
+        (key for key in ("cycles", "instructions") if any(layer.get(key) is not None for layer in layers)),
+        "macs",
+    )
+    total = sum(layer.get(work) or 0 for layer in layers)
+    live = {step["index"]: step["bytes"] for step in chosen["timeline"]}
+    rows = [
+        {
+            **layer,
+            "shape": " × ".join(map(str, layer["output_shape"])),
+            "share": (layer.get(work) or 0) / total if total else 0.0,
+            "live": live.get(layer["index"]),
+            "weights": layer.get("weight_bytes"),
+        }
+        for layer in layers
+    ]
+    names = {"cycles": "cycles", "instructions": "instructions", "macs": "MACs"}
+    return {"rows": rows, "work": names[work], "key": work}
+
+
+def _confusion(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts with the shade of each cell, recall by row, precision by column and the worst mix-ups."""
+    counts: Sequence[Sequence[int]] = summary["chosen"]["confusion"]
+    names = [str(name) for name in summary["task"]["class_names"]]
+    names += [str(index) for index in range(len(names), len(counts))]
+    of_row = [sum(row) for row in counts]
+    of_column = [sum(column) for column in zip(*counts, strict=True)]
+    right = [row[index] for index, row in enumerate(counts)]
+    wrong = [
+        (counts[i][j], names[i], names[j])
+        for i in range(len(counts))
+        for j in range(len(counts))
+        if i != j and counts[i][j]
+    ]
+    return {
+        "names": names[: len(counts)],
+        "rows": [
+            {
+                "name": names[i],
+                "cells": [
+                    {"count": c, "shade": c / of_row[i] if of_row[i] else 0.0, "right": i == j}
+                    for j, c in enumerate(row)
+                ],
+                "recall": right[i] / of_row[i] if of_row[i] else None,
+            }
+            for i, row in enumerate(counts)
+        ],
+        "precision": [right[j] / total if total else None for j, total in enumerate(of_column)],
+        "worst": sorted(wrong, key=lambda entry: (-entry[0], entry[1], entry[2]))[:5],
+    }
+
+
+def _flat(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(str(key), _plain(value)) for key, value in values.items()]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(entry) for entry in value)
+    return quantities.UNKNOWN if value is None else str(value)

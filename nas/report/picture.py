@@ -1,0 +1,204 @@
+"""The front's picture as data: points, limits, staircases and ticks of its three panels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from nas.report import facts
+from nas.report.quantities import (
+    CYCLES,
+    FLASH,
+    LATENCY,
+    MACS,
+    SRAM,
+    Resource,
+    interval_text,
+    percent,
+)
+
+KINDS = ("rejected", "evaluated", "front", "chosen")
+_NINES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
+_LANE = 0.16
+"""Distance of the lane of untrained trials below the worst accuracy, as a share of the axis."""
+
+
+def picture(summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Everything the browser draws, colours apart; None when no trial has costs.
+
+    Accuracy is drawn by the logarithm of its error, so that 98 and 99 % are as far apart as 80 and 90 %.
+    """
+    trials = [trial for trial in facts.by_number(summary).values() if trial.get("costs")]
+    if not trials:
+        return None
+    heights = _Heights([t["accuracy"] for t in trials if t["accuracy"] is not None])
+    third = CYCLES if any(t["costs"].get("cycles") is not None for t in trials) else MACS
+    kinds = _kinds(summary)
+    return {
+        "panels": [_panel(r, trials, kinds, heights, facts.limits(summary)) for r in (SRAM, FLASH, third)],
+        "y": heights.axis(untrained=any(t["accuracy"] is None for t in trials)),
+    }
+
+
+class _Heights:
+    """The vertical axis: where an accuracy lies, and its ticks."""
+
+    def __init__(self, accuracies: Sequence[float]) -> None:
+        errors = [1 - accuracy for accuracy in accuracies if accuracy < 1]
+        self._floor = min(errors) / 2 if errors else 0.005
+        at = [self.of(accuracy) for accuracy in accuracies] or [0.0, 1.0]
+        self.low, self.high = min(at), max(at)
+        if self.high - self.low < 0.3:
+            middle = (self.high + self.low) / 2
+            self.low, self.high = middle - 0.15, middle + 0.15
+        self.lane = self.low - _LANE * (self.high - self.low)
+
+    def of(self, accuracy: float | None) -> float:
+        if accuracy is None:
+            return self.lane
+        return -math.log10(max(1 - accuracy, self._floor))
+
+    def axis(self, *, untrained: bool) -> dict[str, Any]:
+        span = self.high - self.low
+        ticks = [(self.of(a), percent(a, 1 if a > 0.99 else 0)) for a in (*_NINES, 1.0)]
+        ticks = [(at, text) for at, text in ticks if self.low - 0.03 * span <= at <= self.high + 0.03 * span]
+        ticks = [t for i, t in enumerate(ticks) if i == 0 or t[0] - ticks[i - 1][0] > 0.04 * span]
+        bottom = self.low - 0.08 * span
+        if untrained:
+            ticks.insert(0, (self.lane, "not trained"))
+            bottom = self.lane - 0.06 * span
+        return {
+            "range": [bottom, self.high + 0.07 * span],
+            "values": [at for at, _ in ticks],
+            "texts": [text for _, text in ticks],
+            "lane": (self.lane + self.low) / 2 if untrained else None,
+        }
+
+
+def _kinds(summary: Mapping[str, Any]) -> dict[int, str]:
+    kinds = dict.fromkeys(summary["front"], "front")
+    if summary["chosen"] is not None:
+        kinds[summary["chosen"]["number"]] = "chosen"
+    return kinds
+
+
+def _panel(
+    resource: Resource,
+    trials: Sequence[facts.Trial],
+    kinds: Mapping[int, str],
+    heights: _Heights,
+    limits: Mapping[str, float],
+) -> dict[str, Any]:
+    shown = [trial for trial in trials if trial["costs"].get(resource.key) is not None]
+    points: dict[str, list[tuple[float, float, str, int]]] = {kind: [] for kind in KINDS}
+    for trial in shown:
+        own = "rejected" if trial.get("violations") or trial["state"] == "rejected" else "evaluated"
+        kind = kinds.get(trial["number"], own)
+        x = max(float(trial["costs"][resource.key]), 1.0)
+        points[kind].append((x, heights.of(trial["accuracy"]), _hover(trial, kind), trial["number"]))
+    at = [point[0] for group in points.values() for point in group]
+    limit = limits.get(resource.name)
+    inside = limit is not None and bool(at) and min(at) / 2 <= limit <= 3 * max(at)
+    low, high = min(at, default=1.0), max(at, default=10.0)
+    if inside and limit is not None:
+        low, high = min(low, limit), max(high, limit)
+    margin = max((high / low) ** 0.06, 1.04)
+    low, high = low / margin, high * margin
+    ticks = log_ticks(low, high, binary=resource.scale == "bytes")
+    return {
+        "title": f"{resource.label} ({resource.basis})",
+        "range": [math.log10(low), math.log10(high)],
+        "values": ticks,
+        "texts": _tick_texts(resource, ticks),
+        "limit": limit if inside else None,
+        "limit_text": "" if limit is None else f"limit {resource.text(limit)}",
+        "limit_beyond": limit is not None and not inside,
+        "stairs": _stairs([t for t in shown if not t.get("violations")], resource, heights),
+        "points": {
+            kind: {
+                "x": [p[0] for p in g],
+                "y": [p[1] for p in g],
+                "text": [p[2] for p in g],
+                "n": [p[3] for p in g],
+            }
+            for kind, g in points.items()
+        },
+    }
+
+
+def _stairs(
+    trials: Sequence[facts.Trial], resource: Resource, heights: _Heights
+) -> list[tuple[float, float]]:
+    """Best accuracy at this cost or less, from left to right."""
+    best = -1.0
+    steps = []
+    for trial in sorted(trials, key=lambda t: (t["costs"][resource.key], -(t["accuracy"] or 0))):
+        if trial["accuracy"] is not None and trial["accuracy"] > best:
+            best = trial["accuracy"]
+            steps.append((max(float(trial["costs"][resource.key]), 1.0), heights.of(best)))
+    return steps
+
+
+def _hover(trial: facts.Trial, kind: str) -> str:
+    costs = trial["costs"]
+    lines = [f"<b>Trial {trial['number']}</b> · {kind}"]
+    if trial["accuracy"] is None:
+        lines.append("rejected before training")
+    else:
+        lines.append(f"accuracy {percent(trial['accuracy'])} (int8, validation)")
+    for resource in (SRAM, FLASH, CYCLES, LATENCY, MACS):
+        if costs.get(resource.key) is not None:
+            ends = interval_text(resource, costs)
+            exact = f" ({resource.exact(costs[resource.key])})" if resource.scale == "bytes" else ""
+            between = f" ({resource.between} {ends})" if ends and resource is not FLASH else exact
+            lines.append(f"{resource.label} {resource.text(costs[resource.key])}{between}")
+    lines.append("")
+    lines += [f"{name} = {value}" for name, value in (trial.get("params") or {}).items()]
+    return "<br>".join([lines[0], *(escape(line) for line in lines[1:])])
+
+
+def log_ticks(low: float, high: float, *, binary: bool) -> list[float]:
+    """Three to six round values between `low` and `high`, for a logarithmic axis.
+
+    Args:
+        low: Lower end, above 0.
+        high: Upper end.
+        binary: Whether round means powers of two and multiples of 1024 (bytes), or of ten.
+    """
+    unit = 1024.0 if binary else 1.0
+    base = 2.0 if binary else 10.0
+    first, last = math.floor(math.log(low / unit, base)) - 1, math.ceil(math.log(high / unit, base)) + 1
+    mantissas: tuple[tuple[float, ...], ...] = (
+        ((1.0,), (1.0, 1.5)) if binary else ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0))
+    )
+    found: list[float] = []
+    for marks in mantissas:
+        found = [unit * mark * base**power for power in range(first, last + 1) for mark in marks]
+        found = [value for value in found if low <= value <= high]
+        if len(found) >= 3:
+            return found if len(found) <= 6 else found[:: math.ceil(len(found) / 6)]
+    return linear_ticks(low / unit, high / unit, unit)
+
+
+def linear_ticks(low: float, high: float, unit: float = 1.0, most: int = 5) -> list[float]:
+    """Up to `most` multiples of 1, 2 or 5 times a power of ten between `low` and `high`, times `unit`."""
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
+    step = next(power * mark for mark in (1, 2, 5, 10) if power * mark >= rough)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [unit * step * index for index in range(first, last + 1)]
+
+
+def _tick_texts(resource: Resource, ticks: Sequence[float]) -> list[str]:
+    if resource.scale == "bytes":
+        return [f"{tick / 1024:,.4g} KB" for tick in ticks]
+    return [_short(tick) for tick in ticks]
+
+
+def _short(value: float) -> str:
+    for unit, factor in ((" G", 1e9), (" M", 1e6), (" k", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.4g}{unit}"
+    return f"{value:.4g}"

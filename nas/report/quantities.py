@@ -1,0 +1,156 @@
+"""How each resource is called, written and trusted wherever a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+UNKNOWN = "–"
+
+Scale = Literal["bytes", "time", "energy", "count"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One resource of a network's costs.
+
+    Attributes:
+        name: What budgets and violations call it.
+        key: Its key among the costs.
+        label: Its name in headings.
+        scale: How its values are written.
+        basis: What kind of number it is.
+        between: What its interval is, to be followed by its ends.
+    """
+
+    name: str
+    key: str
+    label: str
+    scale: Scale
+    basis: str
+    between: str = "90 % interval"
+
+    def text(self, value: float | None) -> str:
+        """A value as people read it."""
+        return UNKNOWN if value is None else _WRITERS[self.scale](value)
+
+    def exact(self, value: float | None) -> str:
+        """The same to the last digit, for tooltips."""
+        if value is None:
+            return "not known"
+        unit = {"bytes": "B", "time": "µs", "energy": "µJ", "count": self.label.lower()}[self.scale]
+        return f"{value:,.0f} {unit}" if float(value).is_integer() else f"{value:,.1f} {unit}"
+
+
+SRAM = Resource(name="sram", key="sram_bytes", label="SRAM", scale="bytes", basis="exact")
+FLASH = Resource(
+    name="flash",
+    key="flash_bytes",
+    label="Flash",
+    scale="bytes",
+    basis="model exact, code calibrated",
+    between="interval",
+)
+LATENCY = Resource(name="latency", key="latency_us", label="Latency", scale="time", basis="calibrated")
+ENERGY = Resource(name="energy", key="energy_uj", label="Energy", scale="energy", basis="calibrated")
+CYCLES = Resource(name="cycles", key="cycles", label="Cycles", scale="count", basis="calibrated")
+MACS = Resource(name="macs", key="macs", label="MACs", scale="count", basis="exact")
+
+RESOURCES = (SRAM, FLASH, LATENCY, ENERGY, CYCLES, MACS)
+
+
+def resource_of(name: str) -> Resource:
+    """The resource that a budget or a violation names, by name or by its key among the costs."""
+    for resource in RESOURCES:
+        if name in (resource.name, resource.key):
+            return resource
+    raise ValueError(f"unknown resource {name!r}")
+
+
+def interval(resource: Resource, costs: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The ends of a predicted cost, None where there are none.
+
+    The model's share of flash is exact, so flash is as uncertain as its code. Latency and energy are cycles times
+    a constant, so theirs is the interval of the cycles in proportion.
+    """
+    value = costs.get(resource.key)
+    if value is None:
+        return None
+    if resource is FLASH:
+        model = costs.get("model_bytes")
+        low, high = costs.get("code_low_bytes"), costs.get("code_high_bytes")
+        return None if model is None or low is None or high is None else (model + low, model + high)
+    cycles, low, high = costs.get("cycles"), costs.get("cycles_low"), costs.get("cycles_high")
+    if resource not in (CYCLES, LATENCY, ENERGY) or not cycles or low is None or high is None:
+        return None
+    return value * low / cycles, value * high / cycles
+
+
+def interval_text(resource: Resource, costs: Mapping[str, Any]) -> str:
+    """The interval as people read it; empty where there is none."""
+    ends = interval(resource, costs)
+    return "" if ends is None else f"{resource.text(ends[0])} to {resource.text(ends[1])}"
+
+
+def kilobytes(value: float) -> str:
+    """Bytes in KB of 1024 with one decimal, MB where that reads better."""
+    if abs(value) < 1024 * 1024 * 4:
+        return f"{value / 1024:,.1f} KB"
+    return f"{value / 1024 / 1024:,.1f} MB"
+
+
+def duration_us(value: float) -> str:
+    """Microseconds in the unit that leaves three digits."""
+    if value < 1000:
+        return f"{value:.0f} µs"
+    if value < 1_000_000:
+        return f"{_three_digits(value / 1000)} ms"
+    return f"{value / 1e6:,.2f} s"
+
+
+def energy_uj(value: float) -> str:
+    """Microjoules, or millijoules from a thousand of them."""
+    return f"{_three_digits(value)} µJ" if value < 1000 else f"{_three_digits(value / 1000)} mJ"
+
+
+def count(value: float) -> str:
+    """A count with three digits and k, M or G."""
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= factor:
+            return f"{_three_digits(value / factor)} {unit}"
+    return f"{value:,.0f}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share as a percentage."""
+    return UNKNOWN if share is None else f"{100 * share:.{digits}f} %"
+
+
+def seconds(value: float) -> str:
+    """A wall-clock duration."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def choices(params: Mapping[str, Any]) -> str:
+    """A trial's choices in one line."""
+    return ", ".join(f"{name} {_choice(value)}" for name, value in params.items())
+
+
+def _choice(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _three_digits(value: float) -> str:
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+_WRITERS = {"bytes": kilobytes, "time": duration_us, "energy": energy_uj, "count": count}

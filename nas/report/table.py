@@ -1,0 +1,101 @@
+"""The Pareto front and the verdict on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nas.report import facts
+from nas.report.quantities import (
+    CYCLES,
+    ENERGY,
+    FLASH,
+    LATENCY,
+    MACS,
+    SRAM,
+    choices,
+    percent,
+)
+
+_COLUMNS = (SRAM, FLASH, CYCLES, LATENCY, ENERGY, MACS)
+_GAP = 3
+"""Padding and divider of a column."""
+_LEAST_ROOM = 24
+"""Characters below which the choices of a trial are not worth a column."""
+
+
+def print_front(summary: Mapping[str, Any], console: Console) -> None:
+    """Print the front as a table, the chosen row marked, and a verdict of a few lines."""
+    members = facts.front(summary)
+    if members:
+        console.print(_table(summary, members, console.width))
+    for line in verdict(summary):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(summary: Mapping[str, Any], members: list[facts.Trial], width: int) -> Table:
+    """The table; what has no room is left out from the right, so that no number is ever cut."""
+    chosen = (summary["chosen"] or {}).get("number")
+    columns = [
+        ("Trial", [f"{'* ' if trial['number'] == chosen else ''}{trial['number']}" for trial in members]),
+        ("Accuracy", [percent(trial["accuracy"]) for trial in members]),
+    ]
+    for resource in _COLUMNS:
+        values = [(trial.get("costs") or {}).get(resource.key) for trial in members]
+        if any(value is not None for value in values):
+            columns.append((resource.label, [resource.text(value) for value in values]))
+    table = Table(box=box.SIMPLE_HEAD, title="Pareto front (* chosen)", title_justify="left", pad_edge=False)
+    room = width - 2
+    shown = []
+    for heading, cells in columns:
+        room -= max(map(len, (heading, *cells))) + _GAP
+        if room < 0:
+            break
+        shown.append(cells)
+        table.add_column(heading, justify="right", no_wrap=True)
+    room -= _GAP
+    if room >= _LEAST_ROOM:
+        table.add_column("Choices", overflow="ellipsis", no_wrap=True, max_width=room)
+        shown.append([escape(choices(trial.get("params") or {})) for trial in members])
+    for trial, row in zip(members, zip(*shown, strict=True), strict=True):
+        table.add_row(*row, style="bold green" if trial["number"] == chosen else "")
+    return table
+
+
+def verdict(summary: Mapping[str, Any]) -> list[str]:
+    """What was chosen, how good it is and what it takes of each limit, a line each."""
+    lines = [facts.headline(summary)]
+    chosen = summary["chosen"]
+    if chosen is None:
+        lines += [
+            f"Closest miss: trial {miss.trial['number']}, {'; '.join(miss.reasons)}"
+            for miss in facts.closest_misses(summary, most=1)
+        ]
+        lines += [f"{times} failed: {reason}" for reason, times in facts.failures(summary)[:3]]
+        return lines
+    rows = [
+        ("Chosen", f"trial {chosen['number']} ({chosen['policy']}) {_of_trials(summary)}"),
+        ("Test accuracy", f"{facts.accuracy_text(chosen['test_accuracy'])}, int8, measured"),
+    ]
+    found = facts.uses(summary, chosen["costs"])
+    for use in found:
+        text = f"{use.text}, {use.verdict}" if use.value is not None and use.verdict else use.text
+        rows.append((use.resource.label, f"{text} [{use.basis}]"))
+    rows += [
+        ("Note", f"{use.resource.label} fits, but the upper end of its interval does not")
+        for use in facts.tight(found)
+    ]
+    if chosen.get("bundle"):
+        rows.append(("Bundle", str(chosen["bundle"])))
+    return lines + [f"  {name:<14} {text}" for name, text in rows]
+
+
+def _of_trials(summary: Mapping[str, Any]) -> str:
+    counted = facts.counts_by_state(summary)
+    parts = ", ".join(f"{times} {state}" for state, times in counted.items())
+    return f"of {sum(counted.values())} trials ({parts})"

@@ -1,0 +1,154 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  root.classList.add("scripted");
+  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+
+  // The front. All positions, texts and ticks come from the run; only colours and layout are decided here.
+  const plot = document.getElementById("plot");
+  const data = JSON.parse(document.getElementById("picture").textContent);
+  const axis = (name, index) => (index ? name + (index + 1) : name);
+
+  const looks = () => ({
+    rejected: { name: "rejected", symbol: "x-thin-open", size: 7, color: colour("--dot"), opacity: 0.75 },
+    evaluated: { name: "evaluated", symbol: "circle", size: 7, color: colour("--dot"), opacity: 0.8 },
+    front: { name: "on the front", symbol: "diamond", size: 10, color: colour("--accent"), opacity: 1 },
+    chosen: { name: "chosen", symbol: "star", size: 17, color: colour("--strong"), opacity: 1 },
+  });
+
+  function traces() {
+    const found = [];
+    data.panels.forEach((panel, index) => {
+      const at = { xaxis: axis("x", index), yaxis: axis("y", index) };
+      found.push({
+        ...at, type: "scatter", mode: "lines", x: panel.stairs.map((p) => p[0]), y: panel.stairs.map((p) => p[1]),
+        line: { shape: "hv", color: colour("--accent-soft"), width: 2 }, hoverinfo: "skip", showlegend: false,
+      });
+      for (const [kind, look] of Object.entries(looks())) {
+        const points = panel.points[kind];
+        const used = data.panels.some((p) => p.points[kind].x.length);
+        if (!used) continue;
+        found.push({
+          ...at, type: "scatter", mode: "markers", name: look.name, legendgroup: kind, showlegend: index === 0,
+          x: points.x, y: points.y, text: points.text, customdata: points.n, hovertemplate: "%{text}<extra></extra>",
+          cliponaxis: false,
+          marker: {
+            symbol: look.symbol, size: look.size, color: look.color, opacity: look.opacity,
+            line: { width: kind === "rejected" ? 1.5 : 1, color: kind === "rejected" ? look.color : colour("--card") },
+          },
+        });
+      }
+    });
+    return found;
+  }
+
+  function layout() {
+    const wide = plot.clientWidth >= 760;
+    const count = data.panels.length;
+    const soft = colour("--soft"), line = colour("--line");
+    const made = {
+      width: plot.clientWidth, height: wide ? 440 : 400 * count,
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: soft },
+      margin: { l: 78, r: 16, t: 44, b: 52 }, hovermode: "closest", dragmode: "zoom",
+      hoverlabel: { bgcolor: colour("--card"), bordercolor: line, font: { color: colour("--ink"), size: 12 }, align: "left" },
+      legend: { orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom", yref: "container", font: { size: 13 }, itemsizing: "trace" },
+      shapes: [], annotations: [],
+    };
+    made.legend = { orientation: "h", x: 0, xanchor: "left", y: wide ? 1.03 : 1.01, yanchor: "bottom", font: { size: 13 } };
+    data.panels.forEach((panel, index) => {
+      const gap = wide ? 0.045 : 0.085;
+      const size = (1 - gap * (count - 1)) / count;
+      const start = index * (size + gap);
+      const place = wide ? [start, start + size] : [1 - start - size, 1 - start];
+      made["xaxis" + (index ? index + 1 : "")] = {
+        type: "log", domain: wide ? place : [0, 1], anchor: axis("y", index), range: panel.range,
+        tickvals: panel.values, ticktext: panel.texts, gridcolor: line, zeroline: false, linecolor: line,
+        title: { text: panel.title + (panel.limit_beyond ? ", " + panel.limit_text + " (outside)" : ""), standoff: 8, font: { size: 13, color: colour("--ink") } },
+      };
+      made["yaxis" + (index ? index + 1 : "")] = {
+        domain: wide ? [0, 1] : place, anchor: axis("x", index), range: data.y.range, gridcolor: line, zeroline: false,
+        tickvals: data.y.values, ticktext: data.y.texts, showticklabels: !wide || index === 0,
+        title: !wide || index === 0 ? { text: "int8 accuracy, validation", standoff: 6 } : { text: "" },
+        ...(index ? { matches: "y" } : {}),
+      };
+      const xref = axis("x", index), yref = axis("y", index);
+      if (data.y.lane !== null) {
+        made.shapes.push({ type: "rect", layer: "below", xref: xref + " domain", yref, x0: 0, x1: 1, y0: data.y.range[0], y1: data.y.lane, fillcolor: colour("--track"), opacity: 0.5, line: { width: 0 } });
+      }
+      if (panel.limit !== null) {
+        made.shapes.push({ type: "line", xref, yref: yref + " domain", x0: panel.limit, x1: panel.limit, y0: 0, y1: 1, line: { color: colour("--bad"), width: 1.5, dash: "dash" } });
+        made.annotations.push({ xref, yref: yref + " domain", x: Math.log10(panel.limit), y: 1, xanchor: "right", yanchor: "top", xshift: -5, showarrow: false, text: panel.limit_text, font: { size: 12, color: colour("--bad") } });
+      }
+    });
+    return made;
+  }
+
+  function draw() {
+    if (!plot || !data) return;
+    Plotly.react(plot, traces(), layout(), {
+      displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], doubleClick: "reset",
+    });
+  }
+
+  if (plot && data) {
+    draw();
+    plot.on("plotly_click", (event) => { location.hash = "t" + event.points[0].customdata; });
+    let waiting = 0;
+    addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(draw, 120); });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+    addEventListener("beforeprint", () => { root.dataset.theme = "light"; draw(); });
+    addEventListener("afterprint", () => { delete root.dataset.theme; draw(); });
+  }
+
+  // The table of trials: headings sort, the boxes filter.
+  const table = document.getElementById("all");
+  if (!table) return;
+  const body = table.tBodies[0];
+  const rows = [...body.rows];
+  const heads = [...table.tHead.rows[0].cells];
+
+  function value(row, index) {
+    const cell = row.cells[index];
+    return cell.dataset.v === undefined ? cell.textContent : cell.dataset.v;
+  }
+  function compare(a, b, sign) {
+    if (a === "" || b === "") return (a === "") - (b === ""); // what is not known comes last, both ways
+    const difference = Number(a) - Number(b);
+    return sign * (Number.isNaN(difference) ? a.localeCompare(b) : difference);
+  }
+  heads.forEach((head, index) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const up = head.getAttribute("aria-sort") !== "ascending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const order = [...rows].sort((a, b) => compare(value(a, index), value(b, index), up ? 1 : -1));
+      body.append(...order);
+    });
+  });
+
+  const find = document.getElementById("find");
+  const states = [...document.querySelectorAll("input.state")];
+  const shown = document.getElementById("shown");
+  function filter() {
+    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = new Set(states.filter((box) => box.checked).map((box) => box.value));
+    let count = 0;
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !wanted.has(row.dataset.state) || !words.every((word) => text.includes(word));
+      count += row.hidden ? 0 : 1;
+    }
+    shown.textContent = count === rows.length ? `${count} trials` : `${count} of ${rows.length} trials`;
+  }
+  find.addEventListener("input", filter);
+  states.forEach((box) => box.addEventListener("change", filter));
+  addEventListener("hashchange", () => {
+    const row = rows.find((one) => "#" + one.id === location.hash);
+    if (row && row.hidden) { find.value = ""; states.forEach((box) => { box.checked = true; }); filter(); row.scrollIntoView({ block: "center" }); }
+  });
+})();

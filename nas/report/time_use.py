@@ -1,0 +1,82 @@
+"""Where a run's time went: shares by stage, and what each worker did when."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas.report.picture import linear_ticks
+from nas.report.quantities import percent, seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One trial on a worker's line; positions in percent of the run."""
+
+    x: float
+    width: float
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeUse:
+    """Both views.
+
+    Attributes:
+        stages: Name, share of the busy time and text, the largest first.
+        workers: Name, bars and busy share of the run.
+        ticks: Position in percent and text.
+    """
+
+    stages: tuple[tuple[str, float, str], ...]
+    workers: tuple[tuple[str, tuple[Bar, ...], str], ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+def time_use(summary: Mapping[str, Any]) -> TimeUse:
+    """Sum the seconds of all trials by stage and lay out the workers' lines."""
+    whole = max(float(summary["seconds"]), 1e-9)
+    spent: defaultdict[str, float] = defaultdict(float)
+    bars: defaultdict[str, list[Bar]] = defaultdict(list)
+    busy: defaultdict[str, float] = defaultdict(float)
+    for trial in summary["trials"]:
+        stages = trial.get("seconds") or {}
+        for stage, took in stages.items():
+            spent[stage] += took
+        took = sum(stages.values())
+        if trial.get("worker") and trial.get("started") is not None and took:
+            worker = str(trial["worker"])
+            busy[worker] += took
+            parts = ", ".join(f"{stage} {seconds(s)}" for stage, s in stages.items())
+            bars[worker].append(
+                Bar(
+                    x=min(100.0, 100 * trial["started"] / whole),
+                    width=max(0.0, min(100 * took / whole, 100 - 100 * trial["started"] / whole)),
+                    kind="full" if trial.get("rung") == "full" else str(trial["state"]),
+                    title=f"Trial {trial['number']}: {seconds(took)} from {seconds(trial['started'])} on ({parts})",
+                )
+            )
+    shares = _shares(spent, summary.get("time") or {})
+    ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    return TimeUse(
+        stages=tuple(
+            (stage, share, f"{percent(share)}, {seconds(spent[stage])}" if stage in spent else percent(share))
+            for stage, share in ranked
+        ),
+        workers=tuple(
+            (name, tuple(bars[name]), f"{percent(min(1.0, busy[name] / whole), 0)} busy")
+            for name in sorted(bars)
+        ),
+        ticks=tuple((100 * tick / whole, seconds(tick)) for tick in linear_ticks(0, whole)),
+    )
+
+
+def _shares(spent: Mapping[str, float], time: Mapping[str, Any]) -> dict[str, float]:
+    """The run's own shares where it recorded them, else those of the trials' seconds."""
+    if time.get("share"):
+        return dict(time["share"])
+    total = sum(spent.values())
+    return {stage: took / total for stage, took in spent.items()} if total else {}

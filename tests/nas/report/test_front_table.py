@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nas.report import facts, print_front
+from nas.report.quantities import RESOURCES
+
+
+def printed(summary: dict[str, Any], width: int = 140) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    print_front(summary, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_every_front_member_has_a_row_and_the_chosen_one_a_mark(summary: dict[str, Any]) -> None:
+    lines = printed(summary).splitlines()
+    rows = [line.split() for line in lines]
+    for number in summary["front"]:
+        assert any(str(number) in row[:2] for row in rows)
+    marked = [row for row in rows if row[:1] == ["*"]]
+    assert [row[1] for row in marked] == [str(summary["chosen"]["number"])]
+
+
+@pytest.mark.parametrize("width", [32, 50, 60, 80, 100, 200])
+def test_no_number_of_the_table_is_cut_at_any_width(summary: dict[str, Any], width: int) -> None:
+    table = printed(summary, width).split("\nTrial ")[0]
+    headings = next(line for line in table.splitlines() if "Accuracy" in line).split()
+    for trial in facts.front(summary):
+        for resource in RESOURCES:
+            if resource.label in headings:
+                assert resource.text(trial["costs"][resource.key]) in table
+
+
+def test_a_wide_table_has_every_cost_and_the_choices(summary: dict[str, Any]) -> None:
+    table = printed(summary, 160)
+    for heading in ("Trial", "Accuracy", *(resource.label for resource in RESOURCES), "Choices"):
+        assert heading in table
+
+
+def test_the_verdict_has_accuracy_with_its_interval_and_each_limit(summary: dict[str, Any]) -> None:
+    text = printed(summary)
+    assert "98.6 % (355 of 360; 95 % Wilson interval 96.8 % to 99.4 %), int8, measured" in text
+    assert "of 24.0 KB" in text
+    assert "[exact]" in text
+    assert "[calibrated, 90 % interval " in text
+
+
+def test_a_target_without_calibration_prints_no_latency(uncalibrated: dict[str, Any]) -> None:
+    text = printed(uncalibrated)
+    assert "Latency        – [not known: no calibration for this target]" in text
+    assert "Cycles" not in text
+
+
+def test_nothing_feasible_prints_the_closest_miss(summary: dict[str, Any]) -> None:
+    rejected = [trial for trial in summary["trials"] if trial["state"] == "rejected"]
+    text = printed(summary | {"trials": rejected, "front": [], "chosen": None})
+    assert text.startswith("Nothing fits Nordic nRF52840: SRAM is the limit that blocks.")
+    assert "Closest miss: trial " in text
+
+
+def test_a_run_without_trials_prints_one_line(summary: dict[str, Any]) -> None:
+    assert printed(summary | {"trials": [], "front": [], "chosen": None}) == "No trial was run.\n"
+
+
+def test_markup_in_choices_is_printed_as_it_stands(summary: dict[str, Any]) -> None:
+    for trial in summary["trials"]:
+        trial["params"] = {"act": "[red]relu[/red]"}
+    assert "act [red]relu[/red]" in printed(summary)
