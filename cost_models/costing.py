@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from cost_models.arena import arena
 from cost_models.code_size import CodeSizes
+from cost_models.cycles import Work, predict
 from cost_models.graph import OpGraph, macs
 from cost_models.model_bytes import model_bytes
 from cost_models.target import Target
@@ -49,6 +51,48 @@ class Costs:
     latency_us: float | None
     energy_uj: float | None
 
+    @property
+    def flash_low_bytes(self) -> int:
+        """Lower end of what `flash_bytes` may be."""
+        return self.model_bytes + self.code_low_bytes
+
+    @property
+    def flash_high_bytes(self) -> int:
+        """Upper end of what `flash_bytes` may be."""
+        return self.model_bytes + self.code_high_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCost:
+    """What one operator adds; None where the target has no calibration.
+
+    Attributes:
+        index: Its place in execution order.
+        kind: Its name in the TFLite schema.
+        macs: Multiply-accumulates.
+        instructions: Executed by one call.
+        cycles: Of one call.
+    """
+
+    index: int
+    kind: str
+    macs: int
+    instructions: int | None
+    cycles: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The long form of an estimate.
+
+    Attributes:
+        costs: The whole.
+        operators: The parts; MACs, instructions and cycles add up to the whole's.
+    """
+
+    costs: Costs
+    operators: tuple[OperatorCost, ...]
+
 
 class CostModel:
     """Costs of graphs on one target; what depends on the target alone is worked out once.
@@ -71,11 +115,44 @@ class CostModel:
         Raises:
             UserError: An operator has no rule on this target.
         """
+        return self._costs(graph, self._work(graph), file_bytes)
+
+    def explain(self, graph: OpGraph, *, file_bytes: int | None = None) -> Explanation:
+        """An estimate with its parts; the costs are those of `estimate`.
+
+        Raises:
+            UserError: An operator has no rule on this target.
+        """
+        work = self._work(graph)
+        costs = self._costs(graph, work, file_bytes)
+        parts = work.operators()
+        unknown: list[int | None] = [None] * costs.ops
+        instructions = _whole([part.instructions for part in parts]) if parts else unknown
+        known = [part.cycles for part in parts if part.cycles is not None]
+        cycles = _whole(known) if known else unknown
+        operators = tuple(
+            OperatorCost(
+                index=index,
+                kind=op.kind,
+                macs=macs(op, graph.tensors),
+                instructions=instructions[index],
+                cycles=cycles[index],
+            )
+            for index, op in enumerate(graph.operators)
+        )
+        return Explanation(costs=costs, operators=operators)
+
+    def _work(self, graph: OpGraph) -> Work:
+        target = self.target
+        return predict(graph, kernels=target.kernels, core=target.core, rates=target.rates)
+
+    def _costs(self, graph: OpGraph, work: Work, file_bytes: int | None) -> Costs:
         target = self.target
         memory = arena(graph, kernels=target.kernels, core=target.core)
         size = model_bytes(graph) if file_bytes is None else file_bytes
         code = self._code_sizes.of(graph.kinds())
         tensors = graph.tensors
+        cycles, energy = work.cycles, target.energy_uj_per_mcycle
         return Costs(
             ops=len(graph.operators),
             macs=sum([macs(op, tensors) for op in graph.operators]),
@@ -86,15 +163,32 @@ class CostModel:
             code_bytes=code.value_bytes,
             code_low_bytes=code.low_bytes,
             code_high_bytes=code.high_bytes,
-            instructions=None,
-            cycles=None,
-            cycles_low=None,
-            cycles_high=None,
-            latency_us=None,
-            energy_uj=None,
+            instructions=None if work.instructions is None else round(work.instructions),
+            cycles=None if cycles is None else round(cycles),
+            cycles_low=None if work.cycles_low is None else math.floor(work.cycles_low),
+            cycles_high=None if work.cycles_high is None else math.ceil(work.cycles_high),
+            latency_us=None if cycles is None else cycles / target.clock_hz * 1e6,
+            energy_uj=None if cycles is None or energy is None else cycles * 1e-6 * energy,
         )
 
 
 def estimate(graph: OpGraph, target: Target) -> Costs:
     """All costs of one graph; for many graphs on a target keep a `CostModel`."""
     return CostModel(target).estimate(graph)
+
+
+def explain(graph: OpGraph, target: Target) -> Explanation:
+    """The costs of one graph with their parts; for many graphs on a target keep a `CostModel`."""
+    return CostModel(target).explain(graph)
+
+
+def _whole(parts: list[float]) -> list[int]:
+    """Rounds numbers so that they still add up: the rounded sums' differences."""
+    done = 0
+    total = 0.0
+    rounded = []
+    for part in parts:
+        total += part
+        rounded.append(round(total) - done)
+        done = round(total)
+    return rounded

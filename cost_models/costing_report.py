@@ -1,0 +1,221 @@
+"""What `nas-cost` shows: one report per model, as JSON and as tables for people."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cost_models.budget import Budget, Violation, format_quantity
+from cost_models.costing import CostModel, Costs, OperatorCost
+from cost_models.graph import OpGraph
+from cost_models.target import Target, list_targets, load_target
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+_WIDTH = 110
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReport:
+    """One model on one target.
+
+    Attributes:
+        path: As the user named it.
+        costs: Of the file as it stands.
+        operators: What each operator adds, in execution order.
+        violations: The limits it breaks.
+        lean: The same for the leaned model, where asked for.
+    """
+
+    path: str
+    costs: Costs
+    operators: tuple[OperatorCost, ...]
+    violations: tuple[Violation, ...]
+    lean: ModelReport | None = None
+
+    @property
+    def fits(self) -> bool:
+        return not self.violations
+
+    def as_json(self) -> dict[str, Any]:
+        """The model's entry in `nas-cost --json`."""
+        costs = self.costs
+        entry: dict[str, Any] = {
+            "path": self.path,
+            "ops": costs.ops,
+            "macs": costs.macs,
+            "sram_bytes": costs.sram_bytes,
+            "arena_used_bytes": costs.arena_used_bytes,
+            "flash_bytes": costs.flash_bytes,
+            "flash_low_bytes": costs.flash_low_bytes,
+            "flash_high_bytes": costs.flash_high_bytes,
+            "model_bytes": costs.model_bytes,
+            "cycles": costs.cycles,
+            "cycles_low": costs.cycles_low,
+            "cycles_high": costs.cycles_high,
+            "instructions": costs.instructions,
+            "latency_us": _rounded(costs.latency_us),
+            "energy_uj": _rounded(costs.energy_uj),
+            "fits": self.fits,
+            "per_op": [
+                {
+                    "index": each.index,
+                    "op": each.kind,
+                    "macs": each.macs,
+                    "instructions": each.instructions,
+                    "cycles": each.cycles,
+                }
+                for each in self.operators
+            ],
+        }
+        if self.lean is not None:
+            entry["lean"] = {key: value for key, value in self.lean.as_json().items() if key != "path"}
+        return entry
+
+
+def report(path: str, data: bytes, model: CostModel, budget: Budget, *, lean: bool = False) -> ModelReport:
+    """Cost a .tflite file as it stands, and leaned where asked for.
+
+    Raises:
+        UserError: The bytes are no int8 model, or an operator has no rule.
+    """
+    from cost_models.tflite_graph import read_graph
+
+    leaned = None
+    if lean:
+        from cost_models.lean import lean as lean_bytes
+
+        small = lean_bytes(data)
+        leaned = _report(path, read_graph(small), len(small), model, budget, None)
+    return _report(path, read_graph(data), len(data), model, budget, leaned)
+
+
+def _report(
+    path: str, graph: OpGraph, size: int, model: CostModel, budget: Budget, lean: ModelReport | None
+) -> ModelReport:
+    explanation = model.explain(graph, file_bytes=size)
+    return ModelReport(
+        path=path,
+        costs=explanation.costs,
+        operators=explanation.operators,
+        violations=budget.violations(explanation.costs),
+        lean=lean,
+    )
+
+
+def models_text(reports: list[ModelReport], target: Target, budget: Budget, *, per_op: bool) -> str:
+    """The tables of `nas-cost`."""
+    from rich.table import Table
+
+    table = Table(title=f"{target.title} ({target.name}), {target.kernels} kernels", title_justify="left")
+    table.add_column("model", overflow="fold")
+    for name in ("SRAM B", "flash B", "model B", "MACs", "cycles", "latency", "energy"):
+        table.add_column(name, justify="right")
+    table.add_column("fits")
+    for each in reports:
+        _add_row(table, each.path, each)
+        if each.lean is not None:
+            _add_row(table, "  leaned", each.lean)
+    notes = [_limits_text(budget)]
+    if target.rates is None:
+        notes.append("No calibration for this target: cycles, latency and energy are not known.")
+    notes += [f"{each.path}: {broken}." for each in reports for broken in each.violations]
+    parts: list[RenderableType] = [table, *notes]
+    if per_op:
+        parts += [_operators_table(each) for each in reports]
+    return _rendered(parts)
+
+
+def _add_row(table: Table, name: str, each: ModelReport) -> None:
+    costs = each.costs
+    cycles = "unknown"
+    if costs.cycles is not None and costs.cycles_low is not None and costs.cycles_high is not None:
+        cycles = f"{costs.cycles:,}\n{costs.cycles_low:,}..{costs.cycles_high:,}"
+    margin = (costs.code_high_bytes - costs.code_low_bytes) // 2
+    table.add_row(
+        name,
+        f"{costs.sram_bytes:,}\n(used {costs.arena_used_bytes:,})",
+        f"{costs.flash_bytes:,}\n+-{margin:,}",
+        f"{costs.model_bytes:,}",
+        f"{costs.macs:,}",
+        cycles,
+        "unknown" if costs.latency_us is None else format_quantity("latency", costs.latency_us),
+        "unknown" if costs.energy_uj is None else format_quantity("energy", costs.energy_uj),
+        "yes" if each.fits else "no",
+    )
+
+
+def _operators_table(each: ModelReport) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"{each.path}, operator by operator", title_justify="left")
+    table.add_column("#", justify="right")
+    table.add_column("operator")
+    for name in ("MACs", "instructions", "cycles"):
+        table.add_column(name, justify="right")
+    for part in each.operators:
+        numbers = (part.macs, part.instructions, part.cycles)
+        table.add_row(
+            str(part.index), part.kind, *("unknown" if value is None else f"{value:,}" for value in numbers)
+        )
+    return table
+
+
+def _limits_text(budget: Budget) -> str:
+    limits = ", ".join(f"{name} {format_quantity(name, limit)}" for name, limit in budget.limits())
+    return f"Limits: {limits}."
+
+
+def targets_text() -> str:
+    """The table of `nas-cost --targets`."""
+    from rich.table import Table
+
+    table = Table(title="Targets (memory in KB, as the chip has it and as reserved)", title_justify="left")
+    for name in ("name", "what", "core", "kernels"):
+        table.add_column(name)
+    for name in ("MHz", "SRAM", "flash"):
+        table.add_column(name, justify="right")
+    table.add_column("cycles")
+    for target in map(load_target, list_targets()):
+        table.add_row(
+            target.name,
+            target.title,
+            target.core,
+            target.kernels,
+            f"{target.clock_hz / 1e6:g}",
+            f"{target.sram_bytes // 1024:,}-{target.reserved_sram_bytes // 1024:,}",
+            f"{target.flash_bytes // 1024:,}-{target.reserved_flash_bytes // 1024:,}",
+            "calibrated" if target.rates else "unknown",
+        )
+    return _rendered([table])
+
+
+def targets_json() -> str:
+    """`nas-cost --targets --json`."""
+    fields = ("name", "title", "core", "kernels", "clock_hz", "sram_bytes", "flash_bytes")
+    more = ("reserved_sram_bytes", "reserved_flash_bytes", "energy_uj_per_mcycle")
+    entries = [
+        {key: getattr(target, key) for key in (*fields, *more)}
+        | {"calibrated": target.rates is not None, "sources": dict(target.sources)}
+        for target in map(load_target, list_targets())
+    ]
+    return json.dumps({"schema": 1, "targets": entries}, indent=1)
+
+
+def _rendered(parts: list[RenderableType]) -> str:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
+    for part in parts:
+        console.print(Text(part) if isinstance(part, str) else part)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
