@@ -1,0 +1,125 @@
+"""What a search space is, what it asks for choices, and how one is found by name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol, TypeVar, runtime_checkable
+
+from cost_models.errors import UserError, did_you_mean
+from search_spaces.arch import ArchSpec, Shape
+from search_spaces.channels import pruned
+
+PRUNE_RATIOS = (0.0, 0.25, 0.5)
+
+Choice = TypeVar("Choice", None, bool, int, float, str)
+
+
+class Suggest(Protocol):
+    """Where choices come from; Optuna's `Trial`, `FixedTrial` and `FrozenTrial` are one as they stand."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float: ...
+
+    def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice: ...
+
+
+@runtime_checkable
+class SearchSpace(Protocol):
+    """A pure function from choices to one network.
+
+    For one `input_shape` the choices asked are always the same ones, in the same order and ranges, whatever the
+    answers: samplers then see one box of fixed dimension. Every answer gives a network that can be built.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def build(self, trial: Suggest, *, input_shape: Shape, classes: int) -> ArchSpec:
+        """Ask `trial` for choices and draw the network they name.
+
+        Args:
+            trial: Where choices come from.
+            input_shape: Shape of one example as the task has it: an image (height, width, channels), a signal
+                (time, channels) or a vector (n,). The spec's own `input_shape` may differ (a signal becomes
+                (time, 1, channels)), but holds the same elements in the same order.
+            classes: Number of outputs, as logits.
+
+        Raises:
+            UserError: The space has no network for this input.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What a trial proposes: a network to train, and the share of its channels to prune afterwards.
+
+    Attributes:
+        wide: The network that is trained first.
+        prune_ratio: Share of each channel group to remove.
+        narrow: What is left, a pure function of the two. This one is judged, fine-tuned and exported.
+    """
+
+    wide: ArchSpec
+    prune_ratio: float
+    narrow: ArchSpec
+
+
+def candidate(space: SearchSpace, trial: Suggest, *, input_shape: Shape, classes: int) -> Candidate:
+    """Ask for a network of `space` and for its prune ratio (the choice `prune_ratio`)."""
+    wide = space.build(trial, input_shape=input_shape, classes=classes)
+    ratio = trial.suggest_categorical("prune_ratio", PRUNE_RATIOS)
+    return Candidate(wide=wide, prune_ratio=ratio, narrow=pruned(wide, ratio))
+
+
+def list_spaces() -> tuple[str, ...]:
+    """Names of the spaces that come with the package."""
+    folder = Path(__file__).parent / "spaces"
+    return tuple(sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")))
+
+
+def load_space(name: str) -> SearchSpace:
+    """Find a space: a name from `list_spaces`, a path to a Python file, or `package.module`.
+
+    Raises:
+        UserError: There is no such space, or the module exports no `SPACE`.
+    """
+    if name in list_spaces():
+        module = importlib.import_module(f"search_spaces.spaces.{name}")
+    elif name.endswith(".py"):
+        module = _from_file(Path(name))
+    elif "." in name:
+        try:
+            module = importlib.import_module(name)
+        except ImportError as error:
+            raise UserError(f"The search space {name} cannot be imported: {error}.") from None
+    else:
+        raise UserError(f"There is no search space {name!r}.", did_you_mean(name, list_spaces()))
+    space = getattr(module, "SPACE", None)
+    if not isinstance(space, SearchSpace):
+        raise UserError(
+            f"{name} exports no search space.", "It needs SPACE = an object with a name and a build method."
+        )
+    return space
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UserError(f"There is no search space file {path}.", "Give a path to a Python file.")
+    spec = importlib.util.spec_from_file_location(f"_space_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"The search space {path} fails to load: {type(error).__name__}: {error}.") from error
+    return module

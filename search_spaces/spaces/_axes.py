@@ -1,0 +1,49 @@
+"""What the spaces share: task shapes as maps, and choices that scale with the length of an axis."""
+
+from __future__ import annotations
+
+from cost_models.errors import UserError
+from search_spaces.layers import Shape
+from search_spaces.space import Suggest
+
+
+def as_map(input_shape: Shape) -> tuple[int, int, int]:
+    """The task's example as a map (height, width, channels); a signal (time, channels) is a map of width 1."""
+    if len(input_shape) == 3:
+        height, width, channels = input_shape
+        return height, width, channels
+    if len(input_shape) == 2:
+        return input_shape[0], 1, input_shape[1]
+    raise UserError(
+        f"This search space needs images (height, width, channels) or signals (time, channels), not {input_shape}.",
+        "For plain vectors take the space mlp.",
+    )
+
+
+def width(trial: Suggest, name: str, low: int, high: int) -> int:
+    """Ask for a number of channels, evenly by ratio, and round it to a multiple of four."""
+    return max(4, round(trial.suggest_int(name, low, high, log=True) / 4) * 4)
+
+
+def stem_strides(length: int) -> tuple[int, int]:
+    """Smallest and largest exponent of two for the first stride along an axis of this length.
+
+    A raw signal of thousands of samples must shrink at once, a small image can hardly shrink at all.
+    """
+    low = 0
+    while length >> low > 256:
+        low += 1
+    high = low
+    while high < low + 3 and length >> (high + 1) >= 7:
+        high += 1
+    return low, high
+
+
+def stem_kernel(size: int, stride: int) -> int:
+    """The first kernel's length: it grows with the stride so that no sample is skipped; always odd."""
+    return (size * max(1, stride // 2)) | 1
+
+
+def along(height: int, width: int, value: int) -> tuple[int, int]:
+    """`value` along both axes of an image, along time only for a signal (a map of width 1)."""
+    return (value if height > 1 else 1, value if width > 1 else 1)

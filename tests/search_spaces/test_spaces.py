@@ -1,0 +1,136 @@
+"""The contract of search spaces, run over every file in `search_spaces/spaces`."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import FixedTrial
+
+from cost_models.errors import UserError
+from search_spaces.arch import ArchSpec
+from search_spaces.lower import lower
+from search_spaces.space import Candidate, SearchSpace, candidate, list_spaces, load_space
+
+INPUT_SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (96, 96, 3), (64, 6), (128, 2), (8000, 1), (49, 10, 1)]
+TRIALS = 12
+
+
+def draw(space: SearchSpace, shape: tuple[int, ...], seed: int, classes: int = 10) -> list[Candidate]:
+    return [
+        candidate(space, trial, input_shape=shape, classes=classes)
+        for trial in trials(space, shape, seed, classes)
+    ]
+
+
+def trials(space: SearchSpace, shape: tuple[int, ...], seed: int, classes: int = 10) -> list[FixedTrial]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    result = []
+    for _ in range(TRIALS):
+        trial = study.ask()
+        candidate(space, trial, input_shape=shape, classes=classes)
+        result.append(FixedTrial(trial.params))
+    return result
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+@pytest.fixture(params=list_spaces())
+def space(request: pytest.FixtureRequest) -> SearchSpace:
+    return load_space(request.param)
+
+
+@pytest.mark.parametrize("shape", INPUT_SHAPES, ids=str)
+class TestEverySpace:
+    def test_every_answer_is_a_network_with_one_logit_a_class(
+        self, space: SearchSpace, shape: tuple[int, ...]
+    ) -> None:
+        for one in draw(space, shape, seed=0):
+            elements = 1
+            for size in shape:
+                elements *= size
+            built = 1
+            for size in one.wide.input_shape:
+                built *= size
+            assert built == elements
+            assert one.wide.output_shape == one.narrow.output_shape == (10,)
+            assert lower(one.narrow).macs <= lower(one.wide).macs
+
+    def test_the_same_choices_give_the_same_network(self, space: SearchSpace, shape: tuple[int, ...]) -> None:
+        for trial in trials(space, shape, seed=1):
+            first = candidate(space, trial, input_shape=shape, classes=3)
+            again = candidate(space, FixedTrial(trial.params), input_shape=shape, classes=3)
+            assert first == again
+            assert first.narrow.digest() == again.narrow.digest()
+
+    def test_every_answer_asks_the_same_choices(self, space: SearchSpace, shape: tuple[int, ...]) -> None:
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=2))
+        asked = set()
+        for _ in range(TRIALS):
+            trial = study.ask()
+            space.build(trial, input_shape=shape, classes=10)
+            asked.add(tuple(trial.distributions.items()))
+        assert len(asked) == 1
+
+    def test_candidates_pickle_and_networks_come_back_from_json(
+        self, space: SearchSpace, shape: tuple[int, ...]
+    ) -> None:
+        for one in draw(space, shape, seed=3):
+            assert pickle.loads(pickle.dumps(one)) == one
+            assert ArchSpec.from_json(one.narrow.to_json()) == one.narrow
+
+
+def test_every_space_is_named_like_its_file(space: SearchSpace) -> None:
+    assert load_space(space.name) is space
+
+
+def test_spaces_import_neither_optuna_nor_tensorflow(space: SearchSpace) -> None:
+    code = (
+        "import sys; from search_spaces.space import load_space; import search_spaces.lower;"
+        f"load_space({space.name!r});"
+        "print([name for name in ('optuna', 'tensorflow', 'ray', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_space_comes_from_a_file_or_a_module(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("from search_spaces.spaces.ds_cnn import SPACE\n")
+    assert load_space(str(path)) is load_space("ds_cnn")
+    assert load_space("search_spaces.spaces.ds_cnn") is load_space("ds_cnn")
+
+
+def test_a_space_that_is_not_there_is_a_sentence_and_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        load_space("ds_cmm")
+    assert str(caught.value) == "There is no search space 'ds_cmm'. Did you mean ds_cnn?"
+    with pytest.raises(UserError, match=r"There is no search space file .*none\.py"):
+        load_space(str(tmp_path / "none.py"))
+    with pytest.raises(
+        UserError, match="The search space no_such.module cannot be imported: No module named"
+    ):
+        load_space("no_such.module")
+    broken = tmp_path / "broken.py"
+    broken.write_text("1 / 0\n")
+    with pytest.raises(UserError, match="fails to load: ZeroDivisionError: division by zero"):
+        load_space(str(broken))
+    broken.write_text("SPACE = 3\n")
+    with pytest.raises(UserError, match=r"exports no search space\. It needs SPACE ="):
+        load_space(str(broken))
+
+
+def test_plain_vectors_are_refused_by_convolutional_spaces() -> None:
+    with pytest.raises(UserError) as caught:
+        load_space("ds_cnn").build(FixedTrial({}), input_shape=(64,), classes=2)
+    assert str(caught.value) == (
+        "This search space needs images (height, width, channels) or signals (time, channels), not (64,). "
+        "For plain vectors take the space mlp."
+    )
