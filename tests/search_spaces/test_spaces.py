@@ -115,7 +115,7 @@ def test_a_space_that_is_not_there_is_a_sentence_and_a_hint(tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"There is no search space file .*none\.py"):
         load_space(str(tmp_path / "none.py"))
     with pytest.raises(
-        UserError, match="The search space no_such.module cannot be imported: No module named"
+        UserError, match=r"The search space no_such\.module cannot be imported: No module named"
     ):
         load_space("no_such.module")
     broken = tmp_path / "broken.py"
