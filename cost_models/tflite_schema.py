@@ -197,8 +197,8 @@ NO_OPTIONS = frozenset(
     SQUARE SQUARED_DIFFERENCE TANH TILE TRANSPOSE ZEROS_LIKE
     """.split()  # noqa: SIM905 - a list of names
 )
-RESHAPE_OPTIONS = (17, 0)
-SQUEEZE_OPTIONS = (30, 0)
+# Operators with one list of integers as options: number in the union, field id.
+LIST_OPTIONS = {"RESHAPE": (17, 0), "SQUEEZE": (30, 0)}
 
 QUANTIZE_HINT = (
     "Quantize it fully: optimizations = [tf.lite.Optimize.DEFAULT], a representative_dataset, "

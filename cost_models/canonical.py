@@ -1,0 +1,116 @@
+"""The canonical form of a graph: what is left of a model once everything that no chip reads is gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from cost_models.graph import STRUCTURAL_INPUTS, Operator, OpGraph, Tensor
+
+FILTER_INPUT, BIAS_INPUT = 1, 2
+FILTERED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
+BIASED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canonical:
+    """A canonical graph and where its tensors came from.
+
+    Attributes:
+        graph: The graph.
+        sources: For each of its tensors, the index in the graph it was made of.
+    """
+
+    graph: OpGraph
+    sources: tuple[int, ...]
+
+
+def canonical_graph(graph: OpGraph) -> Canonical:
+    """The graph as `lean` stores it; the canonical form of a canonical graph is itself.
+
+    - Tensors are numbered by first use: graph inputs, then operator by operator its inputs, then its outputs.
+      Unused ones are gone. Constants that kernels read in Prepare (axes, paddings) are one tensor when equal.
+    - RESHAPE has one input: TFLM takes the new shape from its output, LiteRT from the options.
+    - Weights keep their scales and one zero point, which is 0.
+    - Biases have no quantization, except those of a FULLY_CONNECTED with one scale, which TFLM checks.
+    - Axes, paddings and shapes have no quantization.
+
+    Source: tflite-micro 90b983c2, kernels/reshape_common.cc, kernels/kernel_util.cc
+    (PopulateConvolutionQuantizationParams), kernels/fully_connected_common.cc, micro_allocator.cc.
+    """
+    operators = tuple(
+        replace(op, inputs=op.inputs[:1]) if op.kind == "RESHAPE" and len(op.inputs) > 1 else op
+        for op in graph.operators
+    )
+    filters, bare, shaping = _roles(operators, graph.tensors)
+    number: dict[int, int] = {-1: -1}
+    structural: dict[tuple[object, ...], int] = {}
+    tensors: list[Tensor] = []
+    sources: list[int] = []
+
+    def visit(indices: tuple[int, ...]) -> tuple[int, ...]:
+        for index in indices:
+            if index in number:
+                continue
+            tensor = graph.tensors[index]
+            if index in bare and (tensor.scales or tensor.zero_points):
+                tensor = replace(tensor, scales=0, zero_points=0, quantized_dimension=0)
+            elif index in filters and tensor.zero_points > 1:
+                tensor = replace(tensor, zero_points=1)
+            elif not tensor.scales and tensor.zero_points:
+                tensor = replace(tensor, zero_points=0)
+            if tensor.values is not None and index not in shaping:
+                tensor = replace(tensor, values=None)
+            place = len(tensors)
+            if tensor.values is not None:
+                key = (tensor.shape, tensor.dtype, tensor.values, tensor.scales)
+                place = structural.setdefault(key, place)
+            number[index] = place
+            if place == len(tensors):
+                tensors.append(tensor)
+                sources.append(index)
+        return tuple([number[index] for index in indices])
+
+    inputs = visit(graph.inputs)
+    renumbered = tuple(replace(op, inputs=visit(op.inputs), outputs=visit(op.outputs)) for op in operators)
+    outputs = visit(graph.outputs)
+    return Canonical(
+        graph=OpGraph(tensors=tuple(tensors), operators=renumbered, inputs=inputs, outputs=outputs),
+        sources=tuple(sources),
+    )
+
+
+def _roles(
+    operators: tuple[Operator, ...], tensors: tuple[Tensor, ...]
+) -> tuple[set[int], set[int], set[int]]:
+    """Weights, constants whose quantization nobody reads, and inputs whose values shape the work."""
+    filters: set[int] = set()
+    bare: set[int] = set()
+    read: set[int] = set()
+    shaping: set[int] = set()
+    for op in operators:
+        structural = STRUCTURAL_INPUTS.get(op.kind, ())
+        unread = set(structural)
+        if op.kind in FILTERED and tensors[op.inputs[FILTER_INPUT]].is_constant:
+            filters.add(op.inputs[FILTER_INPUT])
+        if op.kind in BIASED and (
+            op.kind != "FULLY_CONNECTED" or tensors[op.inputs[FILTER_INPUT]].scales > 1
+        ):
+            unread.add(BIAS_INPUT)
+        for position, index in enumerate(op.inputs):
+            (bare if position in unread else read).add(index)
+            if position in structural:
+                shaping.add(index)
+    constants = {index for index in bare if index >= 0 and tensors[index].is_constant}
+    return filters, constants - read, shaping
+
+
+def symmetric_tensors(graph: OpGraph) -> set[int]:
+    """Tensors whose zero points are 0 by construction: weights, and biases that keep a quantization."""
+    found: set[int] = set()
+    tensors = graph.tensors
+    for op in graph.operators:
+        if op.kind in FILTERED:
+            found.add(op.inputs[FILTER_INPUT])
+            if op.kind in BIASED and len(op.inputs) > BIAS_INPUT:
+                found.add(op.inputs[BIAS_INPUT])
+    return {index for index in found if index >= 0 and tensors[index].is_constant}

@@ -1,0 +1,416 @@
+"""Making a .tflite model lean: the same model in the fewest bytes that TFLM and LiteRT run alike."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cost_models import tflite_schema as schema
+from cost_models.canonical import Canonical, canonical_graph, symmetric_tensors
+from cost_models.errors import UserError
+from cost_models.flatbuffer import Table, broken
+from cost_models.graph import OpGraph
+from cost_models.lean_layout import (
+    BUFFER_FIELDS,
+    EMPTY_TABLE,
+    HEADER_BYTES,
+    MODEL_FIELDS,
+    SUBGRAPH_FIELDS,
+    OptionValue,
+    TableLayout,
+    code_fields,
+    fill_holes,
+    modelled_layout,
+    modelled_options,
+    operator_layout,
+    other_layout,
+    quantization_layout,
+    table_layout,
+    tensor_layout,
+)
+from cost_models.model_bytes import model_bytes
+from cost_models.tflite_graph import TfliteModel, read_model
+
+_TYPE_NUMBERS = {name: number for number, name in enumerate(schema.TENSOR_TYPES)}
+_CODE_NUMBERS = {name: number for number, name in enumerate(schema.OPERATOR_NAMES)}
+_OPTION_TYPES = {
+    kind: number
+    for known in (schema.MODELLED_OPTIONS, schema.OTHER_OPTIONS, schema.LIST_OPTIONS)
+    for kind, (number, _) in known.items()
+}
+
+
+def lean(data: bytes, *, litert: bool = False) -> bytes:
+    """The model without what no chip reads; it computes the same, bit for bit.
+
+    Gone are names, signatures, metadata, ranges, shape signatures, unused tensors and buffers, the versions of
+    operators, options at their defaults, the quantization of convolution biases, and all but one zero point of
+    weights; equal lists, tables of options and vtables are stored once. What runs is untouched: weights, scales,
+    zero points of activations, shapes, order of execution. Constants stay 16-byte aligned.
+    `lean(lean(data)) == lean(data)`, and the length is `model_bytes` of the canonical graph.
+
+    LiteRT refuses per-channel weights whose one zero point stands for all ("must have same number"), TFLM takes
+    them. Those zeros are some 8 % of a small model, so the chip's form goes without, and `litert` puts them
+    back: `lean(lean(data), litert=True)` loads in LiteRT, and `lean` of that is the chip's form again.
+
+    Args:
+        data: The content of a .tflite file, lean or not.
+        litert: Keep as many zero points as scales.
+
+    Raises:
+        UserError: The model cannot be read (see `read_graph`) or has an operator that cannot be stored lean.
+    """
+    model = read_model(data)
+    if model.intermediates or any(tensor.is_variable for tensor in model.graph.tensors):
+        raise UserError(
+            "The model keeps state between invocations, which cannot be made lean.",
+            "Export it without leaning, or unroll its recurrent layers.",
+        )
+    canonical = canonical_graph(model.graph)
+    written = _write(data, model, canonical, litert)
+    expected = model_bytes(canonical.graph)
+    if len(written) != expected and not litert:
+        raise AssertionError(f"lean wrote {len(written)} bytes where model_bytes says {expected}")
+    return written
+
+
+class _Page:
+    """Bytes of a known length, filled in at known places."""
+
+    def __init__(self, size: int, vtables: Mapping[tuple[int, ...], int]) -> None:
+        self.out = bytearray(size)
+        self._vtables = vtables
+        for vtable, at in vtables.items():
+            struct.pack_into(f"<{len(vtable)}H", self.out, at, *vtable)
+
+    def refer(self, at: int, target: int) -> None:
+        """Write a reference to a later place."""
+        struct.pack_into("<I", self.out, at, target - at)
+
+    def numbers(self, at: int, letter: str, values: Sequence[int]) -> None:
+        """Write a list of integers."""
+        struct.pack_into(f"<I{len(values)}{letter}", self.out, at, len(values), *values)
+
+    def raw(self, at: int, items: int, content: bytes) -> None:
+        """Write a list whose items are bytes already."""
+        struct.pack_into("<I", self.out, at, items)
+        self.out[at + 4 : at + 4 + len(content)] = content
+
+    def references(self, at: int, targets: Sequence[int]) -> None:
+        """Write a list of tables."""
+        struct.pack_into("<I", self.out, at, len(targets))
+        for place, target in enumerate(targets):
+            self.refer(at + 4 + 4 * place, target)
+
+    def table(
+        self, at: int, layout: TableLayout, scalars: Iterable[OptionValue], references: Mapping[int, int]
+    ) -> None:
+        """Write a table; what the layout does not store is at its default and left out."""
+        places = dict(layout.offsets)
+        struct.pack_into("<i", self.out, at, at - self._vtables[layout.vtable])
+        for field, letter, value in scalars:
+            if field in places:
+                struct.pack_into(f"<{letter}", self.out, at + places[field], value)
+        for field, target in references.items():
+            if field in places:
+                self.refer(at + places[field], target)
+
+
+class _Plan:
+    """Where each part of the file goes; the order is that of `lean_layout`."""
+
+    def __init__(self, graph: OpGraph, options: Sequence[_StoredOptions | None], litert: bool) -> None:
+        self._at = 0
+        tensors, operators = graph.tensors, graph.operators
+        self.kinds = graph.kinds()
+        self.constants = [index for index, tensor in enumerate(tensors) if tensor.data_bytes]
+        quantized = [index for index, tensor in enumerate(tensors) if tensor.scales]
+        self.model, self.subgraph = table_layout(MODEL_FIELDS), table_layout(SUBGRAPH_FIELDS)
+        self.buffer = table_layout(BUFFER_FIELDS)
+        self.codes = [table_layout(code_fields(kind)) for kind in self.kinds]
+        self.tensors = [tensor_layout(t.data_bytes > 0, t.scales > 0, t.is_variable) for t in tensors]
+        self.operators = [
+            operator_layout(op.kind == self.kinds[0], stored is not None)
+            for op, stored in zip(operators, options)
+        ]
+        self.quantizations = {i: quantization_layout(tensors[i].quantized_dimension > 0) for i in quantized}
+        unique = {stored.key: stored for stored in options if stored is not None}
+
+        self._take(HEADER_BYTES)
+        self.vtable_at: dict[tuple[int, ...], int] = {}
+        for layout in (
+            *(self.model, self.subgraph, EMPTY_TABLE, *self.codes, *self.tensors, *self.operators),
+            *(self.quantizations.values()),
+            *(stored.layout for stored in unique.values()),
+            *([self.buffer] if self.constants else []),
+        ):
+            if layout.vtable not in self.vtable_at:
+                self.vtable_at[layout.vtable] = self._take(layout.vtable[0])
+        self._align(4)
+        self.model_at = self._take(self.model.size_bytes)
+        self.code_list_at = self._take(4 + 4 * len(self.codes))
+        self.code_at = [self._take(layout.size_bytes) for layout in self.codes]
+        self.subgraph_list_at = self._take(8)
+        self.subgraph_at = self._take(self.subgraph.size_bytes)
+        self.tensor_list_at = self._take(4 + 4 * len(tensors))
+        self.tensor_at = [self._take(layout.size_bytes) for layout in self.tensors]
+        self.operator_list_at = self._take(4 + 4 * len(operators))
+        self.operator_at = [self._take(layout.size_bytes) for layout in self.operators]
+        self.option_at = {key: self._take(stored.layout.size_bytes) for key, stored in unique.items()}
+        self.axes_at = {
+            key: self._take(4 + 4 * len(stored.axes)) for key, stored in unique.items() if stored.axes
+        }
+        self.buffer_list_at = self._take(8 + 4 * len(self.constants))
+        self.empty_at = self._take(EMPTY_TABLE.size_bytes)
+        self.buffer_at = [self._take(self.buffer.size_bytes) for _ in self.constants]
+        self.list_at: dict[tuple[int, ...], int] = {}
+        self.quantization_at: dict[int, int] = {}
+        self.data_at: list[int] = []
+        self._place_data(graph, quantized)
+        self._place_quantization(graph, quantized, litert)
+        self.end = self._at
+
+    def _take(self, size: int) -> int:
+        at = self._at
+        self._at += size
+        return at
+
+    def _align(self, size: int, rest: int = 0) -> None:
+        self._at += (rest - self._at) % size
+
+    def _place_data(self, graph: OpGraph, quantized: list[int]) -> None:
+        """Lists, then constants with the holes between them filled."""
+        sizes = [4 + graph.tensors[index].data_bytes for index in self.constants]
+        holes = [-size % 16 // 4 for size in sizes[:-1]]
+        lists = _lists(graph)
+        tables = [i for i in quantized if not graph.tensors[i].quantized_dimension]
+        singles = [numbers for numbers in lists if len(numbers) == 1]
+        pairs = [numbers for numbers in lists if len(numbers) == 2]
+        fill = fill_holes(holes.count(3), holes.count(2), len(tables), len(pairs), len(singles))
+        tables, pairs, singles = tables[: fill.tables], pairs[: fill.pairs], singles[: fill.singles]
+        in_holes = {*pairs, *singles}
+        for numbers in lists:
+            if numbers not in in_holes:
+                self.list_at[numbers] = self._take(4 + 4 * len(numbers))
+        for size, hole in zip(sizes, [*holes, 0]):
+            self._align(16, 12)
+            self.data_at.append(self._take(size))
+            self._align(4)
+            if hole == 3 and tables:
+                self.quantization_at[tables.pop(0)] = self._take(12)
+            elif hole == 3 and pairs:
+                self.list_at[pairs.pop(0)] = self._take(12)
+            elif hole >= 2 and singles:
+                self.list_at[singles.pop(0)] = self._take(8)
+
+    def _place_quantization(self, graph: OpGraph, quantized: list[int], litert: bool) -> None:
+        """Tables that found no hole, then scales and zero points in turns that keep the latter aligned."""
+        tensors = graph.tensors
+        for index in quantized:
+            if index not in self.quantization_at:
+                self.quantization_at[index] = self._take(self.quantizations[index].size_bytes)
+        symmetric = symmetric_tensors(graph)
+        odd = [index for index in quantized if not tensors[index].scales % 2]
+        self.scale_at = {
+            index: self._take(4 + 4 * tensors[index].scales) for index in quantized if index not in set(odd)
+        }
+        shared: dict[int, list[int]] = {}
+        for index in quantized:
+            if index in symmetric:
+                shared.setdefault(tensors[index].scales if litert else 1, []).append(index)
+        groups = [
+            *shared.items(),
+            *((tensors[index].zero_points, [index]) for index in quantized if index not in symmetric),
+        ]
+        self.zero_point_at: dict[int, int] = {}
+        self.zero_points = {index: count for count, group in groups for index in group}
+        for count, group in groups:
+            if self.zero_point_at and odd:
+                index = odd.pop(0)
+                self.scale_at[index] = self._take(4 + 4 * tensors[index].scales)
+            self._align(8, 4)
+            self.zero_point_at.update(dict.fromkeys(group, self._take(4 + 8 * count)))
+        for index in odd:
+            self.scale_at[index] = self._take(4 + 4 * tensors[index].scales)
+
+
+def _lists(graph: OpGraph) -> list[tuple[int, ...]]:
+    """The lists of integers of a graph, each once."""
+    lists = [graph.inputs, graph.outputs]
+    for op in graph.operators:
+        lists += [op.inputs, op.outputs]
+        if op.kind == "RESHAPE":
+            lists.append(graph.tensors[op.outputs[0]].shape)
+    lists += [tensor.shape for tensor in graph.tensors]
+    return list(dict.fromkeys(lists))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredOptions:
+    """The options of an operator as they are written; equal keys share one table."""
+
+    key: object
+    layout: TableLayout
+    scalars: tuple[OptionValue, ...] = ()
+    shape: tuple[int, ...] | None = None
+    axes: tuple[int, ...] = ()
+
+
+def _stored_options(model: TfliteModel, graph: OpGraph) -> list[_StoredOptions | None]:
+    found: list[_StoredOptions | None] = []
+    for index, op in enumerate(graph.operators):
+        kind = op.kind
+        table = model.option_tables[index]
+        if kind in schema.MODELLED_OPTIONS:
+            layout = modelled_layout(kind, op.options)
+            key = (kind, op.options)
+            scalars = modelled_options(kind, op.options)
+            found.append(_StoredOptions(key=key, layout=layout, scalars=scalars) if layout else None)
+            continue
+        layout = other_layout(kind)
+        if layout is None:
+            found.append(None)
+        elif kind == "RESHAPE":
+            shape = graph.tensors[op.outputs[0]].shape
+            found.append(_StoredOptions(key=index, layout=layout, shape=shape))
+        elif kind == "SQUEEZE":
+            found.append(_StoredOptions(key=index, layout=layout, axes=_squeezed(index, graph, table)))
+        else:
+            _, fields = schema.OTHER_OPTIONS[kind]
+            found.append(_StoredOptions(key=index, layout=layout, scalars=_scalars(fields, table)))
+    return found
+
+
+def _squeezed(index: int, graph: OpGraph, table: Table | None) -> tuple[int, ...]:
+    """The axes that a SQUEEZE takes away, named even where the file leaves them open."""
+    op = graph.operators[index]
+    source, shape = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
+    axes = table.numbers(0, "i") if table is not None else ()
+    axes = axes or tuple(axis for axis, size in enumerate(source) if size == 1)
+    if len(axes) != len(source) - len(shape):
+        raise broken(f"operator {index} (SQUEEZE) cannot make {list(shape)} of {list(source)}")
+    return axes
+
+
+def _scalars(fields: Mapping[str, schema.Field], table: Table | None) -> tuple[OptionValue, ...]:
+    values: list[OptionValue] = []
+    for field, letter, default in fields.values():
+        if table is None:
+            values.append((field, letter, default))
+        elif letter == "f":
+            values.append((field, letter, table.real(field, float(default))))
+        else:
+            values.append((field, letter, table.integer(field, letter, int(default))))
+    return tuple(values)
+
+
+def _write(data: bytes, model: TfliteModel, canonical: Canonical, litert: bool) -> bytes:
+    """Write every part at its place."""
+    graph, sources = canonical.graph, canonical.sources
+    options = _stored_options(model, graph)
+    plan = _Plan(graph, options, litert)
+    page = _Page(plan.end, plan.vtable_at)
+    page.refer(0, plan.model_at)
+    page.out[4:8] = schema.FILE_IDENTIFIER
+    page.table(
+        plan.model_at,
+        plan.model,
+        [(schema.MODEL_VERSION, "I", schema.SCHEMA_VERSION)],
+        {
+            schema.MODEL_OPERATOR_CODES: plan.code_list_at,
+            schema.MODEL_SUBGRAPHS: plan.subgraph_list_at,
+            schema.MODEL_BUFFERS: plan.buffer_list_at,
+        },
+    )
+    page.references(plan.code_list_at, plan.code_at)
+    for at, layout, kind in zip(plan.code_at, plan.codes, plan.kinds):
+        page.table(at, layout, [(schema.CODE_BUILTIN, "i", _CODE_NUMBERS[kind])], {})
+    page.references(plan.subgraph_list_at, [plan.subgraph_at])
+    page.table(
+        plan.subgraph_at,
+        plan.subgraph,
+        [],
+        {
+            schema.SUBGRAPH_TENSORS: plan.tensor_list_at,
+            schema.SUBGRAPH_INPUTS: plan.list_at[graph.inputs],
+            schema.SUBGRAPH_OUTPUTS: plan.list_at[graph.outputs],
+            schema.SUBGRAPH_OPERATORS: plan.operator_list_at,
+        },
+    )
+    for numbers, at in plan.list_at.items():
+        page.numbers(at, "i", numbers)
+    _write_tensors(page, plan, graph)
+    _write_operators(page, plan, graph, options)
+    page.references(plan.buffer_list_at, [plan.empty_at, *plan.buffer_at])
+    page.table(plan.empty_at, EMPTY_TABLE, [], {})
+    for index, buffer_at, at in zip(plan.constants, plan.buffer_at, plan.data_at):
+        page.table(buffer_at, plan.buffer, [], {schema.BUFFER_DATA: at})
+        start, size = model.data[sources[index]]
+        page.raw(at, size, data[start : start + size])
+    _write_quantization(page, plan, graph, data, model, sources)
+    return bytes(page.out)
+
+
+def _write_tensors(page: _Page, plan: _Plan, graph: OpGraph) -> None:
+    page.references(plan.tensor_list_at, plan.tensor_at)
+    buffers = {index: 1 + order for order, index in enumerate(plan.constants)}
+    for index, tensor in enumerate(graph.tensors):
+        references = {schema.TENSOR_SHAPE: plan.list_at[tensor.shape]}
+        if tensor.scales:
+            references[schema.TENSOR_QUANTIZATION] = plan.quantization_at[index]
+        page.table(
+            plan.tensor_at[index],
+            plan.tensors[index],
+            [
+                (schema.TENSOR_TYPE, "b", _TYPE_NUMBERS[tensor.dtype]),
+                (schema.TENSOR_BUFFER, "I", buffers.get(index, 0)),
+            ],
+            references,
+        )
+
+
+def _write_operators(
+    page: _Page, plan: _Plan, graph: OpGraph, options: Sequence[_StoredOptions | None]
+) -> None:
+    page.references(plan.operator_list_at, plan.operator_at)
+    for index, (op, stored) in enumerate(zip(graph.operators, options)):
+        scalars: list[OptionValue] = [(schema.OP_CODE, "I", plan.kinds.index(op.kind))]
+        references = {schema.OP_INPUTS: plan.list_at[op.inputs], schema.OP_OUTPUTS: plan.list_at[op.outputs]}
+        if stored is not None:
+            scalars.append((schema.OP_OPTIONS_TYPE, "B", _OPTION_TYPES[op.kind]))
+            references[schema.OP_OPTIONS] = plan.option_at[stored.key]
+            inside = {}
+            if stored.shape is not None:
+                inside[schema.LIST_OPTIONS[op.kind][1]] = plan.list_at[stored.shape]
+            elif stored.axes:
+                at = inside[schema.LIST_OPTIONS[op.kind][1]] = plan.axes_at[stored.key]
+                page.numbers(at, "i", stored.axes)
+            page.table(plan.option_at[stored.key], stored.layout, stored.scalars, inside)
+        page.table(plan.operator_at[index], plan.operators[index], scalars, references)
+
+
+def _write_quantization(
+    page: _Page, plan: _Plan, graph: OpGraph, data: bytes, model: TfliteModel, sources: tuple[int, ...]
+) -> None:
+    symmetric = symmetric_tensors(graph)
+    for index, at in plan.quantization_at.items():
+        tensor, source = graph.tensors[index], sources[index]
+        scale_at, zero_point_at = plan.scale_at[index], plan.zero_point_at[index]
+        page.table(
+            at,
+            plan.quantizations[index],
+            [(schema.QUANT_DIMENSION, "i", tensor.quantized_dimension)],
+            {schema.QUANT_SCALE: scale_at, schema.QUANT_ZERO_POINT: zero_point_at},
+        )
+        start, size = model.scales[source]
+        page.raw(scale_at, size // 4, data[start : start + size])
+        zero_points = model.zero_points[source]
+        if index in symmetric:
+            if any(zero_points):
+                raise UserError(
+                    f"Tensor {source} of the model is a weight with a zero point other than 0, which TFLM ignores.",
+                    schema.QUANTIZE_HINT,
+                )
+            zero_points = (0,) * plan.zero_points[index]
+        page.numbers(zero_point_at, "q", zero_points)
