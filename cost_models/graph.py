@@ -102,6 +102,14 @@ class DepthwiseConv2DOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransposeConv2DOptions:
+    padding: Padding
+    stride_h: int = 1
+    stride_w: int = 1
+    activation: Activation = "NONE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool2DOptions:
     padding: Padding
     stride_h: int
@@ -150,6 +158,7 @@ class NoOptions:
 Options = (
     Conv2DOptions
     | DepthwiseConv2DOptions
+    | TransposeConv2DOptions
     | Pool2DOptions
     | FullyConnectedOptions
     | ElementwiseOptions

@@ -1,0 +1,310 @@
+"""What each operator's kernel allocates, before and during Prepare: one rule per operator kind.
+
+Source: tensorflow/lite/micro/kernels (and its cmsis_nn folder), the parsers of
+tensorflow/lite/core/api/flatbuffer_conversions.cc and the structs of tensorflow/lite/c/builtin_op_data.h,
+tflite-micro 90b983c2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cost_models.arena import scratch
+from cost_models.arena.build import Build
+from cost_models.errors import UserError
+from cost_models.graph import (
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    Operator,
+    Tensor,
+    TransposeConv2DOptions,
+)
+
+# (parsed options: bytes, their alignment, operator data of Init, persistent buffers of Prepare,
+#  temporaries of Prepare, scratch buffers). Temporaries are never given back before Prepare ends. Operator data
+#  and persistent buffers are aligned to 16 bytes.
+Demand = tuple[int, int, int, tuple[int, ...], int, tuple[int, ...]]
+# Bytes of one temporary TfLiteTensor with its quantization, by tensor index.
+Temporaries = Sequence[int]
+Rule = Callable[[Operator, tuple[Tensor, ...], Temporaries, Build], Demand]
+
+_NONE: tuple[int, ...] = ()
+
+
+def _kept(temp: int, last: int, temps: Temporaries, build: Build) -> int:
+    """Temporaries that must survive when persistent buffers are allocated after them.
+
+    TFLM checks a persistent buffer against the head only, so the buffer may run over the end of the last
+    temporary. Its zero points and quantized dimension are not read again; the pointer before them is.
+    """
+    return temp - max(temps[last] - build.tensor_bytes - 8, 0)
+
+
+def _require_int8(op: Operator, tensors: tuple[Tensor, ...]) -> None:
+    for index in (*op.inputs[:1], *op.outputs[:1]):
+        dtype = tensors[index].dtype
+        if dtype != "int8":
+            raise UserError(
+                f"The memory of {op.kind} on {dtype} is not known.", "Quantize the model to int8."
+            )
+
+
+def _conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    _require_int8(op, tensors)
+    inputs = op.inputs
+    output = op.outputs[0]
+    filter_ = tensors[inputs[1]].shape
+    # Prepare holds input, filter and output while CalculateOpDataConv asks for them again, with the bias.
+    temp = 2 * (temps[inputs[0]] + temps[inputs[1]] + temps[output])
+    if len(inputs) > 2 and inputs[2] >= 0:
+        temp += temps[inputs[2]]
+    channels = 4 * filter_[0]
+    if not build.cmsis_nn:
+        return 28, 4, 56, (channels, channels), temp, _NONE
+    options = op.options
+    assert isinstance(options, Conv2DOptions)
+    size = scratch.convolution(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
+    return 28, 4, 60, (channels, channels), temp, (size,) if size > 0 else _NONE
+
+
+def _depthwise_conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    _require_int8(op, tensors)
+    inputs = op.inputs
+    output = op.outputs[0]
+    filter_ = tensors[inputs[1]].shape
+    temp = 2 * (temps[inputs[0]] + temps[inputs[1]] + temps[output])
+    if len(inputs) > 2 and inputs[2] >= 0:
+        temp += temps[inputs[2]]
+    channels = 4 * filter_[3]
+    if not build.cmsis_nn:
+        return 28, 4, 56, (channels, channels), temp, _NONE
+    options = op.options
+    assert isinstance(options, DepthwiseConv2DOptions)
+    size = scratch.depthwise(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
+    return 28, 4, 60, (channels, channels), temp, (size,) if size > 0 else _NONE
+
+
+def _transpose_conv(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    inputs = op.inputs  # output shape, filter, input, bias
+    output = op.outputs[0]
+    input_ = tensors[inputs[2]]
+    if input_.dtype != "int8":
+        raise UserError(
+            f"The memory of {op.kind} on {input_.dtype} is not known.", "Quantize the model to int8."
+        )
+    filter_ = tensors[inputs[1]].shape
+    temp = 2 * (temps[inputs[2]] + temps[inputs[1]] + temps[output])
+    if len(inputs) > 3 and inputs[3] >= 0:
+        temp += temps[inputs[3]]
+    channels = 4 * filter_[0]
+    params = 16 if build.short_enums else 20
+    if not build.cmsis_nn:
+        size = 4 * tensors[output].elements
+        return params, 4, 72, (channels, channels), temp, (size,)
+    options = op.options
+    if not isinstance(options, TransposeConv2DOptions):
+        raise UserError(
+            "The memory of TRANSPOSE_CONV is not known without its strides.", "Replace the operator."
+        )
+    sizes = scratch.transpose_convolution(build, options, input_.shape, filter_, tensors[output].shape)
+    return params, 4, 76, (channels, channels), temp, sizes
+
+
+def _fully_connected(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    _require_int8(op, tensors)
+    inputs = op.inputs
+    output = op.outputs[0]
+    filter_ = tensors[inputs[1]]
+    bias = inputs[2] if len(inputs) > 2 else -1
+    temp = temps[inputs[0]] + temps[inputs[1]] + temps[output]
+    if bias >= 0:
+        temp += temps[bias]
+    per_channel = filter_.scales > 1 and filter_.zero_points > 0
+    persistent = (4 * filter_.scales, 4 * filter_.scales) if per_channel else _NONE
+    params, align = (5, 1) if build.short_enums else (16, 4)
+    if not build.cmsis_nn:
+        if persistent:
+            temp = _kept(temp, output, temps, build)
+        return params, align, 48, persistent, temp, _NONE
+    shape = tensors[output].shape
+    depth = shape[-1]
+    scratches = _NONE
+    if len(shape) > 2 and filter_.shape[-1] % 4 == 0:
+        # Runs as a 1x1 convolution, which wants multipliers per channel.
+        if not per_channel:
+            scratches = (8 * depth,)
+    elif build.mve:
+        # Sums of the filter's rows, worked out once where filter and bias are constant.
+        if filter_.is_constant and (bias < 0 or tensors[bias].is_constant):
+            persistent = (*persistent, 4 * depth)
+        else:
+            scratches = (4 * depth,)
+    if persistent:
+        temp = _kept(temp, output, temps, build)
+    return params, align, 72, persistent, temp, scratches
+
+
+def _pool(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    _require_int8(op, tensors)
+    temp = temps[op.inputs[0]] + temps[op.outputs[0]]
+    if not build.cmsis_nn:
+        return 40, 4, 32, _NONE, temp, _NONE
+    if op.kind == "MAX_POOL_2D":
+        return 40, 4, 36, _NONE, temp, _NONE
+    size = 4 * tensors[op.inputs[0]].shape[3] if build.dsp else 0
+    return 40, 4, 36, _NONE, 2 * temp, (size,) if size > 0 else _NONE
+
+
+def _mean_or_sum(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    _require_int8(op, tensors)
+    input_, axis = op.inputs
+    output = op.outputs[0]
+    temp = 2 * (temps[input_] + temps[axis] + temps[output])
+    sizes = (4 * tensors[output].elements, 4 * len(tensors[input_].shape), 4 * tensors[axis].elements)
+    return 1, 1, 44, _NONE, temp, sizes
+
+
+def _min_or_max(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    _require_int8(op, tensors)
+    input_, axis = op.inputs
+    temp = 2 * (temps[input_] + temps[axis] + temps[op.outputs[0]])
+    return 1, 1, 44, _NONE, temp, (4 * len(tensors[input_].shape), 4 * tensors[axis].elements)
+
+
+def _softmax(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    _require_int8(op, tensors)
+    return 4, 4, 64 if build.cmsis_nn else 56, _NONE, temps[op.inputs[0]] + temps[op.outputs[0]], _NONE
+
+
+def _concatenation(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    temp = temps[op.inputs[0]] + temps[op.outputs[0]]
+    for index in op.inputs:
+        temp += temps[index]
+    return 8, 4, 24, _NONE, temp, _NONE
+
+
+def _tanh(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    return 0, 1, 16, _NONE, 2 * temps[op.inputs[0]] + temps[op.outputs[0]], _NONE
+
+
+def _relu6(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    return 0, 1, 8, _NONE, temps[op.inputs[0]], _NONE
+
+
+def _reshape(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    return 36, 4, 0, _NONE, temps[op.inputs[0]] + temps[op.outputs[0]], _NONE
+
+
+def _split(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    # Only the axis is looked at: the first input of SPLIT, the last one of SPLIT_V.
+    return 4, 4, 0, _NONE, temps[op.inputs[0 if op.kind == "SPLIT" else 2]], _NONE
+
+
+def _writable_dims(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    output = op.outputs[0]
+    temp = _kept(temps[op.inputs[0]] + temps[output], output, temps, build)
+    return 4, 4, 0, (4 + 4 * len(tensors[output].shape),), temp, _NONE
+
+
+def _mirror_pad(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    temp = temps[op.inputs[0]] + temps[op.inputs[1]] + temps[op.outputs[0]]
+    size = 4 * len(tensors[op.inputs[0]].shape)
+    params, align = (1, 1) if build.short_enums else (4, 4)
+    return params, align, 20, _NONE, temp, (size, size)
+
+
+def _plain(data: int = 0, *, params: tuple[int, int] = (0, 1), wide: tuple[int, int] | None = None) -> Rule:
+    """A kernel that looks at all its inputs and outputs once.
+
+    Args:
+        data: Operator data of Init.
+        params: Size and alignment of the parsed options.
+        wide: The same where enumerations take 4 bytes, if it differs.
+    """
+
+    def rule(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+        temp = 0
+        for index in op.inputs:
+            if index >= 0:
+                temp += temps[index]
+        for index in op.outputs:
+            temp += temps[index]
+        size, align = params if wide is None or build.short_enums else wide
+        return size, align, data, _NONE, temp, _NONE
+
+    return rule
+
+
+def _blind(params: tuple[int, int] = (0, 1), *, wide: tuple[int, int] | None = None) -> Rule:
+    """A kernel without Prepare."""
+
+    def rule(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+        size, align = params if wide is None or build.short_enums else wide
+        return size, align, 0, _NONE, 0, _NONE
+
+    return rule
+
+
+RULES: dict[str, Rule] = {
+    "ADD": _plain(60, params=(2, 1), wide=(8, 4)),
+    "ARG_MAX": _blind((1, 1), wide=(4, 4)),
+    "ARG_MIN": _blind((1, 1), wide=(4, 4)),
+    "AVERAGE_POOL_2D": _pool,
+    "CONCATENATION": _concatenation,
+    "CONV_2D": _conv_2d,
+    "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
+    "DEPTH_TO_SPACE": _writable_dims,
+    "DEQUANTIZE": _plain(32),
+    "DIV": _plain(28, params=(1, 1), wide=(4, 4)),
+    "ELU": _plain(256),
+    "EXPAND_DIMS": _plain(),
+    "FULLY_CONNECTED": _fully_connected,
+    "HARD_SWISH": _plain(20),
+    "L2_NORMALIZATION": _plain(4, params=(1, 1), wide=(4, 4)),
+    "LEAKY_RELU": _plain(24, params=(4, 4)),
+    "LOGISTIC": _plain(16),
+    "MAXIMUM": _blind(),
+    "MAX_POOL_2D": _pool,
+    "MEAN": _mean_or_sum,
+    "MINIMUM": _blind(),
+    "MIRROR_PAD": _mirror_pad,
+    "MUL": _plain(36, params=(1, 1), wide=(4, 4)),
+    "PACK": _blind((8, 4)),
+    "PAD": _plain(56),
+    "PADV2": _plain(56),
+    "PRELU": _plain(28),
+    "QUANTIZE": _plain(32),
+    "REDUCE_MAX": _min_or_max,
+    "REDUCE_MIN": _min_or_max,
+    "RELU": _plain(28),
+    "RELU6": _relu6,
+    "RESHAPE": _reshape,
+    "RESIZE_BILINEAR": _plain(params=(2, 1)),
+    "RESIZE_NEAREST_NEIGHBOR": _plain(params=(2, 1)),
+    "SLICE": _plain(),
+    "SOFTMAX": _softmax,
+    "SPACE_TO_DEPTH": _writable_dims,
+    "SPLIT": _split,
+    "SPLIT_V": _split,
+    "SQUEEZE": _plain(params=(36, 4)),
+    "STRIDED_SLICE": _plain(84, params=(24, 4)),
+    "SUB": _plain(52, params=(2, 1), wide=(8, 4)),
+    "SUM": _mean_or_sum,
+    "TANH": _tanh,
+    "TRANSPOSE": _plain(),
+    "TRANSPOSE_CONV": _transpose_conv,
+    "UNPACK": _blind((8, 4)),
+}
+
+
+def misused_operator(op: Operator) -> UserError:
+    """The refusal of an operator whose tensors are not those that its kernel takes."""
+    return UserError(
+        f"Operator {op.kind} has {len(op.inputs)} inputs and {len(op.outputs)} outputs that its kernel does not take.",
+        "Convert the model again.",
+    )
+
+
+def unknown_operator(kind: str) -> UserError:
+    """The refusal of an operator that no rule covers."""
+    return UserError(f"The memory of operator {kind} is not known.", "Replace the operator.")
