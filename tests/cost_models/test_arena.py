@@ -172,7 +172,7 @@ def test_wide_enumerations_of_other_cores_take_more() -> None:
 
 
 def test_cores_with_the_same_extension_need_the_same() -> None:
-    graph = graph_of(SAMPLE / "incep-20189.tflite")
+    graph = graph_of(SAMPLE / "plain-20067.tflite")
 
     def on(core: str) -> Arena:
         return arena(graph, kernels="cmsis_nn", core=core)
