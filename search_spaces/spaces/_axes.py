@@ -6,6 +6,10 @@ from cost_models.errors import UserError
 from search_spaces.layers import Shape
 from search_spaces.space import Suggest
 
+LONGEST_SIGNAL = 2048  # positions after the first convolution
+LONGEST_SIDE = 128
+SHORTEST = 7
+
 
 def as_map(input_shape: Shape) -> tuple[int, int, int]:
     """The task's example as a map (height, width, channels); a signal (time, channels) is a map of width 1."""
@@ -25,16 +29,18 @@ def width(trial: Suggest, name: str, low: int, high: int) -> int:
     return max(4, round(trial.suggest_int(name, low, high, log=True) / 4) * 4)
 
 
-def stem_strides(length: int) -> tuple[int, int]:
-    """Smallest and largest exponent of two for the first stride along an axis of this length.
+def stem_strides(height: int, width: int) -> tuple[int, int]:
+    """Smallest and largest exponent of two for the first stride, given the map that it strides over.
 
     A raw signal of thousands of samples must shrink at once, a small image can hardly shrink at all.
     """
+    length = max(height, width)
+    longest = LONGEST_SIGNAL if min(height, width) == 1 else LONGEST_SIDE
     low = 0
-    while length >> low > 256:
+    while length >> low > longest:
         low += 1
     high = low
-    while high < low + 3 and length >> (high + 1) >= 7:
+    while high < low + 3 and length >> (high + 1) >= SHORTEST:
         high += 1
     return low, high
 

@@ -24,7 +24,7 @@ class DsCnn:
 
     def build(self, trial: Suggest, *, input_shape: Shape, classes: int) -> ArchSpec:
         shape = as_map(input_shape)
-        low, high = stem_strides(max(shape[0], shape[1]))
+        low, high = stem_strides(shape[0], shape[1])
         net = Sketch(shape)
         stride = 2 ** trial.suggest_int("stem_stride_log2", low, high)
         kernel = stem_kernel(trial.suggest_int("stem_kernel", 3, 7, step=2), stride)
