@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,8 @@ def _load(tflite: bytes) -> Any:
             arena_bytes *= 16
             if arena_bytes > LARGEST_ARENA_BYTES:
                 raise TflmError(f"TFLM refuses the model: {error}") from error
+        except (struct.error, ValueError, IndexError, TypeError) as error:
+            raise TflmError(f"The model is no readable flatbuffer: {error}") from error
 
 
 def _port(details: dict[str, Any], name: str) -> Port:

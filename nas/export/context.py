@@ -1,0 +1,231 @@
+"""Everything that an exporter writes from: one finished model, costed, with its golden vectors computed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.errors import UserError
+from cost_models.tflite_graph import read_graph
+from nas.export.operators import Registration, registrations
+from nas.finished import FinishedModel
+from nas.quantize_input import InputScaling
+from nas.tflm import Port, TflmModel
+
+if TYPE_CHECKING:
+    from cost_models.budget import Budget
+    from cost_models.costing import Costs
+    from cost_models.target import Target
+
+# The date of TFLM_VERSION, by which people find it.
+TFLM_DATE = "2026-08-20"
+
+_RAW_DTYPES = {"uint8": np.dtype(np.uint8), "int16": np.dtype(np.int16), "float32": np.dtype(np.float32)}
+_C_KEYWORDS = frozenset(
+    [
+        "alignas",
+        "alignof",
+        "and",
+        "asm",
+        "auto",
+        "bool",
+        "break",
+        "case",
+        "catch",
+        "char",
+        "class",
+        "const",
+        "continue",
+        "default",
+        "delete",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "explicit",
+        "export",
+        "extern",
+        "false",
+        "float",
+        "for",
+        "friend",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "mutable",
+        "namespace",
+        "new",
+        "not",
+        "operator",
+        "or",
+        "private",
+        "protected",
+        "public",
+        "register",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "template",
+        "this",
+        "throw",
+        "true",
+        "try",
+        "typedef",
+        "typeid",
+        "typename",
+        "union",
+        "unsigned",
+        "using",
+        "virtual",
+        "void",
+        "volatile",
+        "while",
+        "xor",
+        "main",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a bundle is written from.
+
+    Attributes:
+        model: The finished model.
+        target: What it was costed for.
+        costs: Of the model's bytes on the target.
+        budget: The limits that it was searched under, if any.
+        input: The model's input tensor.
+        output: The model's output tensor.
+        scaling: From raw samples to int8 inputs.
+        operators: The resolver's lines.
+        tensors: Number of tensors of the graph.
+        operator_count: Number of operators of the graph.
+        golden_raw: Raw samples. Shape: (n, *input.shape).
+        golden_inputs: The same, quantized.
+        golden_outputs: What TFLM computes from them. Shape: (n, *output.shape).
+    """
+
+    model: FinishedModel
+    target: Target
+    costs: Costs
+    budget: Budget | None
+    input: Port
+    output: Port
+    scaling: InputScaling
+    operators: tuple[Registration, ...]
+    tensors: int
+    operator_count: int
+    golden_raw: NDArray[np.generic]
+    golden_inputs: NDArray[np.int8]
+    golden_outputs: NDArray[np.int8]
+
+    @property
+    def host_arena_bytes(self) -> int:
+        """An arena that does for 64-bit builds, whose structs are wider.
+
+        Source: 64-bit TFLM needs about 12 B per tensor, 47 B per operator and 200 B more (measured); doubled here.
+        """
+        wider = self.costs.sram_bytes + 24 * self.tensors + 96 * self.operator_count + 2048
+        return -(-wider // 1024) * 1024
+
+
+def make_context(
+    model: FinishedModel, *, target: Target, costs: Costs, budget: Budget | None = None
+) -> Context:
+    """Check that a model can leave as C, and compute what it must answer.
+
+    Raises:
+        UserError: A name that is no C identifier, operators that TFLM lacks, labels or samples that do not fit
+            the model, or a model over its budget.
+    """
+    _check_name(model.name)
+    graph = read_graph(model.tflite)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise UserError(
+            f"The model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs.",
+            "The runner takes models of one input and one output.",
+        )
+    if budget is not None and (broken := budget.violations(costs)):
+        raise UserError(f"The model is over its budget: {broken[0]}.", "Choose a smaller model of the front.")
+    interpreter = TflmModel(model.tflite)
+    classes = len(model.task.class_names)
+    if classes and classes != interpreter.output.size:
+        raise UserError(
+            f"The model has {interpreter.output.size} outputs and the task {classes} classes.",
+            "Give one name per output, or none for a model that is no classifier.",
+        )
+    scaling = InputScaling.fold(
+        model.task.preprocess, scale=interpreter.input.scale, zero_point=interpreter.input.zero_point
+    )
+    raw = _golden_raw(model, interpreter.input)
+    if len(scaling.offset) not in (1, interpreter.input.shape[-1]):
+        raise UserError(
+            f"The task scales {len(scaling.offset)} channels, the model has {interpreter.input.shape[-1]}.",
+            "Give one offset and scale, or one per channel.",
+        )
+    inputs = scaling.quantize(raw)
+    return Context(
+        model=model,
+        target=target,
+        costs=costs,
+        budget=budget,
+        input=interpreter.input,
+        output=interpreter.output,
+        scaling=scaling,
+        operators=registrations(graph.kinds()),
+        tensors=len(graph.tensors),
+        operator_count=len(graph.operators),
+        golden_raw=raw,
+        golden_inputs=inputs,
+        golden_outputs=interpreter.run(inputs),
+    )
+
+
+def fnv1a(data: bytes) -> int:
+    """The 32-bit FNV-1a hash that the self-test keeps of each quantized input."""
+    value = 0x811C9DC5
+    for byte in data:
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return value
+
+
+def sha256(data: bytes) -> str:
+    """The digest that the manifest states of a file."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or name in _C_KEYWORDS or "__" in name:
+        raise UserError(
+            f"{name!r} cannot name a model: files and C symbols begin with it.",
+            "Take lower-case letters, digits and single underscores, a letter first, no keyword of C.",
+        )
+
+
+def _golden_raw(model: FinishedModel, port: Port) -> NDArray[np.generic]:
+    raw = np.asarray(model.golden_inputs)
+    dtype = _RAW_DTYPES[model.task.preprocess.raw_type]
+    if raw.dtype != dtype:
+        raise UserError(
+            f"The golden samples are {raw.dtype}, the task's raw samples {dtype}.",
+            "Give samples as the sensor has them.",
+        )
+    if len(raw) == 0 or math.prod(raw.shape[1:]) != port.size:
+        raise UserError(
+            f"The golden samples have the shape {raw.shape}, the model's input {port.shape}.",
+            "Give at least one sample of the model's input shape.",
+        )
+    return raw.reshape((len(raw), *port.shape))

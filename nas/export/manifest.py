@@ -1,0 +1,226 @@
+"""manifest.json: what a bundle says of itself, with a schema; nothing in it depends on when or where it was made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
+from nas.export.context import TFLM_DATE, Context, sha256
+from nas.export.exporter import File, Role
+from nas.export.intervals import wilson
+
+MANIFEST_NAME = "manifest.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Strict):
+    """One file of the bundle."""
+
+    path: str
+    role: Role
+    bytes: int
+    sha256: str
+
+
+class TaskEntry(_Strict):
+    """What the model was trained for."""
+
+    name: str
+    input_shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+    source: str
+    licence: str
+    samples: dict[str, int]
+
+
+class InputEntry(_Strict):
+    """The input tensor and how a raw sample becomes it: `round((raw - offset) * multiplier) + zero_point`."""
+
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+    raw_type: Literal["uint8", "int16", "float32"]
+    raw_offset: tuple[float, ...]
+    raw_scale: tuple[float, ...]
+    offset: tuple[float, ...]
+    multiplier: tuple[float, ...]
+
+
+class OutputEntry(_Strict):
+    """The output tensor; real value = (q - zero_point) * scale."""
+
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+
+
+class TargetEntry(_Strict):
+    """What the costs were computed for."""
+
+    name: str
+    title: str
+    core: str
+    kernels: str
+    clock_hz: int
+
+
+class RuntimeEntry(_Strict):
+    """The versions that the exact figures belong to."""
+
+    tflite_micro: str
+    tflite_micro_date: str
+    cmsis_nn: str | None
+
+
+class LimitEntry(_Strict):
+    """One limit of the budget."""
+
+    resource: str
+    limit: float
+
+
+class CostsEntry(_Strict):
+    """See `cost_models.costing.Costs`; null where the target has no calibration."""
+
+    ops: int
+    macs: int
+    sram_bytes: int
+    arena_used_bytes: int
+    flash_bytes: int
+    model_bytes: int
+    code_bytes: int
+    code_low_bytes: int
+    code_high_bytes: int
+    instructions: int | None
+    cycles: int | None
+    cycles_low: int | None
+    cycles_high: int | None
+    latency_us: float | None
+    energy_uj: float | None
+
+
+class AccuracyEntry(_Strict):
+    """Of the int8 bytes; low and high are the 95 % Wilson interval."""
+
+    part: Literal["val", "test"]
+    engine: Literal["tflm", "litert"]
+    correct: int
+    total: int
+    value: float
+    low: float
+    high: float
+    confusion: tuple[tuple[int, ...], ...]
+
+
+class Manifest(_Strict):
+    """The whole manifest."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    format: str
+    name: str
+    model_sha256: str
+    task: TaskEntry
+    input: InputEntry
+    output: OutputEntry
+    operators: tuple[str, ...]
+    target: TargetEntry
+    runtime: RuntimeEntry
+    budget: tuple[LimitEntry, ...]
+    costs: CostsEntry
+    accuracies: tuple[AccuracyEntry, ...]
+    golden_count: int
+    provenance: dict[str, Any]
+    files: tuple[FileEntry, ...]
+
+    def to_json(self) -> str:
+        """The file's text: sorted keys, the same for the same bundle."""
+        data = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def paths(self, role: Role) -> tuple[str, ...]:
+        """Paths of the files of one role."""
+        return tuple(entry.path for entry in self.files if entry.role == role)
+
+
+def make_manifest(context: Context, *, format_name: str, files: Mapping[str, File]) -> Manifest:
+    """The manifest of a bundle whose files are all there."""
+    model, task, target = context.model, context.model.task, context.target
+    return Manifest(
+        schema=1,
+        format=format_name,
+        name=model.name,
+        model_sha256=sha256(model.tflite),
+        task=TaskEntry(
+            name=task.name,
+            input_shape=task.input_shape,
+            class_names=task.class_names,
+            source=task.source,
+            licence=task.licence,
+            samples=task.samples,
+        ),
+        input=InputEntry(
+            **asdict(context.input),
+            raw_type=task.preprocess.raw_type,
+            raw_offset=task.preprocess.offset,
+            raw_scale=task.preprocess.scale,
+            offset=context.scaling.offset,
+            multiplier=context.scaling.multiplier,
+        ),
+        output=OutputEntry(**asdict(context.output)),
+        operators=tuple(line.kind for line in context.operators),
+        target=TargetEntry(
+            name=target.name,
+            title=target.title,
+            core=target.core,
+            kernels=target.kernels,
+            clock_hz=target.clock_hz,
+        ),
+        runtime=RuntimeEntry(
+            tflite_micro=TFLM_VERSION,
+            tflite_micro_date=TFLM_DATE,
+            cmsis_nn=CMSIS_NN_VERSION if target.kernels == "cmsis_nn" else None,
+        ),
+        budget=tuple(
+            LimitEntry(resource=resource, limit=limit)
+            for resource, limit in (context.budget.limits() if context.budget else ())
+        ),
+        costs=CostsEntry(**{name: getattr(context.costs, name) for name in CostsEntry.model_fields}),
+        accuracies=tuple(
+            AccuracyEntry(**asdict(accuracy), value=accuracy.value, low=low, high=high)
+            for accuracy in model.accuracies
+            for low, high in (wilson(accuracy.correct, accuracy.total),)
+        ),
+        golden_count=len(context.golden_raw),
+        provenance=model.provenance,
+        files=tuple(
+            FileEntry(path=path, role=file.role, bytes=len(file.data), sha256=sha256(file.data))
+            for path, file in sorted(files.items())
+        ),
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """A bundle's manifest.
+
+    Raises:
+        ValueError: There is none, or it breaks the schema; the text says where.
+    """
+    try:
+        text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{MANIFEST_NAME} cannot be read") from error
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ValueError(f"{MANIFEST_NAME}: {where}: {first['msg']}") from error

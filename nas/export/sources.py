@@ -1,0 +1,96 @@
+"""The C sources of a bundle, the same in every layout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
+from nas.export.c_text import comment_text, float_literal, hex_rows, number_rows, string_literal
+from nas.export.context import TFLM_DATE, Context, fnv1a
+from nas.export.exporter import File, Role
+
+_RAW_C_TYPES = {"uint8": "uint8_t", "int16": "int16_t", "float32": "float"}
+
+# File name after the model's name, template, role.
+_SOURCES: tuple[tuple[str, str, Role], ...] = (
+    (".h", "api.h.j2", "api_header"),
+    (".cc", "runner.cc.j2", "runner_source"),
+    ("_io.cc", "io.cc.j2", "io_source"),
+    ("_model.h", "model.h.j2", "model_header"),
+    ("_model.cc", "model.cc.j2", "model_source"),
+    ("_golden.h", "golden.h.j2", "golden_header"),
+    ("_golden.cc", "golden.cc.j2", "golden_source"),
+    ("_self_test.cc", "self_test.cc.j2", "self_test_source"),
+)
+
+
+def c_sources(context: Context) -> Mapping[str, File]:
+    """The C sources by their bare file names."""
+    name = context.model.name
+    return {
+        name + suffix: File(role=role, data=render(template, context).encode())
+        for suffix, template, role in _SOURCES
+    }
+
+
+def render(template: str, context: Context, **more: object) -> str:
+    """The text of a template over a bundle's context."""
+    return environment().get_template(template).render(_variables(context), **more)
+
+
+def environment() -> jinja2.Environment:
+    """Templates of this package; an undefined variable is an error."""
+    env = jinja2.Environment(
+        loader=jinja2.PackageLoader("nas.export"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    env.filters["c_float"] = float_literal
+    env.filters["c_string"] = string_literal
+    env.filters["c_comment"] = comment_text
+    return env
+
+
+def _variables(context: Context) -> dict[str, Any]:
+    model, task, scaling = context.model, context.model.task, context.scaling
+    raw = context.golden_raw
+    is_float = raw.dtype == np.float32
+    return {
+        "ctx": context,
+        "name": model.name,
+        "NAME": model.name.upper(),
+        "task": task,
+        "costs": context.costs,
+        "target": context.target,
+        "input": context.input,
+        "output": context.output,
+        "scaling": scaling,
+        "channels": len(scaling.offset),
+        "raw_c_type": _RAW_C_TYPES[task.preprocess.raw_type],
+        "operators": context.operators,
+        "own_headers": sorted({line.header for line in context.operators if line.header}),
+        "host_arena_bytes": context.host_arena_bytes,
+        "model_bytes": len(model.tflite),
+        "model_rows": hex_rows(model.tflite),
+        "golden_count": len(raw),
+        "golden_raw_rows": [
+            list(number_rows(row.ravel().tolist(), is_float=is_float, per_row=8 if is_float else 16))
+            for row in raw
+        ],
+        "golden_output_rows": [
+            list(number_rows(row.ravel().tolist(), is_float=False)) for row in context.golden_outputs
+        ],
+        "golden_hashes": [fnv1a(row.tobytes()) for row in context.golden_inputs],
+        "needs_math": is_float and not all(math.isfinite(value) for value in raw.ravel().tolist()),
+        "tflm_commit": TFLM_VERSION,
+        "tflm_date": TFLM_DATE,
+        "cmsis_nn_commit": CMSIS_NN_VERSION,
+    }

@@ -1,0 +1,235 @@
+"""Proves a bundle: its files are those exported, and what they compile to computes what TFLM computes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cost_models.arena import arena
+from cost_models.errors import UserError
+from cost_models.graph import OpGraph
+from cost_models.tflite_graph import read_graph
+from nas.export.bundle import Bundle
+from nas.export.compiler import CompileError, HostCompiler, find_compiler
+from nas.export.context import fnv1a, sha256
+from nas.export.manifest import MANIFEST_NAME, Manifest, read_manifest
+from nas.export.operators import kind_of_method
+from nas.export.read_back import ReadBack, read_compiled, read_text
+from nas.quantize_input import InputScaling
+from nas.tflm import TflmError, TflmModel
+
+Reason = Literal[
+    "manifest",
+    "files",
+    "hash",
+    "model",
+    "operators",
+    "arena",
+    "costs",
+    "budget",
+    "compile",
+    "array",
+    "labels",
+    "interface",
+    "preprocessing",
+    "golden",
+]
+
+NO_COMPILER = (
+    "no C++ compiler was found: the sources were read as text, not compiled,"
+    " and the preprocessing was not run"
+)
+
+
+class BundleError(Exception):
+    """A bundle that must not be used.
+
+    Args:
+        reason: Which check it fails.
+        message: What differs, as one sentence.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was proved of a bundle.
+
+    Attributes:
+        compiled: Whether the sources were compiled; else their text was read.
+        golden_count: Vectors that TFLM answered bit for bit.
+        notes: What a reader must know, such as a missing compiler or compiler warnings.
+    """
+
+    compiled: bool
+    golden_count: int
+    notes: tuple[str, ...] = ()
+
+
+_AUTO = object()
+
+
+def verify(bundle: Bundle | Path, *, compiler: HostCompiler | object | None = _AUTO) -> Verification:
+    """Check a bundle from its hashes to its golden vectors.
+
+    Args:
+        bundle: The bundle or its folder.
+        compiler: The host's compilers; None reads the sources' text instead.
+
+    Raises:
+        BundleError: The first check that fails.
+    """
+    folder = bundle.path if isinstance(bundle, Bundle) else bundle
+    host = find_compiler() if compiler is _AUTO else compiler
+    assert host is None or isinstance(host, HostCompiler)
+    try:
+        manifest = read_manifest(folder)
+    except ValueError as error:
+        raise BundleError("manifest", f"{error}.") from error
+    _check_files(folder, manifest)
+    tflite = (folder / manifest.paths("model")[0]).read_bytes()
+    _check_model(folder, manifest, tflite)
+    try:
+        found = read_compiled(folder, manifest, host) if host else read_text(folder, manifest)
+    except CompileError as error:
+        raise BundleError("compile", f"The sources do not compile: {error}.") from error
+    _check_constants(manifest, tflite, found)
+    _check_answers(manifest, found)
+    notes = found.warnings if host else (NO_COMPILER,)
+    return Verification(compiled=host is not None, golden_count=manifest.golden_count, notes=notes)
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    for role in ("model", "model_source", "api_header", "runner_source", "io_source", "golden_source"):
+        if len([entry for entry in manifest.files if entry.role == role]) != 1:
+            raise BundleError("manifest", f"{MANIFEST_NAME} does not name exactly one file as {role}.")
+    for entry in manifest.files:
+        path = folder / entry.path
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise BundleError("files", f"{entry.path} lies outside the bundle.")
+        if not path.is_file():
+            raise BundleError("files", f"{entry.path} is missing.")
+        if sha256(path.read_bytes()) != entry.sha256:
+            raise BundleError("hash", f"{entry.path} is not the file that was exported: its sha256 differs.")
+
+
+def _check_model(folder: Path, manifest: Manifest, tflite: bytes) -> None:
+    if sha256(tflite) != manifest.model_sha256:
+        raise BundleError(
+            "hash", f"{manifest.name}.tflite is not the model that was exported: its sha256 differs."
+        )
+    try:
+        graph = read_graph(tflite)
+    except UserError as error:
+        raise BundleError("model", error.message) from error
+    runner = (folder / manifest.paths("runner_source")[0]).read_text(encoding="utf-8", errors="replace")
+    _check_resolver(graph, runner)
+    _check_costs(graph, manifest, tflite)
+
+
+def _check_resolver(graph: OpGraph, runner: str) -> None:
+    registered = {kind_of_method(method) for method in re.findall(r"\bresolver\.(Add\w+)\(", runner)}
+    for kind in graph.kinds():
+        if kind not in registered:
+            raise BundleError("operators", f"Operator {kind} is missing from the resolver.")
+    slots = re.search(r"MicroMutableOpResolver<(\d+)>", runner)
+    if slots is None or int(slots.group(1)) < len(registered):
+        raise BundleError("operators", f"The resolver has no room for its {len(registered)} operators.")
+
+
+def _check_costs(graph: OpGraph, manifest: Manifest, tflite: bytes) -> None:
+    costs = manifest.costs
+    needed = arena(graph, kernels=manifest.target.kernels, core=manifest.target.core).min_bytes
+    if costs.sram_bytes < needed:
+        raise BundleError(
+            "arena",
+            f"The arena of {costs.sram_bytes} B is {needed - costs.sram_bytes} B smaller than the model needs.",
+        )
+    if costs.model_bytes != len(tflite):
+        raise BundleError("costs", f"The model has {len(tflite)} B, the manifest says {costs.model_bytes} B.")
+    values = {
+        "sram": costs.sram_bytes,
+        "flash": costs.flash_bytes,
+        "latency": costs.latency_us,
+        "energy": costs.energy_uj,
+        "cycles": costs.cycles,
+    }
+    for limit in manifest.budget:
+        value = values.get(limit.resource)
+        if value is None or value > limit.limit:
+            raise BundleError("budget", f"{limit.resource} is {value}, over the limit of {limit.limit:g}.")
+
+
+def _check_constants(manifest: Manifest, tflite: bytes, found: ReadBack) -> None:
+    if found.model != tflite:
+        at = next(
+            (i for i, (a, b) in enumerate(zip(found.model, tflite)) if a != b),
+            min(len(found.model), len(tflite)),
+        )
+        raise BundleError("array", f"The model array differs from {manifest.name}.tflite from byte {at} on.")
+    if found.misalignment:
+        raise BundleError("array", f"The model array lies {found.misalignment} B off a multiple of 16.")
+    if found.arena_bytes < manifest.costs.sram_bytes:
+        raise BundleError(
+            "arena",
+            f"The header's arena of {found.arena_bytes} B is {manifest.costs.sram_bytes - found.arena_bytes} B"
+            " smaller than the model needs.",
+        )
+    if found.class_names != manifest.task.class_names:
+        raise BundleError(
+            "labels",
+            f"The class names are {', '.join(found.class_names)}; the model was exported with"
+            f" {', '.join(manifest.task.class_names)}.",
+        )
+
+
+def _check_answers(manifest: Manifest, found: ReadBack) -> None:
+    """Run the array that was read back; nothing of the .tflite file is used any more."""
+    try:
+        model = TflmModel(found.model)
+    except (TflmError, UserError) as error:
+        raise BundleError("model", f"{error}.") from error
+    scales = np.array([model.input.scale, model.output.scale], np.float32).tobytes()
+    zero_points = (model.input.zero_point, model.output.zero_point)
+    sizes = (model.input.size, model.output.size)
+    if (found.scales, found.zero_points, (found.input_size, found.output_size)) != (
+        scales,
+        zero_points,
+        sizes,
+    ):
+        raise BundleError("interface", "The header's sizes, scales or zero points are not the model's.")
+
+    count = manifest.golden_count
+    raw = np.frombuffer(found.golden_raw, np.dtype(manifest.input.raw_type))
+    if raw.size != count * model.input.size or len(found.golden_output) != count * model.output.size:
+        raise BundleError("golden", f"There are not {count} golden vectors of the model's size.")
+    scaling = InputScaling(
+        offset=manifest.input.offset, multiplier=manifest.input.multiplier, zero_point=model.input.zero_point
+    )
+    inputs = scaling.quantize(raw.reshape((count, *model.input.shape)))
+    if found.golden_quantized is not None and found.golden_quantized != inputs.tobytes():
+        raise BundleError(
+            "preprocessing", "The emitted C quantizes the golden samples to other bytes than Python."
+        )
+    hashes = np.array([fnv1a(row.tobytes()) for row in inputs], np.uint32).tobytes()
+    if found.golden_hash != hashes:
+        raise BundleError(
+            "golden", "The golden vectors are stale: the hashes of the quantized inputs differ."
+        )
+    expected = np.frombuffer(found.golden_output, np.int8).reshape((count, *model.output.shape))
+    answers = model.run(inputs)
+    for vector in range(count):
+        if not np.array_equal(answers[vector], expected[vector]):
+            raise BundleError(
+                "golden",
+                f"The golden vectors are stale: of vector {vector} the model answers"
+                f" {answers[vector].ravel()[:12].tolist()}, the bundle says {expected[vector].ravel()[:12].tolist()}.",
+            )

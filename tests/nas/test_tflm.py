@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.tflm import Port, TflmError, TflmModel
+
+TCN = (Path(__file__).parent / "export" / "data" / "tcn.tflite").read_bytes()
+
+
+def test_tflm_answers_as_it_did_when_the_calibration_set_was_measured() -> None:
+    """Source: the output column of the measured runs for this network (tcn-20122)."""
+    sample = np.random.default_rng(1).integers(-128, 128, (1, 64, 1, 9)).astype(np.int8)
+    assert TflmModel(TCN).run(sample).tobytes().hex() == "b792c3b1c3"
+
+
+def test_each_sample_is_answered_for_itself() -> None:
+    samples = np.random.default_rng(2).integers(-128, 128, (3, 64, 1, 9)).astype(np.int8)
+    model = TflmModel(TCN)
+    together = model.run(samples)
+    assert together.shape == (3, 5)
+    assert [model.run(sample[None])[0].tolist() for sample in samples[::-1]] == together[::-1].tolist()
+
+
+def test_ports_state_shape_scale_and_zero_point() -> None:
+    model = TflmModel(TCN)
+    assert model.input == Port(shape=(64, 1, 9), scale=model.input.scale, zero_point=model.input.zero_point)
+    assert model.input.size == 576
+    assert model.output == Port(shape=(5,), scale=1 / 256, zero_point=-128)
+
+
+def test_inputs_of_another_shape_or_type_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"inputs are int8 \(64, 9\), not int8 \(64, 1, 9\)"):
+        TflmModel(TCN).run(np.zeros((1, 64, 9), np.int8))
+    with pytest.raises(ValueError, match="inputs are float32"):
+        TflmModel(TCN).run(np.zeros((1, 64, 1, 9), np.float32))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("data", [b"", b"TFL3", TCN[:1000]])
+def test_bytes_that_are_no_model_are_refused(data: bytes) -> None:
+    with pytest.raises(TflmError, match="The model is no readable flatbuffer"):
+        TflmModel(data)
