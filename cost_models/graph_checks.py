@@ -73,7 +73,9 @@ def _check_types(graph: OpGraph) -> None:
         for index in ends:
             dtype = tensors[index].dtype
             if dtype != "int8":
-                raise UserError(f"The model is not int8: its {what} is {dtype}{_why(graph)}.", QUANTIZE_HINT)
+                raise UserError(
+                    f"The model is not int8: its {what} is {dtype}{_why(graph, dtype)}.", QUANTIZE_HINT
+                )
     for op in graph.operators:
         for index in (*op.inputs, *op.outputs):
             if index < 0:
@@ -83,7 +85,7 @@ def _check_types(graph: OpGraph) -> None:
             if tensor.dtype not in allowed:
                 what = "constant" if tensor.is_constant else "activation"
                 raise UserError(
-                    f"The model is not int8: {op.kind} has a {tensor.dtype} {what}{_why(graph)}.",
+                    f"The model is not int8: {op.kind} has {tensor.dtype} {what}s{_why(graph, tensor.dtype)}.",
                     QUANTIZE_HINT,
                 )
             if tensor.dtype == "int8" and not tensor.scales and tensor.elements:
@@ -93,19 +95,18 @@ def _check_types(graph: OpGraph) -> None:
                 )
 
 
-def _why(graph: OpGraph) -> str:
+def _why(graph: OpGraph, dtype: str) -> str:
     """What kind of model it is, for those who think that they have quantized it."""
     weights = {
         graph.tensors[op.inputs[1]].dtype
         for op in graph.operators
         if op.kind in _WEIGHTED and len(op.inputs) > 1 and op.inputs[1] >= 0
     }
-    kinds = {op.kind for op in graph.operators}
-    if weights == {"int8"}:
-        if kinds & {"QUANTIZE", "DEQUANTIZE"}:
-            return ", though its weights are int8 (it converts at its ends)"
-        return ", though its weights are int8 (dynamic-range quantization)"
-    return ""
+    if "int8" not in weights:
+        return ""
+    if any(op.kind in ("QUANTIZE", "DEQUANTIZE") for op in graph.operators):
+        return ", though its weights are int8 (it converts at its ends)"
+    return ", though its weights are int8 (dynamic-range quantization)" if dtype == "float32" else ""
 
 
 def _check_order(graph: OpGraph) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from cost_models import tflite_schema as schema
-from cost_models.canonical import symmetric_tensors
-from cost_models.graph import OpGraph
+from cost_models.canonical import BIAS_INPUT, BIASED, FILTER_INPUT, FILTERED
+from cost_models.graph import OpGraph, Options
 from cost_models.lean_layout import (
     BUFFER_FIELDS,
     EMPTY_TABLE,
     HEADER_BYTES,
     MODEL_FIELDS,
     SUBGRAPH_FIELDS,
+    TableLayout,
     code_fields,
     fill_holes,
     modelled_layout,
@@ -20,6 +20,13 @@ from cost_models.lean_layout import (
     table_layout,
     tensor_layout,
 )
+from cost_models.tflite_schema import MODELLED_OPTIONS
+
+_MODEL, _SUBGRAPH, _BUFFER = (table_layout(f) for f in (MODEL_FIELDS, SUBGRAPH_FIELDS, BUFFER_FIELDS))
+_FIXED_VTABLES = (_MODEL.vtable, _SUBGRAPH.vtable, EMPTY_TABLE.vtable)
+# The counts of five lists (operator codes, subgraphs, tensors, operators, buffers), the entries of the one
+# subgraph and of buffer 0.
+_FIXED_BYTES = _MODEL.size_bytes + _SUBGRAPH.size_bytes + EMPTY_TABLE.size_bytes + 5 * 4 + 2 * 4
 
 
 def model_bytes(graph: OpGraph) -> int:
@@ -37,99 +44,108 @@ def model_bytes(graph: OpGraph) -> int:
     """
     tensors = graph.tensors
     lists = {graph.inputs, graph.outputs}
-    model, subgraph, buffer = (table_layout(f) for f in (MODEL_FIELDS, SUBGRAPH_FIELDS, BUFFER_FIELDS))
-    vtables = {model.vtable, subgraph.vtable, EMPTY_TABLE.vtable}
-    layouts = set()
-    body = model.size_bytes + subgraph.size_bytes + EMPTY_TABLE.size_bytes
-    # The counts of seven lists: codes, subgraphs and its one entry, tensors, operators, buffers and the empty one.
-    body += 4 + 8 + 4 + 4 + 8
+    vtables = set(_FIXED_VTABLES)
+    body = _FIXED_BYTES
 
     codes: dict[str, int] = {}
-    option_tables = set()
+    options: dict[tuple[str, Options], TableLayout | None] = {}
+    symmetric: set[int] = set()
+    operators = [0, 0, 0, 0]
     for op in graph.operators:
         kind = op.kind
+        inputs = op.inputs
         code = codes.setdefault(kind, len(codes))
-        lists.add(op.inputs)
+        lists.add(inputs)
         lists.add(op.outputs)
-        if kind in schema.MODELLED_OPTIONS:
-            options = modelled_layout(kind, op.options)
-            if options is not None:
-                option_tables.add((kind, op.options))
+        if kind in MODELLED_OPTIONS:
+            key = (kind, op.options)
+            if key in options:
+                layout = options[key]
+            else:
+                layout = options[key] = modelled_layout(kind, op.options)
+                if layout is not None:
+                    body += layout.size_bytes
+                    vtables.add(layout.vtable)
+            if kind in FILTERED:
+                symmetric.update(inputs[FILTER_INPUT:] if kind in BIASED else inputs[FILTER_INPUT:BIAS_INPUT])
         else:
-            options = other_layout(kind)
-            if options is not None:
-                body += options.size_bytes
-                vtables.add(options.vtable)
+            layout = other_layout(kind)
+            if layout is not None:
+                body += layout.size_bytes
+                vtables.add(layout.vtable)
                 if kind == "RESHAPE":
                     lists.add(tensors[op.outputs[0]].shape)
                 elif kind == "SQUEEZE":
-                    body += 4 + 4 * (len(tensors[op.inputs[0]].shape) - len(tensors[op.outputs[0]].shape))
-        layout = operator_layout(code == 0, options is not None)
-        layouts.add(layout)
-        body += 4 + layout.size_bytes
-    for kind, held in option_tables:
-        options = modelled_layout(kind, held)
-        assert options is not None
-        body += options.size_bytes
-        vtables.add(options.vtable)
+                    body += 4 + 4 * (len(tensors[inputs[0]].shape) - len(tensors[op.outputs[0]].shape))
+            if kind in FILTERED:
+                symmetric.update(inputs[FILTER_INPUT:BIAS_INPUT])
+        operators[2 * (code == 0) + (layout is not None)] += 1
+    for form, count in enumerate(operators):
+        if count:
+            layout = operator_layout(form > 1, form % 2 > 0)
+            vtables.add(layout.vtable)
+            body += count * (4 + layout.size_bytes)
     for kind in codes:
         layout = table_layout(code_fields(kind))
-        layouts.add(layout)
+        vtables.add(layout.vtable)
         body += 4 + layout.size_bytes
 
-    symmetric = symmetric_tensors(graph)
-    shared_zero = False
-    twelves = eights = data = last = constants = 0
+    shared_zero = 0
+    data = last = constants = twelves = eights = 0
     tables = wide_tables = zero_points = zero_point_bytes = odd = scale_bytes = 0
+    forms = [0] * 8
     for index, tensor in enumerate(tensors):
         size = tensor.data_bytes
         scales = tensor.scales
+        form = 4 if tensor.is_variable else 0
         lists.add(tensor.shape)
-        layout = tensor_layout(size > 0, scales > 0, tensor.is_variable)
-        layouts.add(layout)
-        body += 4 + layout.size_bytes
         if size:
+            form += 2
             constants += 1
             last = size + 4
             padded = (size + 19) // 16 * 16
             data += padded
-            hole = (padded - last) // 4
-            if hole == 3:
+            hole = padded - last
+            if hole >= 12:
                 twelves += 1
-            elif hole == 2:
+            elif hole >= 8:
                 eights += 1
         if scales:
+            form += 1
             if tensor.quantized_dimension:
                 wide_tables += 1
             else:
                 tables += 1
             scale_bytes += 4 + 4 * scales
-            odd += not scales % 2
-            if index in symmetric:
-                shared_zero = True
+            if not scales % 2:
+                odd += 1
+            if size and index in symmetric:
+                shared_zero = 1
             else:
                 zero_points += 1
                 zero_point_bytes += 4 + 8 * tensor.zero_points
-    for layout in layouts:
-        vtables.add(layout.vtable)
-    if shared_zero:
-        zero_points += 1
-        zero_point_bytes += 12
+        forms[form] += 1
+    for form, count in enumerate(forms):
+        if count:
+            layout = tensor_layout(form & 2 > 0, form & 1 > 0, form > 3)
+            vtables.add(layout.vtable)
+            body += count * (4 + layout.size_bytes)
+    zero_points += shared_zero
+    zero_point_bytes += 12 * shared_zero
     narrow, wide = quantization_layout(False), quantization_layout(True)
     if tables:
         vtables.add(narrow.vtable)
     if wide_tables:
         vtables.add(wide.vtable)
     if constants:
-        vtables.add(buffer.vtable)
-        body += constants * (4 + buffer.size_bytes)
+        vtables.add(_BUFFER.vtable)
+        body += constants * (4 + _BUFFER.size_bytes)
         # No hole follows the last constant.
-        padded = (last + 15) // 16 * 16
-        data += last - padded
-        hole = (padded - last) // 4
-        if hole == 3:
+        hole = -last % 16
+        data -= hole
+        if hole >= 12:
             twelves -= 1
-        elif hole == 2:
+        elif hole >= 8:
             eights -= 1
 
     singles = pairs = 0

@@ -195,8 +195,14 @@ def _tensor(index: int, table: Table, buffers: tuple[tuple[int, int], ...]) -> T
                 f"Tensor {index} of the model has a quantization that TFLM does not read.",
                 schema.QUANTIZE_HINT,
             )
-        if scales > 1 and (not 0 <= dimension < len(shape) or shape[dimension] != scales):
-            raise broken(f"tensor {index} has {scales} scales for the shape {list(shape)}")
+        if not scales or not zero_points:
+            # TFLM takes a tensor with only one of them for one without quantization.
+            scales = zero_points = 0
+        fits = 0 <= dimension < len(shape) and shape[dimension] == scales
+        if scales > 1 and not fits:
+            if dtype == "int8":
+                raise broken(f"tensor {index} has {scales} scales for the shape {list(shape)}")
+            dimension = 0  # Old converters copy the axis of the weights to the bias, where nobody reads it.
         if scales and zero_points not in (1, scales):
             raise broken(f"tensor {index} has {zero_points} zero points for {scales} scales")
     return Tensor(
