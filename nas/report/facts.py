@@ -10,6 +10,7 @@ from typing import Any
 from nas.report.quantities import (
     CYCLES,
     ENERGY,
+    GAP,
     LATENCY,
     Resource,
     interval,
@@ -118,7 +119,8 @@ def limits(summary: Mapping[str, Any]) -> dict[str, float]:
 def uses(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> list[Use]:
     """The use of every limited resource, then of latency, energy and cycles where they are known.
 
-    Without calibration a single entry says that latency is not known, instead of three.
+    Without calibration a single entry says that latency is not known, instead of three. Where latency is known,
+    it stands for the cycles too, unless these are limited.
     """
     found = [
         _use(resource_of(e["resource"]), costs, e["limit"], e.get("note", "")) for e in summary["budget"]
@@ -126,7 +128,8 @@ def uses(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> list[Use]:
     limited = {use.resource.name for use in found}
     for resource in (LATENCY, ENERGY, CYCLES):
         known = costs.get(resource.key) is not None
-        if resource.name not in limited and (known or resource is LATENCY):
+        said = resource is CYCLES and costs.get(LATENCY.key) is not None
+        if resource.name not in limited and (resource is LATENCY or (known and not said)):
             found.append(_use(resource, costs, None, ""))
     return found
 
@@ -199,7 +202,7 @@ def accuracy_text(test: Mapping[str, Any]) -> str:
     """A test accuracy with its counts and 95 % Wilson interval."""
     return (
         f"{percent(test['value'])} ({test['correct']:,} of {test['total']:,};"
-        f" 95 % Wilson interval {percent(test['low'])} to {percent(test['high'])})"
+        f" 95{GAP}% Wilson interval {percent(test['low'])} to {percent(test['high'])})"
     )
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.report.picture import linear_ticks
-from nas.report.quantities import kilobytes
+from nas.report.quantities import GAP, kilobytes
+
+SCRATCH = "scratch"
+"""How names of kernel scratch buffers begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ def arena_picture(timeline: Sequence[Mapping[str, Any]], sram_bytes: int | None)
                 width=width,
                 height=height,
                 at_peak=first <= peak <= last,
-                scratch=name.startswith("scratch"),
+                scratch=name.startswith(SCRATCH),
                 title=f"{name}: {size:,} B at offset {offset:,}, {where}",
                 label=kilobytes(size) if roomy else "",
             )
@@ -96,7 +99,7 @@ def arena_picture(timeline: Sequence[Mapping[str, Any]], sram_bytes: int | None)
         tail=100 * tail / whole if tail else None,
         tail_text=f"kept for the whole run and set-up: {kilobytes(tail)}" if tail else "",
         ticks=tuple(
-            (100 - 100 * t / whole, f"{t / 1024:,.4g} KB") for t in linear_ticks(0, whole / 1024, 1024.0)
+            (100 - 100 * t / whole, f"{t / 1024:,.4g}{GAP}KB") for t in linear_ticks(0, whole / 1024, 1024.0)
         ),
         column_ticks=tuple((100 * (i + 0.5) / columns, str(i)) for i in range(0, columns, step)),
     )
@@ -105,12 +108,16 @@ def arena_picture(timeline: Sequence[Mapping[str, Any]], sram_bytes: int | None)
 def _stays(
     timeline: Sequence[Mapping[str, Any]],
 ) -> list[tuple[tuple[str, int, int], tuple[int, int]]]:
-    """Tensors (name, offset, bytes) with the first and last operator of each uninterrupted stay."""
+    """Tensors (name, offset, bytes) with the first and last operator of each uninterrupted stay.
+
+    Scratch lives for one operator; the next one's at the same place is another.
+    """
     done = []
     live: dict[tuple[str, int, int], int] = {}
     for index, step in enumerate([*timeline, {"live": ()}]):
         now = {(str(t["name"]), t["offset"], t["bytes"]) for t in step["live"]}
-        done += [(key, (live.pop(key), index - 1)) for key in sorted(set(live) - now)]
+        ended = [key for key in live if key not in now or key[0].startswith(SCRATCH)]
+        done += [(key, (live.pop(key), index - 1)) for key in ended]
         for key in now:
             live.setdefault(key, index)
     return sorted(done, key=lambda stay: (stay[1], stay[0]))

@@ -11,6 +11,7 @@ from nas.report import facts
 from nas.report.quantities import (
     CYCLES,
     FLASH,
+    GAP,
     LATENCY,
     MACS,
     SRAM,
@@ -20,7 +21,13 @@ from nas.report.quantities import (
 )
 
 KINDS = ("rejected", "evaluated", "front", "chosen")
-_NINES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
+_MARKS = (
+    (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 1.0),
+    (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, *(0.9 + step / 100 for step in range(11)), 0.995),
+    tuple(step / 200 for step in range(201)),
+    tuple(step / 1000 for step in range(1001)),
+)
+"""Accuracies worth a tick, from coarse to fine."""
 _LANE = 0.16
 """Distance of the lane of untrained trials below the worst accuracy, as a share of the axis."""
 
@@ -30,7 +37,8 @@ def picture(summary: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Accuracy is drawn by the logarithm of its error, so that 98 and 99 % are as far apart as 80 and 90 %.
     """
-    trials = [trial for trial in facts.by_number(summary).values() if trial.get("costs")]
+    drawn = ("evaluated", "rejected")
+    trials = [t for t in facts.by_number(summary).values() if t.get("costs") and t["state"] in drawn]
     if not trials:
         return None
     heights = _Heights([t["accuracy"] for t in trials if t["accuracy"] is not None])
@@ -46,6 +54,7 @@ class _Heights:
     """The vertical axis: where an accuracy lies, and its ticks."""
 
     def __init__(self, accuracies: Sequence[float]) -> None:
+        self.trained = bool(accuracies)
         errors = [1 - accuracy for accuracy in accuracies if accuracy < 1]
         self._floor = min(errors) / 2 if errors else 0.005
         at = [self.of(accuracy) for accuracy in accuracies] or [0.0, 1.0]
@@ -62,19 +71,39 @@ class _Heights:
 
     def axis(self, *, untrained: bool) -> dict[str, Any]:
         span = self.high - self.low
-        ticks = [(self.of(a), percent(a, 1 if a > 0.99 else 0)) for a in (*_NINES, 1.0)]
-        ticks = [(at, text) for at, text in ticks if self.low - 0.03 * span <= at <= self.high + 0.03 * span]
-        ticks = [t for i, t in enumerate(ticks) if i == 0 or t[0] - ticks[i - 1][0] > 0.04 * span]
-        bottom = self.low - 0.08 * span
+        ticks: list[tuple[float, str]] = []
+        for marks in _MARKS:
+            ticks = self._ticks(marks, span)
+            if len(ticks) >= 4:
+                ticks = ticks[:: math.ceil(len(ticks) / 7)]
+                break
+        bottom, top = self.low - 0.08 * span, self.high + 0.07 * span
+        if not self.trained:
+            ticks, top = [], self.lane + 0.06 * span
         if untrained:
             ticks.insert(0, (self.lane, "not trained"))
             bottom = self.lane - 0.06 * span
         return {
-            "range": [bottom, self.high + 0.07 * span],
+            "range": [bottom, top],
             "values": [at for at, _ in ticks],
             "texts": [text for _, text in ticks],
+            "trained": self.trained,
             "lane": (self.lane + self.low) / 2 if untrained else None,
         }
+
+    def _ticks(self, marks: Sequence[float], span: float) -> list[tuple[float, str]]:
+        """Ticks within the axis, each with room for its text."""
+        kept: list[tuple[float, str]] = []
+        for accuracy in marks:
+            at = self.of(accuracy)
+            inside = self.low - 0.03 * span <= at <= self.high + 0.03 * span
+            if inside and (not kept or at - kept[-1][0] > 0.06 * span):
+                kept.append((at, _accuracy_tick(accuracy)))
+        return kept
+
+
+def _accuracy_tick(accuracy: float) -> str:
+    return f"{round(100 * accuracy, 2):g}{GAP}%"
 
 
 def _kinds(summary: Mapping[str, Any]) -> dict[int, str]:
@@ -108,7 +137,8 @@ def _panel(
     low, high = low / margin, high * margin
     ticks = log_ticks(low, high, binary=resource.scale == "bytes")
     return {
-        "title": f"{resource.label} ({resource.basis})",
+        "title": resource.label,
+        "basis": resource.basis,
         "range": [math.log10(low), math.log10(high)],
         "values": ticks,
         "texts": _tick_texts(resource, ticks),
@@ -193,12 +223,12 @@ def linear_ticks(low: float, high: float, unit: float = 1.0, most: int = 5) -> l
 
 def _tick_texts(resource: Resource, ticks: Sequence[float]) -> list[str]:
     if resource.scale == "bytes":
-        return [f"{tick / 1024:,.4g} KB" for tick in ticks]
+        return [f"{tick / 1024:,.4g}{GAP}KB" for tick in ticks]
     return [_short(tick) for tick in ticks]
 
 
 def _short(value: float) -> str:
-    for unit, factor in ((" G", 1e9), (" M", 1e6), (" k", 1e3)):
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= factor:
-            return f"{value / factor:.4g}{unit}"
+            return f"{value / factor:.4g}{GAP}{unit}"
     return f"{value:.4g}"

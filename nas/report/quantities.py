@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 UNKNOWN = "–"
+GAP = "\u00a0"
+"""Between a number and its unit: a space at which no line breaks."""
 
 Scale = Literal["bytes", "time", "energy", "count"]
 
@@ -29,7 +31,7 @@ class Resource:
     label: str
     scale: Scale
     basis: str
-    between: str = "90 % interval"
+    between: str = f"90{GAP}% interval"
 
     def text(self, value: float | None) -> str:
         """A value as people read it."""
@@ -40,7 +42,7 @@ class Resource:
         if value is None:
             return "not known"
         unit = {"bytes": "B", "time": "µs", "energy": "µJ", "count": self.label.lower()}[self.scale]
-        return f"{value:,.0f} {unit}" if float(value).is_integer() else f"{value:,.1f} {unit}"
+        return f"{value:,.0f}{GAP}{unit}" if float(value).is_integer() else f"{value:,.1f}{GAP}{unit}"
 
 
 SRAM = Resource(name="sram", key="sram_bytes", label="SRAM", scale="bytes", basis="exact")
@@ -94,48 +96,50 @@ def interval_text(resource: Resource, costs: Mapping[str, Any]) -> str:
 
 
 def kilobytes(value: float) -> str:
-    """Bytes in KB of 1024 with one decimal, MB where that reads better."""
+    """Bytes in KB of 1024 with one decimal; bytes or MB where that reads better."""
+    if abs(value) < 100:
+        return f"{value:.0f}{GAP}B"
     if abs(value) < 1024 * 1024 * 4:
-        return f"{value / 1024:,.1f} KB"
-    return f"{value / 1024 / 1024:,.1f} MB"
+        return f"{value / 1024:,.1f}{GAP}KB"
+    return f"{value / 1024 / 1024:,.1f}{GAP}MB"
 
 
 def duration_us(value: float) -> str:
     """Microseconds in the unit that leaves three digits."""
     if value < 1000:
-        return f"{value:.0f} µs"
+        return f"{value:.0f}{GAP}µs"
     if value < 1_000_000:
-        return f"{_three_digits(value / 1000)} ms"
-    return f"{value / 1e6:,.2f} s"
+        return f"{_three_digits(value / 1000)}{GAP}ms"
+    return f"{value / 1e6:,.2f}{GAP}s"
 
 
 def energy_uj(value: float) -> str:
     """Microjoules, or millijoules from a thousand of them."""
-    return f"{_three_digits(value)} µJ" if value < 1000 else f"{_three_digits(value / 1000)} mJ"
+    return f"{_three_digits(value)}{GAP}µJ" if value < 1000 else f"{_three_digits(value / 1000)}{GAP}mJ"
 
 
 def count(value: float) -> str:
     """A count with three digits and k, M or G."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= factor:
-            return f"{_three_digits(value / factor)} {unit}"
+            return f"{_three_digits(value / factor)}{GAP}{unit}"
     return f"{value:,.0f}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
     """A share as a percentage."""
-    return UNKNOWN if share is None else f"{100 * share:.{digits}f} %"
+    return UNKNOWN if share is None else f"{100 * share:.{digits}f}{GAP}%"
 
 
 def seconds(value: float) -> str:
     """A wall-clock duration."""
     if value < 10:
-        return f"{value:.1f} s"
+        return f"{value:.1f}{GAP}s"
     if value < 120:
-        return f"{value:.0f} s"
+        return f"{value:.0f}{GAP}s"
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    return f"{hours}{GAP}h {minutes:02d}{GAP}min" if hours else f"{minutes}{GAP}min {rest:02d}{GAP}s"
 
 
 def choices(params: Mapping[str, Any]) -> str:

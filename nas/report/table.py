@@ -15,6 +15,7 @@ from nas.report.quantities import (
     CYCLES,
     ENERGY,
     FLASH,
+    GAP,
     LATENCY,
     MACS,
     SRAM,
@@ -35,7 +36,7 @@ def print_front(summary: Mapping[str, Any], console: Console) -> None:
     if members:
         console.print(_table(summary, members, console.width))
     for line in verdict(summary):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line.replace(GAP, " "), markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(summary: Mapping[str, Any], members: list[facts.Trial], width: int) -> Table:
@@ -56,7 +57,7 @@ def _table(summary: Mapping[str, Any], members: list[facts.Trial], width: int) -
         room -= max(map(len, (heading, *cells))) + _GAP
         if room < 0:
             break
-        shown.append(cells)
+        shown.append([cell.replace(GAP, " ") for cell in cells])
         table.add_column(heading, justify="right", no_wrap=True)
     room -= _GAP
     if room >= _LEAST_ROOM:
@@ -79,7 +80,8 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         lines += [f"{times} failed: {reason}" for reason, times in facts.failures(summary)[:3]]
         return lines
     rows = [
-        ("Chosen", f"trial {chosen['number']} ({chosen['policy']}) {_of_trials(summary)}"),
+        ("Chosen", f"trial {chosen['number']} {_of_trials(summary)}"),
+        ("Policy", str(chosen["policy"])),
         ("Test accuracy", f"{facts.accuracy_text(chosen['test_accuracy'])}, int8, measured"),
     ]
     found = facts.uses(summary, chosen["costs"])

@@ -7,8 +7,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.report.picture import linear_ticks
-from nas.report.quantities import percent, seconds
+from nas.report.quantities import GAP, percent, seconds
+
+_STEPS = (
+    0.1,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1200,
+    1800,
+    3600,
+    7200,
+    14400,
+    21600,
+    43200,
+    86400,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +92,7 @@ def time_use(summary: Mapping[str, Any]) -> TimeUse:
             (name, tuple(bars[name]), f"{percent(min(1.0, busy[name] / whole), 0)} busy")
             for name in sorted(bars)
         ),
-        ticks=tuple((100 * tick / whole, seconds(tick)) for tick in linear_ticks(0, whole)),
+        ticks=_ticks(whole),
     )
 
 
@@ -80,3 +102,19 @@ def _shares(spent: Mapping[str, float], time: Mapping[str, Any]) -> dict[str, fl
         return dict(time["share"])
     total = sum(spent.values())
     return {stage: took / total for stage, took in spent.items()} if total else {}
+
+
+def _ticks(whole: float) -> tuple[tuple[float, str], ...]:
+    """Ticks of the run's clock at round seconds, minutes or hours."""
+    step = next((step for step in _STEPS if whole / step <= 7), whole / 5)
+    times = [step * index for index in range(int(whole / step) + 1)]
+    return tuple((100 * time / whole, _clock(time)) for time in times)
+
+
+def _clock(time: float) -> str:
+    if time < 60:
+        return f"{time:.3g}{GAP}s"
+    minutes, rest = divmod(round(time), 60)
+    return (
+        f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}{GAP}min"
+    )

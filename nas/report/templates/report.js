@@ -9,6 +9,8 @@
   const data = JSON.parse(document.getElementById("picture").textContent);
   const axis = (name, index) => (index ? name + (index + 1) : name);
 
+  let printing = false;
+
   const looks = () => ({
     rejected: { name: "rejected", symbol: "x-thin-open", size: 7, color: colour("--dot"), opacity: 0.75 },
     evaluated: { name: "evaluated", symbol: "circle", size: 7, color: colour("--dot"), opacity: 0.8 },
@@ -43,33 +45,34 @@
   }
 
   function layout() {
-    const wide = plot.clientWidth >= 760;
+    const width = printing ? 680 : plot.clientWidth;
+    const wide = printing || width >= 760;
     const count = data.panels.length;
     const soft = colour("--soft"), line = colour("--line");
     const made = {
-      width: plot.clientWidth, height: wide ? 440 : 400 * count,
+      width, height: (data.y.trained ? 420 : 240) * (wide ? 1 : count) + (wide ? 60 : 0),
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: soft },
-      margin: { l: 78, r: 16, t: 44, b: 52 }, hovermode: "closest", dragmode: "zoom",
-      hoverlabel: { bgcolor: colour("--card"), bordercolor: line, font: { color: colour("--ink"), size: 12 }, align: "left" },
-      legend: { orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom", yref: "container", font: { size: 13 }, itemsizing: "trace" },
+      margin: { l: 78, r: 16, t: 64, b: 84 }, hovermode: "closest", dragmode: "zoom",
+      hoverlabel: { bgcolor: colour("--card"), bordercolor: line, font: { color: colour("--ink"), size: 12, family: getComputedStyle(document.body).fontFamily }, align: "left" },
+      legend: { orientation: "h", x: 0, xanchor: "left", y: wide ? 1.08 : 1.025, yanchor: "bottom", font: { size: 13 } },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: colour("--accent") },
       shapes: [], annotations: [],
     };
-    made.legend = { orientation: "h", x: 0, xanchor: "left", y: wide ? 1.03 : 1.01, yanchor: "bottom", font: { size: 13 } };
     data.panels.forEach((panel, index) => {
-      const gap = wide ? 0.045 : 0.085;
+      const gap = wide ? 0.045 : 0.1;
       const size = (1 - gap * (count - 1)) / count;
       const start = index * (size + gap);
       const place = wide ? [start, start + size] : [1 - start - size, 1 - start];
       made["xaxis" + (index ? index + 1 : "")] = {
         type: "log", domain: wide ? place : [0, 1], anchor: axis("y", index), range: panel.range,
         tickvals: panel.values, ticktext: panel.texts, gridcolor: line, zeroline: false, linecolor: line,
-        title: { text: panel.title + (panel.limit_beyond ? ", " + panel.limit_text + " (outside)" : ""), standoff: 8, font: { size: 13, color: colour("--ink") } },
+        title: { text: `<b>${panel.title}</b><br>${panel.basis}${panel.limit_beyond ? `<br>${panel.limit_text}, outside` : ""}`, standoff: 8, font: { size: 12 } },
       };
       made["yaxis" + (index ? index + 1 : "")] = {
         domain: wide ? [0, 1] : place, anchor: axis("x", index), range: data.y.range, gridcolor: line, zeroline: false,
         tickvals: data.y.values, ticktext: data.y.texts, showticklabels: !wide || index === 0,
-        title: !wide || index === 0 ? { text: "int8 accuracy, validation", standoff: 6 } : { text: "" },
+        title: data.y.trained && (!wide || index === 0) ? { text: "int8 accuracy, validation", standoff: 6 } : { text: "" },
         ...(index ? { matches: "y" } : {}),
       };
       const xref = axis("x", index), yref = axis("y", index);
@@ -78,7 +81,7 @@
       }
       if (panel.limit !== null) {
         made.shapes.push({ type: "line", xref, yref: yref + " domain", x0: panel.limit, x1: panel.limit, y0: 0, y1: 1, line: { color: colour("--bad"), width: 1.5, dash: "dash" } });
-        made.annotations.push({ xref, yref: yref + " domain", x: Math.log10(panel.limit), y: 1, xanchor: "right", yanchor: "top", xshift: -5, showarrow: false, text: panel.limit_text, font: { size: 12, color: colour("--bad") } });
+        made.annotations.push({ xref, yref: yref + " domain", x: Math.log10(panel.limit), y: 1, xanchor: "center", yanchor: "bottom", showarrow: false, text: panel.limit_text, font: { size: 12, color: colour("--bad") } });
       }
     });
     return made;
@@ -87,7 +90,7 @@
   function draw() {
     if (!plot || !data) return;
     Plotly.react(plot, traces(), layout(), {
-      displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], doubleClick: "reset",
+      displaylogo: false, displayModeBar: !printing && plot.clientWidth >= 760, modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]], doubleClick: "reset",
     });
   }
 
@@ -97,8 +100,8 @@
     let waiting = 0;
     addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(draw, 120); });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-    addEventListener("beforeprint", () => { root.dataset.theme = "light"; draw(); });
-    addEventListener("afterprint", () => { delete root.dataset.theme; draw(); });
+    addEventListener("beforeprint", () => { printing = true; root.dataset.theme = "light"; draw(); });
+    addEventListener("afterprint", () => { printing = false; delete root.dataset.theme; draw(); });
   }
 
   // The table of trials: headings sort, the boxes filter.

@@ -208,7 +208,7 @@ def test_a_target_without_calibration_shows_no_cycles_and_no_zero(uncalibrated: 
     page = Page(html)
     assert "not known: no calibration for this target" in page.text
     assert "Share of MACs" in page.text
-    assert picture_of(html)["panels"][2]["title"] == "MACs (exact)"
+    assert picture_of(html)["panels"][2]["title"] == "MACs"
     assert "None" not in page.text
     assert not re.search(r"\d ms\b", page.text)
 

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas.report import facts
+from nas.report.memory import arena_picture
+from nas.report.picture import linear_ticks, log_ticks, picture
+from nas.report.quantities import (
+    CYCLES,
+    ENERGY,
+    FLASH,
+    LATENCY,
+    SRAM,
+    count,
+    duration_us,
+    energy_uj,
+    interval,
+    kilobytes,
+    seconds,
+)
+from nas.report.time_use import time_use
+
+COSTS = {
+    "sram_bytes": 16_000,
+    "flash_bytes": 80_000,
+    "model_bytes": 20_000,
+    "code_low_bytes": 59_000,
+    "code_high_bytes": 61_000,
+    "cycles": 1_000_000,
+    "cycles_low": 900_000,
+    "cycles_high": 1_200_000,
+    "latency_us": 15_625.0,
+    "energy_uj": 156.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (kilobytes(0), "0 B"),
+        (kilobytes(99), "99 B"),
+        (kilobytes(1024), "1.0 KB"),
+        (kilobytes(262_144), "256.0 KB"),
+        (kilobytes(8 * 1024 * 1024), "8.0 MB"),
+        (duration_us(250), "250 µs"),
+        (duration_us(3_124), "3.12 ms"),
+        (duration_us(2_500_000), "2.50 s"),
+        (energy_uj(47.1), "47.1 µJ"),
+        (energy_uj(1_500), "1.50 mJ"),
+        (count(999), "999"),
+        (count(1_240_000), "1.24 M"),
+        (seconds(4.44), "4.4 s"),
+        (seconds(171.4), "2 min 51 s"),
+        (seconds(7_260), "2 h 01 min"),
+    ],
+)
+def test_quantities_are_written_with_a_unit_that_reads_well(text: str, expected: str) -> None:
+    assert text.replace("\xa0", " ") == expected
+
+
+def test_latency_and_energy_have_the_interval_of_the_cycles() -> None:
+    assert interval(CYCLES, COSTS) == (900_000, 1_200_000)
+    assert interval(LATENCY, COSTS) == pytest.approx((14_062.5, 18_750))
+    assert interval(ENERGY, COSTS) == pytest.approx((140.4, 187.2))
+
+
+def test_flash_is_as_uncertain_as_its_code_and_sram_is_exact() -> None:
+    assert interval(FLASH, COSTS) == (79_000, 81_000)
+    assert interval(SRAM, COSTS) is None
+
+
+def test_unknown_cycles_have_no_interval() -> None:
+    assert interval(LATENCY, COSTS | {"cycles": None, "latency_us": None}) is None
+
+
+def budget(**limits: float) -> dict[str, Any]:
+    return {"budget": [{"resource": name, "limit": limit, "note": ""} for name, limit in limits.items()]}
+
+
+def test_a_limit_that_only_the_upper_end_breaks_is_pointed_out() -> None:
+    found = facts.uses(budget(latency=16_000), COSTS)
+    assert [use.fits for use in found if use.resource is LATENCY] == [True]
+    assert [use.resource for use in facts.tight(found)] == [LATENCY]
+    assert facts.tight(facts.uses(budget(latency=19_000), COSTS)) == []
+
+
+def test_budgets_may_name_a_resource_by_its_cost_key() -> None:
+    by_name, by_key = (facts.uses(budget(**{name: 32_768}), COSTS)[0] for name in ("sram", "sram_bytes"))
+    assert by_name == by_key
+    assert by_name.verdict.replace("\xa0", " ") == "49 % of 32.0 KB, 16.4 KB to spare"
+
+
+def test_a_cost_over_its_limit_says_by_how_much() -> None:
+    use = facts.uses(budget(sram=15_000), COSTS)[0]
+    assert use.fits is False
+    assert use.verdict.replace("\xa0", " ") == "1,000 B over the limit of 14.6 KB".replace(
+        "1,000 B", "1.0 KB"
+    )
+
+
+def test_an_unknown_resource_is_a_bug_and_said_so() -> None:
+    with pytest.raises(ValueError, match="unknown resource 'weight'"):
+        facts.uses(budget(weight=1), COSTS)
+
+
+def test_rejections_count_each_limit_and_misses_come_closest_first(summary: dict[str, Any]) -> None:
+    rejected = [trial for trial in summary["trials"] if trial["violations"]]
+    assert [(resource.name, n) for resource, n in facts.rejections(summary)] == [("sram", len(rejected))]
+    excesses = [miss.excess for miss in facts.closest_misses(summary)]
+    assert excesses == sorted(excesses)
+    assert excesses[0] == pytest.approx(min(t["costs"]["sram_bytes"] for t in rejected) / 24_576 - 1)
+
+
+def test_a_trial_trained_again_in_full_counts_once_and_as_the_full_one(summary: dict[str, Any]) -> None:
+    first = dict(summary["trials"][0], rung="search")
+    summary["trials"] = [first, first | {"rung": "full"}, first | {"rung": "search"}]
+    assert [trial["rung"] for trial in facts.by_number(summary).values()] == ["full"]
+    assert facts.counts_by_state(summary) == {"evaluated": 1}
+
+
+def steps(*rows: list[tuple[str, int, int]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "index": index,
+            "op": "CONV_2D",
+            "live": [{"name": n, "offset": o, "bytes": b} for n, o, b in row],
+            "bytes": sum(b for _, _, b in row),
+        }
+        for index, row in enumerate(rows)
+    ]
+
+
+def test_a_tensor_alive_over_several_operators_is_one_block() -> None:
+    made = arena_picture(steps([("a", 0, 50), ("b", 50, 50)], [("b", 50, 50), ("c", 0, 40)]), 200)
+    assert made is not None
+    blocks = {block.title.split(":")[0]: block for block in made.blocks}
+    assert (blocks["b"].x, blocks["b"].width, blocks["b"].y, blocks["b"].height) == (0, 100, 50, 25)
+    assert (blocks["c"].x, blocks["c"].width) == (50, 50)
+    assert made.peak_column == 0
+    assert blocks["a"].at_peak
+    assert not blocks["c"].at_peak
+    assert made.tail == 50
+
+
+def test_scratch_of_neighbouring_operators_stays_two_blocks() -> None:
+    made = arena_picture(steps([("scratch", 0, 50)], [("scratch", 0, 50)]), None)
+    assert made is not None
+    assert [(block.x, block.width) for block in made.blocks] == [(0, 50), (50, 50)]
+    assert made.tail is None
+
+
+def test_no_live_tensor_is_no_picture() -> None:
+    assert arena_picture(steps([]), 100) is None
+    assert arena_picture([], None) is None
+
+
+@given(low=st.floats(1, 1e9), ratio=st.floats(1.05, 1e4), binary=st.booleans())
+def test_ticks_lie_within_the_axis_and_are_few(low: float, ratio: float, binary: bool) -> None:
+    ticks = log_ticks(low, low * ratio, binary=binary)
+    assert 1 <= len(ticks) <= 7
+    assert ticks == sorted(set(ticks))
+    assert all(low * 0.999 <= tick <= low * ratio * 1.001 for tick in ticks)
+
+
+@given(low=st.floats(0, 1e6), span=st.floats(1e-2, 1e6))
+def test_linear_ticks_are_few_and_evenly_spaced(low: float, span: float) -> None:
+    ticks = linear_ticks(low, low + span)
+    assert len(ticks) <= 7
+    gaps = {round((b - a) / span, 6) for a, b in itertools.pairwise(ticks)}
+    assert len(gaps) <= 2
+
+
+def test_the_picture_has_each_trial_once_in_the_group_it_belongs_to(summary: dict[str, Any]) -> None:
+    made = picture(summary)
+    assert made is not None
+    for panel in made["panels"]:
+        groups = {kind: points["n"] for kind, points in panel["points"].items()}
+        assert groups["chosen"] == [summary["chosen"]["number"]]
+        assert sorted(groups["front"] + groups["chosen"]) == sorted(summary["front"])
+        states = {trial["number"]: trial["state"] for trial in summary["trials"]}
+        assert all(states[number] == "rejected" for number in groups["rejected"])
+        drawn = [number for numbers in groups.values() for number in numbers]
+        assert sorted(drawn) == [n for n, state in states.items() if state in ("evaluated", "rejected")]
+
+
+def test_the_staircase_climbs_and_keeps_to_networks_that_fit(summary: dict[str, Any]) -> None:
+    made = picture(summary)
+    assert made is not None
+    stairs = made["panels"][0]["stairs"]
+    assert [p[0] for p in stairs] == sorted({p[0] for p in stairs})
+    assert [p[1] for p in stairs] == sorted({p[1] for p in stairs})
+    assert all(x <= 24_576 for x, _ in stairs)
+
+
+def test_a_perfect_score_has_a_place_on_the_axis(summary: dict[str, Any]) -> None:
+    summary["trials"][0]["accuracy"] = 1.0
+    made = picture(summary)
+    assert made is not None
+    ys = [y for points in made["panels"][0]["points"].values() for y in points["y"]]
+    assert all(map(math.isfinite, ys))
+    assert made["y"]["range"][0] < min(ys) <= max(ys) < made["y"]["range"][1]
+
+
+def test_hover_names_every_choice(summary: dict[str, Any]) -> None:
+    made = picture(summary)
+    assert made is not None
+    trial = next(t for t in summary["trials"] if t["number"] == summary["chosen"]["number"])
+    for panel in made["panels"]:
+        for name, value in trial["params"].items():
+            assert f"{name} = {value}" in panel["points"]["chosen"]["text"][0]
+
+
+def test_worker_lines_stay_within_the_run(summary: dict[str, Any]) -> None:
+    summary["trials"][5]["started"] = summary["seconds"] + 100
+    made = time_use(summary)
+    assert [name for name, _, _ in made.workers] == ["worker-0", "worker-1"]
+    for _, bars, _ in made.workers:
+        assert all(0 <= bar.x <= 100 and bar.width >= 0 and bar.x + bar.width <= 100.001 for bar in bars)
+
+
+def test_stage_shares_fall_back_on_the_seconds_of_the_trials(summary: dict[str, Any]) -> None:
+    summary["time"] = {}
+    shares = {stage: share for stage, share, _ in time_use(summary).stages}
+    assert sum(shares.values()) == pytest.approx(1)
+    assert max(shares, key=shares.__getitem__) == "train"
+
+
+def test_a_run_without_trials_has_no_time_to_show(summary: dict[str, Any]) -> None:
+    made = time_use(summary | {"trials": [], "time": {}, "seconds": 0.0})
+    assert made.stages == made.workers == ()
