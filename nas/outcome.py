@@ -20,7 +20,7 @@ class Request:
         number: The Optuna trial that asks.
         space: Name of the search space.
         params: The choices, by name.
-        epochs: Training epochs (the fidelity).
+        steps: Training steps (the fidelity).
         full: Whether this is a final candidate: TFLM's own accuracy is then measured too.
         seed: Seed of weights, batches and augmentation.
         sparsity: Share of weights that tfmot's magnitude pruning zeroes.
@@ -29,7 +29,7 @@ class Request:
     number: int
     space: str
     params: dict[str, Any]
-    epochs: int
+    steps: int
     full: bool
     seed: int
     sparsity: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -51,6 +52,22 @@ class RunFolder:
     def model_file(self, key: str) -> Path:
         """The lean .tflite of one evaluated candidate."""
         return self.path / "models" / f"{key}.tflite"
+
+    def lock(self) -> None:
+        """Keeps other drivers out until this process ends, however it ends.
+
+        Raises:
+            UserError: Another driver runs in this folder.
+        """
+        # The descriptor stays open on purpose: the kernel drops the lock with the process.
+        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise UserError(
+                f"Another nas-run is at work in {self.path}.", "Wait for it, or end it first."
+            ) from None
 
     def save_model(self, key: str, tflite: bytes) -> None:
         write_atomically(self.model_file(key), tflite)

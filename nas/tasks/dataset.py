@@ -14,6 +14,7 @@ from nas.finished import Preprocess, RawType, TaskInfo
 
 Array = NDArray[np.generic]
 PARTS = ("train", "val", "test")
+_MOST_FEATURES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,10 @@ def make_dataset(
 
 
 def _with_channels(array: Array, name: str, part: str) -> Array:
-    """Samples with a channel axis: (n, t) -> (n, t, 1) and (n, h, w) images -> (n, h, w, 1)."""
+    """Samples with a channel axis: signals (n, t) -> (n, t, 1), images (n, h, w) -> (n, h, w, 1).
+
+    Short rows are features, each with a scale of its own, and stay (n, features).
+    """
     if array.dtype.kind not in "iufb":
         raise UserError(
             f"{name}: X_{part} holds {array.dtype}, not numbers.", "Store samples as integers or floats."
@@ -131,7 +135,7 @@ def _with_channels(array: Array, name: str, part: str) -> Array:
             f"{name}: X_{part} has NaN or infinite values (first in sample {bad}).", "Clean the data."
         )
     if array.ndim == 2:
-        return array[..., np.newaxis]
+        return array if array.shape[1] <= _MOST_FEATURES else array[..., np.newaxis]
     # (n, a, b): an image when it is unsigned bytes (cameras) or square-ish and wide, else time x channels.
     if array.ndim == 3 and (
         array.dtype == np.uint8 or (array.shape[2] > 16 and array.shape[2] * 4 > array.shape[1])
@@ -199,7 +203,7 @@ def _fit_scaling(train: Array) -> tuple[Preprocess, tuple[float, float]]:
     """The scaling of raw samples and the range of the int8 input.
 
     Bytes become [0, 1], so that the int8 input is just `raw - 128`. Other numbers are standardized, by
-    channel (by feature when the sample is one row of floats), and the range holds 99.9 % of the values:
+    channel, and the range holds 99.9 % of the values:
     a few outliers must not cost everyone resolution.
     """
     if train.dtype == np.uint8:
@@ -208,8 +212,7 @@ def _fit_scaling(train: Array) -> tuple[Preprocess, tuple[float, float]]:
     raw_type: RawType = "float32"
     if train.dtype.kind in "iub" and int(train.min()) >= -32768 and int(train.max()) <= 32767:
         raw_type = "int16"
-    features = raw_type == "float32" and train.ndim == 3 and train.shape[2] == 1 and train.shape[1] <= 512
-    axes: tuple[int, ...] = (0,) if features else tuple(range(train.ndim - 1))
+    axes = tuple(range(train.ndim - 1))
     values = train.astype(np.float64)
     mean = values.mean(axis=axes).reshape(-1)
     deviation = values.std(axis=axes).reshape(-1)

@@ -1,0 +1,166 @@
+"""`nas-run`: flags and a job file become one configuration; `--help` ends here, fast."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cost_models.errors import UserError, did_you_mean
+
+DONE, ALL_FAILED, USER_ERROR, NOTHING_FEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+_EPILOG = """\
+exit code: 0 a verified bundle, 1 all trials failed, 2 a mistake in what was given,
+3 nothing fits the budget
+
+examples:
+  nas-run --budget 256KB
+  nas-run --task npz:wearable.npz --budget sram=32KB,flash=256KB,latency=20ms --target stm32l4r5
+  nas-run --task images:photos --space mbv2 --trials 200 --timeout 8h --out runs/photos
+  nas-run --resume runs/photos
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what argparse would print."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:]}.", "nas-run --help lists the flags.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="nas-run",
+        description="Search a neural network that fits a microcontroller, and emit it as C for TFLM.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    what = parser.add_argument_group("what to search")
+    what.add_argument("--task", help="digits, npz:PATH or images:FOLDER (default: digits)")
+    what.add_argument("--space", help="search space: a name, a .py file or a module (default: ds_cnn)")
+    what.add_argument(
+        "--target", help="chip or board, or a TOML file; nas-cost --targets lists them (default: nrf52840)"
+    )
+    what.add_argument(
+        "--budget",
+        metavar="LIMITS",
+        help="256KB limits SRAM; sram=64KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M name any",
+    )
+    what.add_argument(
+        "--policy", help="how the one is chosen: accuracy, balanced or smallest (default: accuracy)"
+    )
+    what.add_argument("--image-size", metavar="PIXELS", type=int, help="side of pictures, for images:FOLDER")
+    what.add_argument(
+        "--sparsity", metavar="SHARE", type=float, help="weights that magnitude pruning zeroes (default: 0)"
+    )
+    how = parser.add_argument_group("how long and where")
+    how.add_argument("--trials", metavar="N", type=int, help="networks to train (default: 24)")
+    how.add_argument("--steps", metavar="N", type=int, help="training steps of a trial")
+    how.add_argument("--final-steps", metavar="N", type=int, help="training steps of the final candidates")
+    how.add_argument("--finalists", metavar="N", type=int, help="how many are trained in full (default: 4)")
+    how.add_argument("--timeout", metavar="TIME", help="end with the best so far: 90s, 30m, 8h or seconds")
+    how.add_argument("--trial-timeout", metavar="TIME", help="give one trial up after this (default: 30m)")
+    how.add_argument("--workers", metavar="N", type=int, help="trials at a time (default: all cores)")
+    how.add_argument("--ray-address", metavar="ADDRESS", help="a Ray cluster: auto or ray://HOST:10001")
+    how.add_argument(
+        "--storage", metavar="URL", help="Optuna storage (default: a journal file in the run folder)"
+    )
+    how.add_argument("--seed", metavar="N", type=int, help="seed of everything (default: drawn, and kept)")
+    how.add_argument("--out", metavar="FOLDER", help="the run folder (default: a new one under runs/)")
+    how.add_argument("--name", help="prefix of emitted files and symbols (default: model)")
+    how.add_argument(
+        "--config", metavar="JOB.toml", help="job file; its keys are the flags' names, flags win"
+    )
+    how.add_argument("--resume", metavar="RUN", help="go on with an earlier run; nothing is repeated")
+    show = parser.add_argument_group("what to show")
+    show.add_argument("--json", action="store_true", help="print the result as JSON")
+    show.add_argument("--dry-run", action="store_true", help="say what would be done, train nothing")
+    return parser
+
+
+def _parse(argv: list[str]) -> dict[str, Any]:
+    parser = _parser()
+    words: list[str] = []
+    for word in argv:
+        # argparse would take "-1KB" after --budget for a flag.
+        if words and words[-1] in ("--budget", "--seed", "--timeout", "--trials") and word.startswith("-"):
+            words[-1] = f"{words[-1]}={word}"
+        else:
+            words.append(word)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        flags = [text for action in parser._actions for text in action.option_strings if text != "-h"]
+        if word.startswith("-"):
+            raise UserError(f"There is no flag {word}.", did_you_mean(word, flags))
+        raise UserError(f"{word!r} is not expected here.", "nas-run takes flags only, see nas-run --help.")
+    return vars(arguments)
+
+
+def parse_time(text: str, flag: str) -> float:
+    """Seconds of "90s", "30m", "8h", "2d" or a plain number.
+
+    Raises:
+        UserError: It is no positive time.
+    """
+    factor = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:].lower(), 0)
+    try:
+        seconds = float(text[:-1]) * factor if factor else float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e9:
+        raise UserError(f"{flag} is {text!r}.", "Write a time like 90s, 30m or 8h.")
+    return seconds
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `nas-run`; the result goes to stdout, progress and complaints to stderr.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        return _run(_parse(list(sys.argv[1:] if argv is None else argv)))
+    except UserError as error:
+        print(f"nas-run: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("nas-run: ended; --resume goes on with it.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _run(flags: dict[str, Any]) -> int:
+    as_json = flags.pop("json", False)
+    dry_run = flags.pop("dry_run", False)
+    resume = flags.pop("resume", None)
+    job = flags.pop("config", None)
+    from nas import run
+    from nas.config import make_config, read_job_file
+
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    if job is not None:
+        values = read_job_file(Path(job))
+        origin = {key: f"{job}: key {key}" for key in values}
+    values |= flags
+    origin |= {key: f"--{key.replace('_', '-')}" for key in flags}
+    for key in ("timeout", "trial_timeout"):
+        if isinstance(values.get(key), str):
+            values[key] = parse_time(values[key], origin[key])
+    if resume is not None:
+        return run.resume(resume, values, origin, as_json=as_json)
+    config = make_config(values, origin)
+    return run.dry_run(config, as_json=as_json) if dry_run else run.start(config, as_json=as_json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""The result of a run as one JSON value: what result.json holds, `--json` prints and the report shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cost_models.arena import timeline
+from cost_models.budget import Budget
+from cost_models.costing import CostModel, Costs
+from cost_models.graph import OpGraph
+from cost_models.target import Target
+from nas.config import RunConfig
+from nas.finished import Accuracy, TaskInfo
+from nas.search.front import POLICIES, pareto_front
+from nas.search.records import TrialRecord
+
+SCHEMA = 1
+
+
+def number_through(search: Sequence[TrialRecord], full: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """All trials with numbers of their own: the full trainings come after the search."""
+    first = max((record.number for record in search), default=-1) + 1
+    return [*search, *(replace(record, number=first + i) for i, record in enumerate(full))]
+
+
+def summarize(
+    *,
+    run: str,
+    started: str,
+    seconds: float,
+    stopped_by: str,
+    config: RunConfig,
+    versions: Mapping[str, str],
+    target: Target,
+    budget: Budget,
+    notes: Sequence[str],
+    task: TaskInfo,
+    records: Sequence[TrialRecord],
+    chosen: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The whole result."""
+    return {
+        "schema": SCHEMA,
+        "run": run,
+        "started": started,
+        "seconds": round(seconds, 3),
+        "stopped_by": stopped_by,
+        "config": config.model_dump(),
+        "versions": dict(versions),
+        "target": {
+            "name": target.name,
+            "title": target.title,
+            "core": target.core,
+            "kernels": target.kernels,
+            "clock_hz": target.clock_hz,
+        },
+        "budget": [{"resource": resource, "limit": limit, "note": ""} for resource, limit in budget.limits()],
+        "notes": [*budget.notes, *notes],
+        "task": {
+            "name": task.name,
+            "input_shape": list(task.input_shape),
+            "class_names": list(task.class_names),
+            "samples": dict(task.samples),
+            "source": task.source,
+            "licence": task.licence,
+        },
+        "trials": [record.summary() for record in records],
+        "front": [record.number for record in pareto_front(records)],
+        "chosen": None if chosen is None else dict(chosen),
+        "time": {"share": shares(records)},
+    }
+
+
+def chosen_model(
+    *,
+    record: TrialRecord,
+    config: RunConfig,
+    accuracy: Accuracy,
+    model: CostModel,
+    graph: OpGraph,
+    model_bytes: int,
+    bundle: str | None,
+) -> dict[str, Any]:
+    """The chosen model with its parts: layers, memory over time, accuracy on the test set."""
+    explanation = model.explain(graph, file_bytes=model_bytes)
+    low, high = wilson(accuracy.correct, accuracy.total)
+    return {
+        "number": record.number,
+        "policy": POLICIES[config.policy],
+        "digest": record.key,
+        "test_accuracy": {
+            "engine": accuracy.engine,
+            "correct": accuracy.correct,
+            "total": accuracy.total,
+            "value": accuracy.value,
+            "low": low,
+            "high": high,
+        },
+        "confusion": [list(row) for row in accuracy.confusion],
+        "layers": [
+            {
+                "index": part.index,
+                "op": part.kind,
+                "output_shape": list(graph.tensors[graph.operators[part.index].outputs[0]].shape),
+                "macs": part.macs,
+                "instructions": part.instructions,
+                "cycles": part.cycles,
+                "weight_bytes": _constant_bytes(graph, part.index),
+            }
+            for part in explanation.operators
+        ],
+        "timeline": _timeline(graph, model.target),
+        "bundle": bundle,
+        "costs": costs_json(explanation.costs),
+    }
+
+
+def costs_json(costs: Costs) -> dict[str, Any]:
+    """Costs as plain values."""
+    return {name: getattr(costs, name) for name in costs.__slots__}
+
+
+def wilson(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share.
+
+    Source: E. B. Wilson, Probable Inference, JASA 22 (1927).
+    """
+    share = correct / total
+    centre = share + z * z / (2 * total)
+    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def shares(records: Sequence[TrialRecord]) -> dict[str, float]:
+    """Share of the workers' time by stage."""
+    spent: dict[str, float] = {}
+    for record in records:
+        for stage, seconds in record.seconds.items():
+            spent[stage] = spent.get(stage, 0.0) + seconds
+    whole = sum(spent.values())
+    return {stage: round(seconds / whole, 4) for stage, seconds in sorted(spent.items())} if whole else {}
+
+
+def _constant_bytes(graph: OpGraph, index: int) -> int:
+    inputs = graph.operators[index].inputs
+    return sum(graph.tensors[i].data_bytes for i in inputs if i >= 0)
+
+
+def _timeline(graph: OpGraph, target: Target) -> list[dict[str, Any]]:
+    steps = timeline(graph, kernels=target.kernels, core=target.core).steps
+    return [
+        {
+            "index": step.operator,
+            "op": graph.operators[step.operator].kind,
+            "bytes": step.live_bytes,
+            "live": [
+                {"name": _buffer_name(graph, buffer.tensor), "bytes": buffer.size, "offset": buffer.offset}
+                for buffer in step.buffers
+            ],
+        }
+        for step in steps
+    ]
+
+
+def _buffer_name(graph: OpGraph, tensor: int | None) -> str:
+    if tensor is None:
+        return "scratch"
+    if tensor in graph.inputs:
+        return "input"
+    maker = next((i for i, op in enumerate(graph.operators) if tensor in op.outputs), None)
+    return "tensor" if maker is None else f"{graph.operators[maker].kind} {maker}"

@@ -1,0 +1,197 @@
+"""The Optuna study of a run: asks a sampler, and is the record that a resume reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from cost_models.errors import UserError
+from nas.search.front import objectives
+from nas.search.records import Rung, TrialRecord, record_from_json
+
+_RECORD = "record"
+_IDENTITY = "search"
+_DIRECTIONS = [optuna.study.StudyDirection.MINIMIZE] * 4
+_OBJECTIVES = ["int8 error", "sram_bytes", "flash_bytes", "cycles"]
+
+
+def open_storage(url: str | None, journal: Path) -> BaseStorage:
+    """The storage behind a URL, or the journal file.
+
+    Raises:
+        UserError: The storage cannot be reached.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    if url is None:
+        _mend(journal)
+        return JournalStorage(JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal))))
+    if "://" not in url:
+        raise UserError(
+            f"--storage {url} is not a URL.",
+            "Write sqlite:///PATH or postgresql://USER@HOST/DATABASE, or leave it out.",
+        )
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return optuna.storages.RDBStorage(url)
+    except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise UserError(
+            f"The storage cannot be opened: {reason}.", "Check the URL, the server and its driver."
+        ) from None
+
+
+def _mend(journal: Path) -> None:
+    """Removes what a killed driver leaves: its lock, and the half line that it was writing.
+
+    The caller holds the run folder's own lock, so no living driver can be in the middle of either.
+    """
+    Path(f"{journal}.lock").unlink(missing_ok=True)
+    if not journal.exists():
+        return
+    content = journal.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with journal.open("r+b") as file:
+            file.truncate(whole)
+
+
+class Study:
+    """One study at one rung.
+
+    Args:
+        storage: Where it is kept.
+        name: The study's name.
+        identity: What makes it this search; a study of another search is refused.
+        seed: The run's seed.
+        rung: Which training the trials got.
+
+    Raises:
+        UserError: A study of that name belongs to another search.
+    """
+
+    def __init__(
+        self, *, storage: BaseStorage, name: str, identity: Mapping[str, Any], seed: int, rung: Rung
+    ) -> None:
+        self._seed = seed
+        self.rung: Rung = rung
+        self._study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            directions=_DIRECTIONS,
+            load_if_exists=True,
+            sampler=optuna.samplers.RandomSampler(seed=seed),
+        )
+        mine = json.dumps(identity, sort_keys=True)
+        theirs = self._study.user_attrs.get(_IDENTITY)
+        if theirs is None:
+            self._study.set_metric_names(_OBJECTIVES)
+            self._study.set_user_attr(_IDENTITY, mine)
+        elif theirs != mine:
+            raise UserError(
+                f"The storage already holds a study {name} of another search.",
+                "Give another --out or --storage.",
+            )
+        self._asked = len(self._study.get_trials(deepcopy=False))
+
+    def ask(self, startup: int) -> Trial:
+        """The next trial; its choices are drawn when the space asks for them.
+
+        The sampler is made anew from (seed, trial number), so that what it proposes follows from the record
+        alone, in a run that was interrupted as in one that was not.
+
+        Args:
+            startup: How many trials the sampler takes as given before it models them.
+        """
+        self._study.sampler = _sampler(self._seed, self._asked, startup)
+        self._asked += 1
+        return self._study.ask()
+
+    def ask_random(self) -> Trial:
+        """A trial drawn at random, for when the sampler keeps proposing what is known."""
+        self._study.sampler = optuna.samplers.RandomSampler(seed=_trial_seed(self._seed, self._asked))
+        self._asked += 1
+        return self._study.ask()
+
+    def enqueue(self, params: Mapping[str, Any]) -> None:
+        """Choices for one of the next trials."""
+        self._study.enqueue_trial(dict(params))
+
+    def tell(self, trial: Trial, record: TrialRecord) -> None:
+        """Ends a trial. A rejected one is complete, with its excesses as constraints: a FAIL teaches nothing."""
+        with _quietly():
+            trial.set_user_attr(_RECORD, record.to_json())
+            self._close(trial.number, trial, record)
+
+    def _close(self, number: int, trial: Trial, record: TrialRecord) -> None:
+        if record.costs is None or record.state == "failed":
+            self._study.tell(number, state=TrialState.FAIL)
+            return
+        for limit in ("sram", "flash", "latency", "energy", "cycles"):
+            excess = [v.excess for v in record.violations if v.resource == limit]
+            trial.set_constraint(limit, excess[0] if excess else 0.0)
+        self._study.tell(number, list(objectives(record)))
+
+    def records(self) -> list[TrialRecord]:
+        """Every ended trial, by number."""
+        return [
+            record_from_json(trial.user_attrs[_RECORD])
+            for trial in self._study.get_trials(deepcopy=False)
+            if _RECORD in trial.user_attrs and trial.state.is_finished()
+        ]
+
+    def recover(self) -> list[dict[str, Any]]:
+        """Ends what a killed driver left open; returns the choices of the trials that got no result.
+
+        A trial whose record was written but not told is told now: no result is lost, none is made twice.
+        """
+        lost = []
+        for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            trial = Trial(self._study, frozen._trial_id)
+            if _RECORD in frozen.user_attrs:
+                with _quietly():
+                    self._close(frozen.number, trial, record_from_json(frozen.user_attrs[_RECORD]))
+            else:
+                if frozen.params:
+                    lost.append(_choices(frozen))
+                self._study.tell(frozen.number, state=TrialState.FAIL)
+        return lost
+
+
+def _choices(frozen: FrozenTrial) -> dict[str, Any]:
+    return dict(frozen.params)
+
+
+def _trial_seed(seed: int, number: int) -> int:
+    digest = hashlib.sha256(f"{seed}:{number}:sampler".encode()).digest()
+    return int.from_bytes(digest[:4], "little")
+
+
+def _sampler(seed: int, number: int, startup: int) -> BaseSampler:
+    with _quietly():
+        return TPESampler(
+            seed=_trial_seed(seed, number),
+            n_startup_trials=startup,
+            multivariate=True,
+            constant_liar=True,
+            warn_independent_sampling=False,
+        )
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,167 @@
+"""Training: the whole run of steps is one TensorFlow graph, so that small networks do not wait for Python."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tf_keras
+
+_SHIFT_GROUPS = 4  # a batch is cut into this many groups, each shifted its own way
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How a model is trained.
+
+    Attributes:
+        steps: Number of batches.
+        batch: Samples a batch.
+        peak_rate: Highest learning rate; a short warm-up leads to it, a cosine away from it.
+        weight_decay: Of AdamW.
+        label_smoothing: Share of the target that is spread over all classes.
+        shift: Largest shift of a sample along (height, width), in elements; (0, 0) for none.
+        gain: Standard deviation of a random factor on each sample; 0 for none.
+    """
+
+    steps: int
+    batch: int
+    peak_rate: float
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.05
+    shift: tuple[int, int] = (0, 0)
+    gain: float = 0.0
+
+    def rates(self) -> npt.NDArray[np.float32]:
+        """The learning rate of each step."""
+        warm = max(1, min(50, self.steps // 10))
+        step = np.arange(self.steps)
+        cosine = 0.5 * (1 + np.cos(np.pi * np.clip((step - warm) / max(1, self.steps - warm), 0, 1)))
+        return np.asarray(self.peak_rate * np.where(step < warm, (step + 1) / warm, cosine), np.float32)
+
+
+class TrainingData:
+    """Training samples as tensors, made once for many models.
+
+    Args:
+        inputs: Real-valued samples. Shape: (n, height, width, channels) or (n, features).
+        labels: Class indices. Shape: (n,).
+        classes: Number of classes.
+    """
+
+    def __init__(
+        self, inputs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], *, classes: int
+    ) -> None:
+        self.inputs = tf.constant(inputs)
+        self.labels = tf.constant(labels, tf.int32)
+        self.classes = classes
+        self.count = len(inputs)
+
+
+def train(
+    model: tf_keras.Model,
+    data: TrainingData,
+    schedule: Schedule,
+    *,
+    rng: np.random.Generator,
+    before_step: Callable[[Any], None] | None = None,
+) -> None:
+    """Trains `model` in place.
+
+    Args:
+        model: Puts out logits.
+        data: What to learn.
+        schedule: How.
+        rng: Source of batches and augmentation.
+        before_step: Called in the graph with the step's number, before each step.
+    """
+    optimizer = tf_keras.optimizers.AdamW(
+        learning_rate=tf.Variable(schedule.peak_rate, trainable=False, dtype=tf.float32),
+        weight_decay=schedule.weight_decay,
+    )
+    optimizer.build(model.trainable_variables)
+    loop = _loop(model, optimizer, data, schedule, before_step)
+    loop(
+        tf.constant(_batches(data.count, schedule, rng)),
+        tf.constant(schedule.rates()),
+        tf.constant(_shifts(schedule, rng)),
+        tf.constant(_gains(schedule, rng)),
+    )
+
+
+def _loop(
+    model: tf_keras.Model,
+    optimizer: Any,
+    data: TrainingData,
+    schedule: Schedule,
+    before_step: Callable[[Any], None] | None,
+) -> Any:
+    smoothing = schedule.label_smoothing
+    variables = model.trainable_variables
+
+    def augment(batch: Any, shifts: Any, gains: Any) -> Any:
+        if schedule.gain > 0:
+            batch = batch * tf.reshape(gains, (-1, *([1] * (len(batch.shape) - 1))))
+        high, wide = schedule.shift
+        if not high and not wide:
+            return batch
+        height, width = batch.shape[1], batch.shape[2]
+        padded = tf.pad(batch, ((0, 0), (high, high), (wide, wide), (0, 0)))
+        group = schedule.batch // _SHIFT_GROUPS
+        parts = []
+        for index in range(_SHIFT_GROUPS):
+            top, left = shifts[index, 0], shifts[index, 1]
+            start = index * group
+            stop = schedule.batch if index == _SHIFT_GROUPS - 1 else start + group
+            parts.append(padded[start:stop, top : top + height, left : left + width])
+        return tf.ensure_shape(tf.concat(parts, 0), batch.shape)
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def loop(batches: Any, rates: Any, shifts: Any, gains: Any) -> Any:
+        def body(step: Any) -> tuple[Any]:
+            if before_step is not None:
+                before_step(step)
+            index = batches[step]
+            samples = tf.ensure_shape(tf.gather(data.inputs, index), (schedule.batch, *data.inputs.shape[1:]))
+            samples = augment(samples, shifts[step], gains[step])
+            target = tf.one_hot(tf.gather(data.labels, index), data.classes)
+            target = target * (1 - smoothing) + smoothing / data.classes
+            with tf.GradientTape() as tape:
+                logits = model(samples, training=True)
+                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
+            gradients = tape.gradient(loss, variables)
+            optimizer.learning_rate.assign(rates[step])
+            optimizer.apply_gradients(zip(gradients, variables))
+            return (step + 1,)
+
+        return tf.while_loop(
+            lambda step: step < tf.shape(batches)[0], body, (tf.constant(0),), parallel_iterations=1
+        )
+
+    return loop
+
+
+def _batches(count: int, schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+    """Sample indices of each batch: epochs without repetition, shuffled anew. Shape: (steps, batch)."""
+    needed = schedule.steps * schedule.batch
+    epochs = [rng.permutation(count) for _ in range(math.ceil(needed / count))]
+    return np.concatenate(epochs)[:needed].reshape(schedule.steps, schedule.batch).astype(np.int32)
+
+
+def _shifts(schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+    """Offsets into the padded batch. Shape: (steps, groups, 2)."""
+    high, wide = schedule.shift
+    size = (schedule.steps, _SHIFT_GROUPS)
+    return np.stack([rng.integers(0, 2 * n + 1, size) for n in (high, wide)], -1).astype(np.int32)
+
+
+def _gains(schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Factors on the samples. Shape: (steps, batch), or (steps, 0) without."""
+    if schedule.gain <= 0:
+        return np.zeros((schedule.steps, 0), np.float32)
+    return rng.normal(1.0, schedule.gain, (schedule.steps, schedule.batch)).astype(np.float32)

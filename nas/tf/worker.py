@@ -1,0 +1,192 @@
+"""One trial in a worker: build, train, prune, quantize, cost again from the bytes, measure int8 accuracy."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tf_keras
+
+import nas.tf  # chooses Keras 2 before TensorFlow is imported  # noqa: F401
+from cost_models.budget import Budget
+from cost_models.costing import CostModel
+from cost_models.target import Target
+from cost_models.tflite_graph import read_graph
+from nas.accuracy import measure_accuracy
+from nas.candidates import Choices, job_key
+from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request, Stage
+from nas.tasks.dataset import Dataset
+from nas.tf.build import build
+from nas.tf.convert import convert
+from nas.tf.prune import narrow_model, sparsify
+from nas.tf.train import Schedule, TrainingData, train
+from search_spaces.arch import ArchSpec
+from search_spaces.space import Candidate, candidate, load_space
+
+_BATCH = 64
+_PEAK_RATE = 0.01
+_REPRESENTATIVE = 128
+_WIDE_SHARE = 0.6  # of the steps, before channels are pruned
+_SPARSE_SHARE = 0.3  # of the steps, with magnitude pruning
+
+
+class _StageError(Exception):
+    def __init__(self, stage: Stage, reason: str) -> None:
+        super().__init__(reason)
+        self.stage: Stage = stage
+        self.reason = reason
+
+
+class Evaluator:
+    """Evaluates requests on one task, target and budget; keeps the data set as tensors between them.
+
+    Args:
+        dataset: The task's data.
+        target: The chip, for the costs read back from the bytes.
+        budget: The limits.
+    """
+
+    def __init__(self, *, dataset: Dataset, target: Target, budget: Budget) -> None:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.get_logger().setLevel("ERROR")
+        self._dataset = dataset
+        self._costs = CostModel(target)
+        self._budget = budget
+        self._classes = len(dataset.info.class_names)
+        self._inputs = dataset.inputs("train")
+        self._training: dict[tuple[int, ...], TrainingData] = {}
+
+    def __call__(self, request: Request) -> Outcome:
+        """The outcome of one request; what goes wrong in a trial comes back as `Failed`."""
+        seconds: dict[str, float] = {}
+        try:
+            return self._evaluate(request, seconds)
+        except _StageError as error:
+            return Failed(stage=error.stage, reason=error.reason, retryable=False)
+        finally:
+            tf_keras.backend.clear_session()
+            gc.collect()
+
+    def _evaluate(self, request: Request, seconds: dict[str, float]) -> Outcome:
+        proposed = candidate(
+            load_space(request.space),
+            Choices(request.params),
+            input_shape=self._dataset.info.input_shape,
+            classes=self._classes,
+        )
+        key = job_key(proposed)
+        # The same network gets the same seed in any trial, on any worker, in any run of this seed.
+        rng = np.random.default_rng([request.seed, int(key, 16) & 0xFFFFFFFF, request.steps])
+        model = self._train(proposed, request, rng, seconds)
+        with _stage("quantize", seconds):
+            tflite = convert(model, self._representative(proposed.narrow, rng))
+        with _stage("cost", seconds):
+            costs = self._costs.estimate(read_graph(tflite), file_bytes=len(tflite))
+        violations = self._budget.violations(costs)
+        if violations:
+            return Rejected(digest=key, violations=violations, costs=costs)
+        with _stage("evaluate", seconds):
+            accuracy = measure_accuracy(tflite, self._dataset, "val", "litert")
+            tflm = measure_accuracy(tflite, self._dataset, "val", "tflm") if request.full else None
+        return Evaluated(
+            digest=key, accuracy=accuracy, tflm_accuracy=tflm, costs=costs, tflite=tflite, seconds=seconds
+        )
+
+    def _train(
+        self, proposed: Candidate, request: Request, rng: np.random.Generator, seconds: dict[str, float]
+    ) -> tf_keras.Model:
+        steps = request.steps
+        sparse_steps = round(steps * _SPARSE_SHARE) if request.sparsity > 0 else 0
+        dense_steps = max(1, steps - sparse_steps)
+        data = self._data(proposed.wide)
+        with _stage("build", seconds):
+            model = build(proposed.wide, seed=_weight_seed(request.seed, proposed.wide))
+        if proposed.narrow == proposed.wide:
+            with _stage("train", seconds):
+                train(model, data, self._schedule(dense_steps, _PEAK_RATE), rng=rng)
+        else:
+            wide_steps = max(1, round(dense_steps * _WIDE_SHARE))
+            with _stage("train", seconds):
+                train(model, data, self._schedule(wide_steps, _PEAK_RATE), rng=rng)
+            with _stage("prune", seconds):
+                model = narrow_model(model, proposed, seed=request.seed)
+            with _stage("train", seconds):
+                rest = max(1, dense_steps - wide_steps)
+                train(model, data, self._schedule(rest, _PEAK_RATE / 2), rng=rng)
+        if sparse_steps:
+            with _stage("prune", seconds):
+                model = sparsify(
+                    model,
+                    data,
+                    self._schedule(sparse_steps, _PEAK_RATE / 4),
+                    sparsity=request.sparsity,
+                    rng=rng,
+                )
+        if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+            raise _StageError("train", "the training diverged: weights are not finite")
+        return model
+
+    def _data(self, spec: ArchSpec) -> TrainingData:
+        if spec.input_shape not in self._training:
+            inputs = self._inputs.reshape(len(self._inputs), *spec.input_shape)
+            self._training[spec.input_shape] = TrainingData(
+                inputs, self._dataset.labels["train"], classes=self._classes
+            )
+        return self._training[spec.input_shape]
+
+    def _schedule(self, steps: int, rate: float) -> Schedule:
+        shape = self._dataset.info.input_shape
+        image = len(shape) == 3
+        shift = (0, 0)
+        if image:
+            shift = (shape[0] // 14, shape[1] // 14)
+        elif len(shape) == 2:
+            shift = (min(shape[0] // 16, 400), 0)
+        batch = min(_BATCH, max(8, len(self._inputs) // 8))
+        return Schedule(steps=steps, batch=batch, peak_rate=rate, shift=shift, gain=0.0 if image else 0.1)
+
+    def _representative(self, spec: ArchSpec, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """Training samples of all classes, those with the extreme values among them.
+
+        The extremes fix the input's quantization to the data set's range, so that bytes map to int8 exactly.
+        """
+        labels = self._dataset.labels["train"]
+        share = max(1, _REPRESENTATIVE // self._classes)
+        picks = [int(self._inputs.reshape(len(labels), -1).min(1).argmin())]
+        picks.append(int(self._inputs.reshape(len(labels), -1).max(1).argmax()))
+        for label in range(self._classes):
+            members = np.flatnonzero(labels == label)
+            picks += rng.choice(members, min(share, len(members)), replace=False).tolist()
+        return self._inputs[picks].reshape(len(picks), *spec.input_shape)
+
+
+def _weight_seed(seed: int, spec: ArchSpec) -> int:
+    return int(hashlib.sha256(f"{seed}:{spec.digest()}".encode()).hexdigest()[:7], 16)
+
+
+@contextmanager
+def _stage(stage: Stage, seconds: dict[str, float]) -> Iterator[None]:
+    """Times a stage, and names it when something in it fails."""
+    started = time.perf_counter()
+    try:
+        yield
+    except (_StageError, MemoryError):
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        first = lines[0][:300] if lines else ""
+        raise _StageError(stage, f"{type(error).__name__}: {first}") from error
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
+
+
+def make_evaluator(*, dataset: Dataset, target: Target, budget: Budget) -> Evaluator:
+    """The factory that executors name."""
+    return Evaluator(dataset=dataset, target=target, budget=budget)
