@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, overload, runtime_checkable
 
 from cost_models.errors import UserError, did_you_mean
 from search_spaces.arch import ArchSpec, Shape
@@ -16,7 +16,7 @@ from search_spaces.channels import pruned
 
 PRUNE_RATIOS = (0.0, 0.25, 0.5)
 
-Choice = TypeVar("Choice", None, bool, int, float, str)
+Choice = None | bool | int | float | str
 
 
 class Suggest(Protocol):
@@ -28,6 +28,17 @@ class Suggest(Protocol):
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float: ...
 
+    @overload
+    def suggest_categorical(self, name: str, choices: Sequence[None]) -> None: ...
+    @overload
+    def suggest_categorical(self, name: str, choices: Sequence[bool]) -> bool: ...
+    @overload
+    def suggest_categorical(self, name: str, choices: Sequence[int]) -> int: ...
+    @overload
+    def suggest_categorical(self, name: str, choices: Sequence[float]) -> float: ...
+    @overload
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> str: ...
+    @overload
     def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice: ...
 
 
