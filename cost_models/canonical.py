@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from cost_models.graph import STRUCTURAL_INPUTS, Operator, OpGraph, Tensor
 
-FILTER_INPUT, BIAS_INPUT = 1, 2
-FILTERED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
-BIASED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+FILTER_INPUT = 1
+BIAS_INPUTS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
+"""Operators with weights (always input 1), and which input is their bias."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +90,12 @@ def _roles(
     for op in operators:
         structural = STRUCTURAL_INPUTS.get(op.kind, ())
         unread = set(structural)
-        if op.kind in FILTERED and tensors[op.inputs[FILTER_INPUT]].is_constant:
-            filters.add(op.inputs[FILTER_INPUT])
-        if op.kind in BIASED and (
-            op.kind != "FULLY_CONNECTED" or tensors[op.inputs[FILTER_INPUT]].scales > 1
-        ):
-            unread.add(BIAS_INPUT)
+        if op.kind in BIAS_INPUTS:
+            weights = tensors[op.inputs[FILTER_INPUT]]
+            if weights.is_constant:
+                filters.add(op.inputs[FILTER_INPUT])
+            if op.kind != "FULLY_CONNECTED" or weights.scales > 1:
+                unread.add(BIAS_INPUTS[op.kind])
         for position, index in enumerate(op.inputs):
             (bare if position in unread else read).add(index)
             if position in structural:
@@ -109,8 +109,7 @@ def symmetric_tensors(graph: OpGraph) -> set[int]:
     found: set[int] = set()
     tensors = graph.tensors
     for op in graph.operators:
-        if op.kind in FILTERED:
-            found.add(op.inputs[FILTER_INPUT])
-            if op.kind in BIASED and len(op.inputs) > BIAS_INPUT:
-                found.add(op.inputs[BIAS_INPUT])
+        if op.kind in BIAS_INPUTS:
+            bias = BIAS_INPUTS[op.kind]
+            found.update((op.inputs[FILTER_INPUT], *op.inputs[bias : bias + 1]))
     return {index for index in found if index >= 0 and tensors[index].is_constant}

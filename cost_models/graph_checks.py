@@ -23,6 +23,7 @@ _SIGNATURES: dict[str, tuple[int, int, int, tuple[int | None, ...]]] = {
     "CONV_2D": (2, 3, 1, (4, 4, 4)),
     "DEPTHWISE_CONV_2D": (2, 3, 1, (4, 4, 4)),
     "FULLY_CONNECTED": (2, 3, 1, (None, 2, None)),
+    "TRANSPOSE_CONV": (3, 4, 1, (None, 4, 4)),
     "AVERAGE_POOL_2D": (1, 1, 1, (4, None, 4)),
     "MAX_POOL_2D": (1, 1, 1, (4, None, 4)),
     "L2_POOL_2D": (1, 1, 1, (4, None, 4)),

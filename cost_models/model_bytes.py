@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cost_models.canonical import BIAS_INPUT, BIASED, FILTER_INPUT, FILTERED
+from cost_models.canonical import BIAS_INPUTS, FILTER_INPUT
 from cost_models.graph import OpGraph, Options
 from cost_models.lean_layout import (
     BUFFER_FIELDS,
@@ -66,8 +66,6 @@ def model_bytes(graph: OpGraph) -> int:
                 if layout is not None:
                     body += layout.size_bytes
                     vtables.add(layout.vtable)
-            if kind in FILTERED:
-                symmetric.update(inputs[FILTER_INPUT:] if kind in BIASED else inputs[FILTER_INPUT:BIAS_INPUT])
         else:
             layout = other_layout(kind)
             if layout is not None:
@@ -77,8 +75,10 @@ def model_bytes(graph: OpGraph) -> int:
                     lists.add(tensors[op.outputs[0]].shape)
                 elif kind == "SQUEEZE":
                     body += 4 + 4 * (len(tensors[inputs[0]].shape) - len(tensors[op.outputs[0]].shape))
-            if kind in FILTERED:
-                symmetric.update(inputs[FILTER_INPUT:BIAS_INPUT])
+        bias = BIAS_INPUTS.get(kind)
+        if bias is not None:
+            symmetric.add(inputs[FILTER_INPUT])
+            symmetric.update(inputs[bias : bias + 1])
         operators[2 * (code == 0) + (layout is not None)] += 1
     for form, count in enumerate(operators):
         if count:

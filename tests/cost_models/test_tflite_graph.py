@@ -1,0 +1,407 @@
+"""read_graph sees what the schema's own reader sees, and refuses the rest in one sentence."""
+
+from __future__ import annotations
+
+import math
+import random
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tflite_models import DATA, OPERATORS, SAMPLES, edited, name, schema, unpack
+
+from cost_models.canonical import canonical_graph
+from cost_models.errors import UserError
+from cost_models.graph import (
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    FullyConnectedOptions,
+    Pool2DOptions,
+    SoftmaxOptions,
+)
+from cost_models.lean import lean
+from cost_models.tflite_graph import read_graph
+from cost_models.tflite_schema import ACTIVATIONS, OPERATOR_NAMES, PADDINGS, QUANTIZE_HINT, TENSOR_TYPES
+
+PLAIN = (DATA / "calibration" / "plain-20067.tflite").read_bytes()
+
+
+@pytest.mark.parametrize("path", SAMPLES + OPERATORS, ids=name)
+def test_the_graph_is_what_the_schemas_own_reader_sees(path: Path) -> None:
+    data = path.read_bytes()
+    graph, model = read_graph(data), unpack(data)
+    subgraph = model.subgraphs[0]
+    assert graph.inputs == tuple(subgraph.inputs)
+    assert graph.outputs == tuple(subgraph.outputs)
+    assert len(graph.tensors) == len(subgraph.tensors)
+    assert len(graph.operators) == len(subgraph.operators)
+    for tensor, seen in zip(graph.tensors, subgraph.tensors):
+        stored = model.buffers[seen.buffer].data
+        assert tensor.shape == tuple(seen.shape)
+        assert TENSOR_TYPES.index(tensor.dtype) == seen.type
+        assert tensor.data_bytes == (0 if stored is None else len(stored))
+        scale = None if seen.quantization is None else seen.quantization.scale
+        assert tensor.scales == (0 if scale is None else len(scale))
+        if tensor.scales:
+            assert tensor.zero_points == len(seen.quantization.zeroPoint)
+    for op, seen in zip(graph.operators, subgraph.operators):
+        code = model.operatorCodes[seen.opcodeIndex].builtinCode
+        assert OPERATOR_NAMES[code] == op.kind
+        assert op.inputs == tuple(seen.inputs)
+        assert op.outputs == tuple(seen.outputs)
+        options = seen.builtinOptions
+        match op.options:
+            case Conv2DOptions() | DepthwiseConv2DOptions() | Pool2DOptions() as ours:
+                assert (ours.stride_h, ours.stride_w) == (options.strideH, options.strideW)
+                assert PADDINGS.index(ours.padding) == options.padding
+                assert ACTIVATIONS.index(ours.activation) == options.fusedActivationFunction
+            case FullyConnectedOptions() as ours:
+                assert ACTIVATIONS.index(ours.activation) == options.fusedActivationFunction
+                assert ours.keep_num_dims == options.keepNumDims
+            case SoftmaxOptions() as ours:
+                assert ours.beta == options.beta
+
+
+def test_operator_names_follow_the_schemas_numbers() -> None:
+    known = {value: key for key, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    shared = min(len(OPERATOR_NAMES), max(known) + 1)
+    assert shared >= 206
+    assert [OPERATOR_NAMES[number] for number in range(shared)] == [known[number] for number in range(shared)]
+
+
+def test_constants_that_shape_the_work_keep_their_values() -> None:
+    graph = read_graph((DATA / "operators" / "pad.tflite").read_bytes())
+    paddings = graph.tensors[graph.operators[0].inputs[1]]
+    assert paddings.values == (0, 0, 1, 2, 1, 1, 0, 0)
+
+
+def test_weights_keep_no_values() -> None:
+    assert all(tensor.values is None for tensor in read_graph(PLAIN).tensors if tensor.dtype == "int8")
+
+
+def test_a_bias_with_the_axis_of_its_weights_is_read() -> None:
+    data = edited(PLAIN, lambda m: setattr(_bias(m).quantization, "quantizedDimension", 3))
+    assert canonical_graph(read_graph(data)) == canonical_graph(read_graph(PLAIN))
+
+
+def test_a_dynamic_batch_in_the_shape_signature_is_a_batch_of_one() -> None:
+    def edit(model: Any) -> None:
+        first = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+        first.shapeSignature = [-1, *first.shape[1:]]
+
+    assert read_graph(edited(PLAIN, edit)) == read_graph(PLAIN)
+
+
+def _bias(model: Any) -> Any:
+    graph = model.subgraphs[0]
+    op = next(op for op in graph.operators if op.builtinOptionsType == 1)
+    return graph.tensors[op.inputs[2]]
+
+
+def _first(model: Any) -> Any:
+    return model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+
+
+def _convolution(model: Any) -> Any:
+    return next(op for op in model.subgraphs[0].operators if op.builtinOptionsType == 1)
+
+
+def _all_float(model: Any) -> None:
+    for tensor in model.subgraphs[0].tensors:
+        if tensor.buffer == 0 or model.buffers[tensor.buffer].data is None:
+            tensor.type = 0
+
+
+def _float_weights(model: Any) -> None:
+    graph = model.subgraphs[0]
+    _all_float(model)
+    for op in graph.operators:
+        if op.builtinOptionsType in (1, 8):
+            tensor = graph.tensors[op.inputs[1]]
+            tensor.type = 0
+            model.buffers[tensor.buffer].data = [0] * 4 * math.prod(tensor.shape)
+
+
+def _output(model: Any, dtype: int) -> None:
+    graph = model.subgraphs[0]
+    graph.tensors[graph.outputs[0]].type = dtype
+
+
+def _sparse(model: Any) -> None:
+    _first(model).sparsity = schema.SparsityParametersT()
+
+
+def _outside(model: Any) -> None:
+    model.buffers[1].offset, model.buffers[1].size = 4096, 16
+
+
+def _shuffled(model: Any) -> None:
+    op = next(op for op in model.subgraphs[0].operators if op.builtinOptionsType == 8)
+    op.builtinOptions.weightsFormat = 1
+
+
+def _code(model: Any, number: int, custom: str | None = None) -> None:
+    model.operatorCodes[0].builtinCode = number
+    model.operatorCodes[0].deprecatedBuiltinCode = min(number, 127)
+    model.operatorCodes[0].customCode = custom
+
+
+def _swap_options(model: Any) -> None:
+    op = _convolution(model)
+    op.builtinOptionsType, op.builtinOptions = 8, schema.FullyConnectedOptionsT()
+
+
+def _same_op_twice(model: Any) -> None:
+    model.subgraphs[0].operators.append(model.subgraphs[0].operators[0])
+
+
+WRONG: dict[str, tuple[Callable[[Any], object], str, str]] = {
+    "float": (_float_weights, "The model is not int8: its input is float32.", QUANTIZE_HINT),
+    "dynamic range": (
+        _all_float,
+        "The model is not int8: its input is float32, though its weights are int8 (dynamic-range quantization).",
+        QUANTIZE_HINT,
+    ),
+    "uint8 output": (lambda m: _output(m, 3), "The model is not int8: its output is uint8.", QUANTIZE_HINT),
+    "int4": (
+        lambda m: setattr(_first(m), "type", 17),
+        "Tensor 0 of the model holds int4, not int8.",
+        QUANTIZE_HINT,
+    ),
+    "unquantized": (
+        lambda m: setattr(_first(m), "quantization", None),
+        "The model is not quantized: CONV_2D has an int8 tensor without scales.",
+        QUANTIZE_HINT,
+    ),
+    "float bias": (
+        lambda m: setattr(_bias(m), "type", 0),
+        "The model is not int8: CONV_2D has float32 constants, though its weights are int8 "
+        "(dynamic-range quantization).",
+        QUANTIZE_HINT,
+    ),
+    "custom": (
+        lambda m: _code(m, 32, "Spectrogram"),
+        "The model has a custom operator, whose cost on the chip is not known.",
+        "Convert it with converter.allow_custom_ops = False.",
+    ),
+    "unknown": (
+        lambda m: _code(m, 4711),
+        "The model has an operator of number 4711, which the .tflite schema does not know.",
+        "Convert it with the TensorFlow release that this project names.",
+    ),
+    "control flow": (
+        lambda m: _code(m, 119),
+        "The model has control flow (WHILE), whose cost depends on its data.",
+        "Convert a model without loops, conditions and initialisation functions.",
+    ),
+    "two subgraphs": (
+        lambda m: m.subgraphs.append(m.subgraphs[0]),
+        "The model has 2 subgraphs; only a model of one can be costed.",
+        "Convert a model without loops, conditions and initialisation functions.",
+    ),
+    "dynamic shape": (
+        lambda m: setattr(_first(m), "shape", [-1, *list(_first(m).shape)[1:]]),
+        "Tensor 0 of the model has the dynamic shape [-1, ",
+        "Convert it with fixed shapes and a batch of 1: TFLM plans its memory once.",
+    ),
+    "schema version": (
+        lambda m: setattr(m, "version", 2),
+        "The .tflite model has schema version 2, TFLM runs version 3.",
+        "Convert the model again with a current TensorFlow.",
+    ),
+    "weights outside": (
+        _outside,
+        "The model keeps its weights outside the flatbuffer, where TFLM cannot read them.",
+        "Convert it without the option for large models (use_buffer_offset).",
+    ),
+    "sparse": (
+        _sparse,
+        "Tensor 0 of the model is stored sparse, which TFLM does not read.",
+        "Convert it without sparsity optimisation: pruned weights stay dense.",
+    ),
+    "shuffled weights": (
+        _shuffled,
+        "(FULLY_CONNECTED) has shuffled weights.",
+        "Convert it for the built-in int8 operators (tf.lite.OpsSet.TFLITE_BUILTINS_INT8).",
+    ),
+    "custom options": (
+        lambda m: setattr(_convolution(m), "customOptions", [1, 2]),
+        "Operator 0 of the model (CONV_2D) has options that TFLM does not read.",
+        "Convert it for the built-in int8 operators (tf.lite.OpsSet.TFLITE_BUILTINS_INT8).",
+    ),
+}
+
+_AGAIN = "Convert or copy the model again."
+DAMAGED: dict[str, tuple[Callable[[Any], object], str]] = {
+    "no operators": (lambda m: setattr(m.subgraphs[0], "operators", []), "it has no operators"),
+    "no inputs": (lambda m: setattr(m.subgraphs[0], "inputs", []), "it has no inputs or no outputs"),
+    "no outputs of an operator": (
+        lambda m: setattr(_convolution(m), "outputs", []),
+        "an operator CONV_2D has no inputs or no outputs",
+    ),
+    "tensor out of range": (
+        lambda m: setattr(_convolution(m), "inputs", [0, 999, 1]),
+        "an operator refers to a tensor outside the ",
+    ),
+    "code out of range": (
+        lambda m: setattr(_convolution(m), "opcodeIndex", 99),
+        "operator 0 has code 99 of ",
+    ),
+    "buffer out of range": (lambda m: setattr(_first(m), "buffer", 999), "tensor 0 refers to buffer 999 of "),
+    "element type": (lambda m: setattr(_first(m), "type", 77), "tensor 0 has element type 77"),
+    "rank": (lambda m: setattr(_first(m), "shape", [1] * 9), "tensor 0 has 9 dimensions"),
+    "data of another length": (
+        lambda m: setattr(m.buffers[_bias(m).buffer], "data", [0] * 4),
+        " has 4 bytes of data for the shape ",
+    ),
+    "stride": (
+        lambda m: setattr(_convolution(m).builtinOptions, "strideH", 0),
+        "operator 0 (CONV_2D) has a stride, filter or dilation below 1",
+    ),
+    "padding": (
+        lambda m: setattr(_convolution(m).builtinOptions, "padding", 5),
+        "operator 0 (CONV_2D) has padding number 5",
+    ),
+    "options of another operator": (
+        _swap_options,
+        "operator 0 (CONV_2D) has options of another operator",
+    ),
+    "output shape": (
+        lambda m: setattr(_convolution(m).builtinOptions, "strideH", 7),
+        "operator 0 (CONV_2D) cannot make ",
+    ),
+    "number of inputs": (
+        lambda m: setattr(_convolution(m), "inputs", list(_convolution(m).inputs)[:1]),
+        "operator 0 (CONV_2D) has 1 inputs and 1 outputs",
+    ),
+    "missing input": (
+        lambda m: setattr(_convolution(m), "inputs", [-1, *list(_convolution(m).inputs)[1:]]),
+        "operator 0 (CONV_2D) lacks an input",
+    ),
+    "written twice": (_same_op_twice, "CONV_2D writes tensor "),
+    "read before written": (
+        lambda m: m.subgraphs[0].operators.reverse(),
+        " before anything writes it",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_model_that_cannot_be_costed_is_refused_with_a_sentence_and_a_hint(case: str) -> None:
+    edit, message, hint = WRONG[case]
+    with pytest.raises(UserError) as caught:
+        read_graph(edited(PLAIN, edit))
+    assert message in caught.value.message
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_model_is_refused_and_the_fault_is_named(case: str) -> None:
+    edit, fault = DAMAGED[case]
+    with pytest.raises(UserError) as caught:
+        read_graph(edited(PLAIN, edit))
+    assert caught.value.message.startswith("The .tflite model is truncated or damaged: ")
+    assert fault in caught.value.message
+    assert caught.value.hint == _AGAIN
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"TFL3", b"\x1c\0\0\0TFL", b"hello, world", bytes(64), random.Random(1).randbytes(999)]
+)
+def test_what_is_no_tflite_model_is_refused(data: bytes) -> None:
+    with pytest.raises(UserError) as caught:
+        read_graph(data)
+    assert caught.value.message == "This is not a .tflite model: the identifier TFL3 is missing."
+    assert caught.value.hint == "Give a file made by tf.lite.TFLiteConverter."
+
+
+def test_every_truncation_is_refused_or_changes_nothing() -> None:
+    whole = read_graph(PLAIN)
+    for length in range(0, len(PLAIN), 7):
+        try:
+            assert read_graph(PLAIN[:length]) == whole
+        except UserError:
+            continue
+
+
+@settings(max_examples=300, deadline=2000)
+@given(data=st.data())
+def test_mutated_bytes_raise_nothing_but_user_errors(data: st.DataObject) -> None:
+    content = bytearray(data.draw(st.sampled_from(SAMPLES + OPERATORS)).read_bytes())
+    if data.draw(st.booleans()):
+        content = bytearray(lean(bytes(content)))
+    for _ in range(data.draw(st.integers(1, 12))):
+        at = data.draw(st.integers(0, len(content) - 4))
+        value = data.draw(
+            st.sampled_from((0, 1, 2, 4, 2**31 - 1, 2**31, 2**32 - 1)) | st.integers(0, len(content))
+        )
+        if data.draw(st.booleans()):
+            content[at] = value % 256
+        else:
+            struct.pack_into("<I", content, at // 4 * 4, value)
+    for work in (lambda: read_graph(bytes(content)).macs, lambda: len(lean(bytes(content)))):
+        try:
+            assert work() >= 0
+        except UserError as error:
+            refused = str(error)
+        else:
+            refused = "nothing."
+        assert refused.endswith(".")
+
+
+@settings(max_examples=100, deadline=2000)
+@given(st.binary(max_size=400))
+def test_random_bytes_behind_the_identifier_raise_nothing_but_user_errors(tail: bytes) -> None:
+    with pytest.raises(UserError):
+        read_graph(struct.pack("<I", 8) + b"TFL3" + tail)
+
+
+def _vector_of(builder: flatbuffers.Builder, offsets: list[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return int(builder.EndVector())
+
+
+def test_many_tables_that_share_one_huge_list_are_refused_in_bounded_time() -> None:
+    # 0.4 MB in which 50,000 operators list the same 50,000 inputs: 2.5 billion numbers if all were read.
+    count = 50_000
+    builder = flatbuffers.Builder(1 << 20)
+    inputs = builder.CreateNumpyVector(np.zeros(count, dtype=np.int32))
+    schema.OperatorStart(builder)
+    schema.OperatorAddInputs(builder, inputs)
+    operators = _vector_of(builder, [schema.OperatorEnd(builder)] * count)
+    schema.SubGraphStart(builder)
+    schema.SubGraphAddOperators(builder, operators)
+    subgraphs = _vector_of(builder, [schema.SubGraphEnd(builder)])
+    schema.OperatorCodeStart(builder)
+    schema.OperatorCodeAddBuiltinCode(builder, 3)
+    codes = _vector_of(builder, [schema.OperatorCodeEnd(builder)])
+    schema.ModelStart(builder)
+    schema.ModelAddVersion(builder, 3)
+    schema.ModelAddOperatorCodes(builder, codes)
+    schema.ModelAddSubgraphs(builder, subgraphs)
+    builder.Finish(schema.ModelEnd(builder), b"TFL3")
+    start = time.perf_counter()
+    with pytest.raises(UserError) as caught:
+        read_graph(bytes(builder.Output()))
+    assert "it refers to the same bytes too often" in caught.value.message
+    assert time.perf_counter() - start < 3
+
+
+def test_reading_imports_no_heavy_package() -> None:
+    code = (
+        "import sys; import cost_models.tflite_graph, cost_models.lean, cost_models.model_bytes; "
+        "print([name for name in ('numpy', 'flatbuffers', 'tensorflow', 'ai_edge_litert') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
