@@ -137,7 +137,7 @@ def _panel(
     low, high = low / margin, high * margin
     ticks = log_ticks(low, high, binary=resource.scale == "bytes")
     return {
-        "title": resource.label,
+        "title": f"{resource.label}, KB" if resource.scale == "bytes" else resource.label,
         "basis": resource.basis,
         "range": [math.log10(low), math.log10(high)],
         "values": ticks,
@@ -223,7 +223,7 @@ def linear_ticks(low: float, high: float, unit: float = 1.0, most: int = 5) -> l
 
 def _tick_texts(resource: Resource, ticks: Sequence[float]) -> list[str]:
     if resource.scale == "bytes":
-        return [f"{tick / 1024:,.4g}{GAP}KB" for tick in ticks]
+        return [f"{tick / 1024:,.4g}" for tick in ticks]
     return [_short(tick) for tick in ticks]
 
 

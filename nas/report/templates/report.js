@@ -66,7 +66,7 @@
       const place = wide ? [start, start + size] : [1 - start - size, 1 - start];
       made["xaxis" + (index ? index + 1 : "")] = {
         type: "log", domain: wide ? place : [0, 1], anchor: axis("y", index), range: panel.range,
-        tickvals: panel.values, ticktext: panel.texts, gridcolor: line, zeroline: false, linecolor: line,
+        tickvals: panel.values, ticktext: panel.texts, tickangle: 0, gridcolor: line, zeroline: false, linecolor: line,
         title: { text: `<b>${panel.title}</b><br>${panel.basis}${panel.limit_beyond ? `<br>${panel.limit_text}, outside` : ""}`, standoff: 8, font: { size: 12 } },
       };
       made["yaxis" + (index ? index + 1 : "")] = {
