@@ -11,6 +11,23 @@ from typing import Any
 from cost_models.errors import UserError
 
 TABLE = Path(__file__).parent / "code_size.json"
+_MEASURED_CORE = "cortex-m4"
+
+# Cores without a table of their own: the one that runs the same instructions as far as compilers use them,
+# and how many of its bytes one of ours takes. Thumb code: the same. Other instruction sets: CMSIS-NN's
+# portable C, compiled for each with GCC -O2, against the same files for a Cortex-M3.
+_STAND_INS: dict[str, tuple[str, float]] = {
+    "cortex-m0": ("cortex-m0plus", 1.0),
+    "cortex-m23": ("cortex-m0plus", 1.0),
+    "cortex-m85": ("cortex-m55", 1.0),
+}
+_MEASURED_MARGIN = 0.01
+_BUILT_MARGIN = 0.03
+_STAND_IN_MARGIN = 0.05
+_FOREIGN_MARGIN = 0.25
+_UNBUILT_OPERATOR_MARGIN = 0.15
+
+_Parts = tuple[tuple[frozenset[str], int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,23 +48,39 @@ class CodeSize:
 class CodeSizes:
     """Code sizes of operator sets on one core with one kernel library.
 
-    The linker keeps a section if anything that is linked reaches it. What operator sets link is therefore the
-    union of what their members link, and a part that several operators reach counts once. The table holds those
-    parts, each with the operators that reach it.
+    The linker keeps a section if anything that is linked reaches it. What an operator set links is therefore
+    the union of what its members link, and what several of them reach counts once. The table holds those
+    parts, each with the operators that reach it, for each core that was built. An operator that was built for
+    the Cortex-M4 alone is scaled by how the two cores compare over all the others.
+
+    Args:
+        kernels: Kernel library.
+        core: Core by its full name.
 
     Raises:
         UserError: Nothing is known of this kernel library on this core.
     """
 
     def __init__(self, *, kernels: str, core: str) -> None:
-        tables: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))["kernels"]
-        if kernels not in tables:
-            raise UserError(f"The code size of {kernels} on {core} is not known.", "Choose another target.")
-        table = tables[kernels]
+        table = json.loads(TABLE.read_text(encoding="utf-8"))["kernels"].get(kernels)
+        like, scale = _STAND_INS.get(core, (core, 1.0))
+        if table is None or like not in table["base_bytes"]:
+            raise UserError(
+                f"The code size of {kernels} kernels on {core} is not known.", "Choose another target."
+            )
         self._kernels = kernels
-        self._base_bytes = int(table["base"])
-        self._parts = tuple((frozenset(part["operators"]), int(part["bytes"])) for part in table["parts"])
-        self._known = frozenset().union(*(operators for operators, _ in self._parts))
+        self._scale = scale
+        self._base_bytes, self._parts = _parts(table, like)
+        self._measured_base_bytes, self._measured_parts = _parts(table, _MEASURED_CORE)
+        self._built = frozenset().union(*(operators for operators, _ in self._parts))
+        self._known = frozenset().union(*(operators for operators, _ in self._measured_parts))
+        self._ratio = self._linked(self._built) / self._linked_for_measured(self._built)
+        if core == _MEASURED_CORE:
+            self._margin = _MEASURED_MARGIN
+        elif core == like:
+            self._margin = _BUILT_MARGIN
+        else:
+            self._margin = _STAND_IN_MARGIN if core.startswith("cortex") else _FOREIGN_MARGIN
         self._cache: dict[tuple[str, ...], CodeSize] = {}
 
     def of(self, kinds: Iterable[str]) -> CodeSize:
@@ -57,10 +90,10 @@ class CodeSizes:
             UserError: An operator is not in the table.
         """
         key = tuple(kinds)
-        known = self._cache.get(key)
-        if known is None:
-            known = self._cache[key] = self._sum(frozenset(key))
-        return known
+        size = self._cache.get(key)
+        if size is None:
+            size = self._cache[key] = self._sum(frozenset(key))
+        return size
 
     def _sum(self, kinds: frozenset[str]) -> CodeSize:
         if unknown := sorted(kinds - self._known):
@@ -68,6 +101,27 @@ class CodeSizes:
                 f"The code size of {unknown[0]} with {self._kernels} kernels is not known.",
                 "Leave that operator out of the network.",
             )
-        value = self._base_bytes + sum(size for operators, size in self._parts if operators & kinds)
-        margin = value // 50
-        return CodeSize(value_bytes=value, low_bytes=value - margin, high_bytes=value + margin)
+        built = kinds & self._built
+        linked = self._linked(built)
+        more = self._ratio * (self._linked_for_measured(kinds) - self._linked_for_measured(built))
+        value = self._scale * (linked + more)
+        margin = self._margin * value + self._scale * _UNBUILT_OPERATOR_MARGIN * more
+        return CodeSize(
+            value_bytes=round(value), low_bytes=round(value - margin), high_bytes=round(value + margin)
+        )
+
+    def _linked(self, kinds: frozenset[str]) -> int:
+        return self._base_bytes + sum(size for operators, size in self._parts if operators & kinds)
+
+    def _linked_for_measured(self, kinds: frozenset[str]) -> int:
+        parts = self._measured_parts
+        return self._measured_base_bytes + sum(size for operators, size in parts if operators & kinds)
+
+
+def _parts(table: dict[str, Any], core: str) -> tuple[int, _Parts]:
+    parts = tuple(
+        (frozenset(part["operators"]), part["bytes"][core])
+        for part in table["parts"]
+        if core in part["bytes"]
+    )
+    return table["base_bytes"][core], parts
