@@ -27,6 +27,7 @@ _FIXED_VTABLES = (_MODEL.vtable, _SUBGRAPH.vtable, EMPTY_TABLE.vtable)
 # The counts of five lists (operator codes, subgraphs, tensors, operators, buffers), the entries of the one
 # subgraph and of buffer 0.
 _FIXED_BYTES = _MODEL.size_bytes + _SUBGRAPH.size_bytes + EMPTY_TABLE.size_bytes + 5 * 4 + 2 * 4
+_UNSEEN = TableLayout(0, (), ())
 
 
 def model_bytes(graph: OpGraph) -> int:
@@ -59,9 +60,8 @@ def model_bytes(graph: OpGraph) -> int:
         lists.add(op.outputs)
         if kind in MODELLED_OPTIONS:
             key = (kind, op.options)
-            if key in options:
-                layout = options[key]
-            else:
+            layout = options.get(key, _UNSEEN)
+            if layout is _UNSEEN:
                 layout = options[key] = modelled_layout(kind, op.options)
                 if layout is not None:
                     body += layout.size_bytes

@@ -5,33 +5,14 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from cost_models import tflite_schema as schema
 from cost_models.errors import UserError
 from cost_models.flatbuffer import Reader, Table, broken
-from cost_models.graph import (
-    ITEM_BYTES,
-    STRUCTURAL_INPUTS,
-    Activation,
-    ConcatenationOptions,
-    Conv2DOptions,
-    DepthwiseConv2DOptions,
-    ElementwiseOptions,
-    FullyConnectedOptions,
-    NoOptions,
-    Operator,
-    OpGraph,
-    Options,
-    Padding,
-    Pool2DOptions,
-    ReducerOptions,
-    SoftmaxOptions,
-    Tensor,
-)
+from cost_models.graph import ITEM_BYTES, STRUCTURAL_INPUTS, Operator, OpGraph, Tensor
 from cost_models.graph_checks import check_graph
+from cost_models.tflite_options import read_options
 
-_Name = TypeVar("_Name", bound=str)
 _INTEGERS = {"int32": "i", "int64": "q"}
 _MAX_RANK = 8
 _NO_BUFFER = (0, 0)
@@ -248,82 +229,8 @@ def _operator(index: int, table: Table, kinds: tuple[str, ...]) -> Operator:
         kind=kind,
         inputs=table.numbers(schema.OP_INPUTS, "i"),
         outputs=table.numbers(schema.OP_OUTPUTS, "i"),
-        options=_options(index, kind, table),
+        options=read_options(index, kind, table),
     )
-
-
-def _options(index: int, kind: str, op: Table) -> Options:
-    """The options that a cost depends on; a field that is not stored has the schema's default."""
-    if kind not in schema.MODELLED_OPTIONS:
-        return NoOptions()
-    expected, fields = schema.MODELLED_OPTIONS[kind]
-    options = op.table(schema.OP_OPTIONS)
-    if options is not None and op.integer(schema.OP_OPTIONS_TYPE, "B") != expected:
-        raise broken(f"operator {index} ({kind}) has options of another operator")
-
-    def number(name: str, code: str = "i") -> int:
-        field, _, default = fields[name]
-        return options.integer(field, code, int(default)) if options is not None else int(default)
-
-    def activation() -> Activation:
-        return _name(index, kind, "activation", schema.ACTIVATIONS, number("activation", "b"))
-
-    def padding() -> Padding:
-        return _name(index, kind, "padding", schema.PADDINGS, number("padding", "b"))
-
-    match kind:
-        case "CONV_2D":
-            return Conv2DOptions(
-                padding=padding(),
-                stride_h=number("stride_h"),
-                stride_w=number("stride_w"),
-                dilation_h=number("dilation_h"),
-                dilation_w=number("dilation_w"),
-                activation=activation(),
-            )
-        case "DEPTHWISE_CONV_2D":
-            return DepthwiseConv2DOptions(
-                padding=padding(),
-                stride_h=number("stride_h"),
-                stride_w=number("stride_w"),
-                dilation_h=number("dilation_h"),
-                dilation_w=number("dilation_w"),
-                depth_multiplier=number("depth_multiplier"),
-                activation=activation(),
-            )
-        case "AVERAGE_POOL_2D" | "MAX_POOL_2D" | "L2_POOL_2D":
-            return Pool2DOptions(
-                padding=padding(),
-                stride_h=number("stride_h"),
-                stride_w=number("stride_w"),
-                filter_h=number("filter_h"),
-                filter_w=number("filter_w"),
-                activation=activation(),
-            )
-        case "FULLY_CONNECTED":
-            if number("weights_format", "b"):
-                raise UserError(
-                    f"Operator {index} of the model (FULLY_CONNECTED) has shuffled weights.",
-                    "Convert it for the built-in int8 operators (tf.lite.OpsSet.TFLITE_BUILTINS_INT8).",
-                )
-            return FullyConnectedOptions(
-                activation=activation(), keep_num_dims=bool(number("keep_num_dims", "B"))
-            )
-        case "CONCATENATION":
-            return ConcatenationOptions(axis=number("axis"), activation=activation())
-        case "ADD" | "SUB" | "MUL":
-            return ElementwiseOptions(activation=activation())
-        case "SOFTMAX":
-            beta = options.real(fields["beta"][0]) if options is not None else 0.0
-            return SoftmaxOptions(beta=beta)
-        case _:
-            return ReducerOptions(keep_dims=bool(number("keep_dims", "B")))
-
-
-def _name(index: int, kind: str, what: str, names: tuple[_Name, ...], number: int) -> _Name:
-    if not 0 <= number < len(names):
-        raise broken(f"operator {index} ({kind}) has {what} number {number}")
-    return names[number]
 
 
 def _add_values(
