@@ -1,151 +1,89 @@
-"""Reads measured figures and fits the coefficients that the package ships."""
+"""Fits the coefficient tables that the package ships, and says how far off they are on what they never saw."""
 
 from __future__ import annotations
 
-import csv
+import math
 import statistics
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from cost_models.cycles.fit import Sample, check, fit_paths
-from cost_models.cycles.paths import COUNTERS, FEATURES, ISA
-from cost_models.cycles.prices import ideal_cycles
-from cost_models.graph import OpGraph
-from cost_models.tflite_graph import read_graph
+from cost_models.cycles.fit import Coefficients, Sample, fit_paths, fit_ratios
+from cost_models.cycles.measurements import MeasuredRun
+from cost_models.cycles.model import Z90, predict_with
+from cost_models.cycles.paths import FEATURES
+from cost_models.cycles.rates import Rates
+from cost_models.cycles.table import CoreTable, parse_table
 
-# The short core names of the measured figures.
-CORES = {
-    "m0p": "cortex-m0plus",
-    "m3": "cortex-m3",
-    "m4": "cortex-m4",
-    "m7": "cortex-m7",
-    "m33": "cortex-m33",
-    "m55": "cortex-m55",
-}
+# An operator's own error weighs this much against the one that a model's operators share.
+_SHARED = 0.3
+# Counts differ by that much between inputs of the same model, whatever the fit.
+_FLOOR = 0.0005
+# Ideal cycles as they are: what a core with memory that never waits would take.
+IDEAL = Rates(scale=1.0, spread_model=0.0, spread_operator=0.0, source="memory that never waits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredOperator:
-    """One operator of one measured run.
+class Residual:
+    """How one left-out model was predicted.
 
     Attributes:
-        index: Its position in the graph.
-        path: The kernel path that its shape takes.
-        trips: How often that path's loops ran.
-        instructions: Executed instructions, exact.
-        cycles: Ideal cycles: given with the figure, or from its instruction classes.
+        run: The model's measured run.
+        instructions: Predicted over measured, minus 1.
+        cycles: Predicted over given ideal cycles, minus 1; None where none are given.
+        share: Root of the sum of squares of the operators' shares: 1 for a single operator.
     """
 
-    index: int
-    path: str
-    trips: tuple[int, ...]
-    instructions: float
-    cycles: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredRun:
-    """One measured inference of one model on one core with one kernel library."""
-
-    model: str
-    kernels: str
-    core: str
-    graph: OpGraph
+    run: MeasuredRun
     instructions: float
     cycles: float | None
-    operators: tuple[MeasuredOperator, ...]
-
-    @property
-    def family(self) -> str:
-        """The model family: what cross-validation leaves out together."""
-        return self.model.rsplit("-", 1)[0]
+    share: float
 
 
-def read_runs(folder: Path) -> list[MeasuredRun]:
-    """The measured runs under a calibration folder (`models/`, `runs.csv`, `operators.csv`)."""
-    graphs: dict[str, OpGraph] = {}
-    operators: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
-    with (folder / "operators.csv").open(newline="") as lines:
-        for row in csv.DictReader(lines):
-            operators[row["model"], row["kernels"], row["cpu"]].append(row)
-    runs: list[MeasuredRun] = []
-    with (folder / "runs.csv").open(newline="") as lines:
-        for row in csv.DictReader(lines):
-            key = (row["model"], row["kernels"], row["cpu"])
-            if not row["total_insns"] or key not in operators:
-                continue
-            if row["model"] not in graphs:
-                graphs[row["model"]] = read_graph((folder / "models" / row["model"]).read_bytes())
-            runs.append(_run(row, operators[key], graphs[row["model"]]))
-    return runs
+def fit_table(runs: Sequence[MeasuredRun], kernels: Sequence[Sample], source: str) -> dict[str, Any]:
+    """The JSON form of one core's table without its spreads (see `with_spreads`).
 
-
-def _run(row: dict[str, str], rows: Sequence[dict[str, str]], graph: OpGraph) -> MeasuredRun:
-    kernels, core = row["kernels"], CORES[row["cpu"]]
-    return MeasuredRun(
-        model=row["model"],
-        kernels=kernels,
-        core=core,
-        graph=graph,
-        instructions=float(row["total_insns"]),
-        cycles=float(row["total_est_cycles"]) if row["total_est_cycles"] else None,
-        operators=tuple(_operator(entry, graph, kernels, core) for entry in rows),
-    )
-
-
-def _operator(row: dict[str, str], graph: OpGraph, kernels: str, core: str) -> MeasuredOperator:
-    index = int(row["index"])
-    op = graph.operators[index]
-    path, trips = COUNTERS[kernels][op.kind](op, graph.tensors, ISA[core])
-    check(path, trips)
-    return MeasuredOperator(
-        index=index,
-        path=path,
-        trips=trips,
-        instructions=float(row["insns"]),
-        cycles=float(row["est_cycles"]) if row["est_cycles"] else ideal_cycles(row, core),
-    )
-
-
-def fit_table(runs: Iterable[MeasuredRun], source: str) -> dict[str, Any]:
-    """The JSON form of one core's table, fitted to its runs; spreads are left to `with_spreads`."""
-    runs = list(runs)
+    Args:
+        runs: Whole models on the core.
+        kernels: Bare kernels on the core; they settle loops that no model of `runs` enters.
+        source: Where the figures come from.
+    """
+    operators = [op for run in runs for op in run.operators]
     instructions = fit_paths(
-        Sample(path=op.path, trips=op.trips, cost=op.instructions) for run in runs for op in run.operators
+        [*(Sample(path=op.path, trips=op.trips, cost=op.instructions) for op in operators), *kernels]
     )
-    cycles = fit_paths(
-        Sample(path=op.path, trips=op.trips, cost=op.cycles) for run in runs for op in run.operators
+    cycles = fit_ratios(
+        (Sample(path=op.path, trips=op.trips, cost=op.cycles) for op in operators), instructions
     )
     dispatch, invoke = _interpreter(runs)
-    ratio = sum(op.cycles for run in runs for op in run.operators) / sum(
-        op.instructions for run in runs for op in run.operators
-    )
+    ratio = sum(op.cycles for op in operators) / sum(op.instructions for op in operators)
     return {
         "source": source,
         "dispatch": [round(dispatch, 2), round(dispatch * ratio, 2)],
         "invoke": [round(invoke, 2), round(invoke * ratio, 2)],
         "spread_model": 0.0,
         "spread_operator": 0.0,
-        "instructions": {path: _named(path, values) for path, values in sorted(instructions.items())},
-        "cycles": {path: _named(path, values) for path, values in sorted(cycles.items())},
+        "instructions": _named(instructions),
+        "cycles": _named(cycles),
     }
 
 
-def _named(path: str, values: Sequence[float]) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in zip(FEATURES[path], values, strict=True) if value}
+def _named(coefficients: Coefficients) -> dict[str, dict[str, float]]:
+    return {
+        path: {
+            name: round(value, 3) for name, value in zip(FEATURES[path], values, strict=True) if value > 5e-4
+        }
+        for path, values in sorted(coefficients.items())
+    }
 
 
 def _interpreter(runs: Sequence[MeasuredRun]) -> tuple[float, float]:
     """Instructions per operator and per inference that no operator accounts for."""
-    points = [
-        (len(run.operators), run.instructions - sum(op.instructions for op in run.operators)) for run in runs
-    ]
-    if len({count for count, _ in points}) < 2:
-        return statistics.fmean(rest / count for count, rest in points), 0.0
-    line = statistics.linear_regression([count for count, _ in points], [rest for _, rest in points])
+    counts = [len(run.operators) for run in runs]
+    rests = [run.instructions - sum(op.instructions for op in run.operators) for run in runs]
+    if len(set(counts)) < 2:
+        return statistics.fmean(rest / count for count, rest in zip(counts, rests, strict=True)), 0.0
+    line = statistics.linear_regression(counts, rests)
     return max(line.slope, 0.0), max(line.intercept, 0.0)
 
 
@@ -156,3 +94,48 @@ def folds(runs: Sequence[MeasuredRun]) -> Iterator[tuple[list[MeasuredRun], list
             [run for run in runs if run.family != family],
             [run for run in runs if run.family == family],
         )
+
+
+def cross_validate(runs: Sequence[MeasuredRun], kernels: Sequence[Sample]) -> list[Residual]:
+    """Predicts each model with a table that never saw its family."""
+    residuals: list[Residual] = []
+    for fitted, left_out in folds(runs):
+        table = parse_table(fit_table(fitted, kernels, ""))
+        residuals.extend(residual for run in left_out if (residual := residual_of(run, table)) is not None)
+    return residuals
+
+
+def residual_of(run: MeasuredRun, table: CoreTable) -> Residual | None:
+    """How far a table is off on a run; None where it has no coefficients for one of its operators."""
+    work = predict_with(run.graph, table=table, kernels=run.kernels, core=run.core, rates=IDEAL)
+    if work.instructions is None or work.cycles is None:
+        return None
+    parts = [part.instructions for part in work.operators()]
+    return Residual(
+        run=run,
+        instructions=work.instructions / run.instructions - 1,
+        cycles=None if run.cycles is None else work.cycles / run.cycles - 1,
+        share=math.sqrt(sum(part * part for part in parts)) / work.instructions,
+    )
+
+
+def spreads(errors: Sequence[float], shares: Sequence[float]) -> tuple[float, float]:
+    """(spread_model, spread_operator) whose 90 % interval holds 90 % of the errors.
+
+    Args:
+        errors: Predicted over measured, minus 1, of models that the fit left out.
+        shares: `Residual.share` of the same models.
+    """
+    scores = sorted(
+        abs(math.log1p(error)) / (Z90 * math.hypot(_SHARED, share))
+        for error, share in zip(errors, shares, strict=True)
+    )
+    # The usual rank of split-conformal intervals: with n scores, ceil(0.9 * (n + 1)).
+    rank = min(len(scores), math.ceil(0.9 * (len(scores) + 1))) - 1
+    operator = max(scores[rank], _FLOOR)
+    return _SHARED * operator, operator
+
+
+def inside(error: float, share: float, spread: tuple[float, float]) -> bool:
+    """Whether the 90 % interval around a prediction holds the measured value."""
+    return abs(math.log1p(error)) <= Z90 * math.hypot(spread[0], spread[1] * share)

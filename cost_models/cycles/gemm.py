@@ -1,31 +1,45 @@
-"""Trip counts of CMSIS-NN's matrix products: 1x1 convolution, im2col convolution and fully connected."""
+"""Trip counts of CMSIS-NN's matrix products: 1x1 convolution, im2col convolution and fully connected.
+
+A loop costs when it is entered and for each of its trips, so `f*entered(n)` (f where n > 0) stands before
+`f*n`. "tile" is two output channels by two output positions.
+"""
 
 from __future__ import annotations
 
-# Feature names of each path, in the order of the numbers that the functions below return.
-# "pair" is two output channels by two output positions, "column" one output channel or position of it.
 NT_T_DSP = (
-    "calls",
-    "channel_pairs",
-    "channel_pairs*depth",
+    "operator",
+    "products",
+    "products*entered(pairs)",
     "pairs",
-    "pairs*blocks16",
-    "pairs*blocks4",
-    "pairs*rest",
+    "pairs*entered(halves)",
+    "pairs*depth",
+    "tiles",
+    "tiles*entered(blocks16)",
+    "tiles*blocks16",
+    "tiles*entered(blocks4)",
+    "tiles*blocks4",
+    "tiles*entered(rest)",
+    "tiles*rest",
     "odd_rows",
+    "odd_rows*entered(blocks16)",
     "odd_rows*blocks16",
+    "odd_rows*entered(blocks4)",
     "odd_rows*blocks4",
+    "odd_rows*entered(rest)",
     "odd_rows*rest",
     "odd_channel",
     "odd_channel*rows",
     "odd_channel*rows*depth",
 )
 NT_T_SCALAR = (
-    "calls",
-    "channel_pairs",
-    "channel_pairs*depth",
+    "operator",
+    "products",
+    "products*entered(pairs)",
     "pairs",
+    "pairs*entered(halves)",
     "pairs*depth",
+    "tiles",
+    "tiles*depth",
     "odd_rows",
     "odd_rows*depth",
     "odd_channel",
@@ -33,18 +47,23 @@ NT_T_SCALAR = (
     "odd_channel*rows*depth",
 )
 NT_T_MVE = (
-    "calls",
-    "quads",
-    "quads*vectors",
+    "operator",
+    "products",
+    "products*entered(quads_of_rows)",
+    "products*entered(single_rows)",
+    "quads_of_rows",
+    "tiles",
+    "tiles*vectors",
     "single_rows",
     "singles",
     "singles*vectors",
     "singles_requantized_by_4",
+    "single_rows*entered(requantized_by_1)",
     "singles_requantized_by_1",
 )
 
 
-def nt_t_dsp(rows: int, channels: int, depth: int, calls: int) -> tuple[int, ...]:
+def nt_t_dsp(rows: int, channels: int, depth: int, calls: int) -> tuple[float, ...]:
     """`arm_nn_mat_mult_nt_t_s8` with SMLAD: 2x2 tiles, 16 then 4 then 1 columns a step."""
     pairs = (channels >> 1) * calls
     tiles = pairs * (rows >> 1)
@@ -54,16 +73,25 @@ def nt_t_dsp(rows: int, channels: int, depth: int, calls: int) -> tuple[int, ...
     blocks4 = (depth & 15) >> 2
     rest = depth & 3
     return (
+        1,
         calls,
+        calls if pairs else 0,
         pairs,
+        pairs if rows > 1 else 0,
         pairs * depth,
         tiles,
+        tiles if blocks16 else 0,
         tiles * blocks16,
+        tiles if blocks4 else 0,
         tiles * blocks4,
+        tiles if rest else 0,
         tiles * rest,
         odd,
+        odd if blocks16 else 0,
         odd * blocks16,
+        odd if blocks4 else 0,
         odd * blocks4,
+        odd if rest else 0,
         odd * rest,
         single,
         single * rows,
@@ -71,15 +99,18 @@ def nt_t_dsp(rows: int, channels: int, depth: int, calls: int) -> tuple[int, ...
     )
 
 
-def nt_t_scalar(rows: int, channels: int, depth: int, calls: int) -> tuple[int, ...]:
+def nt_t_scalar(rows: int, channels: int, depth: int, calls: int) -> tuple[float, ...]:
     """`arm_nn_mat_mult_nt_t_s8` without SIMD: 2x2 tiles, one column a step."""
     pairs = (channels >> 1) * calls
     tiles = pairs * (rows >> 1)
     odd = pairs if rows & 1 else 0
     single = calls if channels & 1 else 0
     return (
+        1,
         calls,
+        calls if pairs else 0,
         pairs,
+        pairs if rows > 1 else 0,
         pairs * depth,
         tiles,
         tiles * depth,
@@ -91,200 +122,285 @@ def nt_t_scalar(rows: int, channels: int, depth: int, calls: int) -> tuple[int, 
     )
 
 
-def nt_t_mve(rows: int, channels: int, depth: int, calls: int) -> tuple[int, ...]:
+def nt_t_mve(rows: int, channels: int, depth: int, calls: int) -> tuple[float, ...]:
     """`arm_nn_mat_mult_nt_t_s8` with Helium: four rows by one channel, 16 columns a step."""
     vectors = (depth + 15) >> 4
-    quads = (rows >> 2) * channels * calls
+    quads = (rows >> 2) * calls
+    tiles = quads * channels
     single_rows = (rows & 3) * calls
     singles = single_rows * channels
+    tail = channels & 3
     return (
+        1,
         calls,
+        calls if quads else 0,
+        calls if single_rows else 0,
         quads,
-        quads * vectors,
+        tiles,
+        tiles * vectors,
         single_rows,
         singles,
         singles * vectors,
         single_rows * (channels >> 2),
-        single_rows * (channels & 3),
+        single_rows if tail else 0,
+        single_rows * tail,
     )
 
 
 DENSE_DSP = (
-    "calls",
-    "channel_pairs",
-    "channel_pairs*blocks32",
-    "channel_pairs*blocks4",
-    "channel_pairs*rest",
+    "operator",
+    "products",
+    "pairs",
+    "pairs*bias",
+    "pairs*entered(blocks)",
+    "pairs*entered(blocks16)",
+    "pairs*blocks16",
+    "pairs*(blocks4=1)",
+    "pairs*(blocks4=2)",
+    "pairs*(blocks4=3)",
+    "pairs*(rest=1)",
+    "pairs*(rest=2)",
+    "pairs*(rest=3)",
     "odd_channel",
-    "odd_channel*blocks4",
-    "odd_channel*rest",
+    "odd_channel*bias",
+    "odd_channel*entered(blocks)",
+    "odd_channel*entered(blocks16)",
+    "odd_channel*blocks16",
+    "odd_channel*(blocks4=1)",
+    "odd_channel*(blocks4=2)",
+    "odd_channel*(blocks4=3)",
+    "odd_channel*(rest=1)",
+    "odd_channel*(rest=2)",
+    "odd_channel*(rest=3)",
 )
 DENSE_SCALAR = (
-    "calls",
-    "channel_triples",
-    "channel_triples*depth",
-    "single_channels",
-    "single_channels*depth",
+    "operator",
+    "products",
+    "products*entered(triples)",
+    "products*entered(singles)",
+    "triples",
+    "triples*bias",
+    "triples*depth",
+    "singles",
+    "singles*bias",
+    "singles*depth",
 )
 DENSE_MVE = (
-    "calls",
-    "channel_quads",
-    "channel_quads*vectors",
-    "single_channels",
-    "single_channels*vectors",
-    "sum_quints",
-    "sum_quints*vectors",
-    "sum_singles",
-    "sum_singles*vectors",
-    "bias_copy",
+    "operator",
+    "products",
+    "products*entered(quads)",
+    "quads",
+    "quads*vectors",
+    "products*entered(singles)",
+    "singles",
+    "singles*vectors",
 )
 
 
-def dense_dsp(channels: int, depth: int, calls: int) -> tuple[int, ...]:
-    """`arm_nn_vec_mat_mult_t_per_ch_s8` with SMLAD: two channels, 4 columns a step, unrolled by 8."""
-    pairs = (channels >> 1) * calls
-    single = (channels & 1) * calls
-    blocks = depth >> 2
-    rest = depth & 3
+def dense_dsp(channels: int, depth: int, calls: int, bias: bool) -> tuple[float, ...]:
+    """`arm_nn_vec_mat_mult_t_per_ch_s8` with SMLAD: two channels, 4 columns a step, unrolled by 4.
+
+    The compiler unrolls the loop (the source asks for it), so each number of left-over steps has its own way
+    in.
+    """
     return (
+        1,
         calls,
-        pairs,
-        pairs * (blocks >> 3),
-        pairs * (blocks & 7),
-        pairs * rest,
-        single,
-        single * blocks,
-        single * rest,
+        *_unrolled((channels >> 1) * calls, depth, bias),
+        *_unrolled((channels & 1) * calls, depth, bias),
     )
 
 
-def dense_scalar(channels: int, depth: int, calls: int) -> tuple[int, ...]:
+def _unrolled(count: int, depth: int, bias: bool) -> tuple[int, ...]:
+    blocks16 = depth >> 4
+    blocks4 = (depth >> 2) & 3
+    rest = depth & 3
+    return (
+        count,
+        count if bias else 0,
+        count if depth > 3 else 0,
+        count if blocks16 else 0,
+        count * blocks16,
+        count if blocks4 == 1 else 0,
+        count if blocks4 == 2 else 0,
+        count if blocks4 == 3 else 0,
+        count if rest == 1 else 0,
+        count if rest == 2 else 0,
+        count if rest == 3 else 0,
+    )
+
+
+def dense_scalar(channels: int, depth: int, calls: int, bias: bool) -> tuple[float, ...]:
     """`arm_nn_vec_mat_mult_t_per_ch_s8` without SIMD: three channels, one column a step."""
     triples = (channels // 3) * calls
     singles = (channels % 3) * calls
-    return (calls, triples, triples * depth, singles, singles * depth)
-
-
-def dense_mve(channels: int, depth: int, calls: int, bias_copy: int) -> tuple[int, ...]:
-    """`arm_nn_vec_mat_mult_t_per_ch_s8` with Helium, after the kernel sums (five channels a step)."""
-    vectors = (depth + 15) >> 4
-    quads = (channels >> 2) * calls
-    singles = (channels & 3) * calls
-    quints, sums = divmod(channels, 5)
     return (
+        1,
         calls,
-        quads,
-        quads * vectors,
+        calls if triples else 0,
+        calls if singles else 0,
+        triples,
+        triples if bias else 0,
+        triples * depth,
         singles,
-        singles * vectors,
-        quints,
-        quints * vectors,
-        sums,
-        sums * vectors,
-        bias_copy,
+        singles if bias else 0,
+        singles * depth,
     )
 
 
-IM2COL_DSP = (
-    "calls",
-    "positions",
-    "positions*blocks4",
-    "positions*rest",
+def dense_mve(channels: int, depth: int, calls: int) -> tuple[float, ...]:
+    """`arm_nn_vec_mat_mult_t_per_ch_s8` with Helium; the kernel sums were made in Prepare."""
+    vectors = (depth + 15) >> 4
+    quads = (channels >> 2) * calls
+    singles = (channels & 3) * calls
+    return (
+        1,
+        calls,
+        calls if quads else 0,
+        quads,
+        quads * vectors,
+        calls if singles else 0,
+        singles,
+        singles * vectors,
+    )
+
+
+GATHER = (
     "tap_rows",
     "taps",
     "copies",
     "copy_instructions",
-    "unaligned_copies",
-    "fills",
+    "fills_by_row",
+    "fills_by_column",
     "fill_instructions",
-    "position_pairs",
-    "pairs",
-    "pairs*blocks4",
-    "pairs*rest",
+)
+IM2COL_DSP = (
+    "operator",
+    "groups",
+    "rows",
+    "positions",
+    "positions*entered(blocks4)",
+    "positions*blocks4",
+    "positions*entered(rest)",
+    "positions*rest",
+    *GATHER,
+    "halves",
+    "halves*entered(tiles)",
+    "tiles",
+    "tiles*entered(blocks4)",
+    "tiles*blocks4",
+    "tiles*entered(rest)",
+    "tiles*rest",
     "odd_channel",
+    "odd_channel*entered(blocks4)",
     "odd_channel*blocks4",
+    "odd_channel*entered(rest)",
     "odd_channel*rest",
     "left_over",
+    "left_over*entered(blocks4)",
     "left_over*blocks4",
+    "left_over*entered(rest)",
     "left_over*rest",
 )
 IM2COL_SCALAR = (
-    "calls",
+    "operator",
+    "groups",
+    "rows",
     "positions",
     "positions*depth",
-    "tap_rows",
-    "taps",
-    "copies",
-    "copy_instructions",
-    "unaligned_copies",
-    "fills",
-    "fill_instructions",
-    "position_pairs",
-    "pairs",
-    "pairs*depth",
+    *GATHER,
+    "halves",
+    "halves*entered(tiles)",
+    "tiles",
+    "tiles*depth",
     "odd_channel",
     "odd_channel*depth",
     "left_over",
     "left_over*depth",
 )
-IM2COL_MVE = ("positions", "tap_rows", "taps", "fills", "copy_vectors", "fill_vectors", *NT_T_MVE)
+IM2COL_MVE = (
+    "rows",
+    "positions",
+    "tap_rows",
+    "taps",
+    "fills_by_row",
+    "fills_by_column",
+    "copy_vectors",
+    "fill_vectors",
+    *NT_T_MVE,
+)
 
 
 def im2col_dsp(
-    positions: int, channels: int, depth: int, gather: tuple[int, ...], calls: int
-) -> tuple[int, ...]:
+    rows: int, positions: int, channels: int, depth: int, gather: tuple[float, ...], groups: int
+) -> tuple[float, ...]:
     """`arm_convolve_s8` with SMLAD: 16-bit im2col, then two positions by two channels, 4 columns a step.
 
     Args:
+        rows: Output rows.
         positions: Output positions of one group.
         channels: Output channels of one group.
         depth: Columns: kernel height x width x channels of one filter.
-        gather: The seven numbers from `tap_rows` to `fill_instructions` of all groups together.
-        calls: Number of groups.
+        gather: The numbers named by `GATHER`, of all groups together.
+        groups: Number of groups.
     """
     blocks4 = depth >> 2
     rest = depth & 3
-    visits = positions * calls
-    halves = (positions >> 1) * calls
-    pairs = halves * (channels >> 1)
+    visits = positions * groups
+    halves = (positions >> 1) * groups
+    tiles = halves * (channels >> 1)
     odd = halves if channels & 1 else 0
-    left = channels * calls if positions & 1 else 0
+    left = channels * groups if positions & 1 else 0
     return (
-        calls,
+        1,
+        groups,
+        rows * groups,
         visits,
+        visits if blocks4 else 0,
         visits * blocks4,
+        visits if rest else 0,
         visits * rest,
         *gather,
         halves,
-        pairs,
-        pairs * blocks4,
-        pairs * rest,
+        halves if tiles else 0,
+        tiles,
+        tiles if blocks4 else 0,
+        tiles * blocks4,
+        tiles if rest else 0,
+        tiles * rest,
         odd,
+        odd if blocks4 else 0,
         odd * blocks4,
+        odd if rest else 0,
         odd * rest,
         left,
+        left if blocks4 else 0,
         left * blocks4,
+        left if rest else 0,
         left * rest,
     )
 
 
 def im2col_scalar(
-    positions: int, channels: int, depth: int, gather: tuple[int, ...], calls: int
-) -> tuple[int, ...]:
+    rows: int, positions: int, channels: int, depth: int, gather: tuple[float, ...], groups: int
+) -> tuple[float, ...]:
     """`arm_convolve_s8` without SIMD; arguments as `im2col_dsp`."""
-    visits = positions * calls
-    halves = (positions >> 1) * calls
-    pairs = halves * (channels >> 1)
+    visits = positions * groups
+    halves = (positions >> 1) * groups
+    tiles = halves * (channels >> 1)
     odd = halves if channels & 1 else 0
-    left = channels * calls if positions & 1 else 0
+    left = channels * groups if positions & 1 else 0
     return (
-        calls,
+        1,
+        groups,
+        rows * groups,
         visits,
         visits * depth,
         *gather,
         halves,
-        pairs,
-        pairs * depth,
+        halves if tiles else 0,
+        tiles,
+        tiles * depth,
         odd,
         odd * depth,
         left,
@@ -293,22 +409,19 @@ def im2col_scalar(
 
 
 def im2col_mve(
-    positions: int, channels: int, depth: int, gather: tuple[int, ...], calls: int
-) -> tuple[int, ...]:
+    rows: int, positions: int, channels: int, depth: int, gather: tuple[float, ...], groups: int
+) -> tuple[float, ...]:
     """`arm_convolve_s8` with Helium: 8-bit im2col of four positions, then the 4-row product.
 
     Args:
+        rows: Output rows.
         positions: Output positions of one group.
         channels: Output channels of one group.
         depth: Columns: kernel height x width x channels of one filter.
-        gather: The five numbers from `tap_rows` to `fill_vectors` of all groups together.
-        calls: Number of groups.
+        gather: The six numbers from `tap_rows` to `fill_vectors`, of all groups together.
+        groups: Number of groups.
     """
-    product = nt_t_mve(positions, channels, depth, 1)
-    products = (positions + 3) >> 2
-    return (
-        positions * calls,
-        *gather,
-        products * calls,
-        *(count * calls for count in product[1:]),
-    )
+    product = nt_t_mve(positions, channels, depth, groups)
+    quads = (positions >> 2) * groups
+    left = groups if positions & 3 else 0
+    return (rows * groups, positions * groups, *gather, 1, quads + left, quads, left, *product[4:])

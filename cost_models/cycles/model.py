@@ -12,7 +12,7 @@ from cost_models.cycles.table import CoreTable, core_table
 from cost_models.graph import Operator, OpGraph, Tensor, macs
 
 # The 90 % interval of a normal error reaches 1.645 standard deviations to each side.
-_Z90 = 1.645
+Z90 = 1.645
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +172,7 @@ def _interval(
 ) -> tuple[float, float]:
     """The 90 % interval of a sum whose parts share one error and have one each of their own."""
     own = spread_operator * math.sqrt(sum(part * part for part in parts)) / total if total else 0.0
-    reach = _Z90 * math.sqrt(spread_model * spread_model + own * own)
+    reach = Z90 * math.sqrt(spread_model * spread_model + own * own)
     return total * math.exp(-reach), total * math.exp(reach)
 
 

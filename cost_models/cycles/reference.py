@@ -6,12 +6,12 @@ from cost_models.cycles import simple
 from cost_models.cycles.counting import pad_before, taps_inside
 from cost_models.graph import Conv2DOptions, DepthwiseConv2DOptions, Operator, Tensor
 
-Trips = tuple[str, tuple[int, ...]]
+Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
 
 FEATURES: dict[str, tuple[str, ...]] = {
     "reference_conv": (
-        "calls",
+        "operator",
         "positions",
         "outputs",
         "output_rows",
@@ -20,7 +20,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
         "macs_inside",
     ),
     "reference_depthwise": (
-        "calls",
+        "operator",
         "positions",
         "positions*inputs",
         "outputs",
@@ -28,12 +28,12 @@ FEATURES: dict[str, tuple[str, ...]] = {
         "output_taps",
         "taps_inside",
     ),
-    "reference_dense": ("calls", "batches", "outputs", "macs"),
-    "reference_average_pool": ("calls", "positions", "outputs", "output_rows", "taps_inside"),
-    "reference_max_pool": ("calls", "positions", "outputs", "output_rows", "taps_inside"),
-    "reference_add": ("calls", "elements"),
-    "reference_mul": ("calls", "elements"),
-    "reference_softmax": ("calls", "rows", "elements"),
+    "reference_dense": ("operator", "batches", "outputs", "macs"),
+    "reference_average_pool": ("operator", "positions", "outputs", "output_rows", "taps_inside"),
+    "reference_max_pool": ("operator", "positions", "outputs", "output_rows", "taps_inside"),
+    "reference_add": ("operator", "elements"),
+    "reference_mul": ("operator", "elements"),
+    "reference_softmax": ("operator", "rows", "elements"),
 }
 
 
@@ -112,7 +112,7 @@ def max_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     return "reference_max_pool", _pool(op, tensors)
 
 
-def _pool(op: Operator, tensors: Tensors) -> tuple[int, ...]:
+def _pool(op: Operator, tensors: Tensors) -> tuple[float, ...]:
     depth, out_h, out_w, rows_in, columns_in, _ = simple.window(op, tensors)
     positions = out_h * out_w
     return (1, positions, positions * depth, rows_in * out_w * depth, rows_in * columns_in * depth)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from cost_models.cycles.counting import copy_instructions, copy_instructions_v6, pad_before, taps_inside
+from cost_models.cycles.counting import copy_at, copy_instructions, pad_before, taps_inside
 from cost_models.graph import ConcatenationOptions, Operator, Pool2DOptions, Tensor
 
-Trips = tuple[str, tuple[int, ...]]
+Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
 
 FEATURES: dict[str, tuple[str, ...]] = {
     "average_pool_dsp": (
-        "calls",
+        "operator",
         "rows",
         "positions",
         "tap_rows",
@@ -20,27 +20,31 @@ FEATURES: dict[str, tuple[str, ...]] = {
         "outputs",
     ),
     "average_pool_scalar": (
-        "calls",
+        "operator",
         "positions",
         "outputs",
         "output_rows",
         "output_taps",
         "taps_inside*channels",
     ),
-    "average_pool_mve": ("calls", "positions", "vectors", "vectors*rows", "vectors*taps"),
+    "average_pool_mve": ("operator", "rows", "positions", "vectors", "vectors*tap_rows", "vectors*taps"),
     "max_pool": (
-        "calls",
+        "operator",
+        "rows",
         "positions",
         "tap_rows",
-        "taps",
         "copy_instructions",
-        "compares4",
-        "compares1",
+        "compares",
+        "compares*entered(blocks4)",
+        "compares*blocks4",
+        "compares*entered(rest)",
+        "compares*rest",
         "clamps4",
         "clamps1",
     ),
     "max_pool_mve": (
-        "calls",
+        "operator",
+        "rows",
         "positions",
         "tap_rows",
         "copy_vectors",
@@ -48,20 +52,20 @@ FEATURES: dict[str, tuple[str, ...]] = {
         "compare_vectors",
         "clamp_vectors",
     ),
-    "add_dsp": ("calls", "blocks4", "rest"),
-    "add_scalar": ("calls", "elements"),
-    "add_mve": ("calls", "blocks4"),
-    "mul_dsp": ("calls", "blocks4", "rest"),
-    "mul_scalar": ("calls", "elements"),
-    "mul_mve": ("calls", "blocks4"),
-    "add_broadcast": ("calls", "elements"),
-    "mul_broadcast": ("calls", "elements"),
-    "softmax": ("calls", "rows", "elements"),
-    "softmax_mve": ("calls", "rows", "elements"),
-    "logistic": ("calls", "elements"),
-    "mean": ("calls", "elements", "carries", "outputs"),
-    "reshape": ("calls", "copy_instructions"),
-    "concatenation": ("calls", "inputs", "copies", "copy_instructions", "unaligned_copies"),
+    "add_dsp": ("operator", "entered(blocks4)", "blocks4", "entered(rest)", "rest"),
+    "add_scalar": ("operator", "elements"),
+    "add_mve": ("operator", "blocks4"),
+    "mul_dsp": ("operator", "entered(blocks4)", "blocks4", "entered(rest)", "rest"),
+    "mul_scalar": ("operator", "elements"),
+    "mul_mve": ("operator", "blocks4"),
+    "add_broadcast": ("operator", "elements"),
+    "mul_broadcast": ("operator", "elements"),
+    "softmax": ("operator", "rows", "elements"),
+    "softmax_mve": ("operator", "rows", "elements"),
+    "logistic": ("operator", "elements"),
+    "mean": ("operator", "elements", "carries", "outputs"),
+    "reshape": ("operator", "copy_instructions"),
+    "concatenation": ("operator", "inputs", "rows", "copies", "copy_instructions"),
 }
 
 
@@ -85,6 +89,7 @@ def average_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
         vectors = (depth + 15) >> 4
         return "average_pool_mve", (
             1,
+            out_h,
             positions,
             positions * vectors,
             rows_in * out_w * vectors,
@@ -112,6 +117,7 @@ def max_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
         vectors = (depth + 15) >> 4
         return "max_pool_mve", (
             1,
+            out_h,
             positions,
             rows_in * out_w,
             positions * vectors,
@@ -119,15 +125,18 @@ def max_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
             compares * vectors,
             (total + 15) >> 4,
         )
-    copy = copy_instructions if isa == "dsp" else copy_instructions_v6
+    blocks, rest = depth >> 2, depth & 3
     return "max_pool", (
         1,
+        out_h,
         positions,
         rows_in * out_w,
-        inside,
-        positions * copy(depth),
-        compares * (depth >> 2),
-        compares * (depth & 3),
+        positions * copy_instructions(depth, isa),
+        compares,
+        compares if blocks else 0,
+        compares * blocks,
+        compares if rest else 0,
+        compares * rest,
         total >> 2,
         total & 3,
     )
@@ -155,7 +164,8 @@ def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
     if tensors[op.inputs[0]].shape != tensors[op.inputs[1]].shape:
         return f"{name}_broadcast", (1, elements)
     if isa == "dsp":
-        return f"{name}_dsp", (1, elements >> 2, elements & 3)
+        blocks, rest = elements >> 2, elements & 3
+        return f"{name}_dsp", (1, 1 if blocks else 0, blocks, 1 if rest else 0, rest)
     if isa == "mve":
         return f"{name}_mve", (1, (elements + 3) >> 2)
     return f"{name}_scalar", (1, elements)
@@ -183,8 +193,7 @@ def mean(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 def reshape(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """One copy: planned tensors never share memory."""
-    copy = copy_instructions_v6 if isa == "scalar" else copy_instructions
-    return "reshape", (1, copy(tensors[op.inputs[0]].size_bytes))
+    return "reshape", (1, copy_at(tensors[op.inputs[0]].size_bytes, 0, 0, isa))
 
 
 def concatenation(op: Operator, tensors: Tensors, isa: str) -> Trips:
@@ -196,14 +205,16 @@ def concatenation(op: Operator, tensors: Tensors, isa: str) -> Trips:
     outer = 1
     for extent in shape[:axis]:
         outer *= extent
-    copy = copy_instructions_v6 if isa == "scalar" else copy_instructions
-    copies = unaligned = instructions = 0
+    sizes = [tensors[index].size_bytes // outer for index in op.inputs]
+    row = sum(sizes)
+    copies = outer * len(sizes)
+    instructions = 0.0
     offset = 0
-    for index in op.inputs:
-        size = tensors[index].elements // outer
-        copies += outer
-        instructions += outer * copy(size)
-        if size & 3 or offset & 3:
-            unaligned += outer
+    for size in sizes:
+        # Alignments repeat after four rows.
+        cycle = [
+            copy_at(size, (index * row + offset) & 3, index * size & 3, isa) for index in range(min(outer, 4))
+        ]
+        instructions += sum(cycle) * outer / len(cycle)
         offset += size
-    return "concatenation", (1, len(op.inputs), copies, instructions, unaligned)
+    return "concatenation", (1, len(sizes), outer, copies, instructions)
