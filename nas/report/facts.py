@@ -213,7 +213,7 @@ def engine_title(engine: str) -> str:
 
 def headline(summary: Mapping[str, Any]) -> str:
     """The verdict in one sentence."""
-    chosen, target = summary["chosen"], summary["target"]["title"]
+    chosen, target = summary["chosen"], summary["target"]["name"]
     if chosen is not None:
         found = uses(summary, chosen["costs"])
         over = [use.resource.label for use in found if use.fits is False]

@@ -73,6 +73,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "engine": facts.engine_title(chosen["test_accuracy"]["engine"]) if chosen else "",
         "picture": picture(summary),
         "front": facts.front(summary),
+        "full": all(trial.get("rung") == "full" for trial in facts.front(summary)),
         "front_costs": _known(facts.front(summary)),
         "trials": trials,
         "trial_costs": _known(trials),

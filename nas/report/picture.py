@@ -145,7 +145,7 @@ def _panel(
         "limit": limit if inside else None,
         "limit_text": "" if limit is None else f"limit {resource.text(limit)}",
         "limit_beyond": limit is not None and not inside,
-        "stairs": _stairs([t for t in shown if not t.get("violations")], resource, heights),
+        "stairs": _stairs([t for t in shown if kinds.get(t["number"])], resource, heights),
         "points": {
             kind: {
                 "x": [p[0] for p in g],
@@ -161,7 +161,7 @@ def _panel(
 def _stairs(
     trials: Sequence[facts.Trial], resource: Resource, heights: _Heights
 ) -> list[tuple[float, float]]:
-    """Best accuracy at this cost or less, from left to right."""
+    """The front's best accuracy at this cost or less, from left to right."""
     best = -1.0
     steps = []
     for trial in sorted(trials, key=lambda t: (t["costs"][resource.key], -(t["accuracy"] or 0))):
@@ -177,7 +177,8 @@ def _hover(trial: facts.Trial, kind: str) -> str:
     if trial["accuracy"] is None:
         lines.append("rejected before training")
     else:
-        lines.append(f"accuracy {percent(trial['accuracy'])} (int8, validation)")
+        trained = "trained in full" if trial.get("rung") == "full" else "short training"
+        lines.append(f"accuracy {percent(trial['accuracy'])} (int8, validation, {trained})")
     for resource in (SRAM, FLASH, CYCLES, LATENCY, MACS):
         if costs.get(resource.key) is not None:
             ends = interval_text(resource, costs)

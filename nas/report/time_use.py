@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nas.report.quantities import GAP, percent, seconds
 
+WAITING = "waiting"
+"""The stage in which a trial waits for its worker."""
+_SLACK = 3.0
+"""By how much of the run, in percent, clocks of driver and workers may disagree."""
 _STEPS = (
     0.1,
     0.5,
@@ -50,50 +54,70 @@ class TimeUse:
     Attributes:
         stages: Name, share of the busy time and text, the largest first.
         workers: Name, bars and busy share of the run.
+        resumed: Whether the workers' lines are missing because the trials began on several clocks.
         ticks: Position in percent and text.
     """
 
     stages: tuple[tuple[str, float, str], ...]
     workers: tuple[tuple[str, tuple[Bar, ...], str], ...]
+    resumed: bool
     ticks: tuple[tuple[float, str], ...]
 
 
 def time_use(summary: Mapping[str, Any]) -> TimeUse:
-    """Sum the seconds of all trials by stage and lay out the workers' lines."""
+    """Sum the seconds of all trials by stage and lay out the workers' lines.
+
+    Trials of a resumed run began on another clock; then there are no lines.
+    """
     whole = max(float(summary["seconds"]), 1e-9)
     spent: defaultdict[str, float] = defaultdict(float)
     bars: defaultdict[str, list[Bar]] = defaultdict(list)
-    busy: defaultdict[str, float] = defaultdict(float)
     for trial in summary["trials"]:
         stages = trial.get("seconds") or {}
         for stage, took in stages.items():
             spent[stage] += took
-        took = sum(stages.values())
-        if trial.get("worker") and trial.get("started") is not None and took:
-            worker = str(trial["worker"])
-            busy[worker] += took
-            parts = ", ".join(f"{stage} {seconds(s)}" for stage, s in stages.items())
-            bars[worker].append(
-                Bar(
-                    x=min(100.0, 100 * trial["started"] / whole),
-                    width=max(0.0, min(100 * took / whole, 100 - 100 * trial["started"] / whole)),
-                    kind="full" if trial.get("rung") == "full" else str(trial["state"]),
-                    title=f"Trial {trial['number']}: {seconds(took)} from {seconds(trial['started'])} on ({parts})",
-                )
-            )
+        work = {stage: took for stage, took in stages.items() if stage != WAITING}
+        if trial.get("worker") and trial.get("started") is not None and any(work.values()):
+            begun = trial["started"] + stages.get(WAITING, 0.0)
+            bars[str(trial["worker"])].append(_bar(trial, begun, work, whole))
     shares = _shares(spent, summary.get("time") or {})
     ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    one_clock = all(map(_one_clock, bars.values()))
     return TimeUse(
         stages=tuple(
             (stage, share, f"{percent(share)}, {seconds(spent[stage])}" if stage in spent else percent(share))
             for stage, share in ranked
         ),
-        workers=tuple(
-            (name, tuple(bars[name]), f"{percent(min(1.0, busy[name] / whole), 0)} busy")
-            for name in sorted(bars)
-        ),
+        workers=tuple((name, tuple(bars[name]), _busy(bars[name])) for name in sorted(bars))
+        if one_clock
+        else (),
+        resumed=not one_clock,
         ticks=_ticks(whole),
     )
+
+
+def _bar(trial: Mapping[str, Any], begun: float, work: Mapping[str, float], whole: float) -> Bar:
+    took = sum(work.values())
+    parts = ", ".join(f"{stage} {seconds(s)}" for stage, s in work.items())
+    return Bar(
+        x=100 * begun / whole,
+        width=100 * took / whole,
+        kind="full" if trial.get("rung") == "full" else str(trial["state"]),
+        title=f"Trial {trial['number']}: {seconds(took)} from {seconds(begun)} on ({parts})",
+    )
+
+
+def _one_clock(bars: Sequence[Bar]) -> bool:
+    """Whether a worker's trials lie within the run and one after the other, a few percent aside."""
+    end = overlap = 0.0
+    for bar in sorted(bars, key=lambda bar: bar.x):
+        overlap += max(0.0, min(end, bar.x + bar.width) - bar.x)
+        end = max(end, bar.x + bar.width)
+    return overlap <= _SLACK and end <= 100 + _SLACK
+
+
+def _busy(bars: Sequence[Bar]) -> str:
+    return f"{percent(min(1.0, sum(bar.width for bar in bars) / 100), 0)} busy"
 
 
 def _shares(spent: Mapping[str, float], time: Mapping[str, Any]) -> dict[str, float]:

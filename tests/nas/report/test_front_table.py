@@ -59,7 +59,7 @@ def test_a_target_without_calibration_prints_no_latency(uncalibrated: dict[str, 
 def test_nothing_feasible_prints_the_closest_miss(summary: dict[str, Any]) -> None:
     rejected = [trial for trial in summary["trials"] if trial["state"] == "rejected"]
     text = printed(summary | {"trials": rejected, "front": [], "chosen": None})
-    assert text.startswith("Nothing fits Nordic nRF52840: SRAM is the limit that blocks.")
+    assert text.startswith("Nothing fits nrf52840: SRAM is the limit that blocks.")
     assert "Closest miss: trial " in text
 
 

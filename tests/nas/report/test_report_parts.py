@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nas.report import facts
 from nas.report.memory import arena_picture
+from nas.report.page import render
 from nas.report.picture import linear_ticks, log_ticks, picture
 from nas.report.quantities import (
     CYCLES,
@@ -189,13 +190,16 @@ def test_the_picture_has_each_trial_once_in_the_group_it_belongs_to(summary: dic
         assert sorted(drawn) == [n for n, state in states.items() if state in ("evaluated", "rejected")]
 
 
-def test_the_staircase_climbs_and_keeps_to_networks_that_fit(summary: dict[str, Any]) -> None:
+def test_the_staircase_climbs_along_the_front(summary: dict[str, Any]) -> None:
     made = picture(summary)
     assert made is not None
-    stairs = made["panels"][0]["stairs"]
-    assert [p[0] for p in stairs] == sorted({p[0] for p in stairs})
-    assert [p[1] for p in stairs] == sorted({p[1] for p in stairs})
-    assert all(x <= 24_576 for x, _ in stairs)
+    for panel in made["panels"]:
+        stairs = panel["stairs"]
+        assert [p[0] for p in stairs] == sorted({p[0] for p in stairs})
+        assert [p[1] for p in stairs] == sorted({p[1] for p in stairs})
+        members = [panel["points"][kind] for kind in ("front", "chosen")]
+        on_front = {(x, y) for points in members for x, y in zip(points["x"], points["y"], strict=True)}
+        assert set(stairs) <= on_front
 
 
 def test_a_perfect_score_has_a_place_on_the_axis(summary: dict[str, Any]) -> None:
@@ -216,12 +220,26 @@ def test_hover_names_every_choice(summary: dict[str, Any]) -> None:
             assert f"{name} = {value}" in panel["points"]["chosen"]["text"][0]
 
 
-def test_worker_lines_stay_within_the_run(summary: dict[str, Any]) -> None:
-    summary["trials"][5]["started"] = summary["seconds"] + 100
+def test_worker_lines_have_each_trial_after_it_waited(summary: dict[str, Any]) -> None:
+    trial = next(t for t in summary["trials"] if t["number"] == summary["chosen"]["number"])
+    trial["seconds"] = {"waiting": 1.0, "train": 2.0}
     made = time_use(summary)
     assert [name for name, _, _ in made.workers] == ["worker-0", "worker-1"]
-    for _, bars, _ in made.workers:
-        assert all(0 <= bar.x <= 100 and bar.width >= 0 and bar.x + bar.width <= 100.001 for bar in bars)
+    bar = next(
+        b for _, bars, _ in made.workers for b in bars if b.title.startswith(f"Trial {trial['number']}:")
+    )
+    assert bar.x == pytest.approx(100 * (trial["started"] + 1.0) / summary["seconds"])
+    assert bar.width == pytest.approx(100 * 2.0 / summary["seconds"])
+
+
+def test_a_resumed_run_has_no_worker_lines_and_says_why(summary: dict[str, Any]) -> None:
+    evaluated = [trial for trial in summary["trials"] if trial["state"] == "evaluated"]
+    for trial in evaluated[-4:]:
+        trial["started"] = evaluated[0]["started"]
+    made = time_use(summary)
+    assert made.resumed
+    assert made.workers == ()
+    assert "The run was resumed" in render(summary)
 
 
 def test_stage_shares_fall_back_on_the_seconds_of_the_trials(summary: dict[str, Any]) -> None:
