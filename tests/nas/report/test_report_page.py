@@ -11,6 +11,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 from synthetic_summary import synthetic_summary
 
+import nas.report
 from nas.report import write_report
 from nas.report.page import render
 
@@ -241,3 +242,10 @@ def test_tables_have_headers_and_captions_and_pictures_have_names(summary: dict[
     for _, attrs in Page(html).tags:
         if attrs.get("role") == "img":
             assert attrs["aria-label"]
+
+
+def test_every_file_of_the_page_is_in_a_package_so_that_it_is_installed() -> None:
+    files = Path(nas.report.__file__ or "").parent.rglob("*")
+    for file in files:
+        if file.suffix in (".j2", ".css", ".js"):
+            assert (file.parent / "__init__.py").is_file()

@@ -1,0 +1,1 @@
+"""The page: jinja2 templates, its style and its script."""
