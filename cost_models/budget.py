@@ -218,7 +218,7 @@ def _memory(resource: str, given: dict[str, Fraction], target: Target, notes: li
     if wanted <= usable:
         return int(wanted)
     notes.append(
-        f"{resource}={int(wanted):,} B is more than {target.name} has: the limit is {usable:,} B"
+        f"{resource}={int(wanted):,} B is more than {target.name} has to spare: the limit is {usable:,} B"
         f" ({size:,} B less {reserved:,} B reserved)."
     )
     return usable

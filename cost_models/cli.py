@@ -144,3 +144,7 @@ def _report(path: str, model: CostModel, budget: Budget, *, lean: bool) -> Model
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"It cannot be read: {reason}.", "Give the path of a .tflite file.") from None
     return report(path, data, model, budget, lean=lean)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

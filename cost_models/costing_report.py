@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cost_models.budget import Budget, Violation, format_quantity
@@ -116,8 +117,9 @@ def models_text(reports: list[ModelReport], target: Target, budget: Budget, *, p
     for name in ("SRAM B", "flash B", "model B", "MACs", "cycles", "latency", "energy"):
         table.add_column(name, justify="right")
     table.add_column("fits")
-    for each in reports:
-        _add_row(table, each.path, each)
+    names = [Path(each.path).name for each in reports]
+    for each, name in zip(reports, names, strict=True):
+        _add_row(table, name if names.count(name) == 1 else each.path, each)
         if each.lean is not None:
             _add_row(table, "  leaned", each.lean)
     notes = [_limits_text(budget)]

@@ -143,8 +143,8 @@ def _explain(error: ValidationError, document: _Document, base: _Document | None
             return at.error(location, f"{key} is missing", f"Add a line '{location[-1]} = ...'.")
         case "literal_error":
             words = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-            value = str(first["input"])
-            return at.error(location, f"{key} = {value!r} is unknown", did_you_mean(value, words))
+            hint = did_you_mean(str(first["input"]), words)
+            return at.error(location, f"{key} = {first['input']!r} is unknown", hint)
         case _:
             detail = first["msg"].removeprefix("Input ").removeprefix("should ")
             return at.error(location, f"{key} = {first['input']!r} is wrong", f"It should {detail}.")
