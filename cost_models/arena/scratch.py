@@ -6,6 +6,7 @@ Source: CMSIS-NN 4ab83cc3, Source/*/arm_*_get_buffer_sizes_s8.c, compiled by GCC
 from __future__ import annotations
 
 from cost_models.arena.build import Build
+from cost_models.errors import UserError
 from cost_models.graph import Conv2DOptions, DepthwiseConv2DOptions, TransposeConv2DOptions
 
 Shape = tuple[int, ...]
@@ -71,7 +72,11 @@ def _one_row(channels: int, width: int, filter_w: int, out_w: int, pad_w: int, s
 def depthwise(
     build: Build, options: DepthwiseConv2DOptions, input_: Shape, filter_: Shape, output: Shape
 ) -> int:
-    """Bytes for DEPTHWISE_CONV_2D; 0 means that none are asked for."""
+    """Bytes for DEPTHWISE_CONV_2D; 0 means that none are asked for.
+
+    Raises:
+        UserError: A case that depends on memory that TFLM leaves uninitialized.
+    """
     if not (build.mve or build.dsp):
         return 0
     batch, height, width, channels = input_
@@ -79,18 +84,19 @@ def depthwise(
     out_channels = output[3]
     if build.mve and channels == 1 and out_channels > 1:
         # The layer runs as a convolution; the transposed filter follows the im2col buffer.
-        as_convolution = Conv2DOptions(
-            padding=options.padding,
-            stride_h=options.stride_h,
-            stride_w=options.stride_w,
-            dilation_h=options.dilation_h,
-            dilation_w=options.dilation_w,
-        )
-        filter_shape = (out_channels, filter_h, filter_w, 1)
-        return (
-            convolution(build, as_convolution, input_, filter_shape, output)
-            + out_channels * filter_h * filter_w
-        )
+        padding, length = options.padding, filter_h * filter_w
+        pads = leading_padding(
+            padding, options.stride_h, options.dilation_h, height, filter_h
+        ) or leading_padding(padding, options.stride_w, options.dilation_w, width, filter_w)
+        if length == options.dilation_h == options.dilation_w == 1 and not pads:
+            return out_channels
+        if height == filter_h == options.dilation_w == 1:
+            raise UserError(
+                "TFLM does not set the stride by which it sizes a DEPTHWISE_CONV_2D of one channel and one row "
+                "for Helium: its memory is that of chance.",
+                "Use a CONV_2D instead.",
+            )
+        return _im2col(build, length) + out_channels * length
     if channels != out_channels or batch != 1 or options.dilation_h != 1 or options.dilation_w != 1:
         return 0
     if build.mve:

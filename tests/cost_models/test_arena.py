@@ -11,7 +11,7 @@ import pytest
 
 from cost_models.arena import CORES, Arena, arena, needs, persistent, plan, timeline, verify_plan
 from cost_models.errors import UserError
-from cost_models.graph import NoOptions, Operator, OpGraph, Tensor
+from cost_models.graph import DepthwiseConv2DOptions, NoOptions, Operator, OpGraph, Tensor
 from cost_models.tflite_graph import read_graph
 
 SAMPLE = Path(__file__).parents[1] / "data" / "calibration"
@@ -246,3 +246,26 @@ def test_an_unknown_build_is_refused(kernels: str, core: str, message: str, hint
     with pytest.raises(UserError) as error:
         arena(relu_chain(), kernels=kernels, core=core)
     assert (error.value.message, error.value.hint) == (message, hint)
+
+
+def test_a_depthwise_row_of_one_channel_is_refused_on_helium() -> None:
+    tensors = (
+        Tensor(shape=(1, 1, 30, 1), scales=1, zero_points=1),
+        Tensor(shape=(1, 1, 5, 8), data_bytes=40, scales=8, zero_points=1),
+        Tensor(shape=(1, 1, 30, 8), scales=1, zero_points=1),
+    )
+    op = Operator(
+        kind="DEPTHWISE_CONV_2D",
+        inputs=(0, 1),
+        outputs=(2,),
+        options=DepthwiseConv2DOptions(padding="SAME", depth_multiplier=8),
+    )
+    graph = OpGraph(tensors=tensors, operators=(op,), inputs=(0,), outputs=(2,))
+    assert arena(graph, kernels="cmsis_nn", core="cortex-m4").used_bytes > 0
+    assert arena(graph, kernels="reference", core="cortex-m55").used_bytes > 0
+    with pytest.raises(UserError) as error:
+        arena(graph, kernels="cmsis_nn", core="cortex-m55")
+    assert error.value.message.startswith(
+        "TFLM does not set the stride by which it sizes a DEPTHWISE_CONV_2D"
+    )
+    assert error.value.hint == "Use a CONV_2D instead."
