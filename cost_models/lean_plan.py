@@ -158,7 +158,5 @@ def _lists(graph: OpGraph) -> list[tuple[int, ...]]:
     lists = [graph.inputs, graph.outputs]
     for op in graph.operators:
         lists += [op.inputs, op.outputs]
-        if op.kind == "RESHAPE":
-            lists.append(graph.tensors[op.outputs[0]].shape)
     lists += [tensor.shape for tensor in graph.tensors]
     return list(dict.fromkeys(lists))

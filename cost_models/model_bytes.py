@@ -71,9 +71,7 @@ def model_bytes(graph: OpGraph) -> int:
             if layout is not None:
                 body += layout.size_bytes
                 vtables.add(layout.vtable)
-                if kind == "RESHAPE":
-                    lists.add(tensors[op.outputs[0]].shape)
-                elif kind == "SQUEEZE":
+                if kind == "SQUEEZE":
                     body += 4 + 4 * (len(tensors[inputs[0]].shape) - len(tensors[op.outputs[0]].shape))
         bias = BIAS_INPUTS.get(kind)
         if bias is not None:

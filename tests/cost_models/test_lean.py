@@ -223,6 +223,14 @@ def test_reshape_takes_its_shape_from_the_options_and_no_longer_from_a_tensor() 
     assert list(stored) == [1, 256]
 
 
+def test_options_at_their_defaults_are_left_out_and_equal_ones_are_stored_once() -> None:
+    plain, rectified = (lean(dense_chain([4, 4], [bias], [True])) for bias in (False, True))
+    assert unpack(plain).subgraphs[0].operators[0].builtinOptions is None
+    assert unpack(rectified).subgraphs[0].operators[0].builtinOptions.fusedActivationFunction == 1
+    graph = schema.Model.GetRootAs(lean(dense_chain([4, 4, 4], [True] * 2, [True] * 2))).Subgraphs(0)
+    assert graph.Operators(0).BuiltinOptions().Pos == graph.Operators(1).BuiltinOptions().Pos
+
+
 def test_equal_axes_become_one_tensor() -> None:
     def copy_axes(model: Any) -> None:
         graph = model.subgraphs[0]
