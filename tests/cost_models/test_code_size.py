@@ -1,0 +1,108 @@
+"""Linked code equals what the linker measured for 59 operator sets and two kernel libraries."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cost_models.arena import CORES
+from cost_models.code_size import CodeSizes
+from cost_models.errors import UserError
+from cost_models.target import CORES as TARGET_CORES
+
+MEASURED = Path(__file__).parents[1] / "data" / "calibration" / "code_size.csv"
+KERNELS = ("cmsis_nn", "reference")
+KINDS = (
+    "ADD",
+    "AVERAGE_POOL_2D",
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "MEAN",
+    "SOFTMAX",
+    "PAD",
+)
+SIZES = {kernels: CodeSizes(kernels=kernels, core="cortex-m4") for kernels in KERNELS}
+
+
+def measured(kernels: str) -> list[tuple[list[str], int]]:
+    with MEASURED.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [(row["operators"].split(), int(row["code_bytes"])) for row in rows if row["kernels"] == kernels]
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_linked_sizes_of_the_cortex_m4_are_met_within_a_third_of_a_percent(kernels: str) -> None:
+    cases = measured(kernels)
+    assert len(cases) == 59
+    errors = [abs(SIZES[kernels].of(kinds).value_bytes / size - 1) for kinds, size in cases]
+    assert statistics.median(errors) < 0.001
+    assert max(errors) < 0.0033
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_the_interval_contains_every_linked_size(kernels: str) -> None:
+    for kinds, size in measured(kernels):
+        predicted = SIZES[kernels].of(kinds)
+        assert predicted.low_bytes <= size <= predicted.high_bytes
+
+
+def test_parts_that_operators_share_count_once() -> None:
+    size = SIZES["cmsis_nn"].of
+    empty = size([]).value_bytes
+    both = size(["AVERAGE_POOL_2D", "MAX_POOL_2D"]).value_bytes
+    alone = size(["AVERAGE_POOL_2D"]).value_bytes + size(["MAX_POOL_2D"]).value_bytes - empty
+    assert both < alone
+
+
+@given(st.sets(st.sampled_from(KINDS)), st.sampled_from(KINDS), st.sampled_from(KERNELS))
+def test_another_operator_never_makes_the_code_smaller(kinds: set[str], more: str, kernels: str) -> None:
+    small = SIZES[kernels].of(sorted(kinds))
+    large = SIZES[kernels].of(sorted(kinds | {more}))
+    assert small.value_bytes <= large.value_bytes
+
+
+def test_the_order_of_operators_does_not_matter() -> None:
+    for first, second in combinations(KINDS, 2):
+        assert SIZES["cmsis_nn"].of([first, second]) == SIZES["cmsis_nn"].of([second, first])
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_other_cores_get_a_wider_interval_or_a_refusal(kernels: str, core: str) -> None:
+    if kernels == "cmsis_nn" and not core.startswith("cortex"):
+        with pytest.raises(UserError, match=f"The code size of cmsis_nn kernels on {core} is not known"):
+            CodeSizes(kernels=kernels, core=core)
+        return
+    size = CodeSizes(kernels=kernels, core=core).of(KINDS)
+    known = SIZES[kernels].of(KINDS)
+    assert size.low_bytes <= size.value_bytes <= size.high_bytes
+    if core != "cortex-m4":
+        assert size.high_bytes - size.low_bytes > known.high_bytes - known.low_bytes
+    assert 0.7 < size.value_bytes / known.value_bytes < 1.6
+
+
+def test_every_core_of_a_target_has_an_arena_rule() -> None:
+    assert set(TARGET_CORES) <= set(CORES)
+
+
+def test_an_operator_that_was_never_linked_is_refused() -> None:
+    with pytest.raises(UserError) as caught:
+        SIZES["cmsis_nn"].of(["CONV_2D", "WHILE"])
+    assert str(caught.value) == (
+        "The code size of WHILE with cmsis_nn kernels is not known. Leave that operator out of the network."
+    )
+
+
+def test_an_unknown_kernel_library_is_refused() -> None:
+    with pytest.raises(UserError) as caught:
+        CodeSizes(kernels="xnnpack", core="cortex-m4")
+    assert str(caught.value) == (
+        "The code size of xnnpack kernels on cortex-m4 is not known. Choose another target."
+    )
