@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Size in bytes, first and last use in time; time 0 is before the first operator, operator i runs at i + 1.
+# Size in bytes, first and last use in time; time 0 is before the first operator, operator i runs at i + 1, and
+# what no operator touches is at -1.
 Requirement = tuple[int, int, int]
 
 
@@ -16,32 +17,37 @@ def offsets(requirements: Sequence[Requirement]) -> list[int]:
 
     Of two equal sizes the later one is placed first.
     """
-    order = sorted(range(len(requirements)), key=lambda index: (-requirements[index][0], -index))
+    order = sorted([(-need[0], -index) for index, need in enumerate(requirements)])
     result = [0] * len(requirements)
-    end_time = max((requirement[2] for requirement in requirements), default=-1) + 1
-    # What is placed so far, by the time at which it is alive: all that a new buffer has to look at.
-    alive: list[list[tuple[int, int]]] = [[] for _ in range(end_time)]
-    for index in order:
-        size, first, last = requirements[index]
+    # What is placed so far, by the time at which it is alive: all that a new buffer has to look at. The last list
+    # is that of time -1, where tensors are that no operator touches.
+    alive: list[list[tuple[int, int]]] = [
+        [] for _ in range(max([need[2] for need in requirements], default=-1) + 2)
+    ]
+    for _, negative in order:
+        size, first, last = requirements[-negative]
         offset = 0
-        if first == last:
-            neighbours = alive[first]
-        else:
-            neighbours = [place for time in range(first, last + 1) for place in alive[time]]
+        neighbours = alive[first]
+        if last > first:
+            neighbours = neighbours + alive[first + 1]
+            for time in range(first + 2, last + 1):
+                neighbours += alive[time]
         if neighbours:
-            neighbours.sort()
+            if len(neighbours) > 1:
+                neighbours.sort()
             for start, end in neighbours:
                 if start - offset >= size:
                     break
                 if end > offset:
                     offset = end
-        result[index] = offset
+        result[-negative] = offset
         place = (offset, offset + size)
-        for time in range(first, last + 1):
+        alive[first].append(place)
+        for time in range(first + 1, last + 1):
             alive[time].append(place)
     return result
 
 
 def head_bytes(requirements: Sequence[Requirement]) -> int:
     """Length of the plan."""
-    return max((offset + need[0] for offset, need in zip(offsets(requirements), requirements)), default=0)
+    return max([offset + need[0] for offset, need in zip(offsets(requirements), requirements)], default=0)
