@@ -14,7 +14,6 @@ from cost_models.graph import OpGraph
 from cost_models.target import Target, list_targets, load_target
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
     from rich.table import Table
 
 _WIDTH = 110
@@ -112,7 +111,8 @@ def models_text(reports: list[ModelReport], target: Target, budget: Budget, *, p
     """The tables of `nas-cost`."""
     from rich.table import Table
 
-    table = Table(title=f"{target.title} ({target.name}), {target.kernels} kernels", title_justify="left")
+    title = f"{target.title} ({target.name}), {target.kernels} kernels"
+    table = Table()
     table.add_column("model", overflow="fold")
     for name in ("SRAM B", "flash B", "model B", "MACs", "cycles", "latency", "energy"):
         table.add_column(name, justify="right")
@@ -126,9 +126,10 @@ def models_text(reports: list[ModelReport], target: Target, budget: Budget, *, p
     if target.rates is None:
         notes.append("No calibration for this target: cycles, latency and energy are not known.")
     notes += [f"{each.path}: {broken}." for each in reports for broken in each.violations]
-    parts: list[RenderableType] = [table, *notes]
+    parts: list[Table | str] = [title, table, *notes]
     if per_op:
-        parts += [_operators_table(each) for each in reports]
+        for each in reports:
+            parts += ["", f"{each.path}, operator by operator", _operators_table(each)]
     return _rendered(parts)
 
 
@@ -154,7 +155,7 @@ def _add_row(table: Table, name: str, each: ModelReport) -> None:
 def _operators_table(each: ModelReport) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"{each.path}, operator by operator", title_justify="left")
+    table = Table()
     table.add_column("#", justify="right")
     table.add_column("operator")
     for name in ("MACs", "instructions", "cycles"):
@@ -176,7 +177,8 @@ def targets_text() -> str:
     """The table of `nas-cost --targets`."""
     from rich.table import Table
 
-    table = Table(title="Targets (memory in KB, as the chip has it and as reserved)", title_justify="left")
+    title = "Targets; memory in KB, less what is reserved"
+    table = Table()
     for name in ("name", "what", "core", "kernels"):
         table.add_column(name)
     for name in ("MHz", "SRAM", "flash"):
@@ -193,7 +195,7 @@ def targets_text() -> str:
             f"{target.flash_bytes // 1024:,}-{target.reserved_flash_bytes // 1024:,}",
             "calibrated" if target.rates else "unknown",
         )
-    return _rendered([table])
+    return _rendered([title, table])
 
 
 def targets_json() -> str:
@@ -208,15 +210,20 @@ def targets_json() -> str:
     return json.dumps({"schema": 1, "targets": entries}, indent=1)
 
 
-def _rendered(parts: list[RenderableType]) -> str:
+def _rendered(parts: list[Table | str]) -> str:
+    """Tables drawn, sentences as they are; never wrapped or coloured, so that a pipe gets what a person sees."""
     from rich.console import Console
-    from rich.text import Text
 
-    console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
+    texts = []
     for part in parts:
-        console.print(Text(part) if isinstance(part, str) else part)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in text.splitlines())
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
+        with console.capture() as capture:
+            console.print(part)
+        texts += [line.rstrip() for line in capture.get().splitlines()]
+    return "\n".join(texts)
 
 
 def _rounded(value: float | None) -> float | None:

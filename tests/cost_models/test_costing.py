@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from cost_models.costing import CostModel, Costs, estimate, explain
+from cost_models.cycles.rates import Rates
+from cost_models.errors import UserError
+from cost_models.graph import OpGraph
+from cost_models.lean import lean
+from cost_models.target import Target, list_targets, load_target
+from cost_models.tflite_graph import read_graph
+
+MODELS = sorted((Path(__file__).parents[1] / "data" / "calibration").glob("*.tflite"))
+RATES = Rates(scale=1.1, cycles_per_operator=50.0, spread_model=0.05, spread_operator=0.1, source="test")
+PLAIN = replace(load_target("cortex_m4"), rates=None, energy_uj_per_mcycle=None)
+CALIBRATED = replace(PLAIN, rates=RATES, clock_hz=50_000_000, energy_uj_per_mcycle=200.0)
+
+
+def graph(path: Path) -> OpGraph:
+    return read_graph(lean(path.read_bytes()))
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_model_bytes_are_those_of_the_lean_file(path: Path) -> None:
+    data = lean(path.read_bytes())
+    assert estimate(read_graph(data), PLAIN).model_bytes == len(data)
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("target", [PLAIN, CALIBRATED], ids=["plain", "calibrated"])
+def test_the_parts_add_up_to_the_whole(path: Path, target: Target) -> None:
+    explanation = explain(graph(path), target)
+    costs, parts = explanation.costs, explanation.operators
+    assert costs.ops == len(parts) == len({part.index for part in parts})
+    assert costs.macs == sum(part.macs for part in parts)
+    assert costs.flash_bytes == costs.model_bytes + costs.code_bytes
+    assert costs.instructions == sum(part.instructions or 0 for part in parts)
+    if target is CALIBRATED:
+        assert costs.cycles == sum(part.cycles or 0 for part in parts)
+    else:
+        assert all(part.cycles is None for part in parts)
+
+
+def test_the_long_form_costs_what_the_short_form_costs() -> None:
+    model = CostModel(CALIBRATED)
+    for path in MODELS:
+        assert model.explain(graph(path)).costs == model.estimate(graph(path))
+
+
+def test_without_calibration_there_are_no_cycles_latency_or_energy() -> None:
+    costs = estimate(graph(MODELS[0]), PLAIN)
+    assert costs.instructions is not None
+    unknown = ("cycles", "cycles_low", "cycles_high", "latency_us", "energy_uj")
+    assert [getattr(costs, name) for name in unknown] == [None] * len(unknown)
+
+
+def test_latency_and_energy_follow_from_the_cycles() -> None:
+    costs = estimate(graph(MODELS[0]), CALIBRATED)
+    assert costs.cycles is not None
+    assert costs.cycles_low is not None
+    assert costs.cycles_high is not None
+    assert costs.cycles_low < costs.cycles < costs.cycles_high
+    assert costs.latency_us == pytest.approx(costs.cycles / 50, rel=1e-4)
+    assert costs.energy_uj == pytest.approx(costs.cycles * 200e-6, rel=1e-4)
+
+
+def test_energy_is_unknown_without_a_sourced_figure() -> None:
+    costs = estimate(graph(MODELS[0]), replace(CALIBRATED, energy_uj_per_mcycle=None))
+    assert costs.latency_us is not None
+    assert costs.energy_uj is None
+
+
+def test_a_file_that_is_not_lean_costs_its_own_length() -> None:
+    lean_costs = CostModel(PLAIN).estimate(graph(MODELS[0]))
+    costs = CostModel(PLAIN).estimate(graph(MODELS[0]), file_bytes=lean_costs.model_bytes + 1000)
+    assert costs.flash_bytes == lean_costs.flash_bytes + 1000
+
+
+@pytest.mark.parametrize("name", list_targets())
+def test_every_target_costs_a_model(name: str) -> None:
+    target = load_target(name)
+    costs = estimate(graph(MODELS[0]), target)
+    assert costs.arena_used_bytes <= costs.sram_bytes
+    assert costs.flash_low_bytes <= costs.flash_bytes <= costs.flash_high_bytes
+    assert (costs.cycles is None) == (target.rates is None)
+
+
+def test_costs_are_the_same_whatever_was_costed_before() -> None:
+    model = CostModel(CALIBRATED)
+    forward = [model.estimate(graph(path)) for path in MODELS]
+    backward = [model.estimate(graph(path)) for path in reversed(MODELS)]
+    assert forward == backward[::-1]
+
+
+def test_an_operator_without_a_rule_is_refused() -> None:
+    known = graph(MODELS[0])
+    strange = replace(known.operators[-1], kind="WHILE")
+    with pytest.raises(UserError, match="WHILE"):
+        estimate(replace(known, operators=(*known.operators[:-1], strange)), PLAIN)
+
+
+def test_every_field_of_the_costs_carries_its_unit() -> None:
+    counts = {"ops", "macs", "instructions", "cycles", "cycles_low", "cycles_high"}
+    names = {field.name for field in fields(Costs)} - counts
+    assert all(name.endswith(("_bytes", "_us", "_uj")) for name in names)

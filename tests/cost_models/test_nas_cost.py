@@ -1,0 +1,262 @@
+"""`nas-cost` from the command line: what it prints, its exit codes, and what it never imports."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cost_models.cli import main
+from cost_models.lean import lean
+from cost_models.target import list_targets
+
+MODELS = Path(__file__).parents[1] / "data" / "calibration"
+MODEL = str(MODELS / "ds_cnn-20059.tflite")
+OTHER = str(MODELS / "resnet-20138.tflite")
+HEAVY = ("tensorflow", "tf_keras", "ray", "optuna", "numpy", "plotly", "sklearn", "search_spaces", "nas")
+KEYS = [
+    "path",
+    "ops",
+    "macs",
+    "sram_bytes",
+    "arena_used_bytes",
+    "flash_bytes",
+    "flash_low_bytes",
+    "flash_high_bytes",
+    "model_bytes",
+    "cycles",
+    "cycles_low",
+    "cycles_high",
+    "instructions",
+    "latency_us",
+    "energy_uj",
+    "fits",
+    "per_op",
+]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*argv: str) -> tuple[int, str, str]:
+        code = main(argv)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> str:
+    path = tmp_path / "broken.tflite"
+    path.write_bytes(Path(MODEL).read_bytes()[:100])
+    return str(path)
+
+
+def as_json(text: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def test_json_has_the_published_schema(run: Run) -> None:
+    code, out, err = run(MODEL, OTHER, "--json")
+    document = as_json(out)
+    assert (code, err) == (0, "")
+    assert list(document) == ["schema", "target", "models"]
+    assert (document["schema"], document["target"]) == (1, "nrf52840")
+    assert [entry["path"] for entry in document["models"]] == [MODEL, OTHER]
+    for entry in document["models"]:
+        assert list(entry) == KEYS
+        assert entry["fits"] is True
+        assert len(entry["per_op"]) == entry["ops"]
+        assert [part["index"] for part in entry["per_op"]] == list(range(entry["ops"]))
+        assert all(
+            list(part) == ["index", "op", "macs", "instructions", "cycles"] for part in entry["per_op"]
+        )
+        assert entry["macs"] == sum(part["macs"] for part in entry["per_op"])
+        assert entry["instructions"] == sum(part["instructions"] for part in entry["per_op"])
+
+
+def test_a_file_is_costed_as_it_stands(run: Run) -> None:
+    _, out, _ = run(MODEL, "--json")
+    assert as_json(out)["models"][0]["model_bytes"] == Path(MODEL).stat().st_size
+
+
+def test_lean_shows_both(run: Run) -> None:
+    code, out, _ = run(MODEL, "--json", "--lean")
+    entry = as_json(out)["models"][0]
+    assert code == 0
+    assert list(entry) == [*KEYS, "lean"]
+    assert list(entry["lean"]) == KEYS[1:]
+    assert entry["lean"]["model_bytes"] == len(lean(Path(MODEL).read_bytes())) < entry["model_bytes"]
+    code, out, _ = run(MODEL, "--lean")
+    assert code == 0
+    assert "leaned" in out
+
+
+def test_targets_without_calibration_give_null_not_a_guess(run: Run) -> None:
+    code, out, _ = run(MODEL, "--json", "--target", "esp32")
+    entry = as_json(out)["models"][0]
+    assert code == 0
+    assert [entry[key] for key in ("cycles", "cycles_low", "cycles_high", "latency_us", "energy_uj")] == [
+        None
+    ] * 5
+    _, out, _ = run(MODEL, "--target", "esp32")
+    assert "No calibration for this target: cycles, latency and energy are not known." in out
+
+
+def test_a_model_over_its_budget_exits_with_1_and_says_by_how_much(run: Run) -> None:
+    code, out, _ = run(MODEL, OTHER, "--budget", "1KB")
+    assert code == 1
+    assert "is over the limit of 1,024 B (1.0 KB)" in out
+    code, out, _ = run(MODEL, "--budget", "1KB", "--json")
+    assert code == 1
+    assert as_json(out)["models"][0]["fits"] is False
+
+
+def test_one_model_that_fits_does_not_make_up_for_another(run: Run) -> None:
+    _, out, _ = run(MODEL, OTHER, "--json")
+    sizes = sorted(entry["flash_bytes"] for entry in as_json(out)["models"])
+    assert sizes[0] < sizes[1]
+    code, out, _ = run(MODEL, OTHER, "--json", "--budget", f"flash={sizes[0]}")
+    assert code == 1
+    assert sorted(entry["fits"] for entry in as_json(out)["models"]) == [False, True]
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(run: Run, broken: str, tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.tflite")
+    code, out, err = run(broken, MODEL, missing, str(tmp_path), "--json")
+    first, second, third, fourth = as_json(out)["models"]
+    assert code == 2
+    assert list(first) == ["path", "error"]
+    assert (second["path"], second["fits"]) == (MODEL, True)
+    assert third == {
+        "path": missing,
+        "error": "It cannot be read: No such file or directory. Give the path of a .tflite file.",
+    }
+    assert fourth["error"] == "It cannot be read: Is a directory. Give the path of a .tflite file."
+    assert f"nas-cost: {broken}: " in err
+    assert "Traceback" not in err
+
+
+def test_an_unreadable_file_outweighs_one_that_does_not_fit(run: Run, broken: str) -> None:
+    assert run(MODEL, broken, "--budget", "1KB")[0] == 2
+
+
+def test_only_unreadable_files_print_no_table(run: Run, broken: str) -> None:
+    code, out, err = run(broken)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"nas-cost: {broken}: ")
+
+
+def test_a_file_larger_than_any_flash_is_refused_unread(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "large.tflite"
+    with path.open("wb") as file:
+        file.truncate(65 * 1024 * 1024)
+    code, _, err = run(str(path))
+    assert code == 2
+    assert "It is larger than 64 MB. No microcontroller holds that; is it the right file?" in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ((MODEL, "--taget", "x"), "There is no flag --taget. Did you mean --target?"),
+        ((MODEL, "--budgt=1KB"), "There is no flag --budgt. Did you mean --budget?"),
+        ((MODEL, "--tar", "rp2040"), "There is no flag --tar. Did you mean --target?"),
+        (("--json",), "There is no model to cost. Give one or more .tflite files."),
+        ((MODEL, "--budget"), "Argument --budget: expected one argument. nas-cost --help lists the flags."),
+        ((MODEL, "--target", "nrf5284"), "There is no target 'nrf5284'. Did you mean nrf52840?"),
+        (
+            (MODEL, "--budget", "256XB"),
+            "Budget '256XB': sram has the unit 'XB'. Its units are B, KB or MB.",
+        ),
+        (
+            (MODEL, "--budget", "-1KB", "--target", "rp2040"),
+            "Budget '-1KB': sram must be more than 0."
+            " Write it like 256KB, or like sram=256KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M.",
+        ),
+    ],
+)
+def test_a_mistake_is_a_sentence_a_hint_and_exit_code_2(
+    run: Run, argv: tuple[str, ...], message: str
+) -> None:
+    code, out, err = run(*argv)
+    assert (code, out) == (2, "")
+    assert err == f"nas-cost: {message}\n"
+
+
+def test_a_capped_limit_is_said(run: Run) -> None:
+    code, _, err = run(MODEL, "--budget", "256KB")
+    assert code == 0
+    assert err.startswith("nas-cost: sram=262,144 B is more than nrf52840 has to spare: the limit is ")
+
+
+def test_per_op_shows_every_operator(run: Run) -> None:
+    _, plain, _ = run(MODEL)
+    code, out, _ = run(MODEL, "--per-op")
+    assert code == 0
+    assert "DEPTHWISE_CONV_2D" in out
+    assert "DEPTHWISE_CONV_2D" not in plain
+
+
+def test_two_files_of_the_same_name_are_told_apart(run: Run, tmp_path: Path) -> None:
+    twin = tmp_path / Path(MODEL).name
+    twin.write_bytes(Path(MODEL).read_bytes())
+    _, out, _ = run(MODEL, str(twin), "--json")
+    assert [entry["path"] for entry in as_json(out)["models"]] == [MODEL, str(twin)]
+
+
+def test_targets_lists_every_target(run: Run) -> None:
+    code, out, _ = run("--targets")
+    assert code == 0
+    assert all(name in out for name in list_targets())
+    code, out, _ = run("--targets", "--json")
+    assert code == 0
+    assert [entry["name"] for entry in as_json(out)["targets"]] == list(list_targets())
+
+
+def test_a_target_file_of_the_users_own_works_by_its_path(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "tight.toml"
+    path.write_text('extends = "nrf52840"\nsram_bytes = 9_000\n', encoding="utf-8")
+    code, out, _ = run(OTHER, "--json", "--target", str(path))
+    assert code == 1
+    assert as_json(out)["target"] == "tight"
+
+
+def python(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=False)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    result = python("-X", "importtime", "-c", "from cost_models.cli import main; main(['--help'])")
+    imported = {line.rsplit("|", 1)[1].strip() for line in result.stderr.splitlines() if "|" in line}
+    assert "usage: nas-cost" in result.stdout
+    assert "cost_models.cli" in imported
+    assert not imported & {*HEAVY, "pydantic", "rich"}
+
+
+def test_costing_never_imports_the_heavy_libraries() -> None:
+    code = (
+        "import sys; from cost_models.cli import main; code = main([sys.argv[1], '--lean', '--per-op']);"
+        f" print(sorted(set(sys.modules) & set({HEAVY!r})), file=sys.stderr); sys.exit(code)"
+    )
+    result = python("-c", code, MODEL)
+    assert (result.returncode, result.stderr) == (0, "[]\n")
+
+
+def test_a_closed_pipe_is_no_traceback() -> None:
+    code = "import sys; from cost_models.cli import main; sys.exit(main(['--targets', '--json']))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
