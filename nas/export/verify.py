@@ -16,6 +16,7 @@ from cost_models.tflite_graph import read_graph
 from nas.export.bundle import Bundle
 from nas.export.compiler import CompileError, HostCompiler, find_compiler
 from nas.export.context import fnv1a, sha256
+from nas.export.cross import Sections, has_cross_compiler, measure
 from nas.export.manifest import MANIFEST_NAME, Manifest, read_manifest
 from nas.export.operators import kind_of_method
 from nas.export.read_back import ReadBack, read_compiled, read_text
@@ -37,6 +38,7 @@ Reason = Literal[
     "interface",
     "preprocessing",
     "golden",
+    "sections",
 ]
 
 NO_COMPILER = (
@@ -66,11 +68,13 @@ class Verification:
     Attributes:
         compiled: Whether the sources were compiled; else their text was read.
         golden_count: Vectors that TFLM answered bit for bit.
+        sections: Of the objects for each Cortex-M core; empty without GNU Arm Embedded.
         notes: What a reader must know, such as a missing compiler or compiler warnings.
     """
 
     compiled: bool
     golden_count: int
+    sections: tuple[Sections, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -97,14 +101,23 @@ def verify(bundle: Bundle | Path, *, compiler: HostCompiler | object | None = _A
     _check_files(folder, manifest)
     tflite = (folder / manifest.paths("model")[0]).read_bytes()
     _check_model(folder, manifest, tflite)
+    sections: tuple[Sections, ...] = ()
     try:
         found = read_compiled(folder, manifest, host) if host else read_text(folder, manifest)
+        if host and has_cross_compiler():
+            sections = measure(folder, manifest)
     except CompileError as error:
         raise BundleError("compile", f"The sources do not compile: {error}.") from error
     _check_constants(manifest, tflite, found)
     _check_answers(manifest, found)
-    notes = found.warnings if host else (NO_COMPILER,)
-    return Verification(compiled=host is not None, golden_count=manifest.golden_count, notes=notes)
+    _check_sections(manifest, sections)
+    warnings = (*found.warnings, *(line for core in sections for line in core.warnings))
+    return Verification(
+        compiled=host is not None,
+        golden_count=manifest.golden_count,
+        sections=sections,
+        notes=warnings if host else (NO_COMPILER,),
+    )
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
@@ -189,6 +202,15 @@ def _check_constants(manifest: Manifest, tflite: bytes, found: ReadBack) -> None
             f"The class names are {', '.join(found.class_names)}; the model was exported with"
             f" {', '.join(manifest.task.class_names)}.",
         )
+
+
+def _check_sections(manifest: Manifest, sections: tuple[Sections, ...]) -> None:
+    for found in sections:
+        if found.constant_bytes < manifest.costs.model_bytes:
+            raise BundleError("sections", f"On {found.core} the weights are not read-only data, which stays in flash.")
+        if found.data_bytes or found.zero_bytes:
+            taken = found.data_bytes + found.zero_bytes
+            raise BundleError("sections", f"On {found.core} the model's own sources take {taken} B of SRAM.")
 
 
 def _check_answers(manifest: Manifest, found: ReadBack) -> None:
