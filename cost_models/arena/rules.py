@@ -40,13 +40,14 @@ def _kept(temp: int, last: int, temps: Temporaries, build: Build) -> int:
     return temp - max(temps[last] - build.tensor_bytes - 8, 0)
 
 
+def _refuse(op: Operator, dtype: str) -> UserError:
+    return UserError(f"The memory of {op.kind} on {dtype} is not known.", "Quantize the model to int8.")
+
+
 def _require_int8(op: Operator, tensors: tuple[Tensor, ...]) -> None:
-    for index in (*op.inputs[:1], *op.outputs[:1]):
-        dtype = tensors[index].dtype
-        if dtype != "int8":
-            raise UserError(
-                f"The memory of {op.kind} on {dtype} is not known.", "Quantize the model to int8."
-            )
+    dtype = tensors[op.inputs[0]].dtype
+    if dtype != "int8":
+        raise _refuse(op, dtype)
 
 
 def _conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -89,9 +90,7 @@ def _transpose_conv(op: Operator, tensors: tuple[Tensor, ...], temps: Temporarie
     output = op.outputs[0]
     input_ = tensors[inputs[2]]
     if input_.dtype != "int8":
-        raise UserError(
-            f"The memory of {op.kind} on {input_.dtype} is not known.", "Quantize the model to int8."
-        )
+        raise _refuse(op, input_.dtype)
     filter_ = tensors[inputs[1]].shape
     temp = 2 * (temps[inputs[2]] + temps[inputs[1]] + temps[output])
     if len(inputs) > 3 and inputs[3] >= 0:
@@ -206,6 +205,17 @@ def _writable_dims(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries
     return 4, 4, 0, (4 + 4 * len(tensors[output].shape),), temp, _NONE
 
 
+def _gather(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    output = op.outputs[0]
+    temp = _kept(temps[op.inputs[0]] + temps[op.inputs[1]] + temps[output], output, temps, build)
+    return 8, 4, 0, (4 + 4 * len(tensors[output].shape),), temp, _NONE
+
+
+def _batch_and_space(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    data = 4 if op.kind == "SPACE_TO_BATCH_ND" else 0
+    return 0, 1, data, _NONE, temps[op.inputs[0]] + temps[op.outputs[0]], _NONE
+
+
 def _mirror_pad(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     temp = temps[op.inputs[0]] + temps[op.inputs[1]] + temps[op.outputs[0]]
     size = 4 * len(tensors[op.inputs[0]].shape)
@@ -246,10 +256,12 @@ def _blind(params: tuple[int, int] = (0, 1), *, wide: tuple[int, int] | None = N
 
 
 RULES: dict[str, Rule] = {
+    "ABS": _plain(28),
     "ADD": _plain(60, params=(2, 1), wide=(8, 4)),
     "ARG_MAX": _blind((1, 1), wide=(4, 4)),
     "ARG_MIN": _blind((1, 1), wide=(4, 4)),
     "AVERAGE_POOL_2D": _pool,
+    "BATCH_TO_SPACE_ND": _batch_and_space,
     "CONCATENATION": _concatenation,
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
@@ -259,6 +271,7 @@ RULES: dict[str, Rule] = {
     "ELU": _plain(256),
     "EXPAND_DIMS": _plain(),
     "FULLY_CONNECTED": _fully_connected,
+    "GATHER": _gather,
     "HARD_SWISH": _plain(20),
     "L2_NORMALIZATION": _plain(4, params=(1, 1), wide=(4, 4)),
     "LEAKY_RELU": _plain(24, params=(4, 4)),
@@ -283,10 +296,12 @@ RULES: dict[str, Rule] = {
     "RESIZE_NEAREST_NEIGHBOR": _plain(params=(2, 1)),
     "SLICE": _plain(),
     "SOFTMAX": _softmax,
+    "SPACE_TO_BATCH_ND": _batch_and_space,
     "SPACE_TO_DEPTH": _writable_dims,
     "SPLIT": _split,
     "SPLIT_V": _split,
     "SQUEEZE": _plain(params=(36, 4)),
+    "SQUARED_DIFFERENCE": _plain(112),
     "STRIDED_SLICE": _plain(84, params=(24, 4)),
     "SUB": _plain(52, params=(2, 1), wide=(8, 4)),
     "SUM": _mean_or_sum,
