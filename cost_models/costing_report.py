@@ -193,7 +193,7 @@ def targets_text() -> str:
             f"{target.clock_hz / 1e6:g}",
             f"{target.sram_bytes // 1024:,}-{target.reserved_sram_bytes // 1024:,}",
             f"{target.flash_bytes // 1024:,}-{target.reserved_flash_bytes // 1024:,}",
-            "calibrated" if target.rates else "unknown",
+            "known" if target.rates else "unknown",
         )
     return _rendered([title, table])
 

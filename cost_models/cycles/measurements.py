@@ -11,19 +11,8 @@ from pathlib import Path
 from cost_models.cycles.fit import Sample
 from cost_models.cycles.paths import COUNTERS, ISA
 from cost_models.cycles.prices import ideal_cycles
-from cost_models.graph import (
-    Conv2DOptions,
-    DepthwiseConv2DOptions,
-    ElementwiseOptions,
-    FullyConnectedOptions,
-    Operator,
-    OpGraph,
-    Options,
-    Padding,
-    Pool2DOptions,
-    SoftmaxOptions,
-    Tensor,
-)
+from cost_models.cycles.shape_rows import operator_of
+from cost_models.graph import OpGraph
 from cost_models.tflite_graph import read_graph
 
 # The short core names of the measured figures.
@@ -124,62 +113,8 @@ def read_kernels(table: Path) -> dict[str, list[Sample]]:
     samples: dict[str, list[Sample]] = defaultdict(list)
     with table.open(newline="") as lines:
         for row in csv.DictReader(lines):
-            op, tensors = _kernel(row)
+            op, tensors = operator_of(row)
             for short, core in CORES.items():
                 path, trips = COUNTERS["cmsis_nn"][op.kind](op, tensors, ISA[core])
                 samples[core].append(Sample(path=path, trips=trips, cost=float(row[short]), bare=True))
     return dict(samples)
-
-
-def _kernel(row: dict[str, str]) -> tuple[Operator, tuple[Tensor, ...]]:
-    kind = row["op"]
-    source, output = Tensor(shape=_shape(row["input_shape"])), Tensor(shape=_shape(row["output_shape"]))
-    if kind in ("ADD", "MUL"):
-        options: Options = ElementwiseOptions()
-        return Operator(kind=kind, inputs=(0, 1), outputs=(2,), options=options), (source, source, output)
-    if kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-        weights = Tensor(shape=_shape(row["filter_shape"]), data_bytes=1)
-        bias = Tensor(shape=(output.shape[-1],), dtype="int32", data_bytes=4)
-        inputs = (0, 1, 3) if row["bias"] == "1" else (0, 1, -1)
-        op = Operator(kind=kind, inputs=inputs, outputs=(2,), options=_options(row, source, output))
-        return op, (source, weights, output, bias)
-    return Operator(kind=kind, inputs=(0,), outputs=(1,), options=_options(row, source, output)), (
-        source,
-        output,
-    )
-
-
-def _options(row: dict[str, str], source: Tensor, output: Tensor) -> Options:
-    kind = row["op"]
-    if kind == "FULLY_CONNECTED":
-        return FullyConnectedOptions()
-    if kind == "SOFTMAX":
-        return SoftmaxOptions()
-    padding: Padding = "SAME" if row["padding"] == "SAME" else "VALID"
-    stride_h, stride_w = int(row["stride_h"]), int(row["stride_w"])
-    if kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
-        filter_h, filter_w = _shape(row["filter_shape"])
-        return Pool2DOptions(
-            padding=padding, stride_h=stride_h, stride_w=stride_w, filter_h=filter_h, filter_w=filter_w
-        )
-    dilation_h, dilation_w = int(row["dilation_h"]), int(row["dilation_w"])
-    if kind == "CONV_2D":
-        return Conv2DOptions(
-            padding=padding,
-            stride_h=stride_h,
-            stride_w=stride_w,
-            dilation_h=dilation_h,
-            dilation_w=dilation_w,
-        )
-    return DepthwiseConv2DOptions(
-        padding=padding,
-        stride_h=stride_h,
-        stride_w=stride_w,
-        dilation_h=dilation_h,
-        dilation_w=dilation_w,
-        depth_multiplier=output.shape[-1] // source.shape[-1],
-    )
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    return tuple(int(extent) for extent in text.split("x"))

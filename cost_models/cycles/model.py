@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import mul
 
 from cost_models.cycles.paths import COUNTERS, ISA
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import CoreTable, core_table
-from cost_models.graph import Operator, OpGraph, Tensor, macs
+from cost_models.cycles.traffic import weight_bytes_per_trip
+from cost_models.graph import OpGraph, macs
 
 # The 90 % interval of a normal error reaches 1.645 standard deviations to each side.
 Z90 = 1.645
@@ -105,34 +107,33 @@ def predict(graph: OpGraph, *, kernels: str, core: str, rates: Rates | None = No
 
 def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, rates: Rates | None) -> Work:
     """As `predict`, with coefficients of the caller's (a fit that left something out)."""
+    board = None if rates is None else _board(table, rates)
     counters = COUNTERS[kernels]
     isa = ISA.get(core, "scalar")
     tensors = graph.tensors
     per_trip = table.instructions
-    cycles_per_trip = table.cycles
-    dispatch, dispatch_cycles = table.dispatch
+    dispatch = table.dispatch[0]
     paths: list[str] = []
     counts: list[float] = []
     costs: list[float] = []
     for op in graph.operators:
         counter = counters.get(op.kind)
         if counter is None:
-            return _unknown(graph, table, kernels, core)
+            return _unknown(graph, table, kernels, isa)
         path, trips = counter(op, tensors, isa)
         coefficients = per_trip.get(path)
         if coefficients is None:
-            return _unknown(graph, table, kernels, core)
+            return _unknown(graph, table, kernels, isa)
         paths.append(path)
         counts.append(dispatch + sum(map(mul, coefficients, trips)))
-        if rates is not None:
-            ideal = dispatch_cycles + sum(map(mul, cycles_per_trip[path], trips))
-            costs.append(_board_cycles(rates, op, tensors, ideal))
+        if board is not None:
+            costs.append(board.operator_cycles + sum(map(mul, board.cycles[op.kind, path], trips)))
 
     if counts:
         counts[0] += table.invoke[0]
     instructions = sum(counts)
     low, high = _interval(instructions, counts, table.spread_model, table.spread_operator)
-    if rates is None:
+    if board is None or rates is None:
         return Work(
             instructions=instructions,
             instructions_low=low,
@@ -142,7 +143,7 @@ def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, r
             _instructions=tuple(counts),
         )
     if costs:
-        costs[0] += rates.scale * table.invoke[1]
+        costs[0] += board.invoke_cycles
     cycles = sum(costs)
     cycles_low, cycles_high = _interval(cycles, costs, rates.spread_model, rates.spread_operator)
     return Work(
@@ -159,12 +160,38 @@ def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, r
     )
 
 
-def _board_cycles(rates: Rates, op: Operator, tensors: tuple[Tensor, ...], ideal: float) -> float:
-    cycles = rates.scale_of(op.kind) * ideal + rates.cycles_per_operator
-    if rates.cycles_per_weight_byte:
-        weights = sum(tensors[index].data_bytes for index in op.inputs if index >= 0)
-        cycles += rates.cycles_per_weight_byte * weights
-    return cycles
+class _Board:
+    """A core's table with a board's rates worked in."""
+
+    def __init__(self, table: CoreTable, rates: Rates) -> None:
+        self.operator_cycles = rates.cycles_per_operator + rates.scale * table.dispatch[1]
+        self.invoke_cycles = rates.scale * table.invoke[1]
+        self.cycles = _Cycles(table, rates)
+
+
+class _Cycles(dict[tuple[str, str], tuple[float, ...]]):
+    """Board cycles per trip by operator kind and path, worked out when first asked for."""
+
+    def __init__(self, table: CoreTable, rates: Rates) -> None:
+        super().__init__()
+        self._table = table
+        self._rates = rates
+
+    def __missing__(self, key: tuple[str, str]) -> tuple[float, ...]:
+        kind, path = key
+        scale = self._rates.scale_of(kind)
+        fetch = self._rates.cycles_per_weight_byte
+        value = tuple(
+            scale * ideal + fetch * fetched
+            for ideal, fetched in zip(self._table.cycles[path], weight_bytes_per_trip(path), strict=True)
+        )
+        self[key] = value
+        return value
+
+
+@lru_cache(maxsize=64)
+def _board(table: CoreTable, rates: Rates) -> _Board:
+    return _Board(table, rates)
 
 
 def _interval(
@@ -176,9 +203,8 @@ def _interval(
     return total * math.exp(-reach), total * math.exp(reach)
 
 
-def _unknown(graph: OpGraph, table: CoreTable, kernels: str, core: str) -> Work:
+def _unknown(graph: OpGraph, table: CoreTable, kernels: str, isa: str) -> Work:
     counters = COUNTERS[kernels]
-    isa = ISA.get(core, "scalar")
     missing = dict.fromkeys(
         op.kind
         for op in graph.operators

@@ -11,17 +11,17 @@ class Rates:
 
     An operator's cycles on the board are
 
-        scale(kind) * ideal cycles + cycles_per_weight_byte * weight bytes + cycles_per_operator
+        scale(kind) * ideal cycles + cycles_per_weight_byte * fetched weight bytes + cycles_per_operator
 
-    where the ideal cycles come from the operator's instruction mix on the core with memory that never waits.
-    A model's cycles are the sum over its operators.
+    where the ideal cycles come from the operator's instruction mix on the core with memory that never waits,
+    and a weight counts as often as the kernel fetches it. A model's cycles are the sum over its operators.
 
     Attributes:
         scale: Board cycles per ideal cycle of the core; 1.0 where memory never waits.
         scale_by_kind: `(operator kind, scale)` pairs where one kind was seen to differ; they replace `scale`.
         cycles_per_operator: Fixed cost of one operator call beyond what its instructions explain, in cycles.
-        cycles_per_weight_byte: Cost of fetching constants from slow memory, in cycles per byte of an
-            operator's constant inputs.
+        cycles_per_weight_byte: What slow memory adds to fetching weights, in cycles per byte fetched: a
+            convolution fetches each weight once for every pair of output positions.
         spread_model: Standard deviation of the error that all operators of a model share, as a natural
             logarithm (0.05 is about 5 %).
         spread_operator: Standard deviation of the error that each operator has on its own, as a natural

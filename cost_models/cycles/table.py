@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from cost_models.cycles.paths import FEATURES
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CoreTable:
     """Coefficients of one kernel library on one core.
 
@@ -42,11 +42,26 @@ def _document() -> dict[str, Any]:
     return document
 
 
+# Cores that compile to the same instructions but for the compiler's taste, never counted themselves.
+_ALIKE = {"cortex-m0": "cortex-m0plus", "cortex-m35p": "cortex-m33", "cortex-m85": "cortex-m55"}
+_ALIKE_SPREADS = (0.02, 0.04)
+
+
 @lru_cache(maxsize=32)
 def core_table(kernels: str, core: str) -> CoreTable | None:
     """The coefficients for a kernel library on a core, or None where nothing was ever counted."""
-    entry = _document()["tables"].get(f"{kernels} {core}")
-    return None if entry is None else parse_table(entry)
+    entry = _document()["tables"].get(f"{kernels} {_ALIKE.get(core, core)}")
+    if entry is None:
+        return None
+    table = parse_table(entry)
+    if core not in _ALIKE:
+        return table
+    return replace(
+        table,
+        spread_model=_ALIKE_SPREADS[0],
+        spread_operator=_ALIKE_SPREADS[1],
+        source=f"as the {_ALIKE[core]}: {table.source}",
+    )
 
 
 def parse_table(entry: dict[str, Any]) -> CoreTable:

@@ -1,0 +1,274 @@
+"""`nas-calibrate`: fits a board's rates to per-operator cycle logs and writes them into its target file."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from cost_models.errors import UserError
+
+if TYPE_CHECKING:
+    from cost_models.cycles.boards import Check, Measurement
+    from cost_models.cycles.rates import Rates
+    from cost_models.graph import OpGraph
+    from cost_models.target import Target
+
+_EPILOG = """\
+A LOG is what the exported firmware prints: TFLM's profiler CSV, one line per operator.
+  "Event","Tag","Ticks"
+  0,CONV_2D,1249034
+A log may hold several inferences; the median of each operator counts. Its model is the .tflite file of the same
+name beside it, or the one that a line '# model: path.tflite' names.
+
+examples:
+  nas-calibrate kws.csv ad.csv --target my_board.toml
+  nas-calibrate logs/*.csv --target my_board.toml --extends nrf52840
+"""
+_COMMENT = re.compile(r"^\s*#\s*(\w+)\s*:\s*(.+?)\s*$")
+_HEADER = ["event", "tag", "ticks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One profiler log.
+
+    Attributes:
+        path: The log file.
+        model: Its .tflite file.
+        tags: TFLM's name of each operator, in order of execution.
+        ticks: Median ticks of each operator over the inferences in the log.
+    """
+
+    path: Path
+    model: Path
+    tags: tuple[str, ...]
+    ticks: tuple[float, ...]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what argparse would print."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:]}.", "nas-calibrate --help lists the flags.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `nas-calibrate`; the report goes to stdout, complaints to stderr.
+
+    Returns:
+        The exit code: 0, or 2 for a user's mistake.
+    """
+    try:
+        args = _parser().parse_args(list(sys.argv[1:] if argv is None else argv))
+        return _run(args)
+    except UserError as error:
+        print(f"nas-calibrate: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="nas-calibrate",
+        description="Fit a board's cycle rates to logs of some models that ran on it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("logs", nargs="+", type=Path, metavar="LOG", help="profiler log of one model")
+    parser.add_argument(
+        "--target", type=Path, required=True, metavar="FILE", help="target file to write the rates into"
+    )
+    parser.add_argument("--extends", metavar="NAME", help="start a new target file from this shipped target")
+    parser.add_argument(
+        "--ticks-per-cycle",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="ticks of the log's clock per cycle of the core (default: 1, the core's own counter)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="report, but write nothing")
+    parser.add_argument("--json", action="store_true", help="report as JSON")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    from cost_models.rates_file import with_rates
+    from cost_models.target import load_target
+
+    text = _target_text(args.target, args.extends)
+    target = load_target(args.extends) if args.extends else load_target(str(args.target))
+    if args.ticks_per_cycle <= 0:
+        raise UserError(
+            "--ticks-per-cycle is not above zero.", "Give ticks of the log's clock per core cycle."
+        )
+    measurements = [measurement(read_log(path), args.ticks_per_cycle) for path in args.logs]
+    rates, check = calibrate(measurements, target, source=_source(measurements, target))
+    if not args.dry_run:
+        args.target.write_text(with_rates(text, rates), encoding="utf-8")
+        load_target(str(args.target))
+    print(_report(args, measurements, rates, check))
+    return 0
+
+
+def _target_text(path: Path, extends: str | None) -> str:
+    if path.suffix != ".toml":
+        raise UserError(f"--target {path} is not a .toml file.", "Rates are written into a target file.")
+    if path.is_file():
+        if extends:
+            raise UserError(
+                f"{path} exists, so --extends has no use.", "Leave --extends out, or name a new file."
+            )
+        return path.read_text(encoding="utf-8")
+    if not extends:
+        raise UserError(
+            f"{path} does not exist.", "Write it first, or start from a shipped target: --extends NAME."
+        )
+    title = path.stem.replace("_", " ")
+    return f"extends = {json.dumps(extends)}\ntitle = {json.dumps(title)}\n"
+
+
+def read_log(path: Path) -> Log:
+    """Reads one profiler log.
+
+    Raises:
+        UserError: It is no profiler log, or its model is not found.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read.", f"{error.strerror}.") from None
+    notes: dict[str, str] = {}
+    inferences: list[list[tuple[str, float]]] = []
+    for line in lines:
+        if match := _COMMENT.match(line):
+            notes[match[1].lower()] = match[2]
+            continue
+        fields = next(csv.reader([line.strip()]), [])
+        if [field.strip().lower() for field in fields] == _HEADER:
+            inferences.append([])
+        elif inferences and (event := _event(fields)) is not None and event[0] == len(inferences[-1]):
+            inferences[-1].append(event[1:])
+    inferences = [events for events in inferences if events]
+    if not inferences:
+        raise UserError(
+            f"{path} holds no profiler events.",
+            'Expected the lines of TFLM\'s MicroProfiler::LogCsv: "Event","Tag","Ticks" and one per operator.',
+        )
+    tags = tuple(tag for tag, _ in inferences[0])
+    if any(tuple(tag for tag, _ in events) != tags for events in inferences):
+        raise UserError(
+            f"{path} holds logs of different models.", "Put each model's log into a file of its own."
+        )
+    ticks = tuple(statistics.median(events[index][1] for events in inferences) for index in range(len(tags)))
+    if min(ticks) <= 0:
+        raise UserError(f"{path} has an operator of no ticks.", "Use a counter that counts every cycle.")
+    return Log(path, _model_of(path, notes.get("model")), tags, ticks)
+
+
+def _event(fields: Sequence[str]) -> tuple[int, str, float] | None:
+    try:
+        index, tag, ticks = fields
+        return int(index), tag.strip(), float(ticks)
+    except ValueError:
+        return None
+
+
+def _model_of(log: Path, named: str | None) -> Path:
+    model = log.parent / named if named else log.with_suffix(".tflite")
+    if not model.is_file():
+        hint = (
+            "Name it in the log by a line '# model: path.tflite'."
+            if named is None
+            else "Mend its '# model:' line."
+        )
+        raise UserError(f"The model of {log} is not at {model}.", hint)
+    return model
+
+
+def measurement(log: Log, ticks_per_cycle: float = 1.0) -> Measurement:
+    """A log with its model's graph.
+
+    Raises:
+        UserError: The log's operators are not the model's.
+    """
+    from cost_models.cycles.boards import Measurement
+    from cost_models.tflite_graph import read_graph
+
+    graph: OpGraph = read_graph(log.model.read_bytes())
+    kinds = tuple(op.kind for op in graph.operators)
+    if kinds != log.tags:
+        at = next(
+            (index for index, pair in enumerate(zip(kinds, log.tags, strict=False)) if pair[0] != pair[1]),
+            min(len(kinds), len(log.tags)),
+        )
+        wanted = kinds[at] if at < len(kinds) else "nothing more"
+        found = log.tags[at] if at < len(log.tags) else "nothing more"
+        raise UserError(
+            f"{log.path} is no log of {log.model}: at operator {at} the model has {wanted}, the log {found}.",
+            "Log the very file that ran.",
+        )
+    cycles = tuple(ticks / ticks_per_cycle for ticks in log.ticks)
+    return Measurement(model=log.model.stem, graph=graph, cycles=cycles)
+
+
+def calibrate(measurements: Sequence[Measurement], target: Target, *, source: str) -> tuple[Rates, Check]:
+    """Fits rates for a target's core and kernels.
+
+    Raises:
+        UserError: The core was never counted, or a model has an operator that never was.
+    """
+    from cost_models.cycles.boards import fit_rates
+    from cost_models.cycles.model import predict
+    from cost_models.cycles.table import core_table
+
+    table = core_table(target.kernels, target.core)
+    if table is None:
+        raise UserError(
+            f"Nothing is known of {target.kernels} kernels on {target.core}.",
+            "Rates need the core's instruction counts: see docs/cost-models.md.",
+        )
+    for each in measurements:
+        unknown = predict(each.graph, kernels=target.kernels, core=target.core).unknown_kinds
+        if unknown:
+            raise UserError(
+                f"{each.model} has operators without counts: {', '.join(unknown)}.", "Leave it out."
+            )
+    return fit_rates(measurements, table=table, kernels=target.kernels, core=target.core, source=source)
+
+
+def _source(measurements: Sequence[Measurement], target: Target) -> str:
+    operators = sum(len(each.cycles) for each in measurements)
+    names = ", ".join(sorted(each.model for each in measurements))
+    clock = target.clock_hz / 1e6
+    return f"measured by its user: {operators} operators of {len(measurements)} models ({names}) at {clock:g} MHz"
+
+
+def _report(args: argparse.Namespace, measurements: Sequence[Measurement], rates: Rates, check: Check) -> str:
+    if args.json:
+        return json.dumps(
+            {"target": str(args.target), "rates": asdict(rates), "check": asdict(check)}, indent=1
+        )
+    written = "not written (--dry-run)" if args.dry_run else f"written to {args.target}"
+    scales = "".join(f"\n  {kind}: {scale:g}" for kind, scale in rates.scale_by_kind)
+    alone = (
+        "" if len(measurements) > 1 else "\nWith a single model nothing could be left out: log more models."
+    )
+    return (
+        f"{sum(len(each.cycles) for each in measurements)} operators of {len(measurements)} models; rates {written}\n"
+        f"scale {rates.scale:g} board cycles per ideal cycle{scales}\n"
+        f"{rates.cycles_per_weight_byte:g} cycles per fetched weight byte, "
+        f"{rates.cycles_per_operator:g} cycles per operator\n"
+        f"models left out of the fit: error median {check.median:.1%}, p90 {check.p90:.1%}, worst {check.worst:.1%}; "
+        f"{check.coverage:.0%} inside their 90 % interval{alone}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
