@@ -69,7 +69,9 @@ def _measure_core(core: str, flags: tuple[str, ...], sources: list[Path], includ
         lines = run.stderr.splitlines()
         if run.returncode != 0:
             raise CompileError(f"{core}: " + next((line for line in lines if "error" in line), "no message"))
-        sizes = _run(["arm-none-eabi-size", "-A", *sorted(path.name for path in Path(scratch).iterdir())], scratch)
+        sizes = _run(
+            ["arm-none-eabi-size", "-A", *sorted(path.name for path in Path(scratch).iterdir())], scratch
+        )
     totals = {".text": 0, ".rodata": 0, ".data": 0, ".bss": 0}
     for line in sizes.stdout.splitlines():
         words = line.split()

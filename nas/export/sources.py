@@ -28,14 +28,38 @@ _SOURCES: tuple[tuple[str, str, Role], ...] = (
     ("_self_test.cc", "self_test.cc.j2", "self_test_source"),
 )
 
+# What firmware links, and what its test build links too.
+RUNTIME_SOURCES = (".cc", "_io.cc", "_model.cc")
+TEST_SOURCES = ("_golden.cc", "_self_test.cc")
 
-def c_sources(context: Context) -> Mapping[str, File]:
-    """The C sources by their bare file names."""
-    name = context.model.name
-    return {
-        name + suffix: File(role=role, data=render(template, context).encode())
-        for suffix, template, role in _SOURCES
-    }
+
+def layout(
+    context: Context, *, sources: str = "", headers: str = "", suffix: str = ".cc"
+) -> Mapping[str, File]:
+    """The C sources by their path.
+
+    Args:
+        context: What they are written from.
+        sources: Folder of the .cc files; empty for the bundle's own.
+        headers: Folder of the .h files.
+        suffix: Of the C++ files, where an ecosystem knows no .cc.
+    """
+    files = {}
+    for ending, template, role in _SOURCES:
+        folder = headers if ending.endswith(".h") else sources
+        path = f"{folder}/{context.model.name}{ending.replace('.cc', suffix)}".lstrip("/")
+        files[path] = File(role=role, data=render(template, context).encode())
+    return files
+
+
+def self_test_main(context: Context) -> File:
+    """A main program that runs the self-test and prints its line."""
+    return File(role="self_test_main", data=render("self_test_main.cc.j2", context).encode())
+
+
+def build_file(template: str, context: Context) -> File:
+    """A file for the ecosystem's build tool."""
+    return File(role="build", data=render(template, context).encode())
 
 
 def render(template: str, context: Context, **more: object) -> str:
@@ -89,6 +113,8 @@ def _variables(context: Context) -> dict[str, Any]:
             list(number_rows(row.ravel().tolist(), is_float=False)) for row in context.golden_outputs
         ],
         "golden_hashes": [fnv1a(row.tobytes()) for row in context.golden_inputs],
+        "own_sources": [f"{model.name}{suffix}" for suffix in RUNTIME_SOURCES],
+        "test_sources": [f"{model.name}{suffix}" for suffix in TEST_SOURCES],
         "needs_math": is_float and not all(math.isfinite(value) for value in raw.ravel().tolist()),
         "tflm_commit": TFLM_VERSION,
         "tflm_date": TFLM_DATE,

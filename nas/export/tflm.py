@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from nas.export.context import Context
 from nas.export.exporter import Exporter, File
-from nas.export.sources import c_sources, render
+from nas.export.sources import layout, self_test_main
 
 
 class TflmExporter:
@@ -15,10 +15,9 @@ class TflmExporter:
     title = "TensorFlow Lite for Microcontrollers"
 
     def files(self, context: Context) -> Mapping[str, File]:
-        main = render("self_test_main.cc.j2", context).encode()
         return {
-            **c_sources(context),
-            f"{context.model.name}_self_test_main.cc": File(role="self_test_main", data=main),
+            **layout(context),
+            f"{context.model.name}_self_test_main.cc": self_test_main(context),
         }
 
 

@@ -87,6 +87,7 @@ def verify(bundle: Bundle | Path, *, compiler: HostCompiler | object | None = _A
     Args:
         bundle: The bundle or its folder.
         compiler: The host's compilers; None reads the sources' text instead.
+        cross: Whether to compile for Cortex-M too, where GNU Arm Embedded is installed.
 
     Raises:
         BundleError: The first check that fails.
@@ -104,7 +105,7 @@ def verify(bundle: Bundle | Path, *, compiler: HostCompiler | object | None = _A
     sections: tuple[Sections, ...] = ()
     try:
         found = read_compiled(folder, manifest, host) if host else read_text(folder, manifest)
-        if host and has_cross_compiler():
+        if host and cross and has_cross_compiler():
             sections = measure(folder, manifest)
     except CompileError as error:
         raise BundleError("compile", f"The sources do not compile: {error}.") from error
@@ -207,7 +208,9 @@ def _check_constants(manifest: Manifest, tflite: bytes, found: ReadBack) -> None
 def _check_sections(manifest: Manifest, sections: tuple[Sections, ...]) -> None:
     for found in sections:
         if found.constant_bytes < manifest.costs.model_bytes:
-            raise BundleError("sections", f"On {found.core} the weights are not read-only data, which stays in flash.")
+            raise BundleError(
+                "sections", f"On {found.core} the weights are not read-only data, which stays in flash."
+            )
         if found.data_bytes or found.zero_bytes:
             taken = found.data_bytes + found.zero_bytes
             raise BundleError("sections", f"On {found.core} the model's own sources take {taken} B of SRAM.")

@@ -11,6 +11,7 @@ from tflite_micro import runtime
 from nas.export import Bundle, BundleError, verify
 from nas.export.compiler import find_compiler
 from nas.export.context import sha256
+from nas.export.cross import has_cross_compiler
 from nas.export.manifest import MANIFEST_NAME
 from nas.export.verify import NO_COMPILER
 from nas.quantize_input import quantize_input
@@ -25,7 +26,7 @@ WAYS = [pytest.param("compiled", marks=needs_compiler), "text"]
 
 def check(bundle: Bundle, way: str) -> BundleError:
     with pytest.raises(BundleError) as caught:
-        verify(bundle.path, compiler=find_compiler() if way == "compiled" else None)
+        verify(bundle.path, compiler=find_compiler() if way == "compiled" else None, cross=False)
     return caught.value
 
 
@@ -61,7 +62,7 @@ def refresh_hashes(bundle: Bundle) -> Callable[[dict[str, object]], None]:
 def test_a_bundle_as_exported_passes_without_a_compiler_warning(
     make: Callable[..., Finished], raw_type: str, tmp_path: Path
 ) -> None:
-    found = verify(make(raw_type=raw_type).export(tmp_path / "b"))
+    found = verify(make(raw_type=raw_type).export(tmp_path / "b"), cross=False)
     assert found.compiled
     assert found.golden_count == 3
     assert found.notes == ()
@@ -246,7 +247,7 @@ def test_sources_that_do_not_compile_are_caught(bundle: Bundle) -> None:
 @needs_compiler
 def test_compiler_warnings_are_noted(bundle: Bundle) -> None:
     edit(bundle, "kws_io.cc", lambda text: text + "\nstatic int unused() { return 1; }\n")
-    found = verify(bundle)
+    found = verify(bundle, cross=False)
     assert any("unused" in note for note in found.notes)
 
 
@@ -258,3 +259,34 @@ def test_a_model_over_its_budget_by_a_byte_is_caught(bundle: Bundle) -> None:
     error = check(bundle, "text")
     assert error.reason == "budget"
     assert error.message == f"flash is {needed}, over the limit of {needed - 1}."
+
+
+@pytest.mark.skipif(not has_cross_compiler(), reason="GNU Arm Embedded is not installed")
+def test_on_cortex_m_weights_stay_in_flash_and_no_sram_is_taken(bundle: Bundle) -> None:
+    found = verify(bundle)
+    assert found.notes == ()
+    assert [core.core for core in found.sections] == [
+        "cortex-m0plus",
+        "cortex-m4",
+        "cortex-m7",
+        "cortex-m33",
+        "cortex-m55",
+    ]
+    for core in found.sections:
+        assert core.constant_bytes > bundle.manifest.costs.model_bytes
+        assert core.data_bytes == core.zero_bytes == 0
+        assert 0 < core.code_bytes < 1000
+
+
+@pytest.mark.skipif(not has_cross_compiler(), reason="GNU Arm Embedded is not installed")
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        ("int zeroed[4];", "On cortex-m0plus the model's own sources take 16 B of SRAM."),
+        ("int filled[2] = {1, 2};", "On cortex-m0plus the model's own sources take 8 B of SRAM."),
+    ],
+)
+def test_a_variable_in_the_models_sources_is_caught(bundle: Bundle, declaration: str, message: str) -> None:
+    edit(bundle, "kws_io.cc", lambda text: text + declaration + "\n")
+    with pytest.raises(BundleError, match=re.escape(message)):
+        verify(bundle)
