@@ -81,7 +81,9 @@ class Verification:
 _AUTO = object()
 
 
-def verify(bundle: Bundle | Path, *, compiler: HostCompiler | object | None = _AUTO) -> Verification:
+def verify(
+    bundle: Bundle | Path, *, compiler: HostCompiler | None | object = _AUTO, cross: bool = True
+) -> Verification:
     """Check a bundle from its hashes to its golden vectors.
 
     Args:
