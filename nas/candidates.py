@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from cost_models.budget import Budget, Violation
 from cost_models.costing import CostModel, Costs
 from search_spaces.lower import lower
 from search_spaces.space import Candidate, SearchSpace, candidate
-
-Choice = TypeVar("Choice", None, bool, int, float, str)
-
 
 class Choices:
     """Answers a search space: from known choices, at random, or a mixture of both (a mutation).
@@ -74,7 +71,7 @@ class Choices:
         self.params[name] = value
         return value
 
-    def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice:
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Optuna's signature."""
         if self._keeps(name):
             known = self._known[name]

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,7 +189,6 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
     from nas.search.study import Study, open_storage
     from nas.stop import StopRequest
 
-    started, clock = time.time(), time.monotonic()
     config = job.config
     folder.lock()
     for note in job.budget.notes:
@@ -211,6 +209,12 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
         study.recover()
         for params in found.feasible:
             study.enqueue(params)
+    # A resumed run's clock goes on where the record ends, so that times of all trials are on one line.
+    before = max(
+        (r.started + sum(r.seconds.values()) for r in study.records() + final.records()), default=0.0
+    )
+    now = time.monotonic()
+    clock = now - before
     progress.say(f"run folder {folder.path}, seed {job.seed}")
 
     def save_model(key: str, rung: Rung, tflite: bytes) -> None:
@@ -237,8 +241,9 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
                 space=config.space,
                 seed=job.seed,
                 sparsity=config.sparsity,
-                search_deadline=None if limit is None else clock + limit * (1 - _FINAL_SHARE),
-                deadline=None if limit is None else clock + limit,
+                policy=config.policy,
+                search_deadline=None if limit is None else now + limit * (1 - _FINAL_SHARE),
+                deadline=None if limit is None else now + limit,
             ),
             screen=job.screen,
             study=study,
@@ -259,7 +264,7 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
     from nas.result import number_through
 
     records = number_through(study.records(), final.records())
-    return _finish(job, folder, progress, records, stopped_by, started, clock, as_json=as_json)
+    return _finish(job, folder, progress, records, stopped_by, clock, as_json=as_json)
 
 
 def _model_key(key: str, rung: Rung) -> str:
@@ -272,7 +277,6 @@ def _finish(
     progress: Progress,
     records: list[TrialRecord],
     stopped_by: str,
-    started: float,
     clock: float,
     *,
     as_json: bool,
@@ -291,7 +295,7 @@ def _finish(
         chosen, notes = _export(job, folder, choose(front, job.config.policy))
     summary = summarize(
         run=folder.path.resolve().name,
-        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        started=str(folder.load_config()["started"]),
         seconds=time.monotonic() - clock,
         stopped_by=stopped_by,
         config=job.config,
@@ -310,7 +314,9 @@ def _finish(
     else:
         console = Console(soft_wrap=False)
         print_front(summary, console)
-        console.print(f"report {folder.report_file}", markup=False, highlight=False, soft_wrap=True)
+        for what, path in (("report", folder.report_file), ("bundle", folder.bundle)):
+            if path.exists():
+                console.print(f"{what} {path}", markup=False, highlight=False, soft_wrap=True)
     if chosen is not None:
         return DONE
     failed = [record for record in records if record.state == "failed"]
@@ -362,6 +368,6 @@ def _export(job: Job, folder: RunFolder, record: TrialRecord) -> tuple[dict[str,
         model=job.model,
         graph=graph,
         model_bytes=len(tflite),
-        bundle=str(Path(folder.bundle)),
+        bundle=folder.bundle.name,
     )
     return part, verification.notes

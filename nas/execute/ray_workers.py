@@ -176,8 +176,10 @@ def connect(address: str | None, workers: int | None) -> None:
     """
     if ray.is_initialized():
         return
+    logging.getLogger("ray").setLevel(logging.ERROR)
     if address is None:
         ray.init(
+            _node_ip_address="127.0.0.1",  # nobody else's business: listen on loopback only
             num_cpus=workers or os.cpu_count() or 1,
             num_gpus=0,
             include_dashboard=False,

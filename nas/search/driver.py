@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from nas.candidates import Screen, Screened
+from nas.config import Policy
 from nas.execute import Done, Executor
 from nas.outcome import Evaluated, Failed, Rejected, Request
 from nas.search.front import finalists, pareto_front
@@ -45,6 +46,7 @@ class Plan:
         space: Name of the space, for the requests.
         seed: The run's seed.
         sparsity: Of magnitude pruning.
+        policy: How the one will be chosen, which decides who is trained in full.
         search_deadline: `time.monotonic()` when the search must end; None for never.
         deadline: The same for the whole run.
     """
@@ -57,6 +59,7 @@ class Plan:
     space: str
     seed: int
     sparsity: float
+    policy: Policy = "accuracy"
     search_deadline: float | None = None
     deadline: float | None = None
 
@@ -150,7 +153,7 @@ class Driver:
             return
         have = {record.key for record in self.final.records()}
         front = pareto_front(self.study.records())
-        chosen = finalists(front, self.plan.finalists)
+        chosen = finalists(front, self.plan.finalists, self.plan.policy)
         todo = [record for record in chosen if record.key not in have]
         self.listener.stage("full training", len(todo))
         pending: dict[int, _Pending] = {}

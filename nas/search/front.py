@@ -62,6 +62,18 @@ def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
     return min(near, key=lambda r: (objectives(r)[rank], objectives(r)[0], r.number))
 
 
-def finalists(front: Sequence[TrialRecord], count: int) -> tuple[TrialRecord, ...]:
-    """The candidates to train in full: the most accurate of the front."""
-    return tuple(sorted(front, key=objectives)[:count])
+def finalists(front: Sequence[TrialRecord], count: int, policy: Policy) -> tuple[TrialRecord, ...]:
+    """The candidates to train in full: the most accurate of the front.
+
+    A policy that weighs accuracy against cost needs cheap candidates as well: then every other one is the
+    cheapest that is left of those near the best.
+    """
+    left = sorted(front, key=objectives)
+    picked: list[TrialRecord] = []
+    while left and len(picked) < count:
+        one = left[0]
+        if policy != "accuracy" and len(picked) % 2:
+            one = choose(left, policy)
+        picked.append(one)
+        left.remove(one)
+    return tuple(picked)

@@ -104,12 +104,13 @@ class Study:
                 f"The storage already holds a study {name} of another search.",
                 "Give another --out or --storage.",
             )
-        self._asked = len(self._study.get_trials(deepcopy=False))
+        # Trials that a killed driver lost are asked again and count once, so the sampler's seeds stay in step.
+        self._asked = sum(_RECORD in trial.user_attrs for trial in self._study.get_trials(deepcopy=False))
 
     def ask(self, startup: int) -> Trial:
         """The next trial; its choices are drawn when the space asks for them.
 
-        The sampler is made anew from (seed, trial number), so that what it proposes follows from the record
+        The sampler is made anew from the seed and the count of trials, so that what it proposes follows from the record
         alone, in a run that was interrupted as in one that was not.
 
         Args:

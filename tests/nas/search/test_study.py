@@ -1,0 +1,57 @@
+"""The record: what another search's storage, a wrong URL and a crash do to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from search_fakes import make_driver
+
+from cost_models.errors import UserError
+from nas.search.records import record_from_json
+from nas.search.study import Study, open_storage
+
+
+def test_a_record_survives_the_storage_unchanged(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=6)
+    driver.search()
+    driver.train_finalists()
+    for record in driver.records():
+        assert record_from_json(record.to_json()) == record
+
+
+def test_a_study_of_another_search_is_refused(tmp_path: Path) -> None:
+    storage = open_storage(None, tmp_path / "journal")
+    Study(storage=storage, name="run", identity={"task": "digits"}, seed=1, rung="search")
+    with pytest.raises(UserError, match=r"already holds a study run of another search\. Give another --out"):
+        Study(storage=storage, name="run", identity={"task": "other"}, seed=1, rung="search")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("here", "--storage here is not a URL"),
+        ("nosuch://x", "The storage cannot be opened"),
+        ("sqlite:////no/such/folder/db", "The storage cannot be opened"),
+        ("postgresql://nobody@127.0.0.1:1/none", "The storage cannot be opened"),
+    ],
+)
+def test_a_storage_that_cannot_be_reached_is_one_sentence(url: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        open_storage(url, tmp_path / "journal")
+    assert "\n" not in str(error.value)
+
+
+def test_a_search_on_sqlite_gives_the_same_trials_as_on_a_journal(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    journal, _ = make_driver(tmp_path / "a", trials=6)
+    journal.search()
+    storage = open_storage(f"sqlite:///{tmp_path}/db", tmp_path / "unused")
+    other, _ = make_driver(tmp_path / "b", trials=6)
+    other.study = Study(storage=storage, name="run", identity={"seed": 1}, seed=1, rung="search")
+    waiting = journal.study.records()
+    for record in waiting[:4]:
+        other.study.enqueue(record.params)
+    other.search()
+    assert [r.key for r in other.study.records()] == [r.key for r in waiting]

@@ -1,0 +1,123 @@
+"""What a user types wrong gets one sentence, a hint and exit code 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nas.cli import main, parse_time
+
+MISTAKES = [
+    (["--task", "digitz"], "There is no task digitz. Did you mean digits?"),
+    (["--task", "nothing"], "There is no task nothing. Known: digits, images, npz."),
+    (["--space", "ds_cn"], "There is no search space 'ds_cn'. Did you mean ds_cnn?"),
+    (["--target", "nrf52480"], "There is no target 'nrf52480'. Did you mean nrf52840?"),
+    (["--trails", "3"], "There is no flag --trails. Did you mean --trials?"),
+    (["--trials", "0"], "--trials is 0. It must be at least 1."),
+    (["--trials", "many"], "Argument --trials: invalid int value: 'many'. nas-run --help lists the flags."),
+    (["--sparsity", "1"], "--sparsity is 1.0. It must be less than 1.0."),
+    (["--policy", "ballanced"], "--policy is 'ballanced'. Did you mean balanced?"),
+    (["--name", "My Model"], "--name is 'My Model'. Use lower-case letters, digits and _, a letter first."),
+    (["--timeout", "soon"], "--timeout is 'soon'. Write a time like 90s, 30m or 8h."),
+    (["--timeout", "-5"], "--timeout is '-5'. Write a time like 90s, 30m or 8h."),
+    (["digits"], "'digits' is not expected here. nas-run takes flags only, see nas-run --help."),
+    (["--config", "none.toml"], "There is no job file none.toml. Check the path after --config."),
+    (
+        ["--resume", "none"],
+        "There is no run folder none. --resume takes the folder that an earlier run made.",
+    ),
+    (["--task", "npz"], "The task npz needs a file. Write npz:PATH, for example npz:data/wearable.npz."),
+    (["--task", "npz:no.npz"], "There is no file no.npz. Check the path after npz:."),
+    (
+        ["--task", "images:"],
+        "The task images needs a folder. Write images:FOLDER, with one folder for each class.",
+    ),
+    (["--task", "images:none"], "There is no folder none. Check the path after images:."),
+]
+
+
+@pytest.mark.parametrize(("argv", "message"), MISTAKES)
+def test_a_mistake_gets_a_sentence_a_hint_and_exit_code_2(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"nas-run: {message}\n"
+
+
+@pytest.mark.parametrize(
+    "budget", ["256XB", "-1KB", "0", "", "sram=", "ram=3KB", "sram=1KB,sram=2KB", "1e400KB"]
+)
+def test_a_budget_that_is_none_is_refused(budget: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--budget", budget]) == 2
+    assert capsys.readouterr().err.startswith("nas-run: ")
+
+
+def test_an_unknown_key_of_a_job_file_is_named_with_the_nearest_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text("trails = 3\n")
+    assert main(["--config", str(job)]) == 2
+    assert capsys.readouterr().err == f"nas-run: {job}: key trails is unknown. Did you mean trials?\n"
+
+
+def test_a_job_file_that_is_not_toml_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text("trials: 3\n")
+    assert main(["--config", str(job)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"nas-run: The job file {job} is not TOML: ")
+    assert "line 1" in err
+
+
+def test_a_folder_that_is_not_a_run_is_neither_used_nor_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    assert main(["--out", str(tmp_path)]) == 2
+    assert (
+        capsys.readouterr().err
+        == f"nas-run: {tmp_path} exists and is not a run. Give an empty or new folder.\n"
+    )
+    assert main(["--resume", str(tmp_path)]) == 2
+    assert "is not a run: it has no config.json" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_an_out_that_is_a_file_or_cannot_be_made_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    assert main(["--out", str(file)]) == 2
+    assert capsys.readouterr().err == f"nas-run: {file} is a file. Give a folder that does not exist yet.\n"
+    assert main(["--out", str(file / "below")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_how_much_fits_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--dry-run", "--budget", "256KB", "--seed", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "random networks fit" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_that_fits_is_exit_code_3_with_the_limit_that_blocks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--dry-run", "--budget", "100", "--seed", "3"]) == 3
+    err = capsys.readouterr().err
+    assert err.startswith("nas-run: Nothing fits: ")
+    assert "the closest misses by sram " in err
+    assert "over the limit of 100 B (0.1 KB). Raise the sram limit" in err
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("8h", 28800), ("1.5", 1.5)])
+def test_times_are_read_with_their_units(text: str, seconds: float) -> None:
+    assert parse_time(text, "--timeout") == seconds
