@@ -125,7 +125,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"schema": 1, "target": target.name, "models": entries}, indent=1))
     elif reports:
-        print(models_text(reports, target, budget, per_op=arguments.per_op))
+        print(models_text(reports, model, budget, per_op=arguments.per_op))
     if len(reports) < len(entries):
         return USER_ERROR
     return FITS if all(each.fits for each in reports) else DOES_NOT_FIT

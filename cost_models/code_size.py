@@ -66,6 +66,9 @@ class CodeSizes:
         kernels: Kernel library.
         core: Core by its full name.
 
+    Attributes:
+        basis: What its numbers are, in words.
+
     Raises:
         UserError: Nothing is known of this kernel library on this core.
     """
@@ -87,11 +90,14 @@ class CodeSizes:
         measured = self._linked_for_measured(self._built) - self._measured_base_bytes
         self._ratio = (self._linked(self._built) - self._base_bytes) / measured
         if core == _MEASURED_CORE:
-            self._margin = _MEASURED_MARGIN
+            self._margin, how = _MEASURED_MARGIN, "as linked, checked against measured programs"
         elif core == like:
-            self._margin = _BUILT_MARGIN
+            self._margin, how = _BUILT_MARGIN, "as linked for this core"
+        elif foreign:
+            self._margin, how = _FOREIGN_MARGIN, f"{scale} times what a {like} links"
         else:
-            self._margin = _FOREIGN_MARGIN if foreign else _STAND_IN_MARGIN
+            self._margin, how = _STAND_IN_MARGIN, f"what a {like} links"
+        self.basis = f"calibrated, +-{self._margin:.0%} of the code: {how}"
         self._cache: dict[tuple[str, ...], CodeSize] = {}
 
     def of(self, kinds: Iterable[str]) -> CodeSize:

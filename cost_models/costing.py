@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cost_models.arena import arena
+from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION, arena
 from cost_models.code_size import CodeSizes
 from cost_models.cycles import Work, predict
 from cost_models.graph import OpGraph, macs
@@ -104,6 +104,30 @@ class CostModel:
     def __init__(self, target: Target) -> None:
         self.target = target
         self._code_sizes = CodeSizes(kernels=target.kernels, core=target.core)
+
+    def bases(self) -> dict[str, str]:
+        """What each number is, in words: exact, calibrated, or not known."""
+        target = self.target
+        build = f"TFLM {TFLM_VERSION}"
+        if target.kernels == "cmsis_nn":
+            build += f" with CMSIS-NN {CMSIS_NN_VERSION}"
+        rates = target.rates
+        cycles = "not known: this target has no calibration"
+        energy = cycles
+        if rates is not None:
+            cycles = f"calibrated, with its 90 % interval: {rates.source}"
+            energy = "not known: this target has no sourced figure"
+        if rates is not None and target.energy_uj_per_mcycle is not None:
+            figure = f"{target.energy_uj_per_mcycle:g} uJ per million cycles"
+            source = target.sources.get("energy_uj_per_mcycle", "no source given")
+            energy = f"cycles times {figure}: {source}"
+        return {
+            "sram_bytes": f"exact for {build} on {target.core}",
+            "model_bytes": "exact",
+            "flash_bytes": self._code_sizes.basis,
+            "cycles": cycles,
+            "energy_uj": energy,
+        }
 
     def estimate(self, graph: OpGraph, *, file_bytes: int | None = None) -> Costs:
         """All costs of a graph.

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 from cost_models.budget import Budget, Violation, format_quantity
 from cost_models.costing import CostModel, Costs, OperatorCost
 from cost_models.graph import OpGraph
-from cost_models.target import Target, list_targets, load_target
+from cost_models.target import list_targets, load_target
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _WIDTH = 110
+_SHOWN_AS = {
+    "sram_bytes": "SRAM",
+    "model_bytes": "model",
+    "flash_bytes": "flash",
+    "cycles": "cycles and latency",
+    "energy_uj": "energy",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,25 +114,25 @@ def _report(
     )
 
 
-def models_text(reports: list[ModelReport], target: Target, budget: Budget, *, per_op: bool) -> str:
+def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *, per_op: bool) -> str:
     """The tables of `nas-cost`."""
     from rich.table import Table
 
+    target = model.target
     title = f"{target.title} ({target.name}), {target.kernels} kernels"
     table = Table()
     table.add_column("model", overflow="fold")
     for name in ("SRAM B", "flash B", "model B", "MACs", "cycles", "latency", "energy"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("fits")
     names = [Path(each.path).name for each in reports]
     for each, name in zip(reports, names, strict=True):
         _add_row(table, name if names.count(name) == 1 else each.path, each)
         if each.lean is not None:
             _add_row(table, "  leaned", each.lean)
-    notes = [_limits_text(budget)]
-    if target.rates is None:
-        notes.append("No calibration for this target: cycles, latency and energy are not known.")
-    notes += [f"{each.path}: {broken}." for each in reports for broken in each.violations]
+    notes = [f"{each.path}: {broken}." for each in reports for broken in each.violations]
+    notes.append(_limits_text(budget))
+    notes += [f"{_SHOWN_AS[key]}: {basis}." for key, basis in model.bases().items()]
     parts: list[Table | str] = [title, table, *notes]
     if per_op:
         for each in reports:
@@ -137,7 +144,7 @@ def _add_row(table: Table, name: str, each: ModelReport) -> None:
     costs = each.costs
     cycles = "unknown"
     if costs.cycles is not None and costs.cycles_low is not None and costs.cycles_high is not None:
-        cycles = f"{costs.cycles:,}\n{costs.cycles_low:,}..{costs.cycles_high:,}"
+        cycles = f"{costs.cycles:,}\n{costs.cycles_low:,} to\n{costs.cycles_high:,}"
     margin = (costs.code_high_bytes - costs.code_low_bytes) // 2
     table.add_row(
         name,

@@ -95,6 +95,20 @@ def test_costs_are_the_same_whatever_was_costed_before() -> None:
     assert forward == backward[::-1]
 
 
+def test_every_number_says_what_it_is() -> None:
+    bases = CostModel(CALIBRATED).bases()
+    assert bases["sram_bytes"] == "exact for TFLM 90b983c2 with CMSIS-NN 4ab83cc3 on cortex-m4"
+    assert bases["flash_bytes"] == (
+        "calibrated, +-1% of the code: as linked, checked against measured programs"
+    )
+    assert bases["cycles"] == "calibrated, with its 90 % interval: test"
+    assert bases["energy_uj"] == "cycles times 200 uJ per million cycles: no source given"
+    unknown = CostModel(PLAIN).bases()
+    assert unknown["cycles"] == unknown["energy_uj"] == "not known: this target has no calibration"
+    bases = CostModel(replace(CALIBRATED, energy_uj_per_mcycle=None)).bases()
+    assert bases["energy_uj"] == "not known: this target has no sourced figure"
+
+
 def test_an_operator_without_a_rule_is_refused() -> None:
     known = graph(MODELS[0])
     strange = replace(known.operators[-1], kind="WHILE")

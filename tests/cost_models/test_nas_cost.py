@@ -108,7 +108,8 @@ def test_targets_without_calibration_give_null_not_a_guess(run: Run) -> None:
         None
     ] * 5
     _, out, _ = run(MODEL, "--target", "esp32")
-    assert "No calibration for this target: cycles, latency and energy are not known." in out
+    assert "cycles and latency: not known: this target has no calibration." in out
+    assert "SRAM: exact for TFLM 90b983c2 on xtensa-lx6." in out
 
 
 def test_a_model_over_its_budget_exits_with_1_and_says_by_how_much(run: Run) -> None:
