@@ -1,0 +1,258 @@
+"""Compares every cost model with what was measured: the table of `scripts/eval_costs`."""
+
+from __future__ import annotations
+
+import csv
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import nnls
+
+from cost_models.arena import arena
+from cost_models.code_size import CodeSizes
+from cost_models.cycles.boards import Check, fit_rates
+from cost_models.cycles.calibration import Residual, cross_validate, folds, inside, spreads
+from cost_models.cycles.measurements import CORES, MeasuredRun, read_kernels, read_runs
+from cost_models.cycles.published import SOURCES, published
+from cost_models.cycles.table import core_table
+from cost_models.graph import OpGraph, macs
+from cost_models.lean import lean
+from cost_models.model_bytes import model_bytes
+from cost_models.target import load_target
+from cost_models.tflite_graph import read_graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: The quantity.
+        where: Kernel library and core, or the board.
+        how: The model or baseline that predicted it.
+        cases: Number of predictions.
+        exact: Share of predictions without any error; None where exactness is not claimed.
+        median: Median absolute relative error.
+        p90: Its 90th percentile.
+        worst: The largest.
+        coverage: Share of measured values inside the 90 % interval; None without one.
+        left_out: Whether every case was left out of the fit that predicted it.
+    """
+
+    what: str
+    where: str
+    how: str
+    cases: int
+    exact: float | None
+    median: float
+    p90: float
+    worst: float
+    coverage: float | None = None
+    left_out: bool = False
+
+
+def row_of(
+    what: str,
+    where: str,
+    how: str,
+    errors: Sequence[float],
+    *,
+    exact: bool = False,
+    coverage: float | None = None,
+    left_out: bool = False,
+) -> Row:
+    """A line from relative errors (predicted over measured, minus 1)."""
+    sizes = sorted(abs(error) for error in errors)
+    return Row(
+        what=what,
+        where=where,
+        how=how,
+        cases=len(sizes),
+        exact=sum(size == 0 for size in sizes) / len(sizes) if exact else None,
+        median=statistics.median(sizes),
+        p90=sizes[math.ceil(0.9 * len(sizes)) - 1],
+        worst=sizes[-1],
+        coverage=coverage,
+        left_out=left_out,
+    )
+
+
+def evaluate(folder: Path, scripts: Path) -> list[Row]:
+    """All lines.
+
+    Args:
+        folder: Calibration folder.
+        scripts: The project's `scripts` folder, with the tables that fits need.
+    """
+    with (folder / "runs.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    files = {name: (folder / "models" / name).read_bytes() for name in sorted({row["model"] for row in rows})}
+    graphs = {name: read_graph(data) for name, data in files.items()}
+    return [
+        *_sram(rows, graphs),
+        *_flash(rows, files, graphs),
+        *_work(folder, scripts),
+        *_boards(folder, scripts),
+    ]
+
+
+def _sram(rows: Sequence[dict[str, str]], graphs: dict[str, OpGraph]) -> list[Row]:
+    errors: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        where = f"{row['kernels']} {CORES[row['cpu']]}"
+        memory = arena(graphs[row["model"]], kernels=row["kernels"], core=CORES[row["cpu"]])
+        for what, predicted in (
+            ("arena_used_bytes", memory.used_bytes),
+            ("min_arena_bytes", memory.min_bytes),
+        ):
+            if row[what]:
+                name = "SRAM" if what == "min_arena_bytes" else "arena used"
+                errors[name, where].append(predicted / float(row[what]) - 1)
+    return [
+        row_of(what, where, "planner", found, exact=True) for (what, where), found in sorted(errors.items())
+    ]
+
+
+def _flash(rows: Sequence[dict[str, str]], files: dict[str, bytes], graphs: dict[str, OpGraph]) -> list[Row]:
+    leaned = {name: lean(data) for name, data in files.items()}
+    lengths = {name: (model_bytes(read_graph(data)), len(data)) for name, data in leaned.items()}
+    sizes = [predicted / length - 1 for predicted, length in lengths.values()]
+    found = [row_of("model bytes", "any", "layout", sizes, exact=True)]
+    code: dict[str, list[tuple[float, float, bool]]] = defaultdict(list)
+    for row in rows:
+        if row["code_bytes_int8"]:
+            core = CORES[row["cpu"]]
+            size = CodeSizes(kernels=row["kernels"], core=core).of(graphs[row["model"]].kinds())
+            linked = float(row["code_bytes_int8"])
+            model, length = lengths[row["model"]]
+            inside_it = size.low_bytes <= linked <= size.high_bytes
+            flash = (size.value_bytes + model) / (linked + length) - 1
+            code[f"{row['kernels']} {core}"].append((size.value_bytes / linked - 1, flash, inside_it))
+    for where, cases in sorted(code.items()):
+        held = sum(case[2] for case in cases) / len(cases)
+        found.append(row_of("code bytes", where, "linked parts", [case[0] for case in cases], coverage=held))
+        found.append(row_of("flash", where, "linked parts", [case[1] for case in cases]))
+    return found
+
+
+def _work(folder: Path, scripts: Path) -> list[Row]:
+    kernels = read_kernels(scripts / "kernel_counts.csv")
+    runs: dict[tuple[str, str], list[MeasuredRun]] = defaultdict(list)
+    for run in read_runs(folder):
+        runs[run.kernels, run.core].append(run)
+    found: list[Row] = []
+    for (library, core), measured in sorted(runs.items()):
+        where = f"{library} {core}"
+        residuals = cross_validate(measured, kernels[core] if library == "cmsis_nn" else [])
+        errors = [residual.instructions for residual in residuals]
+        coverage = _coverage(residuals, errors)
+        found.append(row_of("instructions", where, "kernel loops", errors, coverage=coverage, left_out=True))
+        found.extend(_baselines("instructions", where, measured, lambda run: run.instructions))
+        timed = [residual for residual in residuals if residual.cycles is not None]
+        if timed:
+            errors = [residual.cycles or 0.0 for residual in timed]
+            coverage = _coverage(timed, errors)
+            found.append(
+                row_of("ideal cycles", where, "kernel loops", errors, coverage=coverage, left_out=True)
+            )
+            found.extend(_baselines("ideal cycles", where, measured, lambda run: run.cycles or 0.0))
+    return found
+
+
+def _coverage(residuals: Sequence[Residual], errors: Sequence[float]) -> float:
+    """Share of models inside intervals that were made without their family."""
+    shares = [residual.share for residual in residuals]
+    families = [residual.run.family for residual in residuals]
+    held = 0
+    for family in set(families):
+        others = [index for index, name in enumerate(families) if name != family]
+        spread = spreads([errors[index] for index in others], [shares[index] for index in others])
+        held += sum(
+            inside(errors[index], shares[index], spread)
+            for index, name in enumerate(families)
+            if name == family
+        )
+    return held / len(residuals)
+
+
+def _baselines(
+    what: str, where: str, runs: Sequence[MeasuredRun], cost: Callable[[MeasuredRun], float]
+) -> list[Row]:
+    """What others do: MACs times a constant, and a constant per operator kind, families left out in turn."""
+    by_macs: list[float] = []
+    by_kind: list[float] = []
+    for fitted, left_out in folds(runs):
+        constant = statistics.median(cost(run) / run.graph.macs for run in fitted)
+        by_macs.extend(constant * run.graph.macs / cost(run) - 1 for run in left_out)
+        kinds = sorted({op.kind for run in runs for op in run.graph.operators})
+        matrix = np.asarray([[_volume(run.graph)[kind] / cost(run) for kind in kinds] for run in fitted])
+        prices, _ = nnls(matrix, np.ones(len(fitted)), maxiter=10_000)
+        for run in left_out:
+            volume = _volume(run.graph)
+            total = sum(price * volume[kind] for price, kind in zip(prices, kinds, strict=True))
+            by_kind.append(total / cost(run) - 1)
+    return [
+        row_of(what, where, "MACs x constant", by_macs, left_out=True),
+        row_of(what, where, "constant per kind", by_kind, left_out=True),
+    ]
+
+
+def _volume(graph: OpGraph) -> dict[str, float]:
+    """MACs of each operator kind; input elements where a kind multiplies nothing."""
+    volume: dict[str, float] = defaultdict(float)
+    for op in graph.operators:
+        volume[op.kind] += macs(op, graph.tensors) or graph.tensors[op.inputs[0]].elements
+    return volume
+
+
+def _boards(folder: Path, scripts: Path) -> list[Row]:
+    found: list[Row] = []
+    for name in SOURCES:
+        target = load_target(name)
+        table = core_table(target.kernels, target.core)
+        measured = published(name, folder, scripts / "mlperf_tiny_operators.csv")
+        assert table is not None
+        _, check = fit_rates(measured, table=table, kernels=target.kernels, core=target.core, source="")
+        found.append(_board_row(name, check))
+    return found
+
+
+def _board_row(name: str, check: Check) -> Row:
+    return Row(
+        what="board cycles",
+        where=name,
+        how="loops and rates",
+        cases=check.models,
+        exact=None,
+        median=check.median,
+        p90=check.p90,
+        worst=check.worst,
+        coverage=check.coverage,
+        left_out=True,
+    )
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The table as Markdown."""
+    lines = [
+        "| quantity | where | model | cases | exact | median | p90 | worst | in 90 % interval | left out |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    for row in rows:
+        exact = "" if row.exact is None else f"{row.exact:.1%}"
+        coverage = "" if row.coverage is None else f"{row.coverage:.0%}"
+        left_out = "yes" if row.left_out else "nothing fitted" if row.exact is not None else "no"
+        lines.append(
+            f"| {row.what} | {row.where} | {row.how} | {row.cases} | {exact} | {_percent(row.median)} "
+            f"| {_percent(row.p90)} | {_percent(row.worst)} | {coverage} | {left_out} |"
+        )
+    return "\n".join(lines)
+
+
+def _percent(value: float) -> str:
+    return "0" if value == 0 else f"{value:.2%}" if value < 0.1 else f"{value:.0%}"
