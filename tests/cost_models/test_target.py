@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from cost_models.cycles.rates import Rates
 from cost_models.errors import UserError
 from cost_models.target import CORES, DEFAULT_TARGET, Target, list_targets, load_target
 
@@ -240,3 +242,10 @@ def test_a_target_is_a_value() -> None:
     assert isinstance(hash(load_target("rp2040")), int)
     assert load_target("rp2040") != load_target("rp2350")
     assert isinstance(load_target("rp2040"), Target)
+
+
+def test_a_target_file_knows_every_field_of_the_rates(folder: Path) -> None:
+    for field in fields(Rates):
+        message = refusal(folder, GOOD + f"[rates]\n{field.name} = []\n")
+        assert "unknown key" not in message
+        assert f"rates.{field.name} = [] is wrong" in message
