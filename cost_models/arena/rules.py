@@ -29,6 +29,8 @@ Temporaries = Sequence[int]
 Rule = Callable[[Operator, tuple[Tensor, ...], Temporaries, Build], Demand]
 
 _NONE: tuple[int, ...] = ()
+# kMaxInputNum of kernels/concatenation.cc.
+_MOST_CONCATENATED = 10
 
 
 def _kept(temp: int, last: int, temps: Temporaries, build: Build) -> int:
@@ -176,6 +178,11 @@ def _softmax(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, buil
 
 
 def _concatenation(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    if len(op.inputs) > _MOST_CONCATENATED:
+        raise UserError(
+            f"TFLM concatenates at most {_MOST_CONCATENATED} tensors, not {len(op.inputs)}.",
+            "Concatenate in steps.",
+        )
     temp = temps[op.inputs[0]] + temps[op.outputs[0]]
     for index in op.inputs:
         temp += temps[index]
@@ -190,30 +197,17 @@ def _relu6(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build:
     return 0, 1, 8, _NONE, temps[op.inputs[0]], _NONE
 
 
-def _reshape(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
-    return 36, 4, 0, _NONE, temps[op.inputs[0]] + temps[op.outputs[0]], _NONE
-
-
 def _split(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     # Only the axis is looked at: the first input of SPLIT, the last one of SPLIT_V.
     return 4, 4, 0, _NONE, temps[op.inputs[0 if op.kind == "SPLIT" else 2]], _NONE
 
 
 def _writable_dims(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    # Prepare copies the output's shape out of the flatbuffer.
     output = op.outputs[0]
-    temp = _kept(temps[op.inputs[0]] + temps[output], output, temps, build)
-    return 4, 4, 0, (4 + 4 * len(tensors[output].shape),), temp, _NONE
-
-
-def _gather(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
-    output = op.outputs[0]
-    temp = _kept(temps[op.inputs[0]] + temps[op.inputs[1]] + temps[output], output, temps, build)
-    return 8, 4, 0, (4 + 4 * len(tensors[output].shape),), temp, _NONE
-
-
-def _batch_and_space(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
-    data = 4 if op.kind == "SPACE_TO_BATCH_ND" else 0
-    return 0, 1, data, _NONE, temps[op.inputs[0]] + temps[op.outputs[0]], _NONE
+    temp = sum(temps[index] for index in op.inputs) + temps[output]
+    dims = 4 + 4 * len(tensors[output].shape)
+    return 8 if op.kind == "GATHER" else 4, 4, 0, (dims,), _kept(temp, output, temps, build), _NONE
 
 
 def _mirror_pad(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -223,18 +217,25 @@ def _mirror_pad(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, b
     return params, align, 20, _NONE, temp, (size, size)
 
 
-def _plain(data: int = 0, *, params: tuple[int, int] = (0, 1), wide: tuple[int, int] | None = None) -> Rule:
-    """A kernel that looks at all its inputs and outputs once.
+def _plain(
+    data: int = 0,
+    *,
+    params: tuple[int, int] = (0, 1),
+    wide: tuple[int, int] | None = None,
+    inputs: int | None = None,
+) -> Rule:
+    """A kernel that looks at its inputs and outputs once.
 
     Args:
         data: Operator data of Init.
         params: Size and alignment of the parsed options.
         wide: The same where enumerations take 4 bytes, if it differs.
+        inputs: How many of the inputs it looks at; all where None.
     """
 
     def rule(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
         temp = 0
-        for index in op.inputs:
+        for index in op.inputs[:inputs]:
             if index >= 0:
                 temp += temps[index]
         for index in op.outputs:
@@ -261,7 +262,7 @@ RULES: dict[str, Rule] = {
     "ARG_MAX": _blind((1, 1), wide=(4, 4)),
     "ARG_MIN": _blind((1, 1), wide=(4, 4)),
     "AVERAGE_POOL_2D": _pool,
-    "BATCH_TO_SPACE_ND": _batch_and_space,
+    "BATCH_TO_SPACE_ND": _plain(inputs=1),
     "CONCATENATION": _concatenation,
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
@@ -271,7 +272,7 @@ RULES: dict[str, Rule] = {
     "ELU": _plain(256),
     "EXPAND_DIMS": _plain(),
     "FULLY_CONNECTED": _fully_connected,
-    "GATHER": _gather,
+    "GATHER": _writable_dims,
     "HARD_SWISH": _plain(20),
     "L2_NORMALIZATION": _plain(4, params=(1, 1), wide=(4, 4)),
     "LEAKY_RELU": _plain(24, params=(4, 4)),
@@ -291,12 +292,12 @@ RULES: dict[str, Rule] = {
     "REDUCE_MIN": _min_or_max,
     "RELU": _plain(28),
     "RELU6": _relu6,
-    "RESHAPE": _reshape,
+    "RESHAPE": _plain(params=(36, 4), inputs=1),
     "RESIZE_BILINEAR": _plain(params=(2, 1)),
     "RESIZE_NEAREST_NEIGHBOR": _plain(params=(2, 1)),
     "SLICE": _plain(),
     "SOFTMAX": _softmax,
-    "SPACE_TO_BATCH_ND": _batch_and_space,
+    "SPACE_TO_BATCH_ND": _plain(4, inputs=1),
     "SPACE_TO_DEPTH": _writable_dims,
     "SPLIT": _split,
     "SPLIT_V": _split,

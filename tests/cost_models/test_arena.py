@@ -269,3 +269,18 @@ def test_a_depthwise_row_of_one_channel_is_refused_on_helium() -> None:
         "TFLM does not set the stride by which it sizes a DEPTHWISE_CONV_2D"
     )
     assert error.value.hint == "Use a CONV_2D instead."
+
+
+def test_more_tensors_than_tflm_concatenates_are_refused() -> None:
+    def concatenation(count: int) -> OpGraph:
+        tensors = tuple(Tensor(shape=(1, 4), scales=1, zero_points=1) for _ in range(count))
+        output = Tensor(shape=(1, 4 * count), scales=1, zero_points=1)
+        inputs = tuple(range(count))
+        op = Operator(kind="CONCATENATION", inputs=inputs, outputs=(count,))
+        return OpGraph(tensors=(*tensors, output), operators=(op,), inputs=inputs, outputs=(count,))
+
+    assert arena(concatenation(10), kernels="reference", core="cortex-m4").used_bytes > 0
+    with pytest.raises(UserError) as error:
+        arena(concatenation(11), kernels="reference", core="cortex-m4")
+    assert error.value.message == "TFLM concatenates at most 10 tensors, not 11."
+    assert error.value.hint == "Concatenate in steps."

@@ -7,8 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.arena import Buffer, verify_plan
+from cost_models.arena import CORES, Buffer, arena, plan, timeline, verify_plan
 from cost_models.arena.planner import Requirement, head_bytes, offsets
+from cost_models.graph import Operator, OpGraph, Tensor
 
 requirements = st.lists(
     st.tuples(st.integers(0, 40), st.integers(0, 12), st.integers(0, 6)).map(
@@ -99,3 +100,36 @@ def test_the_checker_names_each_fault() -> None:
     )
     assert verify_plan([good, replace(good, offset=16)], 64) == ("Buffers 0 and 1 overlap.",)
     assert verify_plan([good, replace(good, first_use=2, last_use=3)], 32) == ()
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> OpGraph:
+    """Chains of pointwise operators with skips, whose tensors come in any numbering."""
+    count = draw(st.integers(1, 12))
+    shapes = draw(
+        st.lists(st.tuples(st.just(1), st.integers(1, 300)), min_size=count + 1, max_size=count + 1)
+    )
+    number = draw(st.permutations(range(count + 1)))
+    tensors = [Tensor(shape=(1,))] * (count + 1)
+    for index, shape in zip(number, shapes):
+        tensors[index] = Tensor(shape=shape, scales=1, zero_points=1)
+    operators = []
+    for at in range(count):
+        skip = draw(st.integers(0, at))
+        kind = "RELU" if skip == at else "ADD"
+        inputs = (number[at],) if skip == at else (number[at], number[skip])
+        operators.append(Operator(kind=kind, inputs=inputs, outputs=(number[at + 1],)))
+    return OpGraph(
+        tensors=tuple(tensors), operators=tuple(operators), inputs=(number[0],), outputs=(number[count],)
+    )
+
+
+@given(graphs(), st.sampled_from(CORES))
+def test_every_graph_has_a_valid_plan_that_fills_the_planned_bytes(graph: OpGraph, core: str) -> None:
+    memory = arena(graph, kernels="reference", core=core)
+    buffers = plan(graph, kernels="reference", core=core)
+    assert not verify_plan(buffers, memory.planned_bytes)
+    assert {buffer.tensor for buffer in buffers} == set(range(len(graph.tensors)))
+    assert memory.planned_bytes + memory.persistent_bytes == memory.used_bytes <= memory.min_bytes
+    assert memory.min_bytes % 16 == 0
+    assert timeline(graph, kernels="reference", core=core).planned_bytes == memory.planned_bytes
