@@ -78,25 +78,21 @@ class Verification:
     notes: tuple[str, ...] = ()
 
 
-_AUTO = object()
-
-
 def verify(
-    bundle: Bundle | Path, *, compiler: HostCompiler | None | object = _AUTO, cross: bool = True
+    bundle: Bundle | Path, *, compiler: HostCompiler | Literal["find"] | None = "find", cross: bool = True
 ) -> Verification:
     """Check a bundle from its hashes to its golden vectors.
 
     Args:
         bundle: The bundle or its folder.
-        compiler: The host's compilers; None reads the sources' text instead.
+        compiler: The host's compilers; None reads the sources' text instead, "find" is the machine's own.
         cross: Whether to compile for Cortex-M too, where GNU Arm Embedded is installed.
 
     Raises:
         BundleError: The first check that fails.
     """
     folder = bundle.path if isinstance(bundle, Bundle) else bundle
-    host = find_compiler() if compiler is _AUTO else compiler
-    assert host is None or isinstance(host, HostCompiler)
+    host = find_compiler() if compiler == "find" else compiler
     try:
         manifest = read_manifest(folder)
     except ValueError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cost_models.tflite_graph import read_graph
 from nas.export import Bundle
 from nas.export.compiler import CXX17, WARNINGS
 from nas.export.context import sha256
@@ -140,7 +141,8 @@ def test_the_arena_lies_in_the_section_asked_for(build: TflmBuild, exported: Bun
     runner = build.object(exported.path / "kws.cc", attribute)
     size = str(build.settings["cxx"]).removesuffix("g++") + "size"
     listed = subprocess.run([size, "-A", str(runner)], capture_output=True, text=True, check=True).stdout
-    sections = {words[0]: int(words[1]) for words in map(str.split, listed.splitlines()) if len(words) == 3}
+    rows = [words for words in map(str.split, listed.splitlines()) if len(words) == 3 and words[1].isdigit()]
+    sections = {words[0]: int(words[1]) for words in rows}
     assert sections[".bss.arena_here"] >= exported.manifest.costs.sram_bytes
     assert sections.get(".data", 0) == 0
     assert not any(name.startswith(".init_array") for name in sections), "a global constructor"
@@ -199,6 +201,21 @@ def test_another_schema_version_is_refused(build: TflmBuild, exported: Bundle) -
 
     edit(exported.path / "kws_model.cc", change)
     assert "FAIL 0/3 (schema version differs)" in build.self_test(exported)
+
+
+def test_profile_mode_prints_what_nas_calibrate_reads(
+    build: TflmBuild, exported: Bundle, tmp_path: Path
+) -> None:
+    if not build.is_host:
+        pytest.skip("a build for chips may leave TFLM's profiler out")
+    text = build.self_test(exported, "-DKWS_PROFILE")
+    verdict, remark, header, *rows = text.splitlines()
+    assert remark == "# model: kws.tflite"
+    assert verdict.startswith("mcu-nas self-test kws: PASS")
+    assert header == '"Event","Tag","Ticks"'
+    graph = read_graph((exported.path / "kws.tflite").read_bytes())
+    assert [row.split(",")[:2] for row in rows] == [[str(i), op.kind] for i, op in enumerate(graph.operators)]
+    assert all(int(row.split(",")[2]) >= 0 for row in rows)
 
 
 STREAM = """

@@ -1,0 +1,204 @@
+"""`nas-check`: the guard in a firmware repository's CI; one verdict on a bundle or a .tflite."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from cost_models.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from cost_models.budget import Budget, Violation
+    from cost_models.costing import Costs
+    from cost_models.target import Target
+
+PASS, FAIL, USER_ERROR = 0, 1, 2
+
+_EPILOG = """\
+exit code: 0 it may be shipped, 1 it must not, 2 a mistake in what was given
+
+examples:
+  nas-check firmware/models/kws --budget sram=64KB,flash=256KB
+  nas-check model.tflite --target stm32l4r5 --budget sram=64KB,latency=20ms --json
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what argparse would print."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:]}.", "nas-check --help lists the flags.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `nas-check`; the verdict goes to stdout, complaints to stderr.
+
+    Returns:
+        The exit code: 0 passes, 1 fails, 2 a user's mistake.
+    """
+    try:
+        arguments = _parse(list(sys.argv[1:] if argv is None else argv))
+        verdict = check(Path(arguments.path), target_name=arguments.target, budget_text=arguments.budget)
+    except UserError as error:
+        print(f"nas-check: {error}", file=sys.stderr)
+        return USER_ERROR
+    for note in verdict["notes"]:
+        print(f"nas-check: {note}", file=sys.stderr)
+    print(json.dumps(verdict, indent=1) if arguments.json else verdict["verdict"])
+    return PASS if verdict["ok"] else FAIL
+
+
+def check(path: Path, *, target_name: str | None = None, budget_text: str | None = None) -> dict[str, Any]:
+    """The verdict on a bundle or a model, as `--json` prints it.
+
+    Args:
+        path: A bundle's folder or a .tflite.
+        target_name: Whose costs count; None takes the bundle's own, for a model the default target.
+        budget_text: The limits; None takes those that the bundle was exported under, for a model the target's.
+
+    Raises:
+        UserError: Neither a bundle nor a model, or a target or budget that there is not.
+    """
+    from cost_models.target import DEFAULT_TARGET, load_target
+
+    if path.is_dir():
+        return _check_bundle(path, target_name, budget_text)
+    if not path.exists():
+        raise UserError(f"{path} does not exist.", "Give a bundle's folder or a .tflite.")
+    target = load_target(target_name or DEFAULT_TARGET)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read.", f"{error.strerror}.") from None
+    return _verdict(path, "model", target, _budget(budget_text, target), data, [])
+
+
+def _check_bundle(folder: Path, target_name: str | None, budget_text: str | None) -> dict[str, Any]:
+    from cost_models.target import load_target
+    from nas.export.bundle import Bundle
+    from nas.export.manifest import MANIFEST_NAME
+    from nas.export.verify import BundleError, verify
+
+    if not (folder / MANIFEST_NAME).is_file():
+        raise UserError(
+            f"{folder} is no bundle: it has no {MANIFEST_NAME}.", "Give the folder that nas-run made."
+        )
+    try:
+        found = verify(folder)
+    except BundleError as error:
+        return {
+            "schema": 1,
+            "path": str(folder),
+            "kind": "bundle",
+            "target": None,
+            "ok": False,
+            "reason": error.reason,
+            "verdict": f"FAIL {folder}: {error.message}",
+            "costs": None,
+            "budget": [],
+            "violations": [],
+            "notes": [],
+        }
+    manifest = Bundle.read(folder).manifest
+    target = load_target(target_name or manifest.target.name)
+    data = (folder / manifest.paths("model")[0]).read_bytes()
+    limits = None if budget_text else {limit.resource: limit.limit for limit in manifest.budget}
+    budget = _budget(budget_text, target, limits)
+    return _verdict(folder, "bundle", target, budget, data, list(found.notes))
+
+
+def _budget(text: str | None, target: Target, limits: dict[str, float] | None = None) -> Budget:
+    from cost_models.budget import Budget, parse_budget
+
+    if not limits:
+        return parse_budget(text, target)
+    default = parse_budget(None, target)
+    return Budget(
+        sram_bytes=int(limits.get("sram", default.sram_bytes)),
+        flash_bytes=int(limits.get("flash", default.flash_bytes)),
+        latency_us=limits.get("latency"),
+        energy_uj=limits.get("energy"),
+        cycles=int(limits["cycles"]) if "cycles" in limits else None,
+    )
+
+
+def _verdict(
+    path: Path, kind: str, target: Target, budget: Budget, data: bytes, notes: list[str]
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from cost_models.costing import CostModel
+    from cost_models.tflite_graph import read_graph
+
+    costs = CostModel(target).estimate(read_graph(data), file_bytes=len(data))
+    violations = budget.violations(costs)
+    return {
+        "schema": 1,
+        "path": str(path),
+        "kind": kind,
+        "target": target.name,
+        "ok": not violations,
+        "reason": "budget" if violations else None,
+        "verdict": _sentence(path, target, budget, costs, violations),
+        "costs": {name: getattr(costs, name) for name in costs.__slots__},
+        "budget": [{"resource": resource, "limit": limit} for resource, limit in budget.limits()],
+        "violations": [asdict(violation) for violation in violations],
+        "notes": [*budget.notes, *notes],
+    }
+
+
+def _sentence(
+    path: Path, target: Target, budget: Budget, costs: Costs, violations: tuple[Violation, ...]
+) -> str:
+    from cost_models.budget import format_quantity
+
+    if violations:
+        return f"FAIL {path} on {target.name}: {'; '.join(map(str, violations))}"
+    values = {
+        "sram": costs.sram_bytes,
+        "flash": costs.flash_bytes,
+        "latency": costs.latency_us,
+        "energy": costs.energy_uj,
+        "cycles": costs.cycles,
+    }
+    parts = [
+        f"{resource} {format_quantity(resource, value)} of {format_quantity(resource, limit)}"
+        for resource, limit in budget.limits()
+        if (value := values[resource]) is not None
+    ]
+    return f"PASS {path} on {target.name}: {'; '.join(parts)}"
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = _Parser(
+        prog="nas-check",
+        description="Whether a bundle or an int8 .tflite may be shipped: hashes, golden vectors, budget.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("path", metavar="MODEL_OR_BUNDLE", help="a bundle's folder, or a .tflite")
+    parser.add_argument("--budget", metavar="LIMITS", help="as for nas-run; default: the bundle's own")
+    parser.add_argument(
+        "--target", metavar="NAME", help="chip or board, or a TOML file; default: the bundle's own"
+    )
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    for position, word in enumerate(argv[:-1]):
+        if word in ("--budget", "--target"):  # argparse would take "-1KB" for a flag
+            argv[position : position + 2] = [f"{word}={argv[position + 1]}"]
+            break
+    arguments, unknown = parser.parse_known_args(argv)
+    for word in unknown:
+        flags = [text for action in parser._actions for text in action.option_strings if text != "-h"]
+        raise UserError(
+            f"There is no flag {word.partition('=')[0]}.", did_you_mean(word.partition("=")[0], flags)
+        )
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())
