@@ -17,6 +17,8 @@ from cost_models.cycles.table import CoreTable, parse_table
 
 # An operator's own error weighs this much against the one that a model's operators share.
 _SHARED = 0.3
+# Families that were left out err more alike than the scores pretend: an allowance for a family never seen.
+_NEW_FAMILY = 1.2
 # Counts differ by that much between inputs of the same model, whatever the fit.
 _FLOOR = 0.0005
 # Ideal cycles as they are: what a core with memory that never waits would take.
@@ -132,7 +134,7 @@ def spreads(errors: Sequence[float], shares: Sequence[float]) -> tuple[float, fl
     )
     # The usual rank of split-conformal intervals: with n scores, ceil(0.9 * (n + 1)).
     rank = min(len(scores), math.ceil(0.9 * (len(scores) + 1))) - 1
-    operator = max(scores[rank], _FLOOR)
+    operator = max(_NEW_FAMILY * scores[rank], _FLOOR)
     return _SHARED * operator, operator
 
 

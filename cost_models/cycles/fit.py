@@ -16,7 +16,16 @@ Coefficients = dict[str, tuple[float, ...]]
 
 # Weight of what is expected of a loop, beside samples of weight 1: it decides only what they leave open.
 _WHISPER = 0.001
-_EXPECTED = {"operator": 300.0, "copy_instructions": 1.0, "fill_instructions": 1.0}
+_EXPECTED = {
+    "operator": 300.0,
+    "copy_instructions": 1.0,
+    "fill_instructions": 1.0,
+    # The portable kernels share their loops' bodies; these are the convolution's, which all shapes settle.
+    "outputs": 80.0,
+    "output_taps": 7.5,
+    "columns_inside": 1.0,
+    "taps_inside": 25.0,
+}
 
 # Weight of the prior in `fit_ratios`, beside samples of weight 1: it decides only what samples leave open.
 _PRIOR_WEIGHT = 0.03

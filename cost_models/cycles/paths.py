@@ -29,6 +29,7 @@ ISA: dict[str, str] = {
 _SHARED: dict[str, Counter] = {
     "LOGISTIC": simple.logistic,
     "MEAN": simple.mean,
+    "SUM": simple.mean,
     "RESHAPE": simple.reshape,
     "CONCATENATION": simple.concatenation,
 }

@@ -12,25 +12,29 @@ Tensors = tuple[Tensor, ...]
 FEATURES: dict[str, tuple[str, ...]] = {
     "reference_conv": (
         "operator",
+        "rows",
         "positions",
         "outputs",
         "output_rows",
         "output_taps",
+        "columns_inside",
         "taps_inside",
         "macs_inside",
     ),
     "reference_depthwise": (
         "operator",
+        "rows",
         "positions",
         "positions*inputs",
         "outputs",
         "output_rows",
         "output_taps",
+        "columns_inside",
         "taps_inside",
     ),
     "reference_dense": ("operator", "batches", "outputs", "macs"),
-    "reference_average_pool": ("operator", "positions", "outputs", "output_rows", "taps_inside"),
-    "reference_max_pool": ("operator", "positions", "outputs", "output_rows", "taps_inside"),
+    "reference_average_pool": ("operator", "rows", "positions", "outputs", "output_rows", "taps_inside"),
+    "reference_max_pool": ("operator", "rows", "positions", "outputs", "output_rows", "taps_inside"),
     "reference_add": ("operator", "elements"),
     "reference_mul": ("operator", "elements"),
     "reference_softmax": ("operator", "rows", "elements"),
@@ -44,14 +48,17 @@ def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     _, height, width, _ = tensors[op.inputs[0]].shape
     channels, kernel_h, kernel_w, depth = tensors[op.inputs[1]].shape
     _, out_h, out_w, _ = tensors[op.outputs[0]].shape
-    inside = _inside(options, height, width, out_h, out_w, kernel_h, kernel_w) * channels
+    rows_in, columns_in = _inside(options, height, width, out_h, out_w, kernel_h, kernel_w)
+    inside = rows_in * columns_in * channels
     outputs = out_h * out_w * channels
     return "reference_conv", (
         1,
+        out_h,
         out_h * out_w,
         outputs,
         outputs * kernel_h,
         outputs * kernel_h * kernel_w,
+        out_h * kernel_h * columns_in * channels,
         inside,
         inside * depth,
     )
@@ -64,15 +71,18 @@ def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     _, height, width, depth = tensors[op.inputs[0]].shape
     _, kernel_h, kernel_w, channels = tensors[op.inputs[1]].shape
     _, out_h, out_w, _ = tensors[op.outputs[0]].shape
-    inside = _inside(options, height, width, out_h, out_w, kernel_h, kernel_w) * channels
+    rows_in, columns_in = _inside(options, height, width, out_h, out_w, kernel_h, kernel_w)
+    inside = rows_in * columns_in * channels
     outputs = out_h * out_w * channels
     return "reference_depthwise", (
         1,
+        out_h,
         out_h * out_w,
         out_h * out_w * depth,
         outputs,
         outputs * kernel_h,
         outputs * kernel_h * kernel_w,
+        out_h * kernel_h * columns_in * channels,
         inside,
     )
 
@@ -85,13 +95,15 @@ def _inside(
     out_w: int,
     kernel_h: int,
     kernel_w: int,
-) -> int:
+) -> tuple[int, int]:
+    """Taps inside the image, per dimension."""
     stride_h, stride_w = options.stride_h, options.stride_w
     dilation_h, dilation_w = options.dilation_h, options.dilation_w
     pad_h = pad_before(options.padding, height, out_h, kernel_h, stride_h, dilation_h)
     pad_w = pad_before(options.padding, width, out_w, kernel_w, stride_w, dilation_w)
-    return taps_inside(height, out_h, kernel_h, stride_h, pad_h, dilation_h) * taps_inside(
-        width, out_w, kernel_w, stride_w, pad_w, dilation_w
+    return (
+        taps_inside(height, out_h, kernel_h, stride_h, pad_h, dilation_h),
+        taps_inside(width, out_w, kernel_w, stride_w, pad_w, dilation_w),
     )
 
 
@@ -115,7 +127,7 @@ def max_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
 def _pool(op: Operator, tensors: Tensors) -> tuple[float, ...]:
     depth, out_h, out_w, rows_in, columns_in, _ = simple.window(op, tensors)
     positions = out_h * out_w
-    return (1, positions, positions * depth, rows_in * out_w * depth, rows_in * columns_in * depth)
+    return (1, out_h, positions, positions * depth, rows_in * out_w * depth, rows_in * columns_in * depth)
 
 
 def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
