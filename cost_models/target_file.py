@@ -145,6 +145,10 @@ def _explain(error: ValidationError, document: _Document, base: _Document | None
             words = re.findall(r"'([^']*)'", first["ctx"]["expected"])
             hint = did_you_mean(str(first["input"]), words)
             return at.error(location, f"{key} = {first['input']!r} is unknown", hint)
+        case "model_type" | "dict_type":
+            return at.error(
+                location, f"{key} = {first['input']!r} is wrong", f"It should be a table, [{key}]."
+            )
         case _:
             detail = first["msg"].removeprefix("Input ").removeprefix("should ")
             return at.error(location, f"{key} = {first['input']!r} is wrong", f"It should {detail}.")

@@ -174,6 +174,8 @@ def test_a_calibration_is_inherited_only_with_what_it_was_measured_on(
             GOOD + '[sources]\nclok_hz = "x"\n',
             "mine.toml, line 8: sources.clok_hz is the source of no field. Did you mean clock_hz?",
         ),
+        (GOOD + "rates = 3\n", "mine.toml, line 7: rates = 3 is wrong. It should be a table, [rates]."),
+        (GOOD + "sources = 3\n", "mine.toml, line 7: sources = 3 is wrong. It should be a table, [sources]."),
         ("title = \n", "mine.toml is not TOML: Invalid value (at line 1, column 9). Mend that line."),
         (
             'extends = "nrf52841"\n',
