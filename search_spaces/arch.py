@@ -13,15 +13,20 @@ from search_spaces.layers import (
     LAYER_TYPES,
     ArchError,
     AveragePool,
+    Concat,
     Conv,
     Dense,
     DepthwiseConv,
+    Flatten,
+    GlobalAveragePool,
     Layer,
     MaxPool,
     Shape,
 )
 
 SCHEMA = 1
+
+_SAME_SCALE = (AveragePool, MaxPool, GlobalAveragePool, Flatten)
 
 _BY_NAME: dict[str, type[Layer]] = {kind.__name__: kind for kind in LAYER_TYPES}
 _FIELDS = {kind: tuple(one.name for one in fields(kind)) for kind in LAYER_TYPES}
@@ -58,12 +63,12 @@ class ArchSpec:
         for index, layer in enumerate(self.layers):
             sources = layer.inputs
             try:
+                inputs = []
                 for source in sources:
                     if not -1 <= source < index:
                         raise ArchError(f"its input {source} is not an earlier layer")
-                shapes.append(
-                    layer.shape(tuple([shapes[source] if source >= 0 else shape for source in sources]))
-                )
+                    inputs.append(shapes[source] if source >= 0 else shape)
+                shapes.append(layer.shape(tuple(inputs)))
             except ArchError as error:
                 raise ArchError(f"layer {index} ({type(layer).__name__}): {error}") from None
             used.update(sources)
@@ -71,6 +76,7 @@ class ArchSpec:
             if index not in used:
                 raise ArchError(f"layer {index} ({type(self.layers[index]).__name__}): nothing uses it")
         _refuse_merged(self.layers)
+        _refuse_requantized(self.layers)
         object.__setattr__(self, "shapes", tuple(shapes))
 
     @property
@@ -146,9 +152,10 @@ def _refuse_merged(layers: tuple[Layer, ...]) -> None:
     """Refuse what the converter would merge: the network as drawn would not be the one that runs."""
     seen: dict[tuple[object, ...], int] = {}
     for index, layer in enumerate(layers):
-        if isinstance(layer, Conv | DepthwiseConv):
+        kind = type(layer)
+        if kind is Conv or kind is DepthwiseConv:
             continue
-        name = type(layer).__name__
+        name = kind.__name__
         if isinstance(layer, Dense):
             for source in layer.inputs:
                 before = layers[source] if source >= 0 else None
@@ -156,10 +163,29 @@ def _refuse_merged(layers: tuple[Layer, ...]) -> None:
                     raise ArchError(f"layer {index} ({name}): two dense layers without an activation are one")
             continue
         key: tuple[object, ...] = (name, layer.inputs)
-        if isinstance(layer, AveragePool | MaxPool):
+        if isinstance(layer, (AveragePool, MaxPool)):
             key = (*key, layer.kernel, layer.strides, layer.padding)
         if seen.setdefault(key, index) != index:
             raise ArchError(f"layer {index} ({name}): it repeats layer {seen[key]}")
+
+
+def _refuse_requantized(layers: tuple[Layer, ...]) -> None:
+    """Refuse what is joined in two places: the converter would put QUANTIZE operators in between.
+
+    What a Concat joins shares its scale and zero point, pools hand both on, and one tensor cannot obey two joins.
+    """
+    if sum(isinstance(layer, Concat) for layer in layers) < 2:
+        return
+    joined: dict[int, int] = {}  # by how many readers each output (INPUT among them) ends in a Concat
+    for index in range(len(layers) - 1, -1, -1):
+        layer = layers[index]
+        if isinstance(layer, Concat) or (isinstance(layer, _SAME_SCALE) and joined.get(index)):
+            for source in set(layer.inputs):
+                joined[source] = joined.get(source, 0) + 1
+    for source, readers in joined.items():
+        if readers > 1:
+            name = "the input" if source == INPUT else f"layer {source} ({type(layers[source]).__name__})"
+            raise ArchError(f"{name}: two Concat layers join it, and both would set its scale")
 
 
 def _layer(index: int, content: object) -> Layer:

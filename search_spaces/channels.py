@@ -97,7 +97,7 @@ def channel_groups(spec: ArchSpec) -> Channels:
         source = layer.inputs[0]
         carried = spans[source] if source != INPUT else ((0, 1),)
         tile = tiles[source] if source != INPUT else 1
-        if isinstance(layer, Conv | Dense):
+        if isinstance(layer, (Conv, Dense)):
             parents.append(len(parents))
             widths.append(layer.filters if isinstance(layer, Conv) else layer.units)
             producers.append([index])

@@ -1,11 +1,16 @@
 """TensorFlow's only home: networks from specs, training, pruning, quantization, int8 bytes.
 
-Importing this package chooses Keras 2 and quiet logs; TensorFlow itself is imported by the modules inside.
+Importing this package imports TensorFlow, with Keras 2 and without its remarks on the machine.
 """
 
 import os
+
+from nas.tf.quiet import quiet
 
 # tfmot refuses Keras 3, and the choice is read once, when TensorFlow is imported.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN's sums depend on the number of threads
+
+with quiet():
+    import tensorflow  # noqa: F401

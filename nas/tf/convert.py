@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +12,7 @@ import tensorflow as tf
 import tf_keras
 
 from cost_models.lean import lean
+from nas.tf.quiet import quiet
 
 
 def convert(model: tf_keras.Model, representative: npt.NDArray[np.float32]) -> bytes:
@@ -59,25 +56,7 @@ def convert_raw(model: tf_keras.Model, representative: npt.NDArray[np.float32]) 
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    with _quiet(), warnings.catch_warnings():
+    with quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data: Any = converter.convert()
     return bytes(data)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back what the converter's C++ writes to stderr; show it only when the conversion fails."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            sink.seek(0)
-            os.write(kept, sink.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -95,6 +95,8 @@ def test_a_sketch_draws_the_same_network() -> None:
 
 
 CONV = Conv(inputs=(-1,), filters=8)
+CONV2 = Conv(inputs=(0,), filters=8)
+SAME_POOL = MaxPool(inputs=(-1,), strides=(1, 1), padding="SAME")
 
 
 @pytest.mark.parametrize(
@@ -137,6 +139,19 @@ CONV = Conv(inputs=(-1,), filters=8)
             (MaxPool(inputs=(-1,)), MaxPool(inputs=(-1,)), Concat(inputs=(0, 1))),
             "layer 1 (MaxPool): it repeats layer 0",
         ),
+        (
+            (
+                CONV,
+                MaxPool(inputs=(-1,), strides=(1, 1), padding="SAME"),
+                Concat(inputs=(-1, 0)),
+                Concat(inputs=(1, 2)),
+            ),
+            "the input: two Concat layers join it, and both would set its scale",
+        ),
+        (
+            (CONV, CONV2, Concat(inputs=(0, 1)), Conv(inputs=(2,), filters=8), Concat(inputs=(0, 3))),
+            "layer 0 (Conv): two Concat layers join it, and both would set its scale",
+        ),
     ],
 )
 def test_a_network_that_cannot_be_is_refused(layers: tuple[Layer, ...], message: str) -> None:
@@ -150,6 +165,11 @@ def test_an_input_shape_that_cannot_be_is_refused() -> None:
         spec(CONV, input_shape=(8, 8))
     with pytest.raises(ArchError, match="neither"):
         spec(CONV, input_shape=(8, 0, 1))
+
+
+def test_joins_in_a_row_are_one_scale_and_allowed() -> None:
+    one = spec(CONV, CONV2, Concat(inputs=(0, 1)), Conv(inputs=(2,), filters=8), Concat(inputs=(2, 3)))
+    assert one.output_shape == (8, 8, 24)
 
 
 def changed(**change: object) -> str:

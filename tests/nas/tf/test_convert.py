@@ -96,16 +96,16 @@ def test_examples_that_do_not_fit_are_refused(model: object) -> None:
         convert(model, EXAMPLES[:0])
 
 
-def test_the_converter_is_silent_but_its_failure_is_not(capfd: pytest.CaptureFixture[str]) -> None:
-    from nas.tf.convert import _quiet
+def test_chatter_is_held_back_but_not_the_reason_of_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
+    from nas.tf.quiet import quiet
 
-    with _quiet():
+    with quiet():
         os.write(2, b"chatter\n")
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
 
     def failing() -> None:
-        with _quiet():
+        with quiet():
             os.write(2, b"the reason\n")
             raise RuntimeError
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 
-import optuna
 import pytest
 
 from search_spaces.arch import ArchSpec
@@ -25,7 +23,7 @@ from search_spaces.layers import (
     Softmax,
 )
 from search_spaces.lower import lower
-from search_spaces.space import candidate, list_spaces, load_space
+from search_spaces.space import list_spaces
 
 pytestmark = pytest.mark.slow
 
@@ -170,6 +168,18 @@ NETWORKS: dict[str, tuple[tuple[int, ...], tuple[Layer, ...]]] = {
         (8, 8, 4),
         (conv(-1, 4, activation="NONE"), Add(inputs=(-1, 0)), average(1), dense(2)),
     ),
+    "joins in a row": (
+        (8, 8, 1),
+        (
+            conv(-1),
+            conv(0),
+            Concat(inputs=(0, 1)),
+            conv(2),
+            Concat(inputs=(2, 3)),
+            average(4),
+            dense(5),
+        ),
+    ),
     "pool drawn after the convolutions beside it": (
         (8, 8, 1),
         (
@@ -223,16 +233,10 @@ def test_the_lowered_graph_is_the_converted_graph(name: str) -> None:
 
 @pytest.mark.parametrize("name", list_spaces())
 def test_the_lowered_graph_is_the_converted_graph_for_random_networks(name: str) -> None:
-    from nas.tf.twins import INPUT_SHAPES, MAX_MACS, difference
+    from nas.tf.twins import difference, random_specs
 
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=11))
-    shapes = itertools.cycle(INPUT_SHAPES)
-    compared = 0
-    while compared < NETWORKS_A_SPACE:
-        spec = candidate(load_space(name), study.ask(), input_shape=next(shapes), classes=5).narrow
-        if lower(spec).macs <= MAX_MACS:
-            assert difference(spec, seed=compared) is None
-            compared += 1
+    for number, spec in enumerate(random_specs(name, count=NETWORKS_A_SPACE, seed=11)):
+        assert difference(spec, seed=number) is None
 
 
 def test_a_difference_is_seen() -> None:
@@ -253,3 +257,17 @@ def test_the_script_counts_what_it_compared() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "mlp: 2 networks compared\n"
+
+
+def test_random_choices_stay_in_their_ranges() -> None:
+    from nas.tf.twins import RandomChoices
+
+    choices = RandomChoices("1")
+    for _ in range(200):
+        assert choices.suggest_int("a", 3, 7, step=2) in (3, 5, 7)
+        assert 4 <= choices.suggest_int("b", 4, 64, log=True) <= 64
+        assert 0.5 <= choices.suggest_float("c", 0.5, 2.0, log=True) <= 2.0
+        assert choices.suggest_float("d", 0.0, 1.0, step=0.25) in (0.0, 0.25, 0.5, 0.75, 1.0)
+        assert 0.0 <= choices.suggest_float("e", 0.0, 1.0) <= 1.0
+        assert choices.suggest_categorical("f", ("x", "y")) in ("x", "y")
+    assert RandomChoices("2").suggest_int("a", 0, 10**9) == RandomChoices("2").suggest_int("a", 0, 10**9)
