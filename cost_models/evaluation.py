@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 
 from cost_models.arena import arena
 from cost_models.code_size import CodeSizes
-from cost_models.cycles.boards import Check, fit_rates
+from cost_models.cycles.boards import Check, Measurement, fit_rates
 from cost_models.cycles.calibration import Residual, cross_validate, folds, inside, spreads
 from cost_models.cycles.measurements import CORES, MeasuredRun, read_kernels, read_runs
 from cost_models.cycles.published import SOURCES, published
@@ -189,13 +189,8 @@ def _baselines(
     for fitted, left_out in folds(runs):
         constant = statistics.median(cost(run) / run.graph.macs for run in fitted)
         by_macs.extend(constant * run.graph.macs / cost(run) - 1 for run in left_out)
-        kinds = sorted({op.kind for run in runs for op in run.graph.operators})
-        matrix = np.asarray([[_volume(run.graph)[kind] / cost(run) for kind in kinds] for run in fitted])
-        prices, _ = nnls(matrix, np.ones(len(fitted)), maxiter=10_000)
-        for run in left_out:
-            volume = _volume(run.graph)
-            total = sum(price * volume[kind] for price, kind in zip(prices, kinds, strict=True))
-            by_kind.append(total / cost(run) - 1)
+        predict = _price_kinds([(run.graph, cost(run)) for run in fitted])
+        by_kind.extend(predict(run.graph) / cost(run) - 1 for run in left_out)
     return [
         row_of(what, where, "MACs x constant", by_macs, left_out=True),
         row_of(what, where, "constant per kind", by_kind, left_out=True),
@@ -219,7 +214,40 @@ def _boards(folder: Path, scripts: Path) -> list[Row]:
         assert table is not None
         _, check = fit_rates(measured, table=table, kernels=target.kernels, core=target.core, source="")
         found.append(_board_row(name, check))
+        found.extend(_board_baselines(name, measured))
     return found
+
+
+def _board_baselines(name: str, measured: Sequence[Measurement]) -> list[Row]:
+    groups = sorted({each.group or each.model for each in measured})
+    by_macs: list[float] = []
+    by_kind: list[float] = []
+    for group in groups:
+        fitted = [each for each in measured if (each.group or each.model) != group]
+        out = [each for each in measured if (each.group or each.model) == group]
+        pairs = [(each.graph.macs, sum(each.cycles)) for each in fitted]
+        constant = statistics.median(cycles / count for count, cycles in pairs if count)
+        by_macs.extend(constant * each.graph.macs / sum(each.cycles) - 1 for each in out if each.graph.macs)
+        predict = _price_kinds([(each.graph, sum(each.cycles)) for each in fitted])
+        by_kind.extend(predict(each.graph) / sum(each.cycles) - 1 for each in out)
+    return [
+        row_of("board cycles", name, "MACs x constant", by_macs, left_out=True),
+        row_of("board cycles", name, "constant per kind", by_kind, left_out=True),
+    ]
+
+
+def _price_kinds(samples: Sequence[tuple[OpGraph, float]]) -> Callable[[OpGraph], float]:
+    """Fits one constant per operator kind."""
+    kinds = sorted({op.kind for graph, _ in samples for op in graph.operators})
+    volumes = [(_volume(graph), cost) for graph, cost in samples]
+    matrix = np.asarray([[volume[kind] / cost for kind in kinds] for volume, cost in volumes])
+    prices, _ = nnls(matrix, np.ones(len(samples)), maxiter=10_000)
+
+    def predict(graph: OpGraph) -> float:
+        volume = _volume(graph)
+        return float(sum(price * volume[kind] for price, kind in zip(prices, kinds, strict=True)))
+
+    return predict
 
 
 def _board_row(name: str, check: Check) -> Row:
