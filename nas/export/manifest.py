@@ -218,6 +218,15 @@ def read_manifest(folder: Path) -> Manifest:
         text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{MANIFEST_NAME} cannot be read") from error
+    return parse_manifest(text)
+
+
+def parse_manifest(text: str) -> Manifest:
+    """A manifest's text, parsed.
+
+    Raises:
+        ValueError: It breaks the schema; the text says where.
+    """
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:

@@ -1,0 +1,235 @@
+"""Puts a verified bundle into a firmware repository: one commit on a branch, the work tree untouched."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from cost_models.budget import Resource, format_quantity
+from cost_models.errors import UserError
+from nas.export import Bundle, verify
+from nas.export.manifest import MANIFEST_NAME, Manifest, parse_manifest
+
+_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What was delivered.
+
+    Attributes:
+        branch: The branch.
+        commit: The new commit; None if the branch has this very bundle already.
+        table: Sizes and accuracy, old model against new, as Markdown.
+    """
+
+    branch: str
+    commit: str | None
+    table: str
+
+
+def deliver(bundle: Bundle, place: str, *, branch: str | None = None) -> Delivery:
+    """Commit a bundle to a branch of a git repository, through git's own plumbing: no checkout, no index, no hook.
+
+    Args:
+        bundle: The bundle; it is verified first.
+        place: `REPO` or `REPO:PATH`, the folder inside it; default models/<name>.
+        branch: Made from HEAD if it does not exist; default mcu-nas/<name>.
+
+    Raises:
+        BundleError: The bundle fails its verification.
+        UserError: No repository, a branch that is checked out, or a folder that holds other files of these names.
+    """
+    verify(bundle)
+    manifest = bundle.manifest
+    repo_text, _, path_text = place.partition(":")
+    repo = _Repo(Path(repo_text))
+    folder = _folder(path_text or f"models/{manifest.name}")
+    branch = branch or f"mcu-nas/{manifest.name}"
+    repo.check_branch(branch)
+    tip = repo.maybe("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
+    base = tip or repo.maybe("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    old = _old_manifest(repo, base, folder)
+    tree = _tree(repo, base, folder, bundle, old)
+    table = size_table(old, manifest)
+    if base and tree == repo.git("rev-parse", f"{base}^{{tree}}"):
+        return Delivery(branch=branch, commit=None, table=table)
+    commit = repo.commit(tree, base, _message(manifest, old, folder, table))
+    repo.git("update-ref", "-m", "mcu-nas: deliver", f"refs/heads/{branch}", commit, tip or "0" * len(commit))
+    return Delivery(branch=branch, commit=commit, table=table)
+
+
+def size_table(old: Manifest | None, new: Manifest) -> str:
+    """SRAM, flash, latency and accuracy, old model against new, as Markdown."""
+    rows = ["| | old | new | change |", "|---|---|---|---|"]
+    resources: tuple[Resource, ...] = ("sram", "flash", "latency", "energy")
+    for resource in resources:
+        before, after = _value(old, resource), _value(new, resource)
+        if before is None and after is None:
+            continue
+        shown = [_shown(resource, before), _shown(resource, after)]
+        change = "" if before is None or after is None else f"{(after - before) / before:+.1%}"
+        rows.append(f"| {resource} | {' | '.join(shown)} | {change} |")
+    first, second = _accuracy(old), _accuracy(new)
+    if first or second:
+        change = "" if first is None or second is None else f"{100 * (second[1] - first[1]):+.2f} points"
+        texts = [f"{100 * each[1]:.2f} % ({each[0]})" if each else "-" for each in (first, second)]
+        rows.append(f"| accuracy | {' | '.join(texts)} | {change} |")
+    return "\n".join(rows)
+
+
+def _value(manifest: Manifest | None, resource: Resource) -> float | None:
+    if manifest is None:
+        return None
+    costs = manifest.costs
+    match resource:
+        case "sram":
+            return costs.sram_bytes
+        case "flash":
+            return costs.flash_bytes
+        case "latency":
+            return costs.latency_us
+        case "energy":
+            return costs.energy_uj
+        case "cycles":
+            return costs.cycles
+
+
+def _shown(resource: Resource, value: float | None) -> str:
+    return "-" if value is None else format_quantity(resource, value)
+
+
+def _accuracy(manifest: Manifest | None) -> tuple[str, float] | None:
+    found = sorted(manifest.accuracies, key=lambda each: each.part != "test") if manifest else []
+    return (found[0].part, found[0].value) if found else None
+
+
+def _message(new: Manifest, old: Manifest | None, folder: str, table: str) -> str:
+    verb = "Update" if old else "Add"
+    return (
+        f"{verb} model {new.name} ({new.task.name}, {new.model_sha256[:12]})\n\n"
+        f"{folder}, for {new.target.title} and tflite-micro {new.runtime.tflite_micro}.\n\n{table}\n"
+    )
+
+
+def _folder(text: str) -> str:
+    path = PurePosixPath(text)
+    if path.is_absolute() or any(part in ("..", ".git") for part in path.parts) or str(path) == ".":
+        raise UserError(f"{text!r} is no folder inside a repository.", "Write it like REPO:models/kws.")
+    return path.as_posix()
+
+
+def _old_manifest(repo: _Repo, base: str | None, folder: str) -> Manifest | None:
+    text = repo.maybe("cat-file", "blob", f"{base}:{folder}/{MANIFEST_NAME}") if base else None
+    if text is None:
+        return None
+    try:
+        return parse_manifest(text)
+    except ValueError as error:
+        raise UserError(
+            f"{folder} in the repository has a manifest that is no bundle's.", "Give another REPO:PATH."
+        ) from error
+
+
+def _tree(repo: _Repo, base: str | None, folder: str, bundle: Bundle, old: Manifest | None) -> str:
+    """The base's tree with the bundle in the place of the old one."""
+    names = [entry.path for entry in bundle.manifest.files] + [MANIFEST_NAME]
+    own = {entry.path for entry in old.files} | {MANIFEST_NAME} if old else set()
+    with tempfile.TemporaryDirectory() as scratch:
+        index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        if base:
+            repo.git("read-tree", base, env=index)
+            present = repo.git("ls-files", "-z", "--", f":(top,literal){folder}", env=index).split("\0")
+            for name in names:
+                if f"{folder}/{name}" in present and name not in own:
+                    raise UserError(
+                        f"{folder}/{name} is in the repository and of no bundle.", "Give another REPO:PATH."
+                    )
+            gone = "".join(f"0 {'0' * 40}\t{folder}/{name}\n" for name in sorted(own))
+            repo.git("update-index", "--index-info", env=index, data=gone.encode())
+        lines = []
+        for name in names:
+            blob = repo.git("hash-object", "-w", "--stdin", data=(bundle.path / name).read_bytes())
+            lines.append(f"100644 {blob}\t{folder}/{name}\n")
+        repo.git("update-index", "--add", "--index-info", env=index, data="".join(lines).encode())
+        return repo.git("write-tree", env=index)
+
+
+class _Repo:
+    """A git repository, asked through its plumbing.
+
+    Args:
+        path: Its folder.
+
+    Raises:
+        UserError: It is no repository, or there is no git.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_dir() or self.maybe("rev-parse", "--git-dir") is None:
+            raise UserError(
+                f"{path} is no git repository.", "Give the folder of a checkout, REPO or REPO:PATH."
+            )
+        top = self.maybe("rev-parse", "--show-prefix")
+        if top:
+            raise UserError(
+                f"{path} is a folder inside a repository.", "Give the repository's own folder, and REPO:PATH."
+            )
+
+    def check_branch(self, branch: str) -> None:
+        """Refuse what is no branch's name, and a branch that some work tree has checked out."""
+        if self.maybe("check-ref-format", "--branch", branch) is None:
+            raise UserError(f"{branch!r} cannot name a branch.", "Take letters, digits, - and /.")
+        if f"branch refs/heads/{branch}" in self.git("worktree", "list", "--porcelain").splitlines():
+            raise UserError(
+                f"Branch {branch} is checked out.", "Give another --branch, or switch to another one first."
+            )
+
+    def commit(self, tree: str, parent: str | None, message: str) -> str:
+        """A commit of a tree; no branch is moved."""
+        parents = ["-p", parent] if parent else []
+        done = self._run(["commit-tree", tree, *parents, "-F", "-"], {}, message.encode())
+        if done.returncode != 0:
+            raise UserError(
+                f"git cannot commit in {self.path}.", "Set user.name and user.email in its configuration."
+            )
+        return done.stdout.decode().strip()
+
+    def maybe(self, *words: str) -> str | None:
+        """git's answer, or None where it fails."""
+        done = self._run(words, {}, b"")
+        return done.stdout.decode().strip() if done.returncode == 0 else None
+
+    def git(self, *words: str, env: dict[str, str] | None = None, data: bytes = b"") -> str:
+        """git's answer."""
+        done = self._run(words, env or {}, data)
+        if done.returncode != 0:
+            lines = done.stderr.decode(errors="replace").splitlines() or ["no message"]
+            raise UserError(f"git {words[0]} failed in {self.path}.", lines[-1])
+        return done.stdout.decode(errors="surrogateescape").strip()
+
+    def _run(
+        self, words: tuple[str, ...] | list[str], env: dict[str, str], data: bytes
+    ) -> subprocess.CompletedProcess[bytes]:
+        # A caller that is itself a git hook has GIT_DIR and its like set, which would lead to its repository.
+        clean = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith("GIT_") or key.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_"))
+        }
+        try:
+            return subprocess.run(
+                ["git", *words],
+                cwd=self.path,
+                env={**clean, **env},
+                input=data,
+                capture_output=True,
+                timeout=_TIMEOUT_S,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise UserError("git is not installed.", "Install it, or copy the bundle by hand.") from None

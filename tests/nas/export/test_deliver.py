@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cost_models.errors import UserError
+from nas.deliver import deliver, size_table
+from nas.export import Bundle, BundleError
+
+from .conftest import Finished
+
+
+def git(repo: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=repo, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    path = tmp_path / "firmware"
+    path.mkdir()
+    git(path, "init", "-q", "-b", "main")
+    git(path, "config", "user.name", "Ada")
+    git(path, "config", "user.email", "ada@example.com")
+    (path / "main.c").write_text("int main(void) { return 0; }\n")
+    git(path, "add", "main.c")
+    git(path, "commit", "-q", "-m", "Start")
+    return path
+
+
+def test_a_bundle_becomes_one_commit_on_a_branch_of_its_own(bundle: Bundle, repo: Path) -> None:
+    (repo / "main.c").write_text("not committed\n")
+    (repo / "staged.c").write_text("staged\n")
+    git(repo, "add", "staged.c")
+    before = (git(repo, "status", "--porcelain"), git(repo, "rev-parse", "main"))
+    delivery = deliver(bundle, str(repo))
+    assert (git(repo, "status", "--porcelain"), git(repo, "rev-parse", "main")) == before
+    assert (repo / "main.c").read_text() == "not committed\n"
+    assert delivery.branch == "mcu-nas/kws"
+    assert git(repo, "rev-parse", "mcu-nas/kws") == delivery.commit
+    assert git(repo, "rev-parse", "mcu-nas/kws^") == before[1]
+    listed = git(repo, "ls-tree", "-r", "--name-only", "mcu-nas/kws").splitlines()
+    expected = [f"models/kws/{entry.path}" for entry in bundle.manifest.files]
+    assert sorted(listed) == sorted(["main.c", "models/kws/manifest.json", *expected])
+    message = git(repo, "log", "-1", "--format=%B", "mcu-nas/kws")
+    assert message.startswith(f"Add model kws (five gestures, {bundle.manifest.model_sha256[:12]})")
+    assert "| sram | - | 2,928 B (2.9 KB) |" in message
+
+
+def test_what_was_delivered_checks_out_as_the_same_bundle(bundle: Bundle, repo: Path, tmp_path: Path) -> None:
+    from nas.export import verify
+
+    deliver(bundle, f"{repo}:src/nets/kws", branch="model")
+    git(repo, "worktree", "add", "-q", str(tmp_path / "tree"), "model")
+    assert verify(tmp_path / "tree" / "src/nets/kws", cross=False).golden_count == 3
+
+
+def test_the_same_model_twice_makes_no_second_commit(bundle: Bundle, repo: Path) -> None:
+    first = deliver(bundle, str(repo))
+    second = deliver(bundle, str(repo))
+    assert second.commit is None
+    assert git(repo, "rev-parse", "mcu-nas/kws") == first.commit
+
+
+def test_a_new_model_replaces_the_old_and_tells_the_difference(
+    finished: Finished, bundle: Bundle, repo: Path, tmp_path: Path
+) -> None:
+    first = deliver(bundle, str(repo))
+    better = replace(finished.model.accuracies[0], correct=10)
+    costs = replace(finished.costs, flash_bytes=finished.costs.flash_bytes * 2)
+    other = (
+        replace(finished, costs=costs).with_model(accuracies=(better,)).export(tmp_path / "o", format="cmake")
+    )
+    second = deliver(other, str(repo))
+    assert git(repo, "rev-parse", "mcu-nas/kws^") == first.commit
+    listed = git(repo, "ls-tree", "-r", "--name-only", "mcu-nas/kws").splitlines()
+    assert "models/kws/CMakeLists.txt" in listed
+    assert "models/kws/kws.cc" not in listed
+    assert "| accuracy | 90.00 % (test) | 100.00 % (test) | +10.00 points |" in second.table
+    assert "+100.0% |" in second.table
+    assert git(repo, "log", "-1", "--format=%s", "mcu-nas/kws").startswith("Update model kws")
+
+
+def test_other_files_of_the_folder_stay(bundle: Bundle, repo: Path) -> None:
+    (repo / "models/kws").mkdir(parents=True)
+    (repo / "models/kws/NOTES.md").write_text("ours\n")
+    git(repo, "add", "models")
+    git(repo, "commit", "-q", "-m", "Notes")
+    deliver(bundle, str(repo))
+    assert git(repo, "show", "mcu-nas/kws:models/kws/NOTES.md") == "ours"
+    (repo / "models/kws/kws.h").write_text("ours\n")
+    git(repo, "add", "models")
+    git(repo, "commit", "-q", "-m", "A header of ours")
+    with pytest.raises(UserError, match=r"models/kws/kws\.h is in the repository and of no bundle\."):
+        deliver(bundle, str(repo), branch="other")
+
+
+def test_the_branch_that_is_checked_out_is_refused(bundle: Bundle, repo: Path) -> None:
+    with pytest.raises(UserError, match=r"Branch main is checked out\."):
+        deliver(bundle, str(repo), branch="main")
+
+
+def test_a_bundle_that_fails_its_verification_is_not_delivered(bundle: Bundle, repo: Path) -> None:
+    path = bundle.path / "kws_golden.cc"
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(BundleError, match=r"kws_golden\.cc is not the file that was exported"):
+        deliver(bundle, str(repo))
+    assert git(repo, "branch", "--format=%(refname:short)") == "main"
+
+
+def test_a_repository_without_commits_takes_its_first(bundle: Bundle, tmp_path: Path, repo: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    git(empty, "init", "-q", "-b", "main")
+    git(empty, "config", "user.name", "Ada")
+    git(empty, "config", "user.email", "ada@example.com")
+    assert git(empty, "rev-list", "--count", str(deliver(bundle, str(empty)).commit)) == "1"
+
+
+@pytest.mark.parametrize(
+    ("place", "branch", "message"),
+    [
+        ("nowhere", None, "nowhere is no git repository."),
+        ("{repo}:../x", None, "'../x' is no folder inside a repository."),
+        ("{repo}:/abs", None, "'/abs' is no folder inside a repository."),
+        ("{repo}:.git/x", None, "'.git/x' is no folder inside a repository."),
+        ("{repo}", "a..b", "'a..b' cannot name a branch."),
+        ("{repo}/sub", None, "sub is a folder inside a repository."),
+    ],
+)
+def test_mistakes_are_a_sentence(
+    bundle: Bundle, repo: Path, place: str, branch: str | None, message: str
+) -> None:
+    (repo / "sub").mkdir()
+    with pytest.raises(UserError) as caught:
+        deliver(bundle, place.format(repo=repo), branch=branch)
+    assert message in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_missing_identity_is_a_sentence(
+    bundle: Bundle, repo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for scope in ("user.name", "user.email"):
+        git(repo, "config", "--unset", scope)
+    git(repo, "config", "user.useConfigOnly", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="git cannot commit"):
+        deliver(bundle, str(repo))
+
+
+def test_the_table_leaves_out_what_neither_model_has(finished: Finished, tmp_path: Path) -> None:
+    costs = replace(finished.costs, latency_us=None, energy_uj=None)
+    bare = replace(finished, costs=costs).with_model(accuracies=()).export(tmp_path / "b")
+    assert size_table(None, bare.manifest).splitlines()[2:] == [
+        "| sram | - | 2,928 B (2.9 KB) |  |",
+        "| flash | - | 45,400 B (44.3 KB) |  |",
+    ]
