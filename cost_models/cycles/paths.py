@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cost_models.cycles import conv, reference, simple
+from cost_models.cycles import conv, depthwise, reference, simple
 from cost_models.graph import Operator, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
@@ -37,7 +37,7 @@ COUNTERS: dict[str, dict[str, Counter]] = {
     "cmsis_nn": {
         **_SHARED,
         "CONV_2D": conv.conv_2d,
-        "DEPTHWISE_CONV_2D": conv.depthwise_conv_2d,
+        "DEPTHWISE_CONV_2D": depthwise.depthwise_conv_2d,
         "FULLY_CONNECTED": conv.fully_connected,
         "AVERAGE_POOL_2D": simple.average_pool_2d,
         "MAX_POOL_2D": simple.max_pool_2d,
@@ -57,4 +57,9 @@ COUNTERS: dict[str, dict[str, Counter]] = {
         "SOFTMAX": reference.softmax,
     },
 }
-FEATURES: dict[str, tuple[str, ...]] = {**conv.FEATURES, **simple.FEATURES, **reference.FEATURES}
+FEATURES: dict[str, tuple[str, ...]] = {
+    **conv.FEATURES,
+    **depthwise.FEATURES,
+    **simple.FEATURES,
+    **reference.FEATURES,
+}
