@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from cost_models.calibrate import calibrate
 from cost_models.cycles import predict
 from cost_models.cycles.calibration import cross_validate, residual_of
 from cost_models.cycles.counting import copy_at, fill_at
 from cost_models.cycles.measurements import CORES, MeasuredRun, read_kernels, read_runs
+from cost_models.cycles.published import SOURCES, published
 from cost_models.cycles.shape_rows import graph_of
 from cost_models.cycles.table import core_table
 from cost_models.evaluation import row_of
+from cost_models.target import load_target
 
 SAMPLE = Path(__file__).with_name("cycles_sample.csv")
 PROJECT = Path(__file__).resolve().parents[2]
@@ -105,3 +108,16 @@ def test_models_of_families_left_out_stay_within_the_aim() -> None:
 def test_rows_of_the_table_summarise_errors() -> None:
     row = row_of("x", "y", "z", [0.0, -0.1, 0.2, 0.0], exact=True)
     assert (row.cases, row.exact, row.median, row.worst) == (4, 0.5, 0.05, 0.2)
+
+
+@needs_figures
+@pytest.mark.parametrize("board", sorted(SOURCES))
+def test_published_boards_replayed_as_new_ones_are_found_within_the_aim(board: str) -> None:
+    target = load_target(board)
+    measured = published(board, CALIBRATION, PROJECT / "scripts" / "mlperf_tiny_operators.csv")
+    rates, check = calibrate(measured, target, source="replayed")
+    assert check.median < 0.10
+    assert 0.85 <= check.coverage <= 0.95
+    # The shipped rates are these very ones.
+    assert target.rates is not None
+    assert rates.scale == pytest.approx(target.rates.scale, rel=0.02)
