@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from optuna.trial import FixedTrial
+
+from search_spaces.space import candidate, list_spaces, load_space
+
+DOCS = Path(__file__).parents[2] / "docs" / "search-spaces.md"
+
+
+def example(folder: Path) -> Path:
+    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    path = folder / "my_space.py"
+    path.write_text(code)
+    return path
+
+
+def test_the_space_in_the_docs_works(tmp_path: Path) -> None:
+    space = load_space(str(example(tmp_path)))
+    trial = FixedTrial({"filters": 8, "growth": 2, "prune_ratio": 0.5})
+    one = candidate(space, trial, input_shape=(8, 8, 1), classes=3)
+    assert [shape[-1] for shape in one.wide.shapes] == [8, 8, 16, 16, 3]
+    assert [shape[-1] for shape in one.narrow.shapes] == [4, 4, 8, 8, 3]
+
+
+@pytest.mark.slow
+def test_the_space_in_the_docs_is_predicted_exactly(tmp_path: Path) -> None:
+    from nas.tf.twins import difference
+
+    space = load_space(str(example(tmp_path)))
+    trial = FixedTrial({"filters": 8, "growth": 2, "prune_ratio": 0.5})
+    assert difference(candidate(space, trial, input_shape=(8, 8, 1), classes=3).narrow) is None
+
+
+def test_the_docs_name_every_space() -> None:
+    named = re.findall(r"^\| `(\w+)`", DOCS.read_text(), re.MULTILINE)
+    assert sorted(named) == list(list_spaces())
