@@ -1,0 +1,142 @@
+"""`nas-export`: any model of an earlier run as a bundle, in any layout, and into a firmware repository."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from cost_models.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from nas.deliver import Delivery
+    from nas.export import Bundle, Verification
+
+DONE, REFUSED, USER_ERROR = 0, 1, 2
+
+_EPILOG = """\
+exit code: 0 a verified bundle, 1 the bundle failed its verification, 2 a mistake in what was given
+
+examples:
+  nas-export runs/digits-1 --out bundle
+  nas-export runs/digits-1 --model 17 --format zephyr --name kws --out kws
+  nas-export runs/digits-1 --out kws --name kws --deliver ../firmware:models/kws --branch new-model
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what argparse would print."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:]}.", "nas-export --help lists the flags.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `nas-export`; the bundle's path goes to stdout, complaints to stderr.
+
+    Returns:
+        The exit code: 0 a verified bundle, 1 it failed its verification, 2 a user's mistake.
+    """
+    try:
+        arguments = _parse(list(sys.argv[1:] if argv is None else argv))
+        return _run(arguments)
+    except UserError as error:
+        print(f"nas-export: {error}", file=sys.stderr)
+        return USER_ERROR
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from nas.export import BundleError, export, verify
+    from nas.export.exporter import load_exporter
+    from nas.run_models import load_run_model
+
+    load_exporter(arguments.format)
+    found = load_run_model(Path(arguments.run), arguments.model, name=arguments.name)
+    bundle = export(
+        found.model,
+        target=found.target,
+        costs=found.costs,
+        out=Path(arguments.out),
+        format=arguments.format,
+        budget=found.budget,
+    )
+    delivery: Delivery | None = None
+    try:
+        verification = verify(bundle)
+        if arguments.deliver:
+            from nas.deliver import deliver
+
+            delivery = deliver(bundle, arguments.deliver, branch=arguments.branch)
+    except BundleError as error:
+        print(f"nas-export: {bundle.path} is not to be used: {error}", file=sys.stderr)
+        return REFUSED
+    for note in verification.notes:
+        print(f"nas-export: {note}", file=sys.stderr)
+    if arguments.json:
+        print(json.dumps(_json(bundle, verification, delivery), indent=1))
+        return DONE
+    print(f"bundle {bundle.path}")
+    if delivery:
+        print(_said(delivery))
+    return DONE
+
+
+def _said(delivery: Delivery) -> str:
+    if delivery.commit is None:
+        return f"branch {delivery.branch} has this very bundle already"
+    return f"commit {delivery.commit[:12]} on {delivery.branch}\n{delivery.table}"
+
+
+def _json(bundle: Bundle, verification: Verification, delivery: Delivery | None) -> dict[str, Any]:
+    manifest = bundle.manifest
+    return {
+        "schema": 1,
+        "bundle": str(bundle.path),
+        "name": manifest.name,
+        "format": manifest.format,
+        "model_sha256": manifest.model_sha256,
+        "costs": manifest.costs.model_dump(),
+        "verified": {"compiled": verification.compiled, "golden_count": verification.golden_count},
+        "delivery": {"branch": delivery.branch, "commit": delivery.commit} if delivery else None,
+    }
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = _Parser(
+        prog="nas-export",
+        description="Export a model of an earlier run as a bundle for a firmware repository.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", metavar="RUN", help="the folder that nas-run made")
+    parser.add_argument(
+        "--model", metavar="ID", help="trial number or digest; default: the one that was chosen"
+    )
+    parser.add_argument(
+        "--format",
+        default="tflm",
+        help="tflm, cmake, arduino, platformio, zephyr, esp-idf or cmsis-pack (default: %(default)s)",
+    )
+    parser.add_argument("--name", help="prefix of files and symbols (default: the run's)")
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder of the bundle, made or replaced")
+    parser.add_argument(
+        "--deliver", metavar="REPO[:PATH]", help="commit the bundle to a branch of a git repository"
+    )
+    parser.add_argument("--branch", metavar="NAME", help="branch for --deliver (default: mcu-nas/<name>)")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    arguments, unknown = parser.parse_known_args(argv)
+    for word in unknown:
+        flag = word.partition("=")[0]
+        flags = [text for action in parser._actions for text in action.option_strings if text != "-h"]
+        raise UserError(f"There is no flag {flag}.", did_you_mean(flag, flags))
+    if arguments.branch and not arguments.deliver:
+        raise UserError("--branch needs --deliver.", "Say which repository: --deliver REPO[:PATH].")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

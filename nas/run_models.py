@@ -1,0 +1,136 @@
+"""Models of an earlier run: found by number or digest, with all that an exporter needs to know of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cost_models.budget import Budget, parse_budget
+from cost_models.costing import CostModel, Costs
+from cost_models.errors import UserError
+from cost_models.target import Target, load_target
+from cost_models.tflite_graph import read_graph
+from nas.finished import FinishedModel
+from nas.run_folder import RunFolder, open_run_folder, saved_config
+from nas.tasks import load_task
+
+if TYPE_CHECKING:
+    from nas.tasks.dataset import Dataset
+
+GOLDEN_COUNT = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunModel:
+    """A finished model of a run, costed anew.
+
+    Attributes:
+        model: The finished model.
+        target: The run's target.
+        costs: Of the model's bytes on it.
+        budget: The run's limits.
+    """
+
+    model: FinishedModel
+    target: Target
+    costs: Costs
+    budget: Budget
+
+
+def load_run_model(path: Path, model_id: str | None = None, *, name: str | None = None) -> RunModel:
+    """A model of an earlier run, its accuracy measured by TFLM's interpreter on validation and test data.
+
+    Args:
+        path: The run folder.
+        model_id: Trial number, or the beginning of a digest; None takes the chosen model.
+        name: Prefix of files and symbols; None takes the run's.
+
+    Raises:
+        UserError: No run, no such model, or other data than the run was started with.
+    """
+    from nas.accuracy import measure_accuracy
+
+    folder = open_run_folder(str(path))
+    config = saved_config(folder)
+    trial = _find(folder, model_id)
+    tflite = _model_bytes(folder, trial)
+    target = load_target(config.target)
+    dataset = load_task(config.task, image_size=config.image_size)
+    _check_data(folder, dataset, config.task)
+    return RunModel(
+        model=FinishedModel(
+            name=name or config.name,
+            tflite=tflite,
+            task=dataset.info,
+            golden_inputs=golden_samples(dataset, config.seed or 0),
+            accuracies=tuple(measure_accuracy(tflite, dataset, part, "tflm") for part in ("val", "test")),
+            provenance={
+                "space": config.space,
+                "digest": trial["digest"],
+                "trial": trial["number"],
+                "seed": config.seed,
+                "params": trial["params"],
+                "steps": config.final_steps if trial["rung"] == "full" else config.steps,
+                "sparsity": config.sparsity,
+                "versions": folder.load_config().get("versions", {}),
+            },
+        ),
+        target=target,
+        costs=CostModel(target).estimate(read_graph(tflite), file_bytes=len(tflite)),
+        budget=parse_budget(config.budget, target),
+    )
+
+
+def golden_samples(dataset: Dataset, seed: int) -> np.ndarray[Any, np.dtype[Any]]:
+    """Raw test samples that the self-test replays, drawn from the run's seed."""
+    samples = dataset.samples["test"]
+    rng = np.random.default_rng([seed, *b"golden"])
+    picks = rng.choice(len(samples), min(GOLDEN_COUNT, len(samples)), replace=False)
+    return np.asarray(samples[np.sort(picks)])
+
+
+def _find(folder: RunFolder, model_id: str | None) -> dict[str, Any]:
+    try:
+        result = json.loads(folder.result_file.read_text(encoding="utf-8"))
+        trials, chosen, front = result["trials"], result["chosen"], result["front"]
+    except (OSError, ValueError, KeyError):
+        raise UserError(
+            f"{folder.path} has no result yet.", f"Let nas-run end, or --resume {folder.path}."
+        ) from None
+    evaluated = [trial for trial in trials if trial["state"] == "evaluated"]
+    if model_id is None:
+        if chosen is None:
+            raise UserError(f"The run {folder.path} chose no model.", "Nothing of it fits its budget.")
+        return next(trial for trial in evaluated if trial["number"] == chosen["number"])
+    by_number = [trial for trial in evaluated if str(trial["number"]) == model_id]
+    # Of one network trained twice, the full training counts.
+    by_digest = [trial for trial in evaluated if len(model_id) >= 6 and trial["digest"].startswith(model_id)]
+    found = by_number or sorted(by_digest, key=lambda trial: trial["rung"] != "full")
+    if not found:
+        raise UserError(
+            f"The run {folder.path} has no model {model_id}.",
+            f"Its front: {', '.join(map(str, front))}." if front else "Its front is empty.",
+        )
+    return dict(found[0])
+
+
+def _model_bytes(folder: RunFolder, trial: dict[str, Any]) -> bytes:
+    key = trial["digest"] + ("-full" if trial["rung"] == "full" else "")
+    try:
+        return folder.model_file(key).read_bytes()
+    except OSError:
+        raise UserError(
+            f"The model of trial {trial['number']} is not in {folder.path}.", "Export another of the front."
+        ) from None
+
+
+def _check_data(folder: RunFolder, dataset: Dataset, task: str) -> None:
+    if folder.load_config().get("data_sha256") != dataset.digest():
+        raise UserError(
+            f"The data of {task} are not those that {folder.path} was started with.",
+            "Golden vectors and accuracies would be of other data; bring back the old ones.",
+        )
