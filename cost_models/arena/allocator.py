@@ -117,10 +117,12 @@ def fill(graph: OpGraph, build: Build, kernels: list[Demand], needs: list[Need] 
     requests = 0
     least = 0
     scratch: list[Requirement] = []
-    for time, (_, _, _, persistent, temp, sizes) in enumerate(kernels, start=1):
+    for time, (_, _, _, persistent, temp, sizes, slack) in enumerate(kernels, start=1):
         for size in persistent:
             tail = (tail + size + 15) & -16
         need = _REQUEST_BYTES * (requests + _SPARE_REQUESTS) + temp + tail
+        if -need % 16 <= slack:
+            need -= 16
         if need > least:
             least = need
         if needs is not None:

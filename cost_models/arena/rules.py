@@ -21,14 +21,18 @@ from cost_models.graph import (
 )
 
 # (parsed options: bytes, their alignment, operator data of Init, persistent buffers of Prepare,
-#  temporaries of Prepare, scratch buffers). Temporaries are never given back before Prepare ends. Operator data
+#  temporaries of Prepare, scratch buffers, slack: with at most so many bytes to the next multiple of 16, 16 bytes
+#  less do as well; -1 never). Temporaries are never given back before Prepare ends. Operator data
 #  and persistent buffers are aligned to 16 bytes.
-Demand = tuple[int, int, int, tuple[int, ...], int, tuple[int, ...]]
+Demand = tuple[int, int, int, tuple[int, ...], int, tuple[int, ...], int]
 # Bytes of one temporary TfLiteTensor with its quantization, by tensor index.
 Temporaries = Sequence[int]
 Rule = Callable[[Operator, tuple[Tensor, ...], Temporaries, Build], Demand]
 
 _NONE: tuple[int, ...] = ()
+# The pointer that `_kept` keeps can come to lie in the padding behind a buffer of 2 or 3 channels, which nobody
+# writes: then 16 bytes less of arena do as well, if only so many bytes were left to the next multiple of 16.
+_PADDING_SLACK = {2: 4, 3: 0}
 # kMaxInputNum of kernels/concatenation.cc.
 _MOST_CONCATENATED = 10
 
@@ -63,11 +67,11 @@ def _conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, buil
         temp += temps[inputs[2]]
     channels = 4 * filter_[0]
     if not build.cmsis_nn:
-        return 28, 4, 56, (channels, channels), temp, _NONE
+        return 28, 4, 56, (channels, channels), temp, _NONE, -1
     options = op.options
     assert isinstance(options, Conv2DOptions)
     size = scratch.convolution(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
-    return 28, 4, 60, (channels, channels), temp, (size,) if size > 0 else _NONE
+    return 28, 4, 60, (channels, channels), temp, (size,) if size > 0 else _NONE, -1
 
 
 def _depthwise_conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -80,11 +84,11 @@ def _depthwise_conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Tempora
         temp += temps[inputs[2]]
     channels = 4 * filter_[3]
     if not build.cmsis_nn:
-        return 28, 4, 56, (channels, channels), temp, _NONE
+        return 28, 4, 56, (channels, channels), temp, _NONE, -1
     options = op.options
     assert isinstance(options, DepthwiseConv2DOptions)
     size = scratch.depthwise(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
-    return 28, 4, 60, (channels, channels), temp, (size,) if size > 0 else _NONE
+    return 28, 4, 60, (channels, channels), temp, (size,) if size > 0 else _NONE, -1
 
 
 def _transpose_conv(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -101,14 +105,14 @@ def _transpose_conv(op: Operator, tensors: tuple[Tensor, ...], temps: Temporarie
     params = 16 if build.short_enums else 20
     if not build.cmsis_nn:
         size = 4 * tensors[output].elements
-        return params, 4, 72, (channels, channels), temp, (size,)
+        return params, 4, 72, (channels, channels), temp, (size,), -1
     options = op.options
     if not isinstance(options, TransposeConv2DOptions):
         raise UserError(
             "The memory of TRANSPOSE_CONV is not known without its strides.", "Replace the operator."
         )
     sizes = scratch.transpose_convolution(build, options, input_.shape, filter_, tensors[output].shape)
-    return params, 4, 76, (channels, channels), temp, sizes
+    return params, 4, 76, (channels, channels), temp, sizes, -1
 
 
 def _fully_connected(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -124,9 +128,11 @@ def _fully_connected(op: Operator, tensors: tuple[Tensor, ...], temps: Temporari
     persistent = (4 * filter_.scales, 4 * filter_.scales) if per_channel else _NONE
     params, align = (5, 1) if build.short_enums else (16, 4)
     if not build.cmsis_nn:
-        if persistent:
-            temp = _kept(temp, output, temps, build)
-        return params, align, 48, persistent, temp, _NONE
+        if not persistent:
+            return params, align, 48, persistent, temp, _NONE, -1
+        # Where enumerations are wide, the type in the last temporary lies out of reach.
+        slack = -1 if build.short_enums else _PADDING_SLACK.get(filter_.scales, -1)
+        return params, align, 48, persistent, _kept(temp, output, temps, build), _NONE, slack
     shape = tensors[output].shape
     depth = shape[-1]
     scratches = _NONE
@@ -142,18 +148,20 @@ def _fully_connected(op: Operator, tensors: tuple[Tensor, ...], temps: Temporari
             scratches = (4 * depth,)
     if persistent:
         temp = _kept(temp, output, temps, build)
-    return params, align, 72, persistent, temp, scratches
+    # Sums are written when nobody reads the type in the last temporary any more.
+    slack = _PADDING_SLACK.get(filter_.scales, -1) if len(persistent) == 3 else -1
+    return params, align, 72, persistent, temp, scratches, slack
 
 
 def _pool(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     _require_int8(op, tensors)
     temp = temps[op.inputs[0]] + temps[op.outputs[0]]
     if not build.cmsis_nn:
-        return 40, 4, 32, _NONE, temp, _NONE
+        return 40, 4, 32, _NONE, temp, _NONE, -1
     if op.kind == "MAX_POOL_2D":
-        return 40, 4, 36, _NONE, temp, _NONE
+        return 40, 4, 36, _NONE, temp, _NONE, -1
     size = 4 * tensors[op.inputs[0]].shape[3] if build.dsp else 0
-    return 40, 4, 36, _NONE, 2 * temp, (size,) if size > 0 else _NONE
+    return 40, 4, 36, _NONE, 2 * temp, (size,) if size > 0 else _NONE, -1
 
 
 def _mean_or_sum(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -162,19 +170,19 @@ def _mean_or_sum(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, 
     output = op.outputs[0]
     temp = 2 * (temps[input_] + temps[axis] + temps[output])
     sizes = (4 * tensors[output].elements, 4 * len(tensors[input_].shape), 4 * tensors[axis].elements)
-    return 1, 1, 44, _NONE, temp, sizes
+    return 1, 1, 44, _NONE, temp, sizes, -1
 
 
 def _min_or_max(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     _require_int8(op, tensors)
     input_, axis = op.inputs
     temp = 2 * (temps[input_] + temps[axis] + temps[op.outputs[0]])
-    return 1, 1, 44, _NONE, temp, (4 * len(tensors[input_].shape), 4 * tensors[axis].elements)
+    return 1, 1, 44, _NONE, temp, (4 * len(tensors[input_].shape), 4 * tensors[axis].elements), -1
 
 
 def _softmax(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     _require_int8(op, tensors)
-    return 4, 4, 64 if build.cmsis_nn else 56, _NONE, temps[op.inputs[0]] + temps[op.outputs[0]], _NONE
+    return 4, 4, 64 if build.cmsis_nn else 56, _NONE, temps[op.inputs[0]] + temps[op.outputs[0]], _NONE, -1
 
 
 def _concatenation(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -186,20 +194,20 @@ def _concatenation(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries
     temp = temps[op.inputs[0]] + temps[op.outputs[0]]
     for index in op.inputs:
         temp += temps[index]
-    return 8, 4, 24, _NONE, temp, _NONE
+    return 8, 4, 24, _NONE, temp, _NONE, -1
 
 
 def _tanh(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
-    return 0, 1, 16, _NONE, 2 * temps[op.inputs[0]] + temps[op.outputs[0]], _NONE
+    return 0, 1, 16, _NONE, 2 * temps[op.inputs[0]] + temps[op.outputs[0]], _NONE, -1
 
 
 def _relu6(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
-    return 0, 1, 8, _NONE, temps[op.inputs[0]], _NONE
+    return 0, 1, 8, _NONE, temps[op.inputs[0]], _NONE, -1
 
 
 def _split(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     # Only the axis is looked at: the first input of SPLIT, the last one of SPLIT_V.
-    return 4, 4, 0, _NONE, temps[op.inputs[0 if op.kind == "SPLIT" else 2]], _NONE
+    return 4, 4, 0, _NONE, temps[op.inputs[0 if op.kind == "SPLIT" else 2]], _NONE, -1
 
 
 def _writable_dims(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -207,14 +215,14 @@ def _writable_dims(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries
     output = op.outputs[0]
     temp = sum(temps[index] for index in op.inputs) + temps[output]
     dims = 4 + 4 * len(tensors[output].shape)
-    return 8 if op.kind == "GATHER" else 4, 4, 0, (dims,), _kept(temp, output, temps, build), _NONE
+    return 8 if op.kind == "GATHER" else 4, 4, 0, (dims,), _kept(temp, output, temps, build), _NONE, -1
 
 
 def _mirror_pad(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     temp = temps[op.inputs[0]] + temps[op.inputs[1]] + temps[op.outputs[0]]
     size = 4 * len(tensors[op.inputs[0]].shape)
     params, align = (1, 1) if build.short_enums else (4, 4)
-    return params, align, 20, _NONE, temp, (size, size)
+    return params, align, 20, _NONE, temp, (size, size), -1
 
 
 def _plain(
@@ -241,7 +249,7 @@ def _plain(
         for index in op.outputs:
             temp += temps[index]
         size, align = params if wide is None or build.short_enums else wide
-        return size, align, data, _NONE, temp, _NONE
+        return size, align, data, _NONE, temp, _NONE, -1
 
     return rule
 
@@ -251,7 +259,7 @@ def _blind(params: tuple[int, int] = (0, 1), *, wide: tuple[int, int] | None = N
 
     def rule(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
         size, align = params if wide is None or build.short_enums else wide
-        return size, align, 0, _NONE, 0, _NONE
+        return size, align, 0, _NONE, 0, _NONE, -1
 
     return rule
 
