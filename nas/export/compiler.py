@@ -39,9 +39,16 @@ class HostCompiler:
         """
         command = [self.cc if c99 else self.cxx, *(C99 if c99 else CXX17), *WARNINGS, "-I", str(include)]
         command += ["-fsyntax-only"] if output is None else ["-o", str(output)]
-        run = subprocess.run(
-            [*command, *map(str, sources)], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-        )
+        try:
+            run = subprocess.run(
+                [*command, *map(str, sources)],
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CompileError(f"the compiler took more than {_TIMEOUT_S} s") from error
         lines = run.stderr.splitlines()
         if run.returncode != 0:
             errors = [line for line in lines if "error" in line] or lines or ["no message"]

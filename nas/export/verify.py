@@ -159,7 +159,10 @@ def _check_resolver(graph: OpGraph, runner: str) -> None:
 
 def _check_costs(graph: OpGraph, manifest: Manifest, tflite: bytes) -> None:
     costs = manifest.costs
-    needed = arena(graph, kernels=manifest.target.kernels, core=manifest.target.core).min_bytes
+    try:
+        needed = arena(graph, kernels=manifest.target.kernels, core=manifest.target.core).min_bytes
+    except UserError as error:
+        raise BundleError("costs", error.message) from error
     if costs.sram_bytes < needed:
         raise BundleError(
             "arena",

@@ -43,6 +43,14 @@ def test_the_manifest_names_every_file_and_nothing_of_this_machine(bundle: Bundl
     assert data["costs"]["sram_bytes"] == 2928
 
 
+def test_the_published_schema_is_the_manifests(golden: Callable[[Path, str], None]) -> None:
+    schema = Manifest.model_json_schema(by_alias=True)
+    golden(
+        Path(__file__).parents[3] / "docs" / "manifest.schema.json",
+        json.dumps(schema, indent=1, sort_keys=True) + "\n",
+    )
+
+
 @pytest.mark.parametrize("format_name", list_formats())
 def test_the_emitted_text_is_the_golden_one(
     format_name: str, tmp_path: Path, golden: Callable[[Path, str], None]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,15 +50,15 @@ class TflmBuild:
     def is_host(self) -> bool:
         return self.settings["run"] == ["{program}"]
 
-    def _words(self, key: str, program: Path | None = None) -> list[str]:
+    def words(self, key: str, program: Path | None = None) -> list[str]:
         words = [word.replace("{dir}", str(self.folder)) for word in self.settings[key]]
         return [word.replace("{program}", str(program)) for word in words]
 
     def program(self, sources: list[Path], program: Path, *macros: str) -> Path:
         """Compile with all warnings as errors, and link."""
         objects = [self.object(source, *macros) for source in sources]
-        command = [str(self.settings["cxx"]), *self._words("flags"), *map(str, objects)]
-        _succeed([*command, *self._words("link", program), "-o", str(program)])
+        command = [str(self.settings["cxx"]), *self.words("flags"), *map(str, objects)]
+        _succeed([*command, *self.words("link", program), "-o", str(program)])
         return program
 
     def object(self, source: Path, *macros: str) -> Path:
@@ -70,14 +72,14 @@ class TflmBuild:
                 *CXX17,
                 *WARNINGS,
                 "-Werror",
-                *self._words("flags"),
+                *self.words("flags"),
                 *macros,
             ]
             _succeed([*command, "-I", str(source.parent), "-c", str(source), "-o", str(made)])
         return made
 
     def run(self, program: Path, data: bytes = b"") -> bytes:
-        command = self._words("run", program)
+        command = self.words("run", program)
         return subprocess.run(command, input=data, capture_output=True, timeout=300, check=False).stdout
 
     def self_test(self, bundle: Bundle, *macros: str) -> str:
@@ -201,6 +203,28 @@ def test_another_schema_version_is_refused(build: TflmBuild, exported: Bundle) -
 
     edit(exported.path / "kws_model.cc", change)
     assert "FAIL 0/3 (schema version differs)" in build.self_test(exported)
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="no CMake")
+def test_the_cmake_layout_builds_as_a_subdirectory(build: TflmBuild, tmp_path: Path) -> None:
+    if not build.is_host:
+        pytest.skip("one build of this machine shows it")
+    bundle = make_finished().export(tmp_path / "kws", format="cmake")
+    flags = build.words("flags")
+    includes = [after for word, after in pairwise(flags) if word in ("-isystem", "-I")]
+    defines = [word.removeprefix("-D") for word in flags if word.startswith("-D")]
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(firmware C CXX)\nenable_testing()\n"
+        "add_library(tflite STATIC IMPORTED)\n"
+        f"set_target_properties(tflite PROPERTIES IMPORTED_LOCATION {build.folder}/libtflm.a)\n"
+        f"target_include_directories(tflite SYSTEM INTERFACE {' '.join(includes)})\n"
+        f"target_compile_definitions(tflite INTERFACE {' '.join(defines)})\n"
+        "set(KWS_SELF_TEST ON)\nset(KWS_TFLM_TARGET tflite)\nadd_subdirectory(kws)\n"
+    )
+    _succeed(["cmake", "-S", str(tmp_path), "-B", str(tmp_path / "build")])
+    _succeed(["cmake", "--build", str(tmp_path / "build")])
+    _succeed(["ctest", "--test-dir", str(tmp_path / "build"), "--output-on-failure", "--no-tests=error"])
+    assert bundle.manifest.format == "cmake"
 
 
 def test_profile_mode_prints_what_nas_calibrate_reads(

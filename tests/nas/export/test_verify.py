@@ -290,3 +290,10 @@ def test_a_variable_in_the_models_sources_is_caught(bundle: Bundle, declaration:
     edit(bundle, "kws_io.cc", lambda text: text + declaration + "\n")
     with pytest.raises(BundleError, match=re.escape(message)):
         verify(bundle)
+
+
+def test_a_core_that_has_no_arena_rules_is_caught(bundle: Bundle) -> None:
+    edit_manifest(bundle, lambda data: data["target"].update(core="cortex-m99"))  # type: ignore[attr-defined]
+    error = check(bundle, "text")
+    assert error.reason == "costs"
+    assert "cortex-m99" in error.message
