@@ -20,14 +20,13 @@ _MEASURED_CORE = "cortex-m4"
 _STAND_INS: dict[str, tuple[str, float]] = {
     "cortex-m0": ("cortex-m0plus", 1.0),
     "cortex-m23": ("cortex-m0plus", 1.0),
-    "cortex-m3": ("cortex-m4", 1.0),
     "cortex-m7": ("cortex-m4", 1.0),
     "cortex-m35p": ("cortex-m33", 1.0),
     "cortex-m52": ("cortex-m55", 1.0),
     "cortex-m85": ("cortex-m55", 1.0),
-    "riscv32": ("cortex-m4", 1.10),
-    "xtensa-lx6": ("cortex-m4", 1.27),
-    "xtensa-lx7": ("cortex-m4", 1.27),
+    "riscv32": ("cortex-m3", 1.10),
+    "xtensa-lx6": ("cortex-m3", 1.27),
+    "xtensa-lx7": ("cortex-m3", 1.27),
 }
 _MEASURED_MARGIN = 0.01
 _BUILT_MARGIN = 0.03
