@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -188,12 +189,31 @@ def connect(address: str | None, workers: int | None) -> None:
             configure_logging=False,
         )
         return
+    _knock(address)
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise UserError(
             f"The Ray cluster {address} cannot be reached ({reason}).",
+            "Check --ray-address, or leave it out to run on this machine.",
+        ) from None
+
+
+def _knock(address: str) -> None:
+    """Fails within seconds where nobody listens; Ray itself keeps trying for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        if address == "auto":
+            return
+        raise UserError(
+            f"{address!r} is no address of a Ray cluster.", "Write auto, HOST:6379 or ray://HOST:10001."
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"The Ray cluster {address} cannot be reached ({error}).",
             "Check --ray-address, or leave it out to run on this machine.",
         ) from None
 

@@ -1,0 +1,92 @@
+"""Ray's workers on bad days: they die, throw and hang, and every request is answered once."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cost_models.errors import UserError
+from nas.execute import Done, EvaluatorSpec, Executor
+from nas.execute.inline import InlineExecutor
+from nas.outcome import Failed, Request
+
+pytestmark = pytest.mark.slow
+
+
+def ask(number: int, what: str) -> Request:
+    return Request(
+        number=number, space="none", params={"do": what}, steps=1, full=False, seed=0, sparsity=0.0
+    )
+
+
+@pytest.fixture
+def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
+    from nas.execute.ray_workers import RayExecutor
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where the workers find ray_fakes
+
+    made = RayExecutor(
+        spec=EvaluatorSpec(factory="ray_fakes:make", settings={"folder": str(tmp_path)}),
+        shared={"payload": "data"},
+        workers=2,
+        address=None,
+        trial_timeout=8.0,
+    )
+    yield made
+    made.close()
+
+
+def test_workers_that_die_throw_or_hang_are_replaced_and_each_request_is_answered_once(
+    executor: Executor, tmp_path: Path
+) -> None:
+    queue = [ask(i, what) for i, what in enumerate(["work", "die", "throw", "work", "hang", "work", "work"])]
+    answers: dict[int, Done] = {}
+    busy = 0
+    give_up = time.monotonic() + 120
+    while (queue or busy) and time.monotonic() < give_up:
+        while queue and busy < executor.slots:
+            executor.submit(queue.pop(0))
+            busy += 1
+        for done in executor.wait(0.5):
+            assert done.request.number not in answers
+            answers[done.request.number] = done
+            busy -= 1
+    reasons = {number: done.outcome for number, done in answers.items()}
+    assert len(reasons) == 7
+    for number in (0, 3, 5, 6):
+        assert reasons[number] == Failed(stage="worker", reason="did work on data", retryable=False)
+    assert reasons[1] == Failed(stage="worker", reason="the worker process died", retryable=True)
+    assert reasons[2] == Failed(stage="worker", reason="RuntimeError: no luck", retryable=False)
+    assert reasons[4] == Failed(stage="worker", reason="no answer within 8 s", retryable=False)
+    assert all(len(Path(tmp_path, str(number)).read_text().split()) == 1 for number in range(7))
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1:1", "The Ray cluster 127.0.0.1:1 cannot be reached"),
+        ("ray://127.0.0.1:1", "The Ray cluster ray://127.0.0.1:1 cannot be reached"),
+        ("127.0.0.1:many", "The Ray cluster 127.0.0.1:many cannot be reached"),
+        ("head", "'head' is no address of a Ray cluster"),
+        ("auto", "The Ray cluster auto cannot be reached"),
+    ],
+)
+def test_a_cluster_that_does_not_answer_is_one_sentence(address: str, message: str) -> None:
+    from nas.execute.ray_workers import connect
+
+    with pytest.raises(UserError, match=re.escape(message)):
+        connect(address, 1)
+
+
+def test_the_inline_executor_answers_in_the_order_asked() -> None:
+    executor = InlineExecutor(
+        lambda request: Failed(stage="worker", reason=str(request.number), retryable=False), 2
+    )
+    for number in (3, 1):
+        executor.submit(ask(number, "work"))
+    answers = [done.outcome.reason for _ in range(3) for done in executor.wait(0)]  # type: ignore[union-attr]
+    assert answers == ["3", "1"]

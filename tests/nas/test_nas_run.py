@@ -1,0 +1,137 @@
+"""nas-run from the command line to a verified bundle, small but real."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--steps", "40", "--final-steps", "60", "--finalists", "1", "--seed", "7"]
+
+pytestmark = pytest.mark.slow
+
+
+def nas_run(*argv: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "nas", *argv], cwd=ROOT, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done
+
+
+def bundle_hashes(run: Path) -> dict[str, str]:
+    files = sorted(p for p in (run / "bundle").rglob("*") if p.is_file())
+    assert files
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("runs") / "first"
+    done = nas_run("--budget", "32KB", "--trials", "3", "--workers", "1", "--out", str(out), "--json", *SMALL)
+    return out, json.loads(done.stdout)
+
+
+def test_a_run_leaves_its_record_its_report_and_a_verified_bundle(
+    finished: tuple[Path, dict[str, Any]],
+) -> None:
+    from nas.export import verify
+
+    out, result = finished
+    assert json.loads((out / "result.json").read_text()) == result
+    assert json.loads((out / "config.json").read_text())["config"]["seed"] == 7
+    evaluated = [t for t in result["trials"] if t["state"] == "evaluated"]
+    assert sum(t["rung"] == "search" for t in evaluated) == 3
+    assert sum(t["rung"] == "full" for t in evaluated) == 1
+    chosen = result["chosen"]
+    assert chosen["costs"]["sram_bytes"] <= 32 * 1024
+    assert chosen["test_accuracy"]["engine"] == "tflm"
+    assert chosen["test_accuracy"]["low"] < chosen["test_accuracy"]["value"] < chosen["test_accuracy"]["high"]
+    assert sum(layer["cycles"] or 0 for layer in chosen["layers"]) == (chosen["costs"]["cycles"] or 0)
+    assert "<html" in (out / "report.html").read_text()
+    verify(out / "bundle")
+
+
+def test_the_same_seed_with_one_worker_gives_the_same_trials_and_the_same_bytes(
+    finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    first, result = finished
+    out = tmp_path / "second"
+    done = nas_run("--budget", "32KB", "--trials", "3", "--workers", "1", "--out", str(out), "--json", *SMALL)
+    again = json.loads(done.stdout)
+    kept = ("number", "state", "rung", "digest", "params", "accuracy", "tflm_accuracy", "costs")
+    assert [{k: t[k] for k in kept} for t in again["trials"]] == [
+        {k: t[k] for k in kept} for t in result["trials"]
+    ]
+    assert bundle_hashes(out) == bundle_hashes(first)
+
+
+def test_a_resumed_run_goes_on_and_repeats_nothing(finished: tuple[Path, dict[str, Any]]) -> None:
+    out, result = finished
+    mistake = nas_run("--resume", str(out), "--seed", "8", expect=2)
+    assert "--seed cannot change in a resumed run" in mistake.stderr
+    again = json.loads(nas_run("--resume", str(out), "--trials", "4", "--workers", "1", "--json").stdout)
+    before = [t for t in result["trials"] if t["rung"] == "search"]
+    after = [t for t in again["trials"] if t["rung"] == "search"]
+    assert after[: len(before)] == before
+    assert sum(t["state"] == "evaluated" for t in after) == 4
+    assert len({t["digest"] for t in after if t["state"] == "evaluated"}) == 4
+
+
+def test_ctrl_c_exports_the_best_so_far(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    argv = ["--budget", "64KB", "--trials", "500", "--workers", "2", "--out", str(out), *SMALL]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "nas", *argv],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    give_up = time.monotonic() + 300
+    while not list(out.glob("models/*.tflite")) and time.monotonic() < give_up:
+        time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    output, _ = running.communicate(timeout=300)
+    assert running.returncode == 0, output
+    assert "Stopping: the best so far will be exported." in output
+    assert json.loads((out / "result.json").read_text())["stopped_by"] == "interrupt"
+    assert (out / "bundle" / "manifest.json").is_file()
+
+
+def test_a_time_limit_ends_with_the_best_so_far(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    nas_run("--budget", "64KB", "--trials", "500", "--timeout", "60s", "--out", str(out), *SMALL)
+    result = json.loads((out / "result.json").read_text())
+    assert result["stopped_by"] == "timeout"
+    assert result["chosen"] is not None
+
+
+def test_arrays_of_signals_become_a_bundle_through_every_flag_and_a_job_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    time_axis = np.arange(64)
+    waves = [np.sin(time_axis * (0.2 + 0.3 * label) + rng.uniform(0, 6)) for label in labels]
+    samples = (np.stack(waves)[..., None] * 900 + rng.normal(0, 90, (300, 64, 2))).astype(np.int16)
+    np.savez(tmp_path / "waves.npz", X=samples, y=labels, class_names=np.array(["slow", "mid", "fast"]))
+    job = tmp_path / "job.toml"
+    job.write_text(
+        f'task = "npz:{tmp_path / "waves.npz"}"\nspace = "tcn"\ntarget = "cortex_m4"\nname = "waves"\n'
+        'budget = "sram=16KB,flash=256KB"\ntrials = 9\nsparsity = 0.5\n'
+    )
+    out = tmp_path / "run"
+    done = nas_run("--config", str(job), "--trials", "2", "--out", str(out), "--policy", "balanced", *SMALL)
+    assert "waves" in " ".join(p.name for p in (out / "bundle").iterdir())
+    result = json.loads((out / "result.json").read_text())
+    assert result["config"]["trials"] == 2
+    assert result["chosen"]["test_accuracy"]["value"] > 0.5
+    assert f"bundle {out}/bundle" in done.stdout

@@ -1,0 +1,159 @@
+"""One trial for real: TensorFlow trains, tfmot prunes, the converter quantizes, TFLM and LiteRT answer."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cost_models.budget import parse_budget
+from cost_models.costing import CostModel
+from cost_models.target import load_target
+from cost_models.tflite_graph import read_graph
+from nas.accuracy import LiteRt, measure_accuracy
+from nas.candidates import Choices, Screen, job_key
+from nas.outcome import Evaluated, Failed, Rejected, Request
+from nas.tasks import load_task
+from nas.tasks.dataset import Dataset
+from search_spaces.lower import lower
+from search_spaces.space import candidate, load_space
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_task("digits")
+
+
+@pytest.fixture(scope="module")
+def evaluator(digits: Dataset) -> Any:
+    from nas.tf.worker import make_evaluator
+
+    target = load_target("nrf52840")
+    return make_evaluator(dataset=digits, target=target, budget=parse_budget("64KB", target))
+
+
+def choices(ratio: float) -> dict[str, Any]:
+    """A small network of the default space, pruned by `ratio`."""
+    drawn = Choices(rng=np.random.default_rng(0))
+    candidate(load_space("ds_cnn"), drawn, input_shape=(8, 8, 1), classes=10)
+    small = {key: 8 for key in drawn.params if key.startswith("stem_width")}
+    small |= {key: 1 for key in drawn.params if key.startswith("blocks_")}
+    return drawn.params | small | {"prune_ratio": ratio}
+
+
+def request(ratio: float = 0.0, **changes: Any) -> Request:
+    base = Request(
+        number=0, space="ds_cnn", params=choices(ratio), steps=150, full=False, seed=5, sparsity=0.0
+    )
+    return dataclasses.replace(base, **changes)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5])
+def test_an_evaluation_learns_and_costs_what_the_screen_predicted(
+    ratio: float, evaluator: Any, digits: Dataset
+) -> None:
+    asked = request(ratio, full=True)
+    outcome = evaluator(asked)
+    assert isinstance(outcome, Evaluated), outcome
+    proposed = candidate(load_space("ds_cnn"), Choices(asked.params), input_shape=(8, 8, 1), classes=10)
+    assert read_graph(outcome.tflite) == lower(proposed.narrow)
+    target = load_target("nrf52840")
+    screen = Screen(
+        space=load_space("ds_cnn"),
+        input_shape=(8, 8, 1),
+        classes=10,
+        model=CostModel(target),
+        budget=parse_budget(None, target),
+    )
+    assert outcome.costs == screen(Choices(asked.params)).costs
+    assert outcome.digest == job_key(proposed)
+    assert outcome.accuracy.value > 0.6
+    assert outcome.tflm_accuracy is not None
+    assert abs(outcome.tflm_accuracy.value - outcome.accuracy.value) < 0.02
+    assert outcome.tflm_accuracy == measure_accuracy(outcome.tflite, digits, "val", "tflm")
+
+
+def test_the_same_request_gives_the_same_bytes_and_another_seed_others(evaluator: Any) -> None:
+    asked = request(0.25, steps=30)
+    one, two, other = evaluator(asked), evaluator(asked), evaluator(dataclasses.replace(asked, seed=6))
+    assert one.tflite == two.tflite
+    assert one.tflite != other.tflite
+
+
+def test_magnitude_pruning_zeroes_the_share_that_was_asked(evaluator: Any) -> None:
+    outcome = evaluator(request(sparsity=0.6, steps=60))
+    dense = evaluator(request(steps=60))
+    assert zero_share(outcome.tflite) >= 0.55
+    assert zero_share(dense.tflite) < 0.3
+    assert outcome.costs == dense.costs, "zeros are never counted as savings"
+
+
+def zero_share(tflite: bytes) -> float:
+    """Share of zeros among all weights of convolutions and dense layers."""
+    interpreter = LiteRt(tflite)._interpreter
+    interpreter.allocate_tensors()
+    zeros = total = 0
+    for detail in interpreter.get_tensor_details():
+        if detail["dtype"] == np.int8 and len(detail["quantization_parameters"]["scales"]) >= 1:
+            try:
+                weights = interpreter.get_tensor(detail["index"])
+            except ValueError:
+                continue
+            if weights.ndim in (2, 4) and weights.shape[0] != 1:
+                zeros += int((weights == 0).sum())
+                total += weights.size
+    assert total > 0
+    return zeros / total
+
+
+def test_what_breaks_the_budget_comes_back_rejected_and_what_fails_names_its_stage(digits: Dataset) -> None:
+    from nas.tf.worker import make_evaluator
+
+    target = load_target("nrf52840")
+    tight = make_evaluator(dataset=digits, target=target, budget=parse_budget("1KB", target))
+    outcome = tight(request(steps=2))
+    assert isinstance(outcome, Rejected)
+    assert [v.resource for v in outcome.violations] == ["sram"]
+    poisoned = dataclasses.replace(digits, samples={**digits.samples, "val": digits.samples["val"][:, :3]})
+    failed = make_evaluator(dataset=poisoned, target=target, budget=parse_budget(None, target))(
+        request(steps=2)
+    )
+    assert isinstance(failed, Failed)
+    assert failed.stage == "evaluate"
+
+
+def test_channels_without_influence_are_the_ones_that_pruning_removes() -> None:
+    from nas.tf.build import build, layer_name, norm_name
+    from nas.tf.prune import narrow_model
+    from search_spaces.channels import channel_groups
+    from search_spaces.layers import Conv, Dense
+    from search_spaces.space import PRUNE_RATIOS
+
+    rng = np.random.default_rng(1)
+    for name in ("ds_cnn", "resnet", "mbv2"):
+        drawn = Choices({"prune_ratio": PRUNE_RATIOS[-1]}, rng)
+        proposed = candidate(load_space(name), drawn, input_shape=(8, 8, 1), classes=4)
+        wide = build(proposed.wide, seed=3)
+        for group in channel_groups(proposed.wide).groups:
+            if not group.prunable:
+                continue
+            narrow_layer = proposed.narrow.layers[group.producers[0]]
+            width = narrow_layer.filters if isinstance(narrow_layer, Conv) else narrow_layer.units  # type: ignore[union-attr]
+            gone = rng.permutation(group.width)[width:]
+            for index in group.producers:
+                layer = proposed.wide.layers[index]
+                weights = wide.get_layer(layer_name(index)).get_weights()
+                weights[0][..., gone] = 0
+                wide.get_layer(layer_name(index)).set_weights(weights)
+                assert isinstance(layer, Conv | Dense)
+                if isinstance(layer, Conv) and layer.batch_norm:
+                    norm = wide.get_layer(norm_name(index)).get_weights()
+                    norm[1][gone] = 0
+                    wide.get_layer(norm_name(index)).set_weights(norm)
+        narrow = narrow_model(wide, proposed, seed=0)
+        samples = rng.random((5, *proposed.wide.input_shape)).astype(np.float32)
+        np.testing.assert_allclose(narrow(samples), wide(samples), atol=1e-5)
