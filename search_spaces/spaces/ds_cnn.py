@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_spaces.arch import ArchSpec, Sketch
-from search_spaces.layers import INPUT, Conv, Dense, DepthwiseConv, GlobalAveragePool, Shape
+from search_spaces.layers import INPUT, Conv, Dense, DepthwiseConv, Flatten, GlobalAveragePool, Shape
 from search_spaces.space import Suggest
 from search_spaces.spaces._axes import along, as_map, stem_kernel, stem_strides, width
 
@@ -50,7 +50,9 @@ class DsCnn:
                     )
                 )
                 x = net.add(Conv(inputs=(x,), filters=filters, kernel=(1, 1)))
-        x = net.add(GlobalAveragePool(inputs=(x,)))
+        # A small map is worth more with its places told apart, a large one costs flash and overfits that way.
+        flat = trial.suggest_categorical("head", ("average", "flatten")) == "flatten"
+        x = net.add(Flatten(inputs=(x,)) if flat else GlobalAveragePool(inputs=(x,)))
         net.add(Dense(inputs=(x,), units=classes, activation="NONE"))
         return net.spec()
 
