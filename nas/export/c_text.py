@@ -42,6 +42,11 @@ def comment_text(text: str) -> str:
     )
 
 
+def table_text(text: str) -> str:
+    """Text that can stand in a cell of a Markdown table."""
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())
+
+
 def hex_rows(data: bytes, *, per_row: int = 16) -> Iterable[str]:
     """Rows of a byte array's initializer."""
     for start in range(0, len(data), per_row):

@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 
 from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
-from nas.export.c_text import comment_text, float_literal, hex_rows, number_rows, string_literal
+from nas.export.c_text import comment_text, float_literal, hex_rows, number_rows, string_literal, table_text
 from nas.export.context import TFLM_DATE, Context, fnv1a
 from nas.export.exporter import File, Role
 
@@ -80,6 +80,7 @@ def environment() -> jinja2.Environment:
     env.filters["c_float"] = float_literal
     env.filters["c_string"] = string_literal
     env.filters["c_comment"] = comment_text
+    env.filters["cell"] = table_text
     return env
 
 

@@ -160,5 +160,12 @@ def test_the_model_card_states_accuracy_with_its_interval_and_by_class(bundle: B
     assert "CC0-1.0" in card
 
 
+def test_labels_cannot_break_the_cards_tables(finished: Finished, tmp_path: Path) -> None:
+    bundle = finished.with_task(class_names=("a|b", "c\nd", "e", "f", "g")).export(tmp_path / "b")
+    card = (bundle.path / "MODEL_CARD.md").read_text()
+    assert r"| a\|b | 5 | 0.800 | 1.000 |" in card
+    assert "| c d | 5 |" in card
+
+
 def test_export_is_what_the_package_offers() -> None:
     assert export.__module__ == "nas.export.bundle"
