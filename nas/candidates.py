@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,10 @@ import numpy as np
 
 from cost_models.budget import Budget, Violation
 from cost_models.costing import CostModel, Costs
+from cost_models.errors import UserError
 from search_spaces.lower import lower
 from search_spaces.space import Candidate, SearchSpace, candidate
+
 
 class Choices:
     """Answers a search space: from known choices, at random, or a mixture of both (a mutation).
@@ -89,18 +92,26 @@ class Screened:
     Attributes:
         candidate: The networks.
         key: Name of the training job: equal keys train equal networks.
-        costs: Predicted from the graph that the converter will make.
-        violations: The limits it breaks; empty when it fits.
+        costs: Predicted from the graph that the converter will make; None when they cannot be known.
+        violations: The limits it breaks.
+        refused: Why the target has no costs for it, such as a kernel that TFLM gets wrong there.
     """
 
     candidate: Candidate
     key: str
-    costs: Costs
-    violations: tuple[Violation, ...]
+    costs: Costs | None
+    violations: tuple[Violation, ...] = ()
+    refused: str | None = None
+
+    @property
+    def fits(self) -> bool:
+        return not self.violations and self.refused is None
 
     @property
     def excess(self) -> float:
         """The largest relative excess over a limit; 0 when it fits."""
+        if self.refused is not None:
+            return math.inf
         return max((v.excess for v in self.violations), default=0.0)
 
 
@@ -125,13 +136,12 @@ class Screen:
     def __call__(self, trial: Any) -> Screened:
         """Asks `trial` for the choices, and costs the network that would be exported."""
         proposed = candidate(self._space, trial, input_shape=self._input_shape, classes=self._classes)
-        costs = self._model.estimate(lower(proposed.narrow))
-        return Screened(
-            candidate=proposed,
-            key=job_key(proposed),
-            costs=costs,
-            violations=self._budget.violations(costs),
-        )
+        key = job_key(proposed)
+        try:
+            costs = self._model.estimate(lower(proposed.narrow))
+        except UserError as error:
+            return Screened(candidate=proposed, key=key, costs=None, refused=str(error))
+        return Screened(candidate=proposed, key=key, costs=costs, violations=self._budget.violations(costs))
 
 
 def job_key(proposed: Candidate) -> str:
@@ -178,14 +188,14 @@ def survey(screen: Screen, *, rng: np.random.Generator, draws: int, wanted: int)
     def look(choices: Choices) -> Screened:
         nonlocal best
         found = screen(choices)
-        if not found.violations and len(feasible) < wanted:
+        if found.fits and len(feasible) < wanted:
             feasible.setdefault(found.key, choices.params)
         if best is None or found.excess < best[0].excess:
             best = (found, choices.params)
         return found
 
     for _ in range(draws):
-        fitting += not look(Choices(rng=rng)).violations
+        fitting += look(Choices(rng=rng)).fits
     assert best is not None
     for _ in range(2 * draws):
         if len(feasible) >= wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
@@ -35,6 +36,7 @@ from nas.tasks.dataset import Dataset
 from search_spaces.space import SearchSpace, load_space
 
 _SURVEY_DRAWS = 500
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 _GOLDEN = 8
 _FINAL_SHARE = 0.25  # of a time limit, kept for full trainings and the export
 _RESUMABLE = ("trials", "timeout", "trial_timeout", "workers", "ray_address", "finalists", "policy", "name")
@@ -173,6 +175,9 @@ def _startup(config: RunConfig) -> int:
 
 
 def _nothing_feasible(found: Survey) -> int:
+    if found.closest.refused is not None:
+        print(f"nas-run: Nothing fits: {found.closest.refused}", file=sys.stderr)
+        return NOTHING_FEASIBLE
     worst = max(found.closest.violations, key=lambda violation: violation.excess)
     print(
         f"nas-run: Nothing fits: of {found.drawn} networks and a descent from the best of them the closest misses"
@@ -183,6 +188,31 @@ def _nothing_feasible(found: Survey) -> int:
 
 
 def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -> int:
+    from nas.export import BundleError
+
+    folder.lock()
+    for note in job.budget.notes:
+        progress.say(note)
+    found = _survey(job)
+    if not found.feasible:
+        return _nothing_feasible(found)
+    try:
+        return _search_feasible(job, folder, progress, found, as_json=as_json)
+    except BundleError as error:
+        raise UserError(
+            f"The bundle failed its verification ({error.reason}): {error.message}",
+            f"What the run found is in {folder.path}; --resume {folder.path} exports again.",
+        ) from error
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise UserError(
+            f"{error.filename or folder.path} cannot be written ({error.strerror}).",
+            f"Free some space; --resume {folder.path} goes on, and no trial that ended is lost.",
+        ) from error
+
+
+def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Survey, *, as_json: bool) -> int:
     from nas.execute import EvaluatorSpec
     from nas.execute.ray_workers import RayExecutor
     from nas.search.driver import Driver, Plan
@@ -190,12 +220,6 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
     from nas.stop import StopRequest
 
     config = job.config
-    folder.lock()
-    for note in job.budget.notes:
-        progress.say(note)
-    found = _survey(job)
-    if not found.feasible:
-        return _nothing_feasible(found)
     storage = open_storage(config.storage, folder.journal)
     name = folder.path.resolve().name
     identity = config.search_identity()

@@ -187,7 +187,7 @@ class Driver:
             trial = self.study.ask(self.plan.startup) if attempt < _RANDOM_AFTER else self.study.ask_random()
             screened = self.screen(trial)
             known = self._known.get(screened.key)
-            if screened.violations or known is not None or screened.key in in_flight:
+            if not screened.fits or known is not None or screened.key in in_flight:
                 self._tell_unsent(trial, screened, known, started)
                 continue
             return _Pending(trial, screened, 0, started)
@@ -209,8 +209,14 @@ class Driver:
             params=dict(trial.params),
             started=started,
         )
-        if screened.violations:
-            record = replace(base, state="rejected", costs=screened.costs, violations=screened.violations)
+        if not screened.fits:
+            record = replace(
+                base,
+                state="rejected",
+                costs=screened.costs,
+                violations=screened.violations,
+                reason=screened.refused,
+            )
             self.listener.trial(record)
         elif known is not None and known.state == "evaluated":
             reason = f"same as trial {known.number}"
