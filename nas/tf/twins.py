@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import math
-import random
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tf_keras
@@ -18,6 +15,7 @@ from cost_models.tflite_graph import read_graph
 from nas.tf.build import build
 from nas.tf.convert import convert
 from search_spaces.arch import ArchSpec
+from search_spaces.choices import Choices
 from search_spaces.lower import lower
 from search_spaces.space import candidate, list_spaces, load_space
 
@@ -26,40 +24,12 @@ EXAMPLES = 2
 MAX_MACS = 10_000_000  # beyond, a random network only costs time
 
 
-class RandomChoices:
-    """Answers a space's questions at random, each question independently of the others.
-
-    Args:
-        seed: The same seed gives the same answers.
-    """
-
-    def __init__(self, seed: str) -> None:
-        self._random = random.Random(seed)
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        if log:
-            return min(high, round(math.exp(self._random.uniform(math.log(low), math.log(high)))))
-        return self._random.randrange(low, high + 1, step)
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        if step is not None:
-            return low + step * self._random.randint(0, int((high - low) / step + 1e-9))
-        if log:
-            return math.exp(self._random.uniform(math.log(low), math.log(high)))
-        return self._random.uniform(low, high)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._random.choice(choices)
-
-
 def random_specs(name: str, *, count: int, seed: int = 0, max_macs: int = MAX_MACS) -> Iterator[ArchSpec]:
     """Distinct narrow networks of the space `name`, over all of `INPUT_SHAPES` in turn."""
     space = load_space(name)
     seen: set[ArchSpec] = set()
     for number, shape in enumerate(itertools.cycle(INPUT_SHAPES)):
-        choices = RandomChoices(f"{seed}/{name}/{number}")
+        choices = Choices(rng=np.random.default_rng([seed, number, *name.encode()]))
         spec = candidate(space, choices, input_shape=shape, classes=2 + len(seen) % 11).narrow
         if spec not in seen and lower(spec).macs <= max_macs:
             seen.add(spec)

@@ -19,7 +19,7 @@ from cost_models.costing import CostModel
 from cost_models.target import Target
 from cost_models.tflite_graph import read_graph
 from nas.accuracy import measure_accuracy
-from nas.candidates import Choices, job_key
+from nas.candidates import job_key
 from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request, Stage
 from nas.tasks.dataset import Dataset
 from nas.tf.build import build
@@ -27,6 +27,7 @@ from nas.tf.convert import convert
 from nas.tf.prune import narrow_model, sparsify
 from nas.tf.train import Schedule, TrainingData, train
 from search_spaces.arch import ArchSpec
+from search_spaces.choices import Choices
 from search_spaces.space import Candidate, candidate, load_space
 
 _BATCH = 64

@@ -10,7 +10,7 @@ import numpy as np
 from cost_models.budget import parse_budget
 from cost_models.costing import CostModel
 from cost_models.target import load_target
-from nas.candidates import Choices, Screen, survey
+from nas.candidates import Screen, survey
 from nas.execute import Executor
 from nas.execute.inline import InlineExecutor
 from nas.finished import Accuracy
@@ -18,6 +18,7 @@ from nas.outcome import Evaluated, Outcome, Rejected, Request
 from nas.search.driver import Driver, Plan
 from nas.search.records import Rung, TrialRecord
 from nas.search.study import Study, open_storage
+from search_spaces.choices import Choices
 from search_spaces.space import load_space
 
 SPACE = "ds_cnn"

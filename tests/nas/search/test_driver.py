@@ -209,7 +209,7 @@ class KilledError(Exception):
 
 
 def screen_key(request: Request, screen: object) -> str:
-    from nas.candidates import Choices
+    from search_spaces.choices import Choices
 
     return screen(Choices(request.params)).key  # type: ignore[operator, no-any-return]
 

@@ -257,17 +257,3 @@ def test_the_script_counts_what_it_compared() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "mlp: 2 networks compared\n"
-
-
-def test_random_choices_stay_in_their_ranges() -> None:
-    from nas.tf.twins import RandomChoices
-
-    choices = RandomChoices("1")
-    for _ in range(200):
-        assert choices.suggest_int("a", 3, 7, step=2) in (3, 5, 7)
-        assert 4 <= choices.suggest_int("b", 4, 64, log=True) <= 64
-        assert 0.5 <= choices.suggest_float("c", 0.5, 2.0, log=True) <= 2.0
-        assert choices.suggest_float("d", 0.0, 1.0, step=0.25) in (0.0, 0.25, 0.5, 0.75, 1.0)
-        assert 0.0 <= choices.suggest_float("e", 0.0, 1.0) <= 1.0
-        assert choices.suggest_categorical("f", ("x", "y")) in ("x", "y")
-    assert RandomChoices("2").suggest_int("a", 0, 10**9) == RandomChoices("2").suggest_int("a", 0, 10**9)

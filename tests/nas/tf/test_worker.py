@@ -13,10 +13,11 @@ from cost_models.costing import CostModel
 from cost_models.target import load_target
 from cost_models.tflite_graph import read_graph
 from nas.accuracy import LiteRt, measure_accuracy
-from nas.candidates import Choices, Screen, job_key
+from nas.candidates import Screen, job_key
 from nas.outcome import Evaluated, Failed, Rejected, Request
 from nas.tasks import load_task
 from nas.tasks.dataset import Dataset
+from search_spaces.choices import Choices
 from search_spaces.lower import lower
 from search_spaces.space import candidate, load_space
 
