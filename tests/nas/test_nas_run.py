@@ -108,14 +108,6 @@ def test_ctrl_c_exports_the_best_so_far(tmp_path: Path) -> None:
     assert (out / "bundle" / "manifest.json").is_file()
 
 
-def test_a_time_limit_ends_with_the_best_so_far(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    nas_run("--budget", "64KB", "--trials", "500", "--timeout", "60s", "--out", str(out), *SMALL)
-    result = json.loads((out / "result.json").read_text())
-    assert result["stopped_by"] == "timeout"
-    assert result["chosen"] is not None
-
-
 def test_arrays_of_signals_become_a_bundle_through_every_flag_and_a_job_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     labels = np.arange(300) % 3

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from pathlib import Path
 
 import pytest
 
+from cost_models.errors import UserError
 from nas.cli import main, parse_time
 
 MISTAKES = [
@@ -121,3 +124,70 @@ def test_nothing_that_fits_is_exit_code_3_with_the_limit_that_blocks(
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("8h", 28800), ("1.5", 1.5)])
 def test_times_are_read_with_their_units(text: str, seconds: float) -> None:
     assert parse_time(text, "--timeout") == seconds
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from nas import run
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "run" / "models" / "a.tflite"))
+
+    monkeypatch.setattr(run, "_search_feasible", full)
+    out = tmp_path / "run"
+    assert main(["--out", str(out), "--seed", "1"]) == 2
+    err = capsys.readouterr().err
+    assert err.endswith(
+        f"nas-run: {out}/models/a.tflite cannot be written (No space left on device). Free some space;"
+        f" --resume {out} goes on, and no trial that ended is lost.\n"
+    )
+
+
+def test_a_bundle_that_fails_its_verification_is_never_presented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from nas import run
+    from nas.export import BundleError
+
+    def fails(*_: object, **__: object) -> int:
+        raise BundleError("golden", "Vector 3 differs.")
+
+    monkeypatch.setattr(run, "_search_feasible", fails)
+    assert main(["--out", str(tmp_path / "run"), "--seed", "1"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "The bundle failed its verification (golden): Vector 3 differs." in err
+
+
+def test_a_second_driver_stays_out_of_a_run_folder(tmp_path: Path) -> None:
+    from nas.run_folder import RunFolder
+
+    first, second = RunFolder(path=tmp_path), RunFolder(path=tmp_path)
+    first.lock()
+    with pytest.raises(UserError, match="Another nas-run is at work in"):
+        second.lock()
+
+
+def test_a_damaged_or_foreign_run_cannot_be_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text("{")
+    assert main(["--resume", str(tmp_path)]) == 2
+    assert "config.json cannot be read. The run is damaged; start a new one." in capsys.readouterr().err
+    config.write_text('{"schema": 99}')
+    assert main(["--resume", str(tmp_path)]) == 2
+    assert "was written by another version of nas-run. Start a new run." in capsys.readouterr().err
+    config.write_text('{"schema": 1, "config": {"task": "digits", "colour": 3}}')
+    assert main(["--resume", str(tmp_path)]) == 2
+    assert "key colour is unknown" in capsys.readouterr().err
+
+
+def test_a_run_whose_data_changed_cannot_be_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"schema": 1, "config": {"task": "digits", "seed": 1}, "data_sha256": "other", "started": ""}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert main(["--resume", str(tmp_path)]) == 2
+    assert "are not those that" in capsys.readouterr().err

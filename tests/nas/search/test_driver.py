@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -193,6 +195,21 @@ def test_a_space_without_more_networks_ends_the_search(
     screen = make_screen("1700")
     driver, _ = make_driver(tmp_path, screen=screen, trials=500)
     assert driver.search() == "exhausted"
+
+
+def test_time_limits_end_the_search_and_the_full_trainings(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=6)
+    driver.search()
+    whole = driver.plan
+    driver.plan = replace(whole, trials=500, search_deadline=time.monotonic() - 1)
+    assert driver.search() == "timeout"
+    assert sum(r.state == "evaluated" for r in driver.study.records()) == 6
+    driver.plan = replace(whole, deadline=time.monotonic() - 1)
+    driver.train_finalists()
+    assert driver.final.records() == []
+    driver.plan = whole
+    driver.train_finalists()
+    assert driver.final.records() != []
 
 
 def test_several_slots_evaluate_each_network_once(tmp_path: Path) -> None:
