@@ -173,7 +173,7 @@ def _coverage(residuals: Sequence[Residual], errors: Sequence[float]) -> float:
         others = [index for index, name in enumerate(families) if name != family]
         spread = spreads([errors[index] for index in others], [shares[index] for index in others])
         held += sum(
-            inside(errors[index], shares[index], spread)
+            inside(errors[index], residuals[index], spread)
             for index, name in enumerate(families)
             if name == family
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from cost_models.cycles.fit import Coefficients, Sample, fit_paths, fit_ratios
 from cost_models.cycles.measurements import MeasuredRun
-from cost_models.cycles.model import Z90, predict_with
+from cost_models.cycles.model import CALL_SPREAD, Z90, predict_with
 from cost_models.cycles.paths import FEATURES
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import CoreTable, parse_table
@@ -19,8 +19,8 @@ from cost_models.cycles.table import CoreTable, parse_table
 _SHARED = 0.3
 # Families that were left out err more alike than the scores pretend: an allowance for a family never seen.
 _NEW_FAMILY = 1.2
-# Counts differ by that much between inputs of the same model, whatever the fit.
-_FLOOR = 0.0005
+# Random networks of odd shapes, which no fit saw, differ by that much at least.
+_FLOOR = 0.002
 # Ideal cycles as they are: what a core with memory that never waits would take.
 IDEAL = Rates(scale=1.0, spread_model=0.0, spread_operator=0.0, source="memory that never waits")
 
@@ -34,12 +34,14 @@ class Residual:
         instructions: Predicted over measured, minus 1.
         cycles: Predicted over given ideal cycles, minus 1; None where none are given.
         share: Root of the sum of squares of the operators' shares: 1 for a single operator.
+        calls: What the calls of its operators may differ by, as a share of its instructions.
     """
 
     run: MeasuredRun
     instructions: float
     cycles: float | None
     share: float
+    calls: float
 
 
 def fit_table(runs: Sequence[MeasuredRun], kernels: Sequence[Sample], source: str) -> dict[str, Any]:
@@ -118,6 +120,7 @@ def residual_of(run: MeasuredRun, table: CoreTable) -> Residual | None:
         instructions=work.instructions / run.instructions - 1,
         cycles=None if run.cycles is None else work.cycles / run.cycles - 1,
         share=math.sqrt(sum(part * part for part in parts)) / work.instructions,
+        calls=CALL_SPREAD * math.sqrt(len(parts)) / work.instructions,
     )
 
 
@@ -138,6 +141,7 @@ def spreads(errors: Sequence[float], shares: Sequence[float]) -> tuple[float, fl
     return _SHARED * operator, operator
 
 
-def inside(error: float, share: float, spread: tuple[float, float]) -> bool:
-    """Whether the 90 % interval around a prediction holds the measured value."""
-    return abs(math.log1p(error)) <= Z90 * math.hypot(spread[0], spread[1] * share)
+def inside(error: float, residual: Residual, spread: tuple[float, float]) -> bool:
+    """Whether the 90 % interval around a prediction with this relative error holds the measured value."""
+    reach = Z90 * math.hypot(spread[0], spread[1] * residual.share, residual.calls)
+    return abs(math.log1p(error)) <= reach

@@ -27,6 +27,10 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "dense_dsp": dense.DENSE_DSP,
     "dense_scalar": dense.DENSE_SCALAR,
     "dense_mve": dense.DENSE_MVE,
+    # One scale for all channels, as converters before TensorFlow 2.17 wrote: arm_nn_vec_mat_mult_t_s8.
+    "dense_tensor_dsp": dense.DENSE_DSP,
+    "dense_tensor_scalar": dense.DENSE_SCALAR,
+    "dense_tensor_mve": dense.DENSE_MVE,
 }
 
 
@@ -145,8 +149,9 @@ def fully_connected(op: Operator, tensors: Tensors, isa: str) -> Trips:
         batches *= extent
     if len(out_shape) > 2 and depth % 4 == 0:
         return product(isa, batches, channels, depth, 1)
+    name = "dense_tensor" if tensors[op.inputs[1]].scales == 1 else "dense"
     if isa == "dsp":
-        return "dense_dsp", dense.dense_dsp(channels, depth, batches, bias)
+        return f"{name}_dsp", dense.dense_dsp(channels, depth, batches, bias)
     if isa == "mve":
-        return "dense_mve", dense.dense_mve(channels, depth, batches)
-    return "dense_scalar", dense.dense_scalar(channels, depth, batches, bias)
+        return f"{name}_mve", dense.dense_mve(channels, depth, batches)
+    return f"{name}_scalar", dense.dense_scalar(channels, depth, batches, bias)

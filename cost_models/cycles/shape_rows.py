@@ -24,14 +24,15 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def operator_of(row: Mapping[str, str]) -> tuple[Operator, tuple[Tensor, ...]]:
-    """One operator and its tensors, from the columns `op`, `input_shape`, `filter_shape`, `output_shape`, ..."""
+    """One operator and its tensors, from the columns `op`, `input_shape`, `filter_shape`, ..."""
     kind = row["op"]
     source, output = Tensor(shape=_shape(row["input_shape"])), Tensor(shape=_shape(row["output_shape"]))
     options = _options(row, source, output)
     if kind in ("ADD", "MUL"):
         return Operator(kind=kind, inputs=(0, 1), outputs=(2,), options=options), (source, source, output)
     if kind in _WEIGHTED:
-        weights = Tensor(shape=_shape(row["filter_shape"]), data_bytes=1)
+        scales = 1 if row.get("per_channel") == "0" else output.shape[-1]
+        weights = Tensor(shape=_shape(row["filter_shape"]), data_bytes=1, scales=scales)
         bias = Tensor(shape=(output.shape[-1],), dtype="int32", data_bytes=4)
         inputs = (0, 1, 3) if row.get("bias", "1") == "1" else (0, 1, -1)
         op = Operator(kind=kind, inputs=inputs, outputs=(2,), options=options)
