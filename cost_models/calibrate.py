@@ -155,8 +155,16 @@ def read_log(path: Path) -> Log:
             inferences.append([])
         elif inferences and (event := _event(fields)) is not None and event[0] == len(inferences[-1]):
             inferences[-1].append(event[1:])
-    inferences = [events for events in inferences if events]
-    if not inferences:
+    # An inference that the line broke off is a beginning of a whole one, and left out.
+    longest = max((len(events) for events in inferences), default=0)
+    tags_of = [tuple(tag for tag, _ in events) for events in inferences]
+    whole = {tags for tags in tags_of if len(tags) == longest}
+    inferences = [
+        events
+        for events, tags in zip(inferences, tags_of, strict=True)
+        if tags in whole or not any(tags == other[: len(tags)] for other in whole)
+    ]
+    if longest == 0:
         raise UserError(
             f"{path} holds no profiler events.",
             'Expected the lines of TFLM\'s MicroProfiler::LogCsv: "Event","Tag","Ticks" and one per operator.',

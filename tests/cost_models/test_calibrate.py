@@ -72,6 +72,15 @@ def test_median_of_several_inferences_counts(tmp_path: Path) -> None:
     assert measurement(log).cycles == measurement(read_log(write_log(tmp_path, model, BOARD))).cycles
 
 
+def test_an_inference_broken_off_is_left_out(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    (tmp_path / "log.tflite").write_bytes(b"")
+    header = '"Event","Tag","Ticks"\n'
+    log.write_text(f"noise\n{header}0,CONV_2D,5\n1,SOFTMAX,7\n{header}0,CONV_2D,900\n1,SOF")
+    read = read_log(log)
+    assert (read.tags, read.ticks) == (("CONV_2D", "SOFTMAX"), (5, 7))
+
+
 @needs_models
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     log = write_log(tmp_path, some_models(1)[0], BOARD)
