@@ -61,5 +61,8 @@ class Executor(Protocol):
     def wait(self, timeout: float) -> Sequence[Done]:
         """What came back within `timeout` seconds; at once when something is there."""
 
+    def abandon(self) -> None:
+        """Gives up what is under way; every slot is free again."""
+
     def close(self) -> None:
         """Ends all workers, whatever they are doing."""

@@ -29,6 +29,10 @@ class InlineExecutor:
         outcome = self._evaluate(request)
         return (Done(request=request, outcome=outcome, worker="inline", waited=time.monotonic() - submitted),)
 
+    def abandon(self) -> None:
+        """Forgets the queue."""
+        self._queue.clear()
+
     def close(self) -> None:
         """Forgets the queue."""
         self._queue.clear()

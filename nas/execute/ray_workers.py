@@ -157,10 +157,20 @@ class RayExecutor:
         )
         slot.request = slot.reference = None
         if replace:
-            ray.kill(slot.actor, no_restart=True)
-            slot.actor = self._start()
-            slot.calls = 0
+            self._replace(slot)
         return done
+
+    def _replace(self, slot: _Slot) -> None:
+        ray.kill(slot.actor, no_restart=True)
+        slot.actor = self._start()
+        slot.calls = 0
+
+    def abandon(self) -> None:
+        """Replaces the workers that are busy."""
+        for slot in self._slots:
+            if slot.request is not None:
+                slot.request = slot.reference = None
+                self._replace(slot)
 
     def close(self) -> None:
         """Kills the workers and leaves Ray."""

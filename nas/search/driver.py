@@ -114,14 +114,13 @@ class Driver:
             if self.stop():
                 reason = "interrupt"
                 break
-            if _past(self.plan.search_deadline):
+            late = _past(self.plan.search_deadline)
+            if late:
+                # What is under way may end, as long as time is left for the full trainings.
                 reason = "timeout"
-                break
-            while (
-                not exhausted
-                and len(pending) < self.executor.slots
-                and self._trained + len(pending) < self.plan.trials
-            ):
+                if not pending or _past(self._grace()):
+                    break
+            while not exhausted and not late and self._room(len(pending)):
                 proposal = self._propose({p.screened.key for p in pending.values()})
                 if proposal is None:
                     exhausted = not self._should_pause()
@@ -130,7 +129,7 @@ class Driver:
                 self.executor.submit(
                     self._request(proposal.trial.number, dict(proposal.trial.params), "search")
                 )
-            if not pending:
+            if not pending and not late:
                 reason = "exhausted" if exhausted else reason
                 break
             for done in self.executor.wait(_POLL_SECONDS):
@@ -144,8 +143,16 @@ class Driver:
                 self.listener.trial(record)
                 failures = failures + 1 if record.state == "failed" else 0
             if failures >= _MOST_FAILURES and not any(r.state == "evaluated" for r in self._known.values()):
-                return "failures"
+                reason = "failures"
+                break
+        if pending:
+            self.executor.abandon()
         return reason
+
+    def _grace(self) -> float | None:
+        """When trials that overran the search's time are given up: a third of the way to the end of all."""
+        start, end = self.plan.search_deadline, self.plan.deadline
+        return start if start is None or end is None else start + (end - start) / 3
 
     def train_finalists(self) -> None:
         """Trains the most accurate of the front in full, those that are not yet."""
@@ -173,6 +180,8 @@ class Driver:
                 ended = self._record(done, waiting.screened, waiting.started, "full")
                 self.final.tell(waiting.trial, ended)
                 self.listener.trial(ended)
+        if pending:
+            self.executor.abandon()
 
     def records(self) -> list[TrialRecord]:
         """Every ended trial of both rungs."""

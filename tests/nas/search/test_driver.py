@@ -212,6 +212,17 @@ def test_time_limits_end_the_search_and_the_full_trainings(tmp_path: Path) -> No
     assert driver.final.records() != []
 
 
+def test_trials_under_way_at_a_time_limit_make_room_for_the_full_trainings(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=500, slots=3)
+    began = time.monotonic()
+    driver.plan = replace(driver.plan, search_deadline=began + 1.0, deadline=began + 1.3)
+    assert driver.search() == "timeout"
+    assert time.monotonic() < began + 60
+    driver.plan = replace(driver.plan, deadline=None)
+    driver.train_finalists()
+    assert len(driver.final.records()) == 3
+
+
 def test_several_slots_evaluate_each_network_once(tmp_path: Path) -> None:
     screen = make_screen()
     evaluate = FakeEvaluator(screen)
