@@ -28,6 +28,8 @@ ISA: dict[str, str] = {
 
 _SHARED: dict[str, Counter] = {
     "LOGISTIC": simple.logistic,
+    "RELU": simple.relu,
+    "RELU6": simple.relu,
     "MEAN": simple.mean,
     "SUM": simple.mean,
     "RESHAPE": simple.reshape,
@@ -44,6 +46,7 @@ COUNTERS: dict[str, dict[str, Counter]] = {
         "ADD": simple.elementwise,
         "MUL": simple.elementwise,
         "SOFTMAX": simple.softmax,
+        "PAD": simple.pad,
     },
     "reference": {
         **_SHARED,

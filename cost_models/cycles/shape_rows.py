@@ -30,6 +30,13 @@ def operator_of(row: Mapping[str, str]) -> tuple[Operator, tuple[Tensor, ...]]:
     options = _options(row, source, output)
     if kind in ("ADD", "MUL"):
         return Operator(kind=kind, inputs=(0, 1), outputs=(2,), options=options), (source, source, output)
+    if kind == "PAD":
+        # The filter's place holds what is padded above and to the left.
+        above, left = _shape(row["filter_shape"])
+        below = output.shape[1] - source.shape[1] - above
+        right = output.shape[2] - source.shape[2] - left
+        amounts = Tensor(shape=(4, 2), dtype="int32", values=(0, 0, above, below, left, right, 0, 0))
+        return Operator(kind=kind, inputs=(0, 1), outputs=(2,), options=options), (source, amounts, output)
     if kind in _WEIGHTED:
         scales = 1 if row.get("per_channel") == "0" else output.shape[-1]
         weights = Tensor(shape=_shape(row["filter_shape"]), data_bytes=1, scales=scales)
@@ -68,6 +75,7 @@ def _options(row: Mapping[str, str], source: Tensor, output: Tensor) -> Options:
         "MUL": ElementwiseOptions(),
         "MEAN": ReducerOptions(keep_dims=False),
         "RESHAPE": NoOptions(),
+        "PAD": NoOptions(),
     }
     if kind in simple:
         return simple[kind]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cost_models.cycles.counting import copy_at, copy_instructions, pad_before, taps_inside
+from cost_models.cycles.counting import copy_at, copy_instructions, fill_at, pad_before, taps_inside
 from cost_models.graph import ConcatenationOptions, Operator, Pool2DOptions, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
@@ -63,6 +63,10 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "softmax": ("operator", "rows", "elements"),
     "softmax_mve": ("operator", "rows", "elements"),
     "logistic": ("operator", "elements"),
+    "relu": ("operator", "elements"),
+    "relu6": ("operator", "elements"),
+    "pad": ("operator", "rows", "pixels", "copy_instructions", "fill_instructions"),
+    "pad_mve": ("operator", "rows", "pixels", "copies_and_fills", "vectors"),
     "mean": ("operator", "elements", "carries", "outputs"),
     "reshape": ("operator", "copy_instructions"),
     "concatenation": ("operator", "inputs", "rows", "copies", "copy_instructions"),
@@ -181,6 +185,39 @@ def softmax(op: Operator, tensors: Tensors, isa: str) -> Trips:
 def logistic(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """TFLM's fixed-point sigmoid, one element at a time."""
     return "logistic", (1, tensors[op.inputs[0]].elements)
+
+
+def relu(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """TFLM's `ReluQuantized` (rescales) and `ReluQuantized6` (clamps), one element at a time."""
+    return op.kind.lower(), (1, tensors[op.inputs[0]].elements)
+
+
+def pad(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_pad_s8`: a fill before and after every row, whole rows copied unless channels are padded too."""
+    values = tensors[op.inputs[1]].values or ()
+    if len(values) != 8:
+        return "pad_of_other_rank", ()
+    _, height, width, depth = tensors[op.inputs[0]].shape
+    _, _, out_w, out_depth = tensors[op.outputs[0]].shape
+    _, _, above, below, left, right, before, behind = values
+    row = out_w * out_depth
+    pixels = height * width if depth != out_depth else 0
+    fills = [(1, 0), (1, above * row), (1, below * row), (1, 0)]
+    fills += [(height, left * out_depth), (height, right * out_depth)]
+    copies = [(pixels, depth)] if pixels else [(height, width * depth)]
+    if pixels:
+        fills += [(pixels, before), (pixels, behind)]
+    if isa == "mve":
+        moves = [*fills, *copies]
+        vectors = sum(count * ((size + 15) >> 4) for count, size in moves)
+        return "pad_mve", (1, height, pixels, sum(count for count, _ in moves), vectors)
+    return "pad", (
+        1,
+        height,
+        pixels,
+        sum(count * copy_at(size, 0, 0, isa) for count, size in copies),
+        sum(count * fill_at(size, 0, isa) for count, size in fills),
+    )
 
 
 def mean(op: Operator, tensors: Tensors, isa: str) -> Trips:

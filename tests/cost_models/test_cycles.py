@@ -208,3 +208,50 @@ def test_dense_layer_of_more_than_two_dimensions_runs_as_a_convolution() -> None
     rows = (Tensor(shape=(1, 5, 16)), Tensor(shape=(8, 16)), Tensor(shape=(1, 5, 8)))
     assert path_of(op, flat, "dsp") == "dense_dsp"
     assert path_of(op, rows, "dsp") == "conv_1x1_dsp"
+
+
+def test_padding_counts_rows_and_moved_bytes() -> None:
+    op = Operator(kind="PAD", inputs=(0, 1), outputs=(2,))
+    tensors = (
+        Tensor(shape=(1, 4, 4, 8)),
+        Tensor(shape=(4, 2), dtype="int32", data_bytes=32, values=(0, 0, 1, 1, 1, 1, 0, 0)),
+        Tensor(shape=(1, 6, 6, 8)),
+    )
+    path, trips = COUNTERS["cmsis_nn"]["PAD"](op, tensors, "dsp")
+    assert path == "pad"
+    assert trips[:3] == (1, 4, 0)
+    assert COUNTERS["cmsis_nn"]["PAD"](op, tensors, "mve")[0] == "pad_mve"
+
+
+def test_padding_of_another_rank_gives_nothing() -> None:
+    graph = OpGraph(
+        tensors=(
+            Tensor(shape=(1, 4, 8)),
+            Tensor(shape=(3, 2), dtype="int32", data_bytes=24, values=(0, 0, 1, 1, 0, 0)),
+            Tensor(shape=(1, 6, 8)),
+        ),
+        operators=(Operator(kind="PAD", inputs=(0, 1), outputs=(2,)),),
+        inputs=(0,),
+        outputs=(2,),
+    )
+    assert predict(graph, kernels="cmsis_nn", core="cortex-m4").unknown_kinds == ("PAD",)
+
+
+def test_a_dense_layer_of_one_scale_takes_its_own_kernel() -> None:
+    op = Operator(kind="FULLY_CONNECTED", inputs=(0, 1), outputs=(2,), options=FullyConnectedOptions())
+    for scales, expected in ((1, "dense_tensor_dsp"), (8, "dense_dsp")):
+        tensors = (Tensor(shape=(1, 16)), Tensor(shape=(8, 16), scales=scales), Tensor(shape=(1, 8)))
+        assert path_of(op, tensors, "dsp") == expected
+
+
+def test_mean_over_fewer_axes_takes_less() -> None:
+    counts = []
+    for axes in (1, 2):
+        op = Operator(kind="MEAN", inputs=(0, 1), outputs=(2,))
+        tensors = (
+            Tensor(shape=(1, 4, 4, 8)),
+            Tensor(shape=(axes,), dtype="int32", data_bytes=4 * axes),
+            Tensor(shape=(1, 8)),
+        )
+        counts.append(COUNTERS["cmsis_nn"]["MEAN"](op, tensors, "dsp")[1][1])
+    assert counts[0] < counts[1] == 128
