@@ -8,11 +8,12 @@ import gc
 import io
 import itertools
 import pstats
-import random
 import statistics
 import sys
 import time
 from collections.abc import Sequence
+
+import numpy as np
 
 from cost_models.arena import arena
 from cost_models.costing import CostModel
@@ -21,6 +22,7 @@ from cost_models.errors import UserError
 from cost_models.model_bytes import model_bytes
 from cost_models.target import load_target
 from search_spaces.arch import ArchSpec
+from search_spaces.choices import Choices
 from search_spaces.lower import lower
 from search_spaces.space import SearchSpace, candidate, list_spaces, load_space
 
@@ -30,27 +32,9 @@ _BUCKETS = (8, 12, 16, 24, 32, 48, 64, 1000)
 _STAGED = 1000
 
 
-class RandomChoices:
-    """Answers a space's questions at random, as `search_spaces.space.Suggest` asks for it."""
-
-    def __init__(self, generator: random.Random) -> None:
-        self._generator = generator
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return self._generator.randrange(low, high + 1, step)
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        return self._generator.uniform(low, high)
-
-    def suggest_categorical(self, name: str, choices: Sequence[object]) -> object:
-        return self._generator.choice(choices)
-
-
 def networks(names: Sequence[str], count: int, seed: int) -> list[ArchSpec]:
     """Random networks, the spaces and input shapes in turn; shapes that a space refuses are passed over."""
-    choices = RandomChoices(random.Random(seed))
+    choices = Choices(rng=np.random.default_rng(seed))
     spaces: list[SearchSpace] = [load_space(name) for name in names]
     specs: list[ArchSpec] = []
     turns = itertools.cycle(itertools.product(spaces, INPUT_SHAPES))
@@ -58,7 +42,7 @@ def networks(names: Sequence[str], count: int, seed: int) -> list[ArchSpec]:
         if len(specs) == count:
             break
         try:
-            drawn = candidate(space, choices, input_shape=shape, classes=CLASSES)  # type: ignore[arg-type]
+            drawn = candidate(space, choices, input_shape=shape, classes=CLASSES)
         except UserError:
             continue
         specs.append(drawn.narrow)

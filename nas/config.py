@@ -38,6 +38,9 @@ class RunConfig(BaseModel):
         policy: How the one is chosen from the front.
         image_size: Side of pictures in pixels, for tasks that resize.
         name: Prefix of the emitted files and symbols.
+        format: Layout of the bundle.
+        deliver: `REPO` or `REPO:PATH`, a git repository that the bundle is committed to.
+        branch: The branch of that commit; None takes mcu-nas/<name>.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -61,6 +64,9 @@ class RunConfig(BaseModel):
     policy: Policy = "accuracy"
     image_size: int | None = Field(default=None, ge=4, le=512)
     name: str = Field(default="model", pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    format: str = "tflm"
+    deliver: str | None = None
+    branch: str | None = None
 
     def with_seed(self) -> RunConfig:
         """This configuration with a seed, drawn if none was given."""

@@ -45,11 +45,9 @@ def deliver(bundle: Bundle, place: str, *, branch: str | None = None) -> Deliver
     """
     verify(bundle)
     manifest = bundle.manifest
-    repo_text, _, path_text = place.partition(":")
-    repo = _Repo(Path(repo_text))
-    folder = _folder(path_text or f"models/{manifest.name}")
     branch = branch or f"mcu-nas/{manifest.name}"
-    repo.check_branch(branch)
+    repo, path_text = check_place(place, branch)
+    folder = _folder(path_text or f"models/{manifest.name}")
     tip = repo.maybe("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
     base = tip or repo.maybe("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     old = _old_manifest(repo, base, folder)
@@ -60,6 +58,20 @@ def deliver(bundle: Bundle, place: str, *, branch: str | None = None) -> Deliver
     commit = repo.commit(tree, base, _message(manifest, old, folder, table))
     repo.git("update-ref", "-m", "mcu-nas: deliver", f"refs/heads/{branch}", commit, tip or "0" * len(commit))
     return Delivery(branch=branch, commit=commit, table=table)
+
+
+def check_place(place: str, branch: str) -> tuple[_Repo, str]:
+    """The repository of a place, and the folder that it names or "".
+
+    Raises:
+        UserError: No repository, no folder inside one, or a branch that is checked out.
+    """
+    repo_text, _, path_text = place.partition(":")
+    repo = _Repo(Path(repo_text))
+    if path_text:
+        _folder(path_text)
+    repo.check_branch(branch)
+    return repo, path_text
 
 
 def size_table(old: Manifest | None, new: Manifest) -> str:

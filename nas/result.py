@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from cost_models.costing import CostModel, Costs
 from cost_models.graph import OpGraph
 from cost_models.target import Target
 from nas.config import RunConfig
+from nas.export.intervals import wilson
 from nas.finished import Accuracy, TaskInfo
 from nas.search.front import POLICIES, pareto_front
 from nas.search.records import TrialRecord
@@ -121,18 +121,6 @@ def chosen_model(
 def costs_json(costs: Costs) -> dict[str, Any]:
     """Costs as plain values."""
     return {name: getattr(costs, name) for name in costs.__slots__}
-
-
-def wilson(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share.
-
-    Source: E. B. Wilson, Probable Inference, JASA 22 (1927).
-    """
-    share = correct / total
-    centre = share + z * z / (2 * total)
-    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    scale = 1 + z * z / total
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
 def shares(records: Sequence[TrialRecord]) -> dict[str, float]:

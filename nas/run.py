@@ -7,91 +7,25 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from cost_models.budget import Budget, parse_budget
-from cost_models.costing import CostModel
 from cost_models.errors import UserError
-from cost_models.target import Target, load_target
-from cost_models.tflite_graph import read_graph
-from nas.candidates import Screen, Survey, survey
-from nas.cli import ALL_FAILED, DONE, NOTHING_FEASIBLE
+from nas.candidates import Survey, survey
+from nas.cli import DONE, NOTHING_FEASIBLE
 from nas.config import RunConfig, make_config
+from nas.finish import finish, model_key
+from nas.job import Job, prepare
 from nas.progress import Progress
-from nas.run_folder import (
-    RunFolder,
-    create_run_folder,
-    open_run_folder,
-    save_config,
-    saved_config,
-    versions,
-    write_atomically,
-)
-from nas.search.records import Rung, TrialRecord
-from nas.tasks import check_task, load_task
-from nas.tasks.dataset import Dataset
-from search_spaces.space import SearchSpace, load_space
+from nas.run_folder import RunFolder, create_run_folder, open_run_folder, save_config, saved_config
+from nas.search.records import Rung
 
 _SURVEY_DRAWS = 500
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
-_GOLDEN = 8
 _FINAL_SHARE = 0.25  # of a time limit, kept for full trainings and the export
-_RESUMABLE = ("trials", "timeout", "trial_timeout", "workers", "ray_address", "finalists", "policy", "name")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A configuration made real: names have become objects."""
-
-    config: RunConfig
-    target: Target
-    budget: Budget
-    space: SearchSpace
-    dataset: Dataset
-    model: CostModel
-    screen: Screen
-
-    @property
-    def seed(self) -> int:
-        assert self.config.seed is not None
-        return self.config.seed
-
-    def rng(self, purpose: str) -> np.random.Generator:
-        """The generator of one purpose."""
-        return np.random.default_rng([self.seed, *purpose.encode()])
-
-
-def prepare(config: RunConfig) -> Job:
-    """Turns names into objects; every mistake in them is found here, the cheap ones first.
-
-    Raises:
-        UserError: A name, limit or data set that cannot be used.
-    """
-    check_task(config.task)
-    target = load_target(config.target)
-    budget = parse_budget(config.budget, target)
-    space = load_space(config.space)
-    dataset = load_task(config.task, image_size=config.image_size)
-    model = CostModel(target)
-    screen = Screen(
-        space=space,
-        input_shape=dataset.info.input_shape,
-        classes=len(dataset.info.class_names),
-        model=model,
-        budget=budget,
-    )
-    return Job(
-        config=config,
-        target=target,
-        budget=budget,
-        space=space,
-        dataset=dataset,
-        model=model,
-        screen=screen,
-    )
+_RESUMABLE = (
+    "trials", "timeout", "trial_timeout", "workers", "ray_address", "finalists", "policy", "name", "format",
+    "deliver", "branch",
+)  # fmt: skip
 
 
 def start(config: RunConfig, *, as_json: bool) -> int:
@@ -242,7 +176,7 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     progress.say(f"run folder {folder.path}, seed {job.seed}")
 
     def save_model(key: str, rung: Rung, tflite: bytes) -> None:
-        folder.save_model(_model_key(key, rung), tflite)
+        folder.save_model(model_key(key, rung), tflite)
 
     limit = config.timeout
     with StopRequest(progress.say) as stop:
@@ -288,110 +222,4 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     from nas.result import number_through
 
     records = number_through(study.records(), final.records())
-    return _finish(job, folder, progress, records, stopped_by, clock, as_json=as_json)
-
-
-def _model_key(key: str, rung: Rung) -> str:
-    return key if rung == "search" else f"{key}-full"
-
-
-def _finish(
-    job: Job,
-    folder: RunFolder,
-    progress: Progress,
-    records: list[TrialRecord],
-    stopped_by: str,
-    clock: float,
-    *,
-    as_json: bool,
-) -> int:
-    """Chooses, measures on the test set once, exports, verifies, reports."""
-    from rich.console import Console
-
-    from nas.report import print_front, write_report
-    from nas.result import summarize
-    from nas.search.front import choose, pareto_front
-
-    front = pareto_front(records)
-    chosen = notes = None
-    if front:
-        progress.say("exporting and verifying the chosen model")
-        chosen, notes = _export(job, folder, choose(front, job.config.policy))
-    summary = summarize(
-        run=folder.path.resolve().name,
-        started=str(folder.load_config()["started"]),
-        seconds=time.monotonic() - clock,
-        stopped_by=stopped_by,
-        config=job.config,
-        versions=versions(),
-        target=job.target,
-        budget=job.budget,
-        notes=notes or (),
-        task=job.dataset.info,
-        records=records,
-        chosen=chosen,
-    )
-    write_atomically(folder.result_file, (json.dumps(summary, indent=1) + "\n").encode())
-    write_report(folder.report_file, summary)
-    if as_json:
-        print(json.dumps(summary))
-    else:
-        console = Console(soft_wrap=False)
-        print_front(summary, console)
-        for what, path in (("report", folder.report_file), ("bundle", folder.bundle)):
-            if path.exists():
-                console.print(f"{what} {path}", markup=False, highlight=False, soft_wrap=True)
-    if chosen is not None:
-        return DONE
-    failed = [record for record in records if record.state == "failed"]
-    if failed:
-        print(f"nas-run: No trial succeeded: {failed[-1].reason}.", file=sys.stderr)
-        return ALL_FAILED
-    print(f"nas-run: Stopped before a trial ended. --resume {folder.path} goes on.", file=sys.stderr)
-    return ALL_FAILED
-
-
-def _export(job: Job, folder: RunFolder, record: TrialRecord) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The chosen model as a verified bundle, and its part of the result."""
-    from nas.accuracy import measure_accuracy
-    from nas.export import export, verify
-    from nas.finished import FinishedModel
-    from nas.result import chosen_model
-
-    tflite = folder.model_file(_model_key(record.key, record.rung)).read_bytes()
-    test = measure_accuracy(tflite, job.dataset, "test", "tflm")
-    validation = record.tflm_accuracy or measure_accuracy(tflite, job.dataset, "val", "tflm")
-    graph = read_graph(tflite)
-    costs = job.model.estimate(graph, file_bytes=len(tflite))
-    picks = job.rng("golden").choice(
-        len(job.dataset.samples["test"]), min(_GOLDEN, len(job.dataset.samples["test"])), replace=False
-    )
-    finished = FinishedModel(
-        name=job.config.name,
-        tflite=tflite,
-        task=job.dataset.info,
-        golden_inputs=job.dataset.samples["test"][np.sort(picks)],
-        accuracies=(validation, test),
-        provenance={
-            "space": job.space.name,
-            "digest": record.key,
-            "trial": record.number,
-            "seed": job.seed,
-            "params": record.params,
-            "steps": job.config.final_steps if record.rung == "full" else job.config.steps,
-            "sparsity": job.config.sparsity,
-            "versions": versions(),
-        },
-    )
-    bundle = export(finished, target=job.target, costs=costs, out=folder.bundle, budget=job.budget)
-    verification = verify(bundle)
-    part = chosen_model(
-        record=record,
-        config=job.config,
-        accuracy=test,
-        model=job.model,
-        graph=graph,
-        model_bytes=len(tflite),
-        bundle=folder.bundle.name,
-    )
-    return part, verification.notes
+    return finish(job, folder, progress, records, stopped_by, clock, as_json=as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from cost_models.costing import CostModel, Costs
 from cost_models.errors import UserError
 from cost_models.target import Target, load_target
 from cost_models.tflite_graph import read_graph
-from nas.finished import FinishedModel
+from nas.config import RunConfig
+from nas.finished import Accuracy, FinishedModel
 from nas.run_folder import RunFolder, open_run_folder, saved_config
 from nas.tasks import load_task
 
@@ -62,26 +64,55 @@ def load_run_model(path: Path, model_id: str | None = None, *, name: str | None 
     dataset = load_task(config.task, image_size=config.image_size)
     _check_data(folder, dataset, config.task)
     return RunModel(
-        model=FinishedModel(
-            name=name or config.name,
-            tflite=tflite,
-            task=dataset.info,
-            golden_inputs=golden_samples(dataset, config.seed or 0),
+        model=finished_model(
+            tflite,
+            dataset=dataset,
+            config=config.model_copy(update={"name": name or config.name}),
+            trial=trial,
             accuracies=tuple(measure_accuracy(tflite, dataset, part, "tflm") for part in ("val", "test")),
-            provenance={
-                "space": config.space,
-                "digest": trial["digest"],
-                "trial": trial["number"],
-                "seed": config.seed,
-                "params": trial["params"],
-                "steps": config.final_steps if trial["rung"] == "full" else config.steps,
-                "sparsity": config.sparsity,
-                "versions": folder.load_config().get("versions", {}),
-            },
+            versions=folder.load_config().get("versions", {}),
         ),
         target=target,
         costs=CostModel(target).estimate(read_graph(tflite), file_bytes=len(tflite)),
         budget=parse_budget(config.budget, target),
+    )
+
+
+def finished_model(
+    tflite: bytes,
+    *,
+    dataset: Dataset,
+    config: RunConfig,
+    trial: Mapping[str, Any],
+    accuracies: tuple[Accuracy, ...],
+    versions: Mapping[str, str],
+) -> FinishedModel:
+    """A trained model of a run with all that an exporter needs.
+
+    Args:
+        tflite: The lean model.
+        dataset: The run's data.
+        config: The run's configuration, its seed drawn.
+        trial: The trial's entry in the result.
+        accuracies: What was measured.
+        versions: Packages that the run was made with.
+    """
+    return FinishedModel(
+        name=config.name,
+        tflite=tflite,
+        task=dataset.info,
+        golden_inputs=golden_samples(dataset, config.seed or 0),
+        accuracies=accuracies,
+        provenance={
+            "space": config.space,
+            "digest": trial["digest"],
+            "trial": trial["number"],
+            "seed": config.seed,
+            "params": trial["params"],
+            "steps": config.final_steps if trial["rung"] == "full" else config.steps,
+            "sparsity": config.sparsity,
+            "versions": dict(versions),
+        },
     )
 
 
