@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from cost_models.command_line import Parser
 from cost_models.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,13 +54,6 @@ class Log:
     ticks: tuple[float, ...]
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises what argparse would print."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message[:1].upper()}{message[1:]}.", "nas-calibrate --help lists the flags.")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `nas-calibrate`; the report goes to stdout, complaints to stderr.
 
@@ -67,19 +61,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, or 2 for a user's mistake.
     """
     try:
-        args = _parser().parse_args(list(sys.argv[1:] if argv is None else argv))
+        args = _parser().read(list(sys.argv[1:] if argv is None else argv))
         return _run(args)
     except UserError as error:
         print(f"nas-calibrate: {error}", file=sys.stderr)
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="nas-calibrate",
         description="Fit a board's cycle rates to logs of some models that ran on it.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("logs", nargs="+", type=Path, metavar="LOG", help="profiler log of one model")
     parser.add_argument(

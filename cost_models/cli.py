@@ -8,9 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from cost_models.errors import UserError, did_you_mean
+from cost_models.command_line import Parser
+from cost_models.errors import UserError
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget
@@ -30,13 +31,6 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises what argparse would print."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message[:1].upper()}{message[1:]}.", "nas-cost --help lists the flags.")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `nas-cost`; the result goes to stdout, complaints to stderr.
 
@@ -44,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 fits, 1 does not fit, 2 a user's mistake.
     """
     try:
-        return _run(_parse(list(sys.argv[1:] if argv is None else argv)))
+        return _run(_parser().read(list(sys.argv[1:] if argv is None else argv)))
     except UserError as error:
         print(f"nas-cost: {error}", file=sys.stderr)
         return USER_ERROR
@@ -53,13 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USER_ERROR
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="nas-cost",
         description="What int8 .tflite models cost on a microcontroller, and whether they fit.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("models", nargs="*", metavar="MODEL.tflite", help="int8 models, costed as they stand")
     parser.add_argument(
@@ -79,20 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lean", action="store_true", help="show also what the leaned model would cost")
     parser.add_argument("--targets", action="store_true", help="list the targets and stop")
     return parser
-
-
-def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = _parser()
-    for position, word in enumerate(argv[:-1]):
-        if word in ("--budget", "--target"):  # argparse would take "-1KB" for a flag
-            argv[position : position + 2] = [f"{word}={argv[position + 1]}"]
-            break
-    arguments, unknown = parser.parse_known_args(argv)
-    for word in unknown:
-        flag = word.partition("=")[0]
-        flags = [text for action in parser._actions for text in action.option_strings if text != "-h"]
-        raise UserError(f"There is no flag {flag}.", did_you_mean(flag, flags))
-    return arguments
 
 
 def _run(arguments: argparse.Namespace) -> int:

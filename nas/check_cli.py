@@ -7,9 +7,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from cost_models.errors import UserError, did_you_mean
+from cost_models.command_line import Parser
+from cost_models.errors import UserError
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget, Violation
@@ -25,13 +26,6 @@ examples:
   nas-check firmware/models/kws --budget sram=64KB,flash=256KB
   nas-check model.tflite --target stm32l4r5 --budget sram=64KB,latency=20ms --json
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises what argparse would print."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message[:1].upper()}{message[1:]}.", "nas-check --help lists the flags.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -174,12 +168,10 @@ def _sentence(
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog="nas-check",
         description="Whether a bundle or an int8 .tflite may be shipped: hashes, golden vectors, budget.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("path", metavar="MODEL_OR_BUNDLE", help="a bundle's folder, or a .tflite")
     parser.add_argument("--budget", metavar="LIMITS", help="as for nas-run; default: the bundle's own")
@@ -187,17 +179,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "--target", metavar="NAME", help="chip or board, or a TOML file; default: the bundle's own"
     )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
-    for position, word in enumerate(argv[:-1]):
-        if word in ("--budget", "--target"):  # argparse would take "-1KB" for a flag
-            argv[position : position + 2] = [f"{word}={argv[position + 1]}"]
-            break
-    arguments, unknown = parser.parse_known_args(argv)
-    for word in unknown:
-        flags = [text for action in parser._actions for text in action.option_strings if text != "-h"]
-        raise UserError(
-            f"There is no flag {word.partition('=')[0]}.", did_you_mean(word.partition("=")[0], flags)
-        )
-    return arguments
+    return parser.read(argv)
 
 
 if __name__ == "__main__":

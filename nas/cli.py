@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from cost_models.errors import UserError, did_you_mean
+from cost_models.command_line import Parser
+from cost_models.errors import UserError
 
 DONE, ALL_FAILED, USER_ERROR, NOTHING_FEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -25,21 +25,11 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises what argparse would print."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message[:1].upper()}{message[1:]}.", "nas-run --help lists the flags.")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="nas-run",
         description="Search a neural network that fits a microcontroller, and emit it as C for TFLM.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
     )
     what = parser.add_argument_group("what to search")
     what.add_argument("--task", help="digits, npz:PATH or images:FOLDER (default: digits)")
@@ -85,22 +75,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _parse(argv: list[str]) -> dict[str, Any]:
-    parser = _parser()
-    words: list[str] = []
-    for word in argv:
-        # argparse would take "-1KB" after --budget for a flag.
-        if words and words[-1] in ("--budget", "--seed", "--timeout", "--trials") and word.startswith("-"):
-            words[-1] = f"{words[-1]}={word}"
-        else:
-            words.append(word)
-    arguments, unknown = parser.parse_known_args(words)
-    if unknown:
-        word = unknown[0].partition("=")[0]
-        flags = [text for action in parser._actions for text in action.option_strings if text != "-h"]
-        if word.startswith("-"):
-            raise UserError(f"There is no flag {word}.", did_you_mean(word, flags))
-        raise UserError(f"{word!r} is not expected here.", "nas-run takes flags only, see nas-run --help.")
-    return vars(arguments)
+    given = vars(_parser().read(argv))
+    # What was not given must not hide what a job file says.
+    return {key: value for key, value in given.items() if value is not None and value is not False}
 
 
 def parse_time(text: str, flag: str) -> float:

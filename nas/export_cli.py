@@ -7,9 +7,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from cost_models.errors import UserError, did_you_mean
+from cost_models.command_line import Parser
+from cost_models.errors import UserError
 
 if TYPE_CHECKING:
     from nas.deliver import Delivery
@@ -25,13 +26,6 @@ examples:
   nas-export runs/digits-1 --model 17 --format zephyr --name kws --out kws
   nas-export runs/digits-1 --out kws --name kws --deliver ../firmware:models/kws --branch new-model
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises what argparse would print."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message[:1].upper()}{message[1:]}.", "nas-export --help lists the flags.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,12 +99,10 @@ def _json(bundle: Bundle, verification: Verification, delivery: Delivery | None)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog="nas-export",
         description="Export a model of an earlier run as a bundle for a firmware repository.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("run", metavar="RUN", help="the folder that nas-run made")
     parser.add_argument(
@@ -128,11 +120,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--branch", metavar="NAME", help="branch for --deliver (default: mcu-nas/<name>)")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
-    arguments, unknown = parser.parse_known_args(argv)
-    for word in unknown:
-        flag = word.partition("=")[0]
-        flags = [text for action in parser._actions for text in action.option_strings if text != "-h"]
-        raise UserError(f"There is no flag {flag}.", did_you_mean(flag, flags))
+    arguments = parser.read(argv)
     if arguments.branch and not arguments.deliver:
         raise UserError("--branch needs --deliver.", "Say which repository: --deliver REPO[:PATH].")
     return arguments

@@ -24,7 +24,7 @@ MISTAKES = [
     (["--name", "My Model"], "--name is 'My Model'. Use lower-case letters, digits and _, a letter first."),
     (["--timeout", "soon"], "--timeout is 'soon'. Write a time like 90s, 30m or 8h."),
     (["--timeout", "-5"], "--timeout is '-5'. Write a time like 90s, 30m or 8h."),
-    (["digits"], "'digits' is not expected here. nas-run takes flags only, see nas-run --help."),
+    (["digits"], "'digits' is not expected here. nas-run --help lists what is."),
     (["--config", "none.toml"], "There is no job file none.toml. Check the path after --config."),
     (
         ["--resume", "none"],
