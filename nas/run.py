@@ -159,12 +159,9 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     identity = config.search_identity()
     study = Study(storage=storage, name=name, identity=identity, seed=job.seed, rung="search")
     final = Study(storage=storage, name=f"{name}-full", identity=identity, seed=job.seed, rung="full")
-    final.recover()
-    if study.records():
-        for params in study.recover():
-            study.enqueue(params)
-    else:
-        study.recover()
+    final.recover(reopen=False)
+    study.recover()
+    if not study.records():
         for params in found.feasible:
             study.enqueue(params)
     # A resumed run's clock goes on where the record ends, so that times of all trials are on one line.

@@ -68,6 +68,8 @@ class RunFolder:
             raise UserError(
                 f"Another nas-run is at work in {self.path}.", "Wait for it, or end it first."
             ) from None
+        for left in (*self.path.glob(".*.part"), *self.path.glob("models/.*.part")):
+            left.unlink(missing_ok=True)  # of a driver that was killed while it wrote
 
     def save_model(self, key: str, tflite: bytes) -> None:
         write_atomically(self.model_file(key), tflite)

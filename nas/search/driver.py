@@ -167,8 +167,7 @@ class Driver:
         while (todo or pending) and not self.stop() and not _past(self.plan.deadline):
             while todo and len(pending) < self.executor.slots:
                 record = todo.pop(0)
-                self.final.enqueue(record.params)
-                trial = self.final.ask(0)
+                trial = self.final.ask_for(record.params)
                 screened = self.screen(trial)
                 pending[trial.number] = _Pending(trial, screened, 0, time.monotonic() - self.started)
                 self.executor.submit(self._request(trial.number, record.params, "full"))

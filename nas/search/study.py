@@ -58,7 +58,8 @@ def _mend(journal: Path) -> None:
 
     The caller holds the run folder's own lock, so no living driver can be in the middle of either.
     """
-    Path(f"{journal}.lock").unlink(missing_ok=True)
+    for lock in journal.parent.glob(f"{journal.name}.lock*"):
+        lock.unlink(missing_ok=True)
     if not journal.exists():
         return
     content = journal.read_bytes()
@@ -104,7 +105,8 @@ class Study:
                 f"The storage already holds a study {name} of another search.",
                 "Give another --out or --storage.",
             )
-        # Trials that a killed driver lost are asked again and count once, so the sampler's seeds stay in step.
+        self._open: list[int] = []
+        # Trials that a killed driver left open are asked again and count once: the sampler's seeds stay in step.
         self._asked = sum(_RECORD in trial.user_attrs for trial in self._study.get_trials(deepcopy=False))
 
     def ask(self, startup: int) -> Trial:
@@ -116,19 +118,29 @@ class Study:
         Args:
             startup: How many trials the sampler takes as given before it models them.
         """
-        self._study.sampler = _sampler(self._seed, self._asked, startup)
+        self._study.sampler = _Steady(_trial_seed(self._seed, self._asked), startup)
         self._asked += 1
+        if self._open:
+            # The same number, the same history, the same seed: what it had not chosen yet, it chooses alike.
+            return Trial(self._study, self._open.pop(0))
         return self._study.ask()
 
     def ask_random(self) -> Trial:
         """A trial drawn at random, for when the sampler keeps proposing what is known."""
-        self._study.sampler = optuna.samplers.RandomSampler(seed=_trial_seed(self._seed, self._asked))
+        self._study.sampler = _Steady(_trial_seed(self._seed, self._asked), 1 << 62)
         self._asked += 1
         return self._study.ask()
 
     def enqueue(self, params: Mapping[str, Any]) -> None:
-        """Choices for one of the next trials."""
+        """Choices for one of the next trials; nothing where a trial of these choices exists."""
+        self._study.enqueue_trial(dict(params), skip_if_exists=True)
+
+    def ask_for(self, params: Mapping[str, Any]) -> Trial:
+        """A trial of these choices, now."""
+        self._study.sampler = optuna.samplers.RandomSampler(seed=self._seed)
+        self._asked += 1
         self._study.enqueue_trial(dict(params))
+        return self._study.ask()
 
     def tell(self, trial: Trial, record: TrialRecord) -> None:
         """Ends a trial. A rejected one is complete, with its excesses as constraints: a FAIL teaches nothing."""
@@ -153,42 +165,72 @@ class Study:
             if _RECORD in trial.user_attrs and trial.state.is_finished()
         ]
 
-    def recover(self) -> list[dict[str, Any]]:
-        """Ends what a killed driver left open; returns the choices of the trials that got no result.
+    @property
+    def open(self) -> int:
+        """How many trials of a killed driver wait to be asked again."""
+        return len(self._open)
 
-        A trial whose record was written but not told is told now: no result is lost, none is made twice.
+    def recover(self, *, reopen: bool = True) -> None:
+        """Picks up what a killed driver left open.
+
+        A trial whose record was written but not told is told now: no result is lost, none is made twice. One
+        without a record comes back from the next `ask`, as if nothing had happened.
+
+        Args:
+            reopen: False drops open and enqueued trials instead.
         """
-        lost = []
-        for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            trial = Trial(self._study, frozen._trial_id)
+        trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        self._study.sampler = optuna.samplers.RandomSampler(seed=self._seed)
+        for frozen in trials:
             if _RECORD in frozen.user_attrs:
+                record = record_from_json(frozen.user_attrs[_RECORD])
                 with _quietly():
-                    self._close(frozen.number, trial, record_from_json(frozen.user_attrs[_RECORD]))
+                    self._close(frozen.number, Trial(self._study, frozen._trial_id), record)
+            elif reopen:
+                self._open.append(frozen._trial_id)
             else:
-                if frozen.params:
-                    lost.append(_choices(frozen))
                 self._study.tell(frozen.number, state=TrialState.FAIL)
-        return lost
+        while not reopen and self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self._study.tell(self._study.ask(), state=TrialState.FAIL)
 
 
-def _choices(frozen: FrozenTrial) -> dict[str, Any]:
-    return dict(frozen.params)
-
-
-def _trial_seed(seed: int, number: int) -> int:
-    digest = hashlib.sha256(f"{seed}:{number}:sampler".encode()).digest()
+def _trial_seed(seed: int, what: int | str) -> int:
+    digest = hashlib.sha256(f"{seed}:{what}:sampler".encode()).digest()
     return int.from_bytes(digest[:4], "little")
 
 
-def _sampler(seed: int, number: int, startup: int) -> BaseSampler:
-    with _quietly():
-        return TPESampler(
-            seed=_trial_seed(seed, number),
-            n_startup_trials=startup,
-            multivariate=True,
-            constant_liar=True,
-            warn_independent_sampling=False,
-        )
+class _Steady(BaseSampler):
+    """TPE whose proposal for a trial depends on the record and the seed, not on what was asked before.
+
+    Each choice that is drawn by itself has a seed by its name, so a trial that a crash cut in two goes on as it began.
+    """
+
+    def __init__(self, seed: int, startup: int) -> None:
+        self._seed = seed
+        self._startup = startup
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        return self._tpe("").infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, Any]
+    ) -> dict[str, Any]:
+        return self._tpe("").sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: Any
+    ) -> Any:
+        return self._tpe(param_name).sample_independent(study, trial, param_name, param_distribution)
+
+    def _tpe(self, name: str) -> TPESampler:
+        with _quietly():
+            return TPESampler(
+                seed=_trial_seed(self._seed, name),
+                n_startup_trials=self._startup,
+                multivariate=True,
+                constant_liar=True,
+                warn_independent_sampling=False,
+            )
 
 
 @contextmanager

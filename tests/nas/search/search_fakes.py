@@ -91,12 +91,9 @@ def make_driver(
     storage = open_storage(None, folder / "study.journal")
     study = Study(storage=storage, name="run", identity={"seed": seed}, seed=seed, rung="search")
     final = Study(storage=storage, name="run-full", identity={"seed": seed}, seed=seed, rung="full")
-    lost = study.recover()
-    final.recover()
-    if study.records():
-        for params in lost:
-            study.enqueue(params)
-    else:
+    study.recover()
+    final.recover(reopen=False)
+    if not study.records():
         found = survey(screen, rng=np.random.default_rng(seed), draws=50, wanted=4)
         for params in found.feasible:
             study.enqueue(params)

@@ -1,0 +1,60 @@
+"""A driver killed at random moments and resumed finds what an undisturbed one finds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_fakes import make_driver
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("MCU_NAS_KILLS", "50"))
+
+
+def chaos(folder: Path, kills: int, *, trials: int, seed: int = 1) -> list[str]:
+    """Runs the search of chaos.py; returns the evaluator's calls."""
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, here / "chaos.py", folder, str(seed), str(trials), str(kills)],
+        env={**os.environ, "PYTHONPATH": f"{here.parents[2]}:{here}"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == kills
+    return (folder / "calls").read_text().splitlines()
+
+
+def outcomes(folder: Path) -> dict[Any, Any]:
+    """All that a run found, without what clocks wrote."""
+    driver, _ = make_driver(folder, trials=1)
+    rows = [
+        (r.rung, r.key, r.state, r.accuracy, r.costs, tuple(r.params.items()), r.violations)
+        for r in driver.records()
+    ]
+    assert driver.study.open == 0
+    return Counter(map(repr, rows))
+
+
+def test_a_driver_killed_at_random_moments_ends_with_the_results_of_an_undisturbed_one(
+    tmp_path: Path,
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    trials = 40 + 2 * KILLS
+    calls = chaos(whole, 0, trials=trials)
+    disturbed = chaos(cut, KILLS, trials=trials)
+    assert outcomes(cut) == outcomes(whole)
+    assert len(set(calls)) == len(calls)
+    assert set(disturbed) == set(calls)
+    # A kill costs at most the evaluation that it met; one whose result was recorded is never made again.
+    assert len(disturbed) <= len(calls) + KILLS
+    models = sorted(path.name for path in (whole / "models").iterdir())
+    assert sorted(path.name for path in (cut / "models").iterdir()) == models
+    assert not list(cut.glob("study.journal.lock*"))
