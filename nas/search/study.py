@@ -12,12 +12,12 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cost_models.errors import UserError
 from nas.search.front import objectives
+from nas.search.journal import RunJournal
 from nas.search.records import Rung, TrialRecord, record_from_json
 
 _RECORD = "record"
@@ -35,8 +35,7 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     if url is None:
-        _mend(journal)
-        return JournalStorage(JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal))))
+        return RunJournal(journal)
     if "://" not in url:
         raise UserError(
             f"--storage {url} is not a URL.",
@@ -51,22 +50,6 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
         raise UserError(
             f"The storage cannot be opened: {reason}.", "Check the URL, the server and its driver."
         ) from None
-
-
-def _mend(journal: Path) -> None:
-    """Removes what a killed driver leaves: its lock, and the half line that it was writing.
-
-    The caller holds the run folder's own lock, so no living driver can be in the middle of either.
-    """
-    for lock in journal.parent.glob(f"{journal.name}.lock*"):
-        lock.unlink(missing_ok=True)
-    if not journal.exists():
-        return
-    content = journal.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with journal.open("r+b") as file:
-            file.truncate(whole)
 
 
 class Study:
@@ -88,6 +71,7 @@ class Study:
     ) -> None:
         self._seed = seed
         self.rung: Rung = rung
+        self._sync = storage.sync if isinstance(storage, RunJournal) else lambda: None
         self._study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -147,6 +131,8 @@ class Study:
         with _quietly():
             trial.set_user_attr(_RECORD, record.to_json())
             self._close(trial.number, trial, record)
+        if record.state in ("evaluated", "failed"):
+            self._sync()
 
     def _close(self, number: int, trial: Trial, record: TrialRecord) -> None:
         if record.costs is None or record.state == "failed":

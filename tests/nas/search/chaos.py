@@ -58,7 +58,7 @@ def main() -> None:
             finally:
                 os._exit(status)
         if met < kills:
-            time.sleep(dice.uniform(0.02, 0.5))
+            time.sleep(dice.uniform(0.0, 0.25))
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):

@@ -47,7 +47,7 @@ def test_a_driver_killed_at_random_moments_ends_with_the_results_of_an_undisturb
     tmp_path: Path,
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    trials = 40 + 2 * KILLS
+    trials = 40 + 5 * KILLS
     calls = chaos(whole, 0, trials=trials)
     disturbed = chaos(cut, KILLS, trials=trials)
     assert outcomes(cut) == outcomes(whole)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import pytest
 from search_fakes import make_driver
 
@@ -55,3 +59,42 @@ def test_a_search_on_sqlite_gives_the_same_trials_as_on_a_journal(tmp_path: Path
         other.study.enqueue(record.params)
     other.search()
     assert [r.key for r in other.study.records()] == [r.key for r in waiting]
+
+
+def test_optunas_own_reader_finds_the_whole_journal(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=6)
+    driver.search()
+    journal = str(tmp_path / "study.journal")
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(journal))
+    trials = optuna.load_study(study_name="run", storage=storage).trials
+    assert [t.user_attrs["record"]["key"] for t in trials] == [r.key for r in driver.study.records()]
+
+
+def test_a_journal_on_a_full_disk_keeps_whole_lines_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver, _ = make_driver(tmp_path, trials=4)
+    driver.search()
+    before = (tmp_path / "study.journal").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", broken(os.write))
+        with pytest.raises(OSError, match=r"No space left on device.*study\.journal"):
+            driver.study.enqueue({"x": 1})
+    assert (tmp_path / "study.journal").read_bytes() == before
+    again, _ = make_driver(tmp_path, trials=6)
+    again.search()
+    assert sum(r.state == "evaluated" for r in again.records()) == 6
+
+
+def broken(write: Callable[[int, bytes], int]) -> Callable[[int, bytes], int]:
+    """A disk with room for ten bytes."""
+    room = [10]
+
+    def some(descriptor: int, content: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        wrote = write(descriptor, content[: room[0]])
+        room[0] -= wrote
+        return wrote
+
+    return some
