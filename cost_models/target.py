@@ -28,8 +28,36 @@ Core = Literal[
     "riscv32",
 ]
 
+Accelerator = Literal[
+    "ethos-u55-32",
+    "ethos-u55-64",
+    "ethos-u55-128",
+    "ethos-u55-256",
+    "ethos-u65-256",
+    "ethos-u65-512",
+]
+# The modes in which the tensor arena is all the SRAM that the NPU uses.
+MemoryMode = Literal["Sram_Only", "Shared_Sram"]
+
 DEFAULT_TARGET = "nrf52840"
 TARGETS_FOLDER = Path(__file__).parent / "targets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Npu:
+    """An Arm Ethos-U beside the core, in the words of its compiler, Vela.
+
+    Attributes:
+        accelerator: The NPU and its multiply-accumulates per cycle.
+        system_config: Section of Vela's own Arm/vela.ini: clock and memories that its estimates are for.
+        memory_mode: What lies in which memory.
+        source: Where the three come from.
+    """
+
+    accelerator: Accelerator
+    system_config: str
+    memory_mode: MemoryMode
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +76,7 @@ class Target:
         reserved_flash_bytes: What boot loader, start-up code and drivers keep of the flash.
         rates: Calibrated cycle rates of the core and its memory; None: no cycles, latency or energy.
         energy_uj_per_mcycle: Energy of a million cycles of inference; None where no source exists.
+        npu: The NPU that chosen models are compiled for; costs are those of the core alone all the same.
         sources: Where each figure comes from, by the figure's name.
     """
 
@@ -62,6 +91,7 @@ class Target:
     reserved_flash_bytes: int = 0
     rates: Rates | None = None
     energy_uj_per_mcycle: float | None = None
+    npu: Npu | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -104,6 +134,8 @@ def find_target(name_or_path: str | Path) -> Path:
             raise UserError(f"There is no target file {text}.", "Give the path of a TOML file.")
         return path
     names = list_targets()
+    if text not in names and text.replace("-", "_") in names:
+        text = text.replace("-", "_")
     if text not in names:
         hint = did_you_mean(text, names)
         if hint.startswith("Known"):

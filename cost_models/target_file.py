@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cost_models.cycles.rates import Rates
 from cost_models.errors import UserError, did_you_mean
-from cost_models.target import Core, Kernels, Target, find_target
+from cost_models.target import Accelerator, Core, Kernels, MemoryMode, Npu, Target, find_target
 
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=(.*)""")
 _TABLE = re.compile(r"\s*\[\[?([^\[\]]+)\]\]?\s*(?:#.*)?$")
@@ -35,6 +35,17 @@ class _RatesFields(BaseModel):
     source: str = Field(min_length=1)
 
 
+class _NpuFields(BaseModel):
+    """The `[npu]` table of a target file; see `cost_models.target.Npu`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    accelerator: Accelerator
+    system_config: str = Field(pattern=r"^\w+$")
+    memory_mode: MemoryMode
+    source: str = Field(min_length=1)
+
+
 class _TargetFields(BaseModel):
     """The fields of a target file."""
 
@@ -50,10 +61,11 @@ class _TargetFields(BaseModel):
     reserved_flash_bytes: int = Field(default=0, ge=0)
     energy_uj_per_mcycle: float | None = Field(default=None, gt=0, lt=1e9)
     rates: _RatesFields | None = None
+    npu: _NpuFields | None = None
     sources: dict[str, str] = Field(default_factory=dict)
 
 
-_RATES_KEYS = tuple(_RatesFields.model_fields)
+_TABLE_KEYS = {"rates": tuple(_RatesFields.model_fields), "npu": tuple(_NpuFields.model_fields)}
 _KEYS = (*_TargetFields.model_fields, "extends")
 
 
@@ -137,7 +149,7 @@ def _explain(error: ValidationError, document: _Document, base: _Document | None
     at = base if base is not None and not document.has(location) and base.has(location) else document
     match first["type"]:
         case "extra_forbidden":
-            known = _RATES_KEYS if location[0] == "rates" else _KEYS
+            known = _TABLE_KEYS.get(location[0], _KEYS) if len(location) > 1 else _KEYS
             return at.error(location, f"unknown key {key}", did_you_mean(location[-1], known))
         case "missing":
             return at.error(location, f"{key} is missing", f"Add a line '{location[-1]} = ...'.")
@@ -166,8 +178,9 @@ def _target(name: str, fields: _TargetFields, document: _Document, base: _Docume
             at = document if ("sources", key) in document.lines or base is None else base
             hint = did_you_mean(key, _TargetFields.model_fields)
             raise at.error(("sources", key), f"sources.{key} is the source of no field", hint)
-    values = {key: getattr(fields, key) for key in _TargetFields.model_fields if key != "rates"}
-    return Target(name=name, rates=_rates(fields.rates), **values)
+    values = {key: getattr(fields, key) for key in _TargetFields.model_fields if key not in _TABLE_KEYS}
+    npu = Npu(**fields.npu.model_dump()) if fields.npu else None
+    return Target(name=name, rates=_rates(fields.rates), npu=npu, **values)
 
 
 def _rates(fields: _RatesFields | None) -> Rates | None:

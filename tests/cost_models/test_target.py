@@ -251,3 +251,51 @@ def test_a_target_file_knows_every_field_of_the_rates(folder: Path) -> None:
         message = refusal(folder, GOOD + f"[rates]\n{field.name} = []\n")
         assert "unknown key" not in message
         assert f"rates.{field.name} = [] is wrong" in message
+
+
+NPU = """
+[npu]
+accelerator = "ethos-u55-128"
+system_config = "Ethos_U55_High_End_Embedded"
+memory_mode = "Shared_Sram"
+source = "the chip's own manual"
+"""
+
+
+def test_an_npu_is_read_with_its_source(folder: Path) -> None:
+    npu = load_target(written(folder, GOOD + NPU)).npu
+    assert npu is not None
+    assert (npu.accelerator, npu.memory_mode) == ("ethos-u55-128", "Shared_Sram")
+    assert npu.source == "the chip's own manual"
+
+
+@pytest.mark.parametrize("macs", [32, 64, 128, 256])
+def test_an_ethos_u_board_is_found_with_hyphens_too(macs: int) -> None:
+    target = load_target(f"corstone300-u55-{macs}")
+    assert target.name == f"corstone300_u55_{macs}"
+    assert target.npu is not None
+    assert target.npu.accelerator == f"ethos-u55-{macs}"
+    assert target.sram_bytes == load_target("corstone300").sram_bytes
+
+
+def test_targets_without_an_npu_say_so() -> None:
+    assert load_target("corstone300").npu is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        (
+            '"ethos-u55-128"',
+            '"ethos-u55-129"',
+            "line 9: npu.accelerator = 'ethos-u55-129' is unknown. Did you mean ethos-u55-128?",
+        ),
+        ('"Shared_Sram"', '"Dedicated_Sram"', "line 11: npu.memory_mode = 'Dedicated_Sram' is unknown."),
+        ("memory_mode", "memory_mod", "line 11: unknown key npu.memory_mod. Did you mean memory_mode?"),
+        (NPU[NPU.index("source") :], "", "line 8: npu.source is missing."),
+        ("source = ", "clock = 1\nsource = ", "line 12: unknown key npu.clock."),
+        ('"Ethos_U55_High_End_Embedded"', '"--help"', "line 10: npu.system_config = '--help' is wrong."),
+    ],
+)
+def test_a_wrong_npu_is_refused_with_its_line(folder: Path, old: str, new: str, text: str) -> None:
+    assert refusal(folder, GOOD + NPU.replace(old, new)).startswith(f"mine.toml, {text}")
