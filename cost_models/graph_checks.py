@@ -12,10 +12,11 @@ from cost_models.graph import (
     Pool2DOptions,
     Tensor,
 )
-from cost_models.tflite_schema import QUANTIZE_HINT
+from cost_models.tflite_schema import ETHOS_U, QUANTIZE_HINT
 
 _ACTIVATION_TYPES = frozenset({"int8", "int32", "int64", "bool"})
 _CONSTANT_TYPES = frozenset({"int8", "int32", "int64", "bool"})
+_NPU_OWN = 4
 _WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
 
 # Least and most inputs, outputs, and the rank of the first input, the second input and the output.
@@ -78,7 +79,9 @@ def _check_types(graph: OpGraph) -> None:
                     f"The model is not int8: its {what} is {dtype}{_why(graph, dtype)}.", QUANTIZE_HINT
                 )
     for op in graph.operators:
-        for index in (*op.inputs, *op.outputs):
+        # Command stream, weights and scratch memory of the NPU are bytes.
+        activations = op.inputs[_NPU_OWN:] if op.kind == ETHOS_U else op.inputs
+        for index in (*activations, *op.outputs):
             if index < 0:
                 continue
             tensor = tensors[index]
@@ -118,6 +121,8 @@ def _check_order(graph: OpGraph) -> None:
         if tensor.is_constant or tensor.is_variable or tensor.elements == 0:
             ready.add(index)
     for op in graph.operators:
+        if op.kind == ETHOS_U:
+            ready.update(op.inputs[2:_NPU_OWN])  # scratch memory, which the NPU itself fills
         for index in op.inputs:
             if index >= 0 and index not in ready:
                 raise broken(f"{op.kind} reads tensor {index} before anything writes it")
@@ -131,6 +136,13 @@ def _check_order(graph: OpGraph) -> None:
 
 
 def _check_operator(index: int, op: Operator, tensors: tuple[Tensor, ...]) -> None:
+    if op.kind == ETHOS_U:
+        own = [tensors[at] for at in op.inputs[:_NPU_OWN] if at >= 0]
+        if len(op.inputs) <= _NPU_OWN or len(own) != _NPU_OWN or not own[0].is_constant:
+            raise broken(f"operator {index} ({op.kind}) is not one that Vela makes")
+        if any(tensor.dtype != "uint8" for tensor in own):
+            raise broken(f"operator {index} ({op.kind}) is not one that Vela makes")
+        return
     signature = _SIGNATURES.get(op.kind)
     if signature is None:
         return

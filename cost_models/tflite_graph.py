@@ -54,8 +54,12 @@ def read_graph(data: bytes) -> OpGraph:
     return read_model(data).graph
 
 
-def read_model(data: bytes) -> TfliteModel:
+def read_model(data: bytes, *, ethos_u: bool = False) -> TfliteModel:
     """As `read_graph`, with the places of weights, quantization and options.
+
+    Args:
+        data: The content of a .tflite file, from any source.
+        ethos_u: Take Vela's custom operator too, as one of the kind ETHOS_U.
 
     Raises:
         UserError: As `read_graph`.
@@ -72,7 +76,7 @@ def read_model(data: bytes) -> TfliteModel:
             f"The .tflite model has schema version {version}, TFLM runs version {schema.SCHEMA_VERSION}.",
             "Convert the model again with a current TensorFlow.",
         )
-    kinds = tuple(_kind(code) for code in model.tables(schema.MODEL_OPERATOR_CODES))
+    kinds = tuple(_kind(code, ethos_u) for code in model.tables(schema.MODEL_OPERATOR_CODES))
     subgraphs = model.tables(schema.MODEL_SUBGRAPHS)
     if not subgraphs:
         raise broken("it has no subgraph")
@@ -106,9 +110,13 @@ def read_model(data: bytes) -> TfliteModel:
     )
 
 
-def _kind(code: Table) -> str:
+def _kind(code: Table, ethos_u: bool) -> str:
     """An operator's name; old files keep its number in a byte, new ones in a wider field beside it."""
     number = max(code.integer(schema.CODE_BUILTIN), code.integer(schema.CODE_DEPRECATED, "b"))
+    if ethos_u and number == schema.CUSTOM:
+        name = bytes(code.numbers(schema.CODE_CUSTOM, "B"))
+        if name == schema.ETHOS_U_CODE:
+            return schema.ETHOS_U
     if number == schema.CUSTOM or code.count(schema.CODE_CUSTOM, 1):
         raise UserError(
             "The model has a custom operator, whose cost on the chip is not known.",
@@ -217,7 +225,7 @@ def _operator(index: int, table: Table, kinds: tuple[str, ...]) -> Operator:
         raise broken(f"operator {index} has code {code} of {len(kinds)}")
     kind = kinds[code]
     if (
-        table.count(schema.OP_CUSTOM_OPTIONS, 1)
+        (kind != schema.ETHOS_U and table.count(schema.OP_CUSTOM_OPTIONS, 1))
         or table.has(schema.OP_LARGE_CUSTOM_OFFSET)
         or table.has(schema.OP_OPTIONS2)
     ):

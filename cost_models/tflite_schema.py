@@ -44,6 +44,9 @@ OPERATOR_NAMES: tuple[str, ...] = tuple(
     """.split()  # noqa: SIM905 - 210 names read better as prose
 )
 CUSTOM = 32
+ETHOS_U = "ETHOS_U"
+"""The kind of the custom operator that Vela makes of what the NPU runs; the schema itself has no name for it."""
+ETHOS_U_CODE = b"ethos-u"
 CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL", "CALL_ONCE", "STABLEHLO_WHILE", "STABLEHLO_CASE"})
 
 # TensorType: a name's place in the list is its code; names are numpy's where numpy has one.
@@ -77,7 +80,8 @@ PADDINGS: tuple[Padding, ...] = ("SAME", "VALID")
 ACTIVATIONS: tuple[Activation, ...] = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
 
 # Field ids, table by table.
-MODEL_VERSION, MODEL_OPERATOR_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS = 0, 1, 2, 4
+MODEL_VERSION, MODEL_OPERATOR_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS, MODEL_METADATA = 0, 1, 2, 4, 6
+METADATA_NAME, METADATA_BUFFER = 0, 1
 CODE_DEPRECATED, CODE_CUSTOM, CODE_VERSION, CODE_BUILTIN = 0, 1, 2, 3
 SUBGRAPH_TENSORS, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS, SUBGRAPH_OPERATORS = 0, 1, 2, 3
 TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_QUANTIZATION = 0, 1, 2, 4

@@ -6,6 +6,7 @@ arena_allocator/single_arena_buffer_allocator.cc, tflite-micro 90b983c2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cost_models.arena.build import Build, find_build
@@ -93,7 +94,13 @@ def temporaries(graph: OpGraph, build: Build) -> list[int]:
     ]
 
 
-def fill(graph: OpGraph, build: Build, kernels: list[Demand], needs: list[Need] | None = None) -> Arena:
+def fill(
+    graph: OpGraph,
+    build: Build,
+    kernels: list[Demand],
+    needs: list[Need] | None = None,
+    fixed: Sequence[int] | None = None,
+) -> Arena:
     """AllocateTensors, step by step, with positions counted from both ends of the arena.
 
     The head grows from the start (requests for scratch buffers, then temporaries), the tail from the end;
@@ -104,6 +111,7 @@ def fill(graph: OpGraph, build: Build, kernels: list[Demand], needs: list[Need] 
         build: The TFLM binary.
         kernels: What `demands` says.
         needs: Filled with what each step needs, where given.
+        fixed: Per tensor, the offset that the model states for it; -1 where TFLM plans it.
     """
     tensors = graph.tensors
     tail = FIXED_BYTES + EVAL_TENSOR_BYTES * len(tensors) + NODE_BYTES * len(kernels)
@@ -140,13 +148,15 @@ def fill(graph: OpGraph, build: Build, kernels: list[Demand], needs: list[Need] 
     for tensor in tensors:
         if tensor.is_variable:
             tail = (tail + tensor.size_bytes + 15) & -16
-    requirements = activations(graph)[0] + scratch
+    planned_tensors, which = activations(graph)
+    requirements = planned_tensors + scratch
     need = ((temp + 15) & -16) + _PLANNED_BUFFER_BYTES * len(requirements) + ((tail + 15) & -16)
     if need > least:
         least = need
     if needs is not None:
         needs.append(("plan", -1, need))
-    planned = head_bytes(requirements)
+    places = None if fixed is None else [*(fixed[index] for index in which), *([-1] * len(scratch))]
+    planned = head_bytes(requirements, places)
 
     quantized = build.tensor_bytes
     for indices in (graph.inputs, graph.outputs):

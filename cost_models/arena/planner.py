@@ -12,10 +12,14 @@ from collections.abc import Sequence
 Requirement = tuple[int, int, int]
 
 
-def offsets(requirements: Sequence[Requirement]) -> list[int]:
+def offsets(requirements: Sequence[Requirement], fixed: Sequence[int] | None = None) -> list[int]:
     """Where TFLM puts each buffer: largest first, each in the first gap between those alive with it.
 
     Of two equal sizes the later one is placed first.
+
+    Args:
+        requirements: The buffers.
+        fixed: Where the model itself says that each lies, -1 where it does not; those come first and may overlap.
     """
     order = sorted([(-need[0], -index) for index, need in enumerate(requirements)])
     result = [0] * len(requirements)
@@ -24,6 +28,14 @@ def offsets(requirements: Sequence[Requirement]) -> list[int]:
     alive: list[list[tuple[int, int]]] = [
         [] for _ in range(max([need[2] for need in requirements], default=-1) + 2)
     ]
+    if fixed is not None:
+        order = [entry for entry in order if fixed[-entry[1]] < 0]
+        for index, offset in enumerate(fixed):
+            if offset >= 0:
+                size, first, last = requirements[index]
+                result[index] = offset
+                for time in range(first, last + 1):
+                    alive[time].append((offset, offset + size))
     for _, negative in order:
         size, first, last = requirements[-negative]
         offset = 0
@@ -48,6 +60,8 @@ def offsets(requirements: Sequence[Requirement]) -> list[int]:
     return result
 
 
-def head_bytes(requirements: Sequence[Requirement]) -> int:
+def head_bytes(requirements: Sequence[Requirement], fixed: Sequence[int] | None = None) -> int:
     """Length of the plan."""
-    return max([offset + need[0] for offset, need in zip(offsets(requirements), requirements)], default=0)
+    return max(
+        [offset + need[0] for offset, need in zip(offsets(requirements, fixed), requirements)], default=0
+    )

@@ -225,6 +225,12 @@ def _mirror_pad(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, b
     return params, align, 20, _NONE, temp, (size, size), -1
 
 
+def _ethos_u(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
+    # Prepare asks for the base addresses (64 bits each) and sizes, then looks at the command stream.
+    bases = len(op.inputs) + len(op.outputs)
+    return 0, 1, 12, _NONE, temps[op.inputs[0]], (8 * bases, 4 * bases), -1
+
+
 def _plain(
     data: int = 0,
     *,
@@ -278,6 +284,7 @@ RULES: dict[str, Rule] = {
     "DEQUANTIZE": _plain(32),
     "DIV": _plain(28, params=(1, 1), wide=(4, 4)),
     "ELU": _plain(256),
+    "ETHOS_U": _ethos_u,
     "EXPAND_DIMS": _plain(),
     "FULLY_CONNECTED": _fully_connected,
     "GATHER": _writable_dims,
