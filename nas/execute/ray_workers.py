@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import resource
-import socket
+import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-# Ray reads these at import: nothing is sent anywhere, and log lines of workers stay out of the user's screen.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+from nas.execute.ray_cluster import Watch, connect  # sets what Ray reads when it is imported
 
-import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+import ray  # isort: skip
+from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError  # isort: skip
 
 from cost_models.errors import UserError
 from nas.execute import Done, EvaluatorSpec
-from nas.outcome import Failed, Outcome, Request
+from nas.execute.memory_limit import MemoryLimit, fair_share
+from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request
 
 # One thread a worker: small networks gain nothing from more, and workers must not fight for cores.
 _WORKER_ENV = {
@@ -30,16 +29,35 @@ _WORKER_ENV = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "OMP_NUM_THREADS": "1",
-    "CUDA_VISIBLE_DEVICES": "-1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
 }
+_NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
+_SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # several workers on one GPU: none may take all of it
 _RECYCLE_BYTES = 3 << 30  # TensorFlow's converter leaks some 20 MB a call
 _RECYCLE_CALLS = 60
+_START_SECONDS = 300.0  # without any worker, while something is to be done
+_RESTART_SECONDS = 1.0  # between tries of a worker that cannot start
 
 
 class _Worker:
     """Lives in its own process. Makes its evaluator once."""
 
-    def __init__(self, factory: str, settings: dict[str, Any], **shared: Any) -> None:
+    def __init__(
+        self,
+        factory: str,
+        settings: dict[str, Any],
+        files: Mapping[str, bytes],
+        memory_bytes: int | None,
+        **shared: Any,
+    ) -> None:
+        # The user's own files by the names they have at home, as they are called here.
+        self._files = {}
+        for name, content in files.items():
+            path = Path(tempfile.mkdtemp(prefix="mcu-nas-"), Path(name).name)
+            path.write_bytes(content)
+            self._files[name] = str(path)
+        self._memory_bytes = memory_bytes or fair_share()
         # `shared` values came through the object store: one copy a node, however many workers.
         self._evaluate = EvaluatorSpec(factory=factory, settings={**settings, **shared}).make()
 
@@ -49,26 +67,49 @@ class _Worker:
     def evaluate(self, request: Request) -> tuple[Outcome, int]:
         """The outcome, and the peak memory of this process in bytes."""
         try:
-            outcome = self._evaluate(request)
+            with MemoryLimit(self._memory_bytes):
+                outcome = self._evaluate(
+                    replace(request, space=self._files.get(request.space, request.space))
+                )
+            if not isinstance(outcome, Evaluated | Rejected | Failed):
+                reason = f"the evaluator returned {type(outcome).__name__}"  # type: ignore[unreachable]
+                outcome = Failed(stage="worker", reason=reason, retryable=False)
         except MemoryError:
-            outcome = Failed(stage="worker", reason="out of memory", retryable=True)
+            reason = f"out of memory, the limit of a worker is {self._memory_bytes / 2**20:,.0f} MiB"
+            outcome = Failed(stage="worker", reason=reason, retryable=True)
         except Exception as error:
             outcome = Failed(stage="worker", reason=f"{type(error).__name__}: {error}", retryable=False)
         return outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    request: Request
+    at: float
+
+
 @dataclass(slots=True)
 class _Slot:
+    """A place for a worker: none yet, one that starts, an idle one, or one at work."""
+
     index: int
-    actor: Any
+    actor: Any = None
+    starting: Any = None
+    start_at: float = 0.0
     calls: int = 0
-    request: Request | None = None
+    asked: _Asked | None = None
     reference: Any = None
-    submitted: float = 0.0
+    began: float = 0.0
+
+    @property
+    def live(self) -> bool:
+        return self.actor is not None and self.starting is None
 
 
 class RayExecutor:
     """Evaluations on Ray actors, one CPU each.
+
+    Requests go to workers that are up; a cluster that grows or shrinks changes how many `slots` there are.
 
     Args:
         spec: What evaluates.
@@ -76,9 +117,12 @@ class RayExecutor:
         workers: Number of actors; None takes every CPU of the machine or cluster.
         address: Address of a Ray cluster; None starts Ray on this machine.
         trial_timeout: Seconds after which an evaluation is given up and its worker replaced.
+        gpus: GPUs of a worker; a share below 1 lets several use one.
+        files: Files that requests name, with their contents: workers need no shared file system.
+        memory_bytes: Resident memory that a worker may take; None for its share of its machine.
 
     Raises:
-        UserError: The cluster cannot be reached.
+        UserError: The cluster cannot be reached, or has no such GPUs.
     """
 
     def __init__(
@@ -89,46 +133,115 @@ class RayExecutor:
         workers: int | None,
         address: str | None,
         trial_timeout: float,
+        gpus: float = 0.0,
+        files: Mapping[str, bytes] | None = None,
+        memory_bytes: int | None = None,
     ) -> None:
-        self._spec = spec
+        connect(address, workers, gpus=gpus > 0)
+        resources = ray.cluster_resources()
+        count = int(resources.get("CPU", 1))
+        if gpus:
+            count = min(count, int(resources.get("GPU", 0) / gpus))
+            if not count:
+                ray.shutdown()
+                raise UserError(
+                    f"--gpus-per-trial is {gpus:g}, and there are {resources.get('GPU', 0):g} GPUs.",
+                    "Leave it out to train on CPUs.",
+                )
+        self._watch = Watch(address)
         self._trial_timeout = trial_timeout
-        connect(address, workers)
-        self._shared = {key: ray.put(value) for key, value in shared.items()}
-        count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._slots = [_Slot(index=i, actor=self._start()) for i in range(count)]
-        self.slots = count
-
-    def _start(self) -> Any:
-        actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Worker)
-        options = actor.options(runtime_env={"env_vars": _WORKER_ENV})
+        self._queue: deque[_Asked] = deque()
+        self._arguments = (spec.factory, dict(spec.settings), dict(files or {}), memory_bytes)
         # Ray resolves references only where they are arguments of their own.
-        return options.remote(self._spec.factory, dict(self._spec.settings), **self._shared)
+        self._shared = {key: ray.put(value) for key, value in shared.items()}
+        environment = _WORKER_ENV | (_SHARED_GPU if gpus else _NO_GPU)
+        self._class = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0)(
+            _Worker
+        ).options(runtime_env={"env_vars": environment})
+        self._slots = [_Slot(index=i) for i in range(workers or max(1, count))]
+        self._lively = time.monotonic()
+        self._revive()
+
+    @property
+    def slots(self) -> int:
+        """How many workers are up; 1 before any is."""
+        return max(1, sum(slot.live for slot in self._slots))
 
     def submit(self, request: Request) -> None:
-        """Hands the request to an idle worker."""
-        slot = next(slot for slot in self._slots if slot.request is None)
-        slot.request = request
-        slot.submitted = time.monotonic()
-        slot.reference = slot.actor.evaluate.remote(request)
+        """Hands the request to an idle worker, or keeps it until there is one."""
+        self._queue.append(_Asked(request, time.monotonic()))
+        self._dispatch()
 
     def wait(self, timeout: float) -> Sequence[Done]:
-        """Outcomes that came back; a worker that died or overran its time comes back as `Failed`."""
-        busy = [slot for slot in self._slots if slot.request is not None]
-        if not busy:
+        """Outcomes that came back; a worker that died or overran its time comes back as `Failed`.
+
+        Raises:
+            UserError: The cluster went away, or gives no worker.
+        """
+        self._watch.look()
+        self._revive()
+        waiting = [slot.starting or slot.reference for slot in self._slots]
+        waiting = [reference for reference in waiting if reference is not None]
+        if not waiting:
+            time.sleep(min(timeout, _RESTART_SECONDS))
             return ()
-        ready, _ = ray.wait([slot.reference for slot in busy], num_returns=1, timeout=timeout)
-        if ready:
-            ready, _ = ray.wait([slot.reference for slot in busy], num_returns=len(busy), timeout=0)
+        try:
+            return self._wait(waiting, timeout)
+        except (ConnectionError, RaySystemError) as error:
+            raise self._watch.gone(_cause(error)) from None
+
+    def _wait(self, waiting: list[Any], timeout: float) -> Sequence[Done]:
+        ready, _ = ray.wait(waiting, num_returns=1, timeout=timeout)
+        if ready and len(waiting) > 1:
+            ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
+        back = set(ready)
         done = []
-        for slot in busy:
-            if slot.reference in ready:
-                done.append(self._collect(slot))
-            elif time.monotonic() - slot.submitted > self._trial_timeout:
-                reason = f"no answer within {self._trial_timeout:g} s"
-                done.append(
-                    self._finish(slot, Failed(stage="worker", reason=reason, retryable=False), replace=True)
-                )
+        now = time.monotonic()
+        for slot in self._slots:
+            if slot.starting is not None:
+                if slot.starting in back:
+                    done += self._started(slot)
+            elif slot.asked is not None:
+                if slot.reference in back:
+                    done.append(self._collect(slot))
+                elif now - slot.began > self._trial_timeout:
+                    reason = f"no answer within {self._trial_timeout:g} s"
+                    failed = Failed(stage="worker", reason=reason, retryable=False)
+                    done.append(self._finish(slot, failed, replace=True))
+        self._dispatch()
+        if any(slot.live for slot in self._slots) or not self._queue:
+            self._lively = now
+        elif now - self._lively > _START_SECONDS:
+            free = ray.available_resources().get("CPU", 0)
+            raise UserError(
+                f"No worker could start within {_START_SECONDS:g} s; the cluster has {free:g} free CPUs.",
+                "Look at `ray status`, free some, and --resume.",
+            )
         return done
+
+    def _started(self, slot: _Slot) -> list[Done]:
+        """A worker is up; or cannot start, which fails a request if one waits: else nobody would learn why."""
+        try:
+            ray.get(slot.starting)
+        except RayError as error:
+            self._end(slot)
+            slot.start_at = time.monotonic() + _RESTART_SECONDS
+            if not self._queue:
+                return []
+            asked = self._queue.popleft()
+            failed = Failed(stage="worker", reason=_cause(error), retryable=True)
+            return [self._done(slot, asked, failed)]
+        slot.starting = None
+        return []
+
+    def _dispatch(self) -> None:
+        for slot in self._slots:
+            if not self._queue:
+                return
+            if slot.live and slot.asked is None:
+                slot.asked = self._queue.popleft()
+                slot.began = time.monotonic()
+                slot.reference = slot.actor.evaluate.remote(slot.asked.request)
 
     def _collect(self, slot: _Slot) -> Done:
         try:
@@ -137,95 +250,59 @@ class RayExecutor:
             reason = str(error.cause or error).strip().splitlines()[-1]
             return self._finish(slot, Failed(stage="worker", reason=reason, retryable=False), replace=True)
         except RayActorError as error:
-            reason = "the worker process died" if "__init__" not in str(error) else _cause(error)
+            reason = "the worker's node died" if "node" in _cause(error) else "the worker process died"
             return self._finish(slot, Failed(stage="worker", reason=reason, retryable=True), replace=True)
+        except RaySystemError:
+            raise
         except RayError as error:
-            return self._finish(
-                slot, Failed(stage="worker", reason=_cause(error), retryable=True), replace=True
-            )
+            failed = Failed(stage="worker", reason=_cause(error), retryable=True)
+            return self._finish(slot, failed, replace=True)
         slot.calls += 1
         worn = slot.calls >= _RECYCLE_CALLS or peak_bytes > _RECYCLE_BYTES
         return self._finish(slot, outcome, replace=worn)
 
     def _finish(self, slot: _Slot, outcome: Outcome, *, replace: bool) -> Done:
-        assert slot.request is not None
-        done = Done(
-            request=slot.request,
-            outcome=outcome,
-            worker=f"worker-{slot.index}",
-            waited=time.monotonic() - slot.submitted,
-        )
-        slot.request = slot.reference = None
+        assert slot.asked is not None
+        done = self._done(slot, slot.asked, outcome)
+        slot.asked = slot.reference = None
         if replace:
-            self._replace(slot)
+            self._end(slot)
+            self._revive()
         return done
 
-    def _replace(self, slot: _Slot) -> None:
-        ray.kill(slot.actor, no_restart=True)
-        slot.actor = self._start()
+    def _done(self, slot: _Slot, asked: _Asked, outcome: Outcome) -> Done:
+        waited = time.monotonic() - asked.at
+        return Done(request=asked.request, outcome=outcome, worker=f"worker-{slot.index}", waited=waited)
+
+    def _end(self, slot: _Slot) -> None:
+        if slot.actor is not None:
+            ray.kill(slot.actor, no_restart=True)
+        slot.actor = slot.starting = None
         slot.calls = 0
 
-    def abandon(self) -> None:
-        """Replaces the workers that are busy."""
+    def _revive(self) -> None:
+        now = time.monotonic()
         for slot in self._slots:
-            if slot.request is not None:
-                slot.request = slot.reference = None
-                self._replace(slot)
+            if slot.actor is None and slot.start_at <= now:
+                slot.actor = self._class.remote(*self._arguments, **self._shared)
+                slot.starting = slot.actor.ready.remote()
+
+    def abandon(self) -> None:
+        """Forgets what waits and replaces the workers that are busy."""
+        self._queue.clear()
+        for slot in self._slots:
+            if slot.asked is not None:
+                slot.asked = slot.reference = None
+                self._end(slot)
+        self._revive()
 
     def close(self) -> None:
         """Kills the workers and leaves Ray."""
-        for slot in self._slots:
-            ray.kill(slot.actor, no_restart=True)
-        ray.shutdown()
-
-
-def connect(address: str | None, workers: int | None) -> None:
-    """Joins a cluster, or starts Ray on this machine with just the CPUs that are asked for.
-
-    Raises:
-        UserError: The cluster cannot be reached.
-    """
-    if ray.is_initialized():
-        return
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    if address is None:
-        ray.init(
-            _node_ip_address="127.0.0.1",  # nobody else's business: listen on loopback only
-            num_cpus=workers or os.cpu_count() or 1,
-            num_gpus=0,
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            configure_logging=False,
-        )
-        return
-    _knock(address)
-    try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise UserError(
-            f"The Ray cluster {address} cannot be reached ({reason}).",
-            "Check --ray-address, or leave it out to run on this machine.",
-        ) from None
-
-
-def _knock(address: str) -> None:
-    """Fails within seconds where nobody listens; Ray itself keeps trying for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon:
-        if address == "auto":
+        if self._watch.lost:
             return
-        raise UserError(
-            f"{address!r} is no address of a Ray cluster.", "Write auto, HOST:6379 or ray://HOST:10001."
-        )
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise UserError(
-            f"The Ray cluster {address} cannot be reached ({error}).",
-            "Check --ray-address, or leave it out to run on this machine.",
-        ) from None
+        for slot in self._slots:
+            self._end(slot)
+        ray.shutdown()
 
 
 def _cause(error: Exception) -> str:

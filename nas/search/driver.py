@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -267,6 +268,8 @@ class Driver:
             worker=done.worker,
         )
         match done.outcome:
+            case Evaluated() as ended if not math.isfinite(ended.accuracy.value):
+                return replace(base, costs=ended.costs, reason="evaluate: the accuracy is not a number")
             case Evaluated() as ended:
                 self.save_model(screened.key, rung, ended.tflite)
                 return replace(

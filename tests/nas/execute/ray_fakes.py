@@ -5,10 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nas.outcome import Failed, Outcome, Request
+
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+
+
+def _eat() -> None:
+    eaten = []
+    while True:
+        eaten.append(b"x" * (8 << 20))
+        time.sleep(0.02)
 
 
 def make(*, folder: str, payload: Any = None) -> Callable[[Request], Outcome]:
@@ -24,6 +34,19 @@ def make(*, folder: str, payload: Any = None) -> Callable[[Request], Outcome]:
             raise RuntimeError("no luck")
         if what == "hang":
             time.sleep(600)
+        if what == "eat":
+            _eat()
+        if what == "eat and swallow":
+            while True:
+                with suppress(MemoryError):
+                    _eat()
+        if what == "answer nonsense":
+            return "nonsense"  # type: ignore[return-value]
+        if what == "say threads":
+            words = [f"{name}={os.environ.get(name)}" for name in THREADS]
+            return Failed(stage="worker", reason=" ".join(words), retryable=False)
+        if what == "read the space":
+            return Failed(stage="worker", reason=Path(request.space).read_text(), retryable=False)
         return Failed(stage="worker", reason=f"did {what} on {payload}", retryable=False)
 
     return evaluate

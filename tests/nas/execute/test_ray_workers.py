@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,15 +36,16 @@ def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Execut
         workers=2,
         address=None,
         trial_timeout=8.0,
+        files={"my/space.py": b"SPACE = 1"},
+        memory_bytes=500 << 20,
     )
     yield made
     made.close()
 
 
-def test_workers_that_die_throw_or_hang_are_replaced_and_each_request_is_answered_once(
-    executor: Executor, tmp_path: Path
-) -> None:
-    queue = [ask(i, what) for i, what in enumerate(["work", "die", "throw", "work", "hang", "work", "work"])]
+def answer(executor: Executor, requests: list[Request]) -> dict[int, Done]:
+    """Each request's answer; no request gets two."""
+    queue = list(requests)
     answers: dict[int, Done] = {}
     busy = 0
     give_up = time.monotonic() + 120
@@ -55,6 +57,14 @@ def test_workers_that_die_throw_or_hang_are_replaced_and_each_request_is_answere
             assert done.request.number not in answers
             answers[done.request.number] = done
             busy -= 1
+    return answers
+
+
+def test_workers_that_die_throw_or_hang_are_replaced_and_each_request_is_answered_once(
+    executor: Executor, tmp_path: Path
+) -> None:
+    queue = [ask(i, what) for i, what in enumerate(["work", "die", "throw", "work", "hang", "work", "work"])]
+    answers = answer(executor, queue)
     reasons = {number: done.outcome for number, done in answers.items()}
     assert len(reasons) == 7
     for number in (0, 3, 5, 6):
@@ -63,6 +73,51 @@ def test_workers_that_die_throw_or_hang_are_replaced_and_each_request_is_answere
     assert reasons[2] == Failed(stage="worker", reason="RuntimeError: no luck", retryable=False)
     assert reasons[4] == Failed(stage="worker", reason="no answer within 8 s", retryable=False)
     assert all(len(Path(tmp_path, str(number)).read_text().split()) == 1 for number in range(7))
+
+
+def test_workers_that_eat_memory_or_answer_nonsense_cost_their_trial_only(executor: Executor) -> None:
+    tasks = ["eat", "eat and swallow", "answer nonsense", "say threads", "read the space"]
+    requests = [replace(ask(i, what), space="my/space.py") for i, what in enumerate(tasks)]
+    outcomes = {number: done.outcome for number, done in answer(executor, requests).items()}
+    assert outcomes == {
+        0: Failed(stage="worker", reason="out of memory, the limit of a worker is 500 MiB", retryable=True),
+        1: Failed(stage="worker", reason="the worker process died", retryable=True),
+        2: Failed(stage="worker", reason="the evaluator returned str", retryable=False),
+        3: Failed(
+            stage="worker",
+            reason="TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES=-1",
+            retryable=False,
+        ),
+        4: Failed(stage="worker", reason="SPACE = 1", retryable=False),
+    }
+
+
+def test_a_worker_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nas.execute.ray_workers import RayExecutor
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    executor = RayExecutor(
+        spec=EvaluatorSpec(factory="ray_fakes:make", settings={"no": "such setting"}),
+        shared={},
+        workers=1,
+        address=None,
+        trial_timeout=8.0,
+    )
+    try:
+        outcome = answer(executor, [ask(0, "work")])[0].outcome
+    finally:
+        executor.close()
+    assert isinstance(outcome, Failed)
+    assert outcome.retryable
+    assert "unexpected keyword argument 'no'" in outcome.reason
+
+
+def test_gpus_that_are_not_there_are_a_mistake() -> None:
+    from nas.execute.ray_workers import RayExecutor
+
+    spec = EvaluatorSpec(factory="ray_fakes:make")
+    with pytest.raises(UserError, match=r"--gpus-per-trial is 0\.5, and there are 0 GPUs\. Leave it out"):
+        RayExecutor(spec=spec, shared={}, workers=1, address=None, trial_timeout=8.0, gpus=0.5)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +131,7 @@ def test_workers_that_die_throw_or_hang_are_replaced_and_each_request_is_answere
     ],
 )
 def test_a_cluster_that_does_not_answer_is_one_sentence(address: str, message: str) -> None:
-    from nas.execute.ray_workers import connect
+    from nas.execute.ray_cluster import connect
 
     with pytest.raises(UserError, match=re.escape(message)):
         connect(address, 1)

@@ -1,13 +1,17 @@
-"""A search in a process of its own, to be killed at any moment: `python chaos.py FOLDER SEED TRIALS KILLS`.
+"""A search in a process of its own, to be killed at any moment.
+
+    python chaos.py FOLDER SEED TRIALS KILLS [FILE_BYTES]
 
 Forks a driver, kills it after a random while, forks the next one on the same folder, and lets the last one end.
 Prints how many of the kills met a driver at work. Without kills this is the undisturbed run.
+FILE_BYTES is the size of a file at which its disk is full.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -42,7 +46,9 @@ def drive(folder: RunFolder, seed: int, trials: int) -> None:
 
 def main() -> None:
     folder = RunFolder(path=Path(sys.argv[1]))
-    seed, trials, kills = (int(word) for word in sys.argv[2:])
+    seed, trials, kills = (int(word) for word in sys.argv[2:5])
+    for word in sys.argv[5:]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(word), int(word)))
     (folder.path / "models").mkdir(parents=True, exist_ok=True)
     dice = random.Random(seed)
     met = 0

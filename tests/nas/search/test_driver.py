@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from search_fakes import FakeEvaluator, make_driver, make_screen
 
-from nas.outcome import Failed, Outcome, Request
+from nas.outcome import Evaluated, Failed, Outcome, Request
 from nas.search.front import dominates, objectives, pareto_front
 
 
@@ -174,6 +174,24 @@ def test_a_retryable_failure_is_tried_once_more_and_a_lasting_one_is_recorded(tm
     assert states[3] == ("failed", "train: diverged")
     assert tries[1] == tries[2] == 2
     assert tries[3] == 1
+
+
+def test_an_accuracy_that_is_not_a_number_is_a_failure(tmp_path: Path) -> None:
+    screen = make_screen()
+    good = FakeEvaluator(screen)
+
+    def sometimes_nan(request: Request) -> Outcome:
+        outcome = good(request)
+        assert isinstance(outcome, Evaluated)
+        if len(good.requests) != 3:
+            return outcome
+        return replace(outcome, accuracy=replace(outcome.accuracy, correct=float("nan")))  # type: ignore[arg-type]
+
+    driver, models = make_driver(tmp_path, evaluate=sometimes_nan, screen=screen, trials=8)
+    driver.search()
+    failed = [r for r in driver.records() if r.state == "failed"]
+    assert [r.reason for r in failed] == ["evaluate: the accuracy is not a number"]
+    assert sum(r.state == "evaluated" for r in driver.records()) == 7 == len(models)
 
 
 def test_a_run_whose_trials_all_fail_stops_early(tmp_path: Path) -> None:

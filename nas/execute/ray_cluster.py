@@ -1,0 +1,135 @@
+"""Joining a Ray cluster, or one on this machine, and noticing when it is gone."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import logging
+import os
+import socket
+import time
+
+# Ray reads these at import: nothing is sent anywhere, and log lines of workers stay out of the user's screen.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+
+import ray
+
+from cost_models.errors import UserError
+
+_PACKAGES = ("nas", "search_spaces", "cost_models")
+_LOOK_SECONDS = 2.0
+_PATIENCE_SECONDS = 20.0  # Ray itself ends the whole process after 60 s without the head
+
+
+class LostClusterError(UserError):
+    """The cluster went away in the middle of a run."""
+
+
+def connect(address: str | None, workers: int | None, *, gpus: bool = False) -> None:
+    """Joins a cluster, or starts Ray on this machine with just the CPUs that are asked for.
+
+    Workers of a cluster get this code from here, whatever is installed there.
+
+    Raises:
+        UserError: The cluster cannot be reached.
+    """
+    if ray.is_initialized():
+        return
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    if address is None:
+        ray.init(
+            _node_ip_address="127.0.0.1",  # nobody else's business: listen on loopback only
+            num_cpus=workers or os.cpu_count() or 1,
+            num_gpus=None if gpus else 0,
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            configure_logging=False,
+        )
+        return
+    knock(address)
+    environment = (
+        {} if in_ray_job() else {"py_modules": [importlib.import_module(name) for name in _PACKAGES]}
+    )
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, runtime_env=environment)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise UserError(
+            f"The Ray cluster {address} cannot be reached ({reason}).",
+            "Check --ray-address, or leave it out to run on this machine.",
+        ) from None
+
+
+def in_ray_job() -> bool:
+    """Whether this process is the entry point of a submitted job, which brought its code along."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+
+
+def knock(address: str) -> None:
+    """Fails within seconds where nobody listens; Ray itself keeps trying for minutes.
+
+    Raises:
+        UserError: It is no address, or nobody answers there.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        if address == "auto":
+            return
+        raise UserError(
+            f"{address!r} is no address of a Ray cluster.", "Write auto, HOST:6379 or ray://HOST:10001."
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"The Ray cluster {address} cannot be reached ({error}).",
+            "Check --ray-address, or leave it out to run on this machine.",
+        ) from None
+
+
+class Watch:
+    """Looks now and then whether the head still answers.
+
+    Args:
+        address: As given to `connect`.
+    """
+
+    def __init__(self, address: str | None) -> None:
+        self._named = address or "on this machine"
+        client = address is not None and address.startswith("ray://")
+        # Ray's client speaks to its own server on the head; anybody else to the global control store.
+        whole = address if client else ray.get_runtime_context().gcs_address
+        assert whole is not None
+        host, _, port = whole.removeprefix("ray://").rpartition(":")
+        self._at = (host, int(port))
+        self._next = self._seen = time.monotonic()
+        self.lost = False
+
+    def look(self) -> None:
+        """Returns at once, mostly.
+
+        Raises:
+            LostClusterError: Nobody has answered for a while.
+        """
+        now = time.monotonic()
+        if now < self._next:
+            return
+        try:
+            socket.create_connection(self._at, timeout=1).close()
+            self._seen = now
+        except OSError as error:
+            if now - self._seen > _PATIENCE_SECONDS:
+                raise self.gone(str(error)) from None
+        self._next = now + _LOOK_SECONDS
+
+    def gone(self, reason: str) -> LostClusterError:
+        """The sentence for a cluster that is lost; Ray's own farewell, which may block, is called off."""
+        self.lost = True
+        atexit.unregister(ray.shutdown)
+        return LostClusterError(
+            f"The Ray cluster {self._named} went away ({reason[:200]}).",
+            "No trial that ended is lost: --resume RUN goes on, with another --ray-address if need be.",
+        )
