@@ -84,7 +84,7 @@ class Budget:
         latency_us: Limit on one inference.
         energy_uj: Limit on one inference.
         cycles: Limit on one inference.
-        notes: What was changed about the user's words, one sentence each.
+        notes: What was changed about the user's words, or must be known of the limits, one sentence each.
     """
 
     sram_bytes: int
@@ -143,6 +143,11 @@ def parse_budget(text: str | None, target: Target) -> Budget:
     """
     given = {} if text is None else _parse(text)
     notes: list[str] = []
+    if target.npu is not None:
+        notes.append(
+            f"Networks are counted as the {target.core} alone would run them; what is exported is compiled for"
+            f" {target.npu.accelerator} by Vela, and held to both limits again."
+        )
     for resource in ("latency", "cycles", "energy"):
         if resource in given:
             _refuse_uncalibrated(resource, target)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cost_models.budget import Budget, Violation
     from cost_models.costing import Costs
     from cost_models.target import Target
+    from nas.export.manifest import NpuEntry
 
 PASS, FAIL, USER_ERROR = 0, 1, 2
 
@@ -99,10 +100,10 @@ def _check_bundle(folder: Path, target_name: str | None, budget_text: str | None
         }
     manifest = Bundle.read(folder).manifest
     target = load_target(target_name or manifest.target.name)
-    data = (folder / manifest.paths("model")[0]).read_bytes()
+    data = (folder / manifest.int8_path()).read_bytes()
     limits = None if budget_text else {limit.resource: limit.limit for limit in manifest.budget}
     budget = _budget(budget_text, target, limits)
-    return _verdict(folder, "bundle", target, budget, data, list(found.notes))
+    return _verdict(folder, "bundle", target, budget, data, list(found.notes), manifest.npu)
 
 
 def _budget(text: str | None, target: Target, limits: dict[str, float] | None = None) -> Budget:
@@ -121,7 +122,13 @@ def _budget(text: str | None, target: Target, limits: dict[str, float] | None = 
 
 
 def _verdict(
-    path: Path, kind: str, target: Target, budget: Budget, data: bytes, notes: list[str]
+    path: Path,
+    kind: str,
+    target: Target,
+    budget: Budget,
+    data: bytes,
+    notes: list[str],
+    npu: NpuEntry | None = None,
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -130,6 +137,10 @@ def _verdict(
 
     costs = CostModel(target).estimate(read_graph(data), file_bytes=len(data))
     violations = budget.violations(costs)
+    if npu is not None:
+        from nas.vela import npu_violations
+
+        violations += npu_violations(budget, arena_bytes=npu.arena_bytes, model_bytes=npu.model_bytes)
     return {
         "schema": 1,
         "path": str(path),
@@ -137,12 +148,18 @@ def _verdict(
         "target": target.name,
         "ok": not violations,
         "reason": "budget" if violations else None,
-        "verdict": _sentence(path, target, budget, costs, violations),
+        "verdict": _sentence(path, target, budget, costs, violations) + _on_npu(npu),
         "costs": {name: getattr(costs, name) for name in costs.__slots__},
         "budget": [{"resource": resource, "limit": limit} for resource, limit in budget.limits()],
         "violations": [asdict(violation) for violation in violations],
         "notes": [*budget.notes, *notes],
     }
+
+
+def _on_npu(npu: NpuEntry | None) -> str:
+    if npu is None:
+        return ""
+    return f"; for {npu.accelerator}: arena {npu.arena_bytes:,} B, model {npu.model_bytes:,} B"
 
 
 def _sentence(

@@ -97,6 +97,8 @@ def _value(manifest: Manifest | None, resource: Resource) -> float | None:
     if manifest is None:
         return None
     costs = manifest.costs
+    if manifest.npu:  # the rest is known of the core alone, which the model does not run on
+        return manifest.npu.arena_bytes if resource == "sram" else None
     match resource:
         case "sram":
             return costs.sram_bytes

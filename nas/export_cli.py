@@ -93,6 +93,7 @@ def _json(bundle: Bundle, verification: Verification, delivery: Delivery | None)
         "format": manifest.format,
         "model_sha256": manifest.model_sha256,
         "costs": manifest.costs.model_dump(),
+        "npu": manifest.npu.model_dump() if manifest.npu else None,
         "verified": {"compiled": verification.compiled, "golden_count": verification.golden_count},
         "delivery": {"branch": delivery.branch, "commit": delivery.commit} if delivery else None,
     }

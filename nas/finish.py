@@ -128,4 +128,6 @@ def _export(job: Job, folder: RunFolder, record: TrialRecord) -> tuple[dict[str,
         model_bytes=len(tflite),
         bundle=folder.bundle.name,
     )
+    if bundle.manifest.npu is not None:
+        part["npu"] = bundle.manifest.npu.model_dump()
     return part, verification.notes

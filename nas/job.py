@@ -14,6 +14,7 @@ from nas.candidates import Screen
 from nas.config import RunConfig
 from nas.tasks import check_task, load_task
 from nas.tasks.dataset import Dataset
+from nas.vela import require_vela
 from search_spaces.space import SearchSpace, load_space
 
 
@@ -48,6 +49,8 @@ def prepare(config: RunConfig) -> Job:
     check_task(config.task)
     _check_delivery(config)
     target = load_target(config.target)
+    if target.npu is not None:
+        require_vela(target)
     budget = parse_budget(config.budget, target)
     space = load_space(config.space)
     dataset = load_task(config.task, image_size=config.image_size)

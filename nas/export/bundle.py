@@ -56,7 +56,7 @@ def export(
     """Write a model as a bundle: the same model gives the same bytes.
 
     Args:
-        model: The finished model; its `tflite` is emitted as it stands.
+        model: The finished model; its `tflite` is emitted as it stands, or as Vela compiles it for the target's NPU.
         target: What it was costed for.
         costs: Of `model.tflite` on the target; `sram_bytes` becomes the arena's size.
         out: The folder, made or replaced; it may hold an older bundle and nothing else.
@@ -80,8 +80,10 @@ def _documents(context: Context) -> dict[str, File]:
     from nas.export.model_card import model_card
 
     name = context.model.name
+    source = {f"{name}_int8.tflite": File(role="int8_model", data=context.model.tflite)}
     return {
-        f"{name}.tflite": File(role="model", data=context.model.tflite),
+        f"{name}.tflite": File(role="model", data=context.emitted),
+        **(source if context.npu else {}),
         "MODEL_CARD.md": File(role="document", data=model_card(context).encode()),
         "LICENSE-NOTE.txt": File(role="licence", data=render("license_note.txt.j2", context).encode()),
     }

@@ -17,6 +17,7 @@ from nas.export.operators import Registration, registrations
 from nas.finished import FinishedModel
 from nas.quantize_input import InputScaling
 from nas.tflm import Port, TflmModel
+from nas.vela import NpuModel, compile_for_npu, npu_violations
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget
@@ -116,6 +117,7 @@ class Context:
         golden_raw: Raw samples. Shape: (n, *input.shape).
         golden_inputs: The same, quantized.
         golden_outputs: What TFLM computes from them. Shape: (n, *output.shape).
+        npu: The model compiled for the target's NPU, which then is what the bundle's array holds.
     """
 
     model: FinishedModel
@@ -131,6 +133,17 @@ class Context:
     golden_raw: NDArray[np.generic]
     golden_inputs: NDArray[np.int8]
     golden_outputs: NDArray[np.int8]
+    npu: NpuModel | None = None
+
+    @property
+    def emitted(self) -> bytes:
+        """The flatbuffer that the device runs."""
+        return self.npu.tflite if self.npu else self.model.tflite
+
+    @property
+    def arena_bytes(self) -> int:
+        """The smallest arena that it works in on the target."""
+        return self.npu.arena_bytes if self.npu else self.costs.sram_bytes
 
     @property
     def host_arena_bytes(self) -> int:
@@ -138,7 +151,7 @@ class Context:
 
         Source: 64-bit TFLM needs about 12 B per tensor, 47 B per operator and 200 B more (measured); doubled here.
         """
-        wider = self.costs.sram_bytes + 24 * self.tensors + 96 * self.operator_count + 2048
+        wider = self.arena_bytes + 24 * self.tensors + 96 * self.operator_count + 2048
         return -(-wider // 1024) * 1024
 
 
@@ -149,7 +162,7 @@ def make_context(
 
     Raises:
         UserError: A name that is no C identifier, operators that TFLM lacks, labels or samples that do not fit
-            the model, or a model over its budget.
+            the model, a model over its budget, or one that Vela does not compile for the target's NPU.
     """
     _check_name(model.name)
     graph = read_graph(model.tflite)
@@ -160,6 +173,8 @@ def make_context(
         )
     if budget is not None and (broken := budget.violations(costs)):
         raise UserError(f"The model is over its budget: {broken[0]}.", "Choose a smaller model of the front.")
+    npu = _compiled(model, target, budget) if target.npu else None
+    emitted = npu.compiled.graph if npu else graph
     interpreter = TflmModel(model.tflite)
     classes = len(model.task.class_names)
     if classes and classes != interpreter.output.size:
@@ -185,12 +200,13 @@ def make_context(
         input=interpreter.input,
         output=interpreter.output,
         scaling=scaling,
-        operators=registrations(graph.kinds()),
-        tensors=len(graph.tensors),
-        operator_count=len(graph.operators),
+        operators=registrations(emitted.kinds()),
+        tensors=len(emitted.tensors),
+        operator_count=len(emitted.operators),
         golden_raw=raw,
         golden_inputs=inputs,
         golden_outputs=interpreter.run(inputs),
+        npu=npu,
     )
 
 
@@ -205,6 +221,19 @@ def fnv1a(data: bytes) -> int:
 def sha256(data: bytes) -> str:
     """The digest that the manifest states of a file."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _compiled(model: FinishedModel, target: Target, budget: Budget | None) -> NpuModel:
+    found = compile_for_npu(model.tflite, target=target, budget=budget)
+    broken = (
+        npu_violations(budget, arena_bytes=found.arena_bytes, model_bytes=len(found.tflite)) if budget else ()
+    )
+    if broken:
+        raise UserError(
+            f"Compiled for {found.npu.accelerator}, the model is over its budget: {broken[0]}.",
+            "Choose a smaller model of the front.",
+        )
+    return found
 
 
 def _check_name(name: str) -> None:

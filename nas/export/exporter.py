@@ -14,6 +14,7 @@ from nas.export.context import Context
 
 Role = Literal[
     "model",
+    "int8_model",
     "model_source",
     "model_header",
     "api_header",

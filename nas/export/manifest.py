@@ -108,6 +108,35 @@ class CostsEntry(_Strict):
     energy_uj: float | None
 
 
+class NpuEstimateEntry(_Strict):
+    """See `nas.vela.Estimate`: the compiler's own figures."""
+
+    clock_hz: int
+    sram_bytes: int
+    off_chip_flash_bytes: int
+    npu_cycles: int
+    total_cycles: int
+    inference_us: float
+
+
+class NpuEntry(_Strict):
+    """The model as compiled for an NPU: what the array holds, where `costs` are those of the int8 model on the core.
+
+    `arena_bytes` and `model_bytes` are exact, `estimate` is the compiler's.
+    """
+
+    accelerator: str
+    system_config: str
+    memory_mode: str
+    compiler: str
+    int8_sha256: str
+    arena_bytes: int
+    model_bytes: int
+    npu_operators: int
+    core_operators: int
+    estimate: NpuEstimateEntry
+
+
 class AccuracyEntry(_Strict):
     """Of the int8 bytes; low and high are the 95 % Wilson interval."""
 
@@ -136,6 +165,7 @@ class Manifest(_Strict):
     runtime: RuntimeEntry
     budget: tuple[LimitEntry, ...]
     costs: CostsEntry
+    npu: NpuEntry | None = None
     accuracies: tuple[AccuracyEntry, ...]
     golden_count: int
     provenance: dict[str, Any]
@@ -145,6 +175,20 @@ class Manifest(_Strict):
         """The file's text: sorted keys, the same for the same bundle."""
         data = self.model_dump(mode="json", by_alias=True)
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @property
+    def arena_bytes(self) -> int:
+        """The arena that the header states for the target."""
+        return self.npu.arena_bytes if self.npu else self.costs.sram_bytes
+
+    @property
+    def emitted_bytes(self) -> int:
+        """Length of the model that the array holds."""
+        return self.npu.model_bytes if self.npu else self.costs.model_bytes
+
+    def int8_path(self) -> str:
+        """The file with the int8 model that costs and golden vectors are of."""
+        return self.paths("int8_model" if self.npu else "model")[0]
 
     def paths(self, role: Role) -> tuple[str, ...]:
         """Paths of the files of one role."""
@@ -158,7 +202,7 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
         schema=1,
         format=format_name,
         name=model.name,
-        model_sha256=sha256(model.tflite),
+        model_sha256=sha256(context.emitted),
         task=TaskEntry(
             name=task.name,
             input_shape=task.input_shape,
@@ -194,6 +238,7 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
             for resource, limit in (context.budget.limits() if context.budget else ())
         ),
         costs=CostsEntry(**{name: getattr(context.costs, name) for name in CostsEntry.model_fields}),
+        npu=_npu_entry(context),
         accuracies=tuple(
             AccuracyEntry(**asdict(accuracy), value=accuracy.value, low=low, high=high)
             for accuracy in model.accuracies
@@ -205,6 +250,24 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
             FileEntry(path=path, role=file.role, bytes=len(file.data), sha256=sha256(file.data))
             for path, file in sorted(files.items())
         ),
+    )
+
+
+def _npu_entry(context: Context) -> NpuEntry | None:
+    if context.npu is None:
+        return None
+    npu, compiled = context.npu.npu, context.npu.compiled
+    return NpuEntry(
+        accelerator=npu.accelerator,
+        system_config=npu.system_config,
+        memory_mode=npu.memory_mode,
+        compiler=context.npu.compiler,
+        int8_sha256=sha256(context.model.tflite),
+        arena_bytes=context.npu.arena_bytes,
+        model_bytes=len(context.npu.tflite),
+        npu_operators=compiled.npu_operators,
+        core_operators=len(compiled.graph.operators) - compiled.npu_operators,
+        estimate=NpuEstimateEntry(**asdict(context.npu.estimate)),
     )
 
 

@@ -57,6 +57,7 @@ _DEFAULT = frozenset(
         "DIV",
         "ELU",
         "EQUAL",
+        "ETHOS_U",
         "EXPAND_DIMS",
         "FILL",
         "FLOOR",

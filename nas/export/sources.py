@@ -103,8 +103,10 @@ def _variables(context: Context) -> dict[str, Any]:
         "operators": context.operators,
         "own_headers": sorted({line.header for line in context.operators if line.header}),
         "host_arena_bytes": context.host_arena_bytes,
-        "model_bytes": len(model.tflite),
-        "model_rows": hex_rows(model.tflite),
+        "arena_bytes": context.arena_bytes,
+        "npu": context.npu,
+        "model_bytes": len(context.emitted),
+        "model_rows": hex_rows(context.emitted),
         "golden_count": len(raw),
         "golden_raw_rows": [
             list(number_rows(row.ravel().tolist(), is_float=is_float, per_row=8 if is_float else 16))

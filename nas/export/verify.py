@@ -11,6 +11,7 @@ import numpy as np
 
 from cost_models.arena import arena
 from cost_models.errors import UserError
+from cost_models.ethos_u import compiled_arena, read_compiled_model
 from cost_models.graph import OpGraph
 from cost_models.tflite_graph import read_graph
 from nas.export.bundle import Bundle
@@ -44,6 +45,12 @@ Reason = Literal[
 NO_COMPILER = (
     "no C++ compiler was found: the sources were read as text, not compiled,"
     " and the preprocessing was not run"
+)
+
+
+NPU_NOT_RUN = (
+    "the model compiled for {accelerator} was not run, for want of one: golden vectors were answered by the int8"
+    " model that it was compiled from"
 )
 
 
@@ -99,7 +106,8 @@ def verify(
         raise BundleError("manifest", f"{error}.") from error
     _check_files(folder, manifest)
     tflite = (folder / manifest.paths("model")[0]).read_bytes()
-    _check_model(folder, manifest, tflite)
+    int8 = (folder / manifest.int8_path()).read_bytes()
+    _check_model(folder, manifest, tflite, int8)
     sections: tuple[Sections, ...] = ()
     try:
         found = read_compiled(folder, manifest, host) if host else read_text(folder, manifest)
@@ -108,19 +116,21 @@ def verify(
     except CompileError as error:
         raise BundleError("compile", f"The sources do not compile: {error}.") from error
     _check_constants(manifest, tflite, found)
-    _check_answers(manifest, found)
+    _check_answers(manifest, found, int8 if manifest.npu else found.model)
     _check_sections(manifest, sections)
+    unproved = (NPU_NOT_RUN.format(accelerator=manifest.npu.accelerator),) if manifest.npu else ()
     warnings = (*found.warnings, *(line for core in sections for line in core.warnings))
     return Verification(
         compiled=host is not None,
         golden_count=manifest.golden_count,
         sections=sections,
-        notes=warnings if host else (NO_COMPILER,),
+        notes=(*unproved, *warnings) if host else (*unproved, NO_COMPILER),
     )
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    for role in ("model", "model_source", "api_header", "runner_source", "io_source", "golden_source"):
+    roles = ("model", "model_source", "api_header", "runner_source", "io_source", "golden_source")
+    for role in (*roles, "int8_model") if manifest.npu else roles:
         if len([entry for entry in manifest.files if entry.role == role]) != 1:
             raise BundleError("manifest", f"{MANIFEST_NAME} does not name exactly one file as {role}.")
     for entry in manifest.files:
@@ -133,18 +143,45 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
             raise BundleError("hash", f"{entry.path} is not the file that was exported: its sha256 differs.")
 
 
-def _check_model(folder: Path, manifest: Manifest, tflite: bytes) -> None:
+def _check_model(folder: Path, manifest: Manifest, tflite: bytes, int8: bytes) -> None:
     if sha256(tflite) != manifest.model_sha256:
         raise BundleError(
             "hash", f"{manifest.name}.tflite is not the model that was exported: its sha256 differs."
         )
     try:
-        graph = read_graph(tflite)
+        graph = read_graph(int8)
+        emitted = _check_npu(manifest, tflite, int8, graph) if manifest.npu else graph
     except UserError as error:
         raise BundleError("model", error.message) from error
     runner = (folder / manifest.paths("runner_source")[0]).read_text(encoding="utf-8", errors="replace")
-    _check_resolver(graph, runner)
-    _check_costs(graph, manifest, tflite)
+    _check_resolver(emitted, runner)
+    _check_costs(graph, manifest, int8)
+
+
+def _check_npu(manifest: Manifest, tflite: bytes, int8: bytes, graph: OpGraph) -> OpGraph:
+    """The graph that the device runs, after what the manifest says of it was found true."""
+    npu = manifest.npu
+    assert npu is not None
+    if sha256(int8) != npu.int8_sha256:
+        raise BundleError(
+            "hash", f"{manifest.name}_int8.tflite is not the model that was exported: its sha256 differs."
+        )
+    compiled = read_compiled_model(tflite)
+    ends = [
+        [(each.tensors[at].shape, each.tensors[at].dtype) for at in (*each.inputs, *each.outputs)]
+        for each in (compiled.graph, graph)
+    ]
+    if ends[0] != ends[1]:
+        raise BundleError("interface", "The compiled model's input or output is not the int8 model's.")
+    needed = compiled_arena(compiled, kernels=manifest.target.kernels, core=manifest.target.core).min_bytes
+    if npu.arena_bytes < needed:
+        raise BundleError(
+            "arena",
+            f"The arena of {npu.arena_bytes} B is {needed - npu.arena_bytes} B smaller than the model needs.",
+        )
+    if npu.model_bytes != len(tflite):
+        raise BundleError("costs", f"The model has {len(tflite)} B, the manifest says {npu.model_bytes} B.")
+    return compiled.graph
 
 
 def _check_resolver(graph: OpGraph, runner: str) -> None:
@@ -177,6 +214,9 @@ def _check_costs(graph: OpGraph, manifest: Manifest, tflite: bytes) -> None:
         "energy": costs.energy_uj,
         "cycles": costs.cycles,
     }
+    if manifest.npu:
+        values |= {"sram": max(costs.sram_bytes, manifest.npu.arena_bytes)}
+        values |= {"flash": max(costs.flash_bytes, manifest.npu.model_bytes)}
     for limit in manifest.budget:
         value = values.get(limit.resource)
         if value is None or value > limit.limit:
@@ -192,10 +232,10 @@ def _check_constants(manifest: Manifest, tflite: bytes, found: ReadBack) -> None
         raise BundleError("array", f"The model array differs from {manifest.name}.tflite from byte {at} on.")
     if found.misalignment:
         raise BundleError("array", f"The model array lies {found.misalignment} B off a multiple of 16.")
-    if found.arena_bytes < manifest.costs.sram_bytes:
+    if found.arena_bytes < manifest.arena_bytes:
         raise BundleError(
             "arena",
-            f"The header's arena of {found.arena_bytes} B is {manifest.costs.sram_bytes - found.arena_bytes} B"
+            f"The header's arena of {found.arena_bytes} B is {manifest.arena_bytes - found.arena_bytes} B"
             " smaller than the model needs.",
         )
     if found.class_names != manifest.task.class_names:
@@ -208,7 +248,7 @@ def _check_constants(manifest: Manifest, tflite: bytes, found: ReadBack) -> None
 
 def _check_sections(manifest: Manifest, sections: tuple[Sections, ...]) -> None:
     for found in sections:
-        if found.constant_bytes < manifest.costs.model_bytes:
+        if found.constant_bytes < manifest.emitted_bytes:
             raise BundleError(
                 "sections", f"On {found.core} the weights are not read-only data, which stays in flash."
             )
@@ -217,10 +257,10 @@ def _check_sections(manifest: Manifest, sections: tuple[Sections, ...]) -> None:
             raise BundleError("sections", f"On {found.core} the model's own sources take {taken} B of SRAM.")
 
 
-def _check_answers(manifest: Manifest, found: ReadBack) -> None:
-    """Run the array that was read back; nothing of the .tflite file is used any more."""
+def _check_answers(manifest: Manifest, found: ReadBack, runnable: bytes) -> None:
+    """Run the array that was read back, of a model compiled for an NPU its source; no other file is used any more."""
     try:
-        model = TflmModel(found.model)
+        model = TflmModel(runnable)
     except (TflmError, UserError) as error:
         raise BundleError("model", f"{error}.") from error
     scales = np.array([model.input.scale, model.output.scale], np.float32).tobytes()

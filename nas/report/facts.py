@@ -211,6 +211,18 @@ def engine_title(engine: str) -> str:
     return {"tflm": "TFLM's interpreter", "litert": "LiteRT, no delegate"}.get(engine, engine)
 
 
+def npu_lines(npu: Mapping[str, Any]) -> list[str]:
+    """What is known of the model as compiled for an NPU: what is exact, then what its compiler estimates."""
+    estimate = npu["estimate"]
+    return [
+        f"compiled for {npu['accelerator']}: tensor arena {npu['arena_bytes']:,} B, model {npu['model_bytes']:,} B"
+        f" [exact]; {npu['npu_operators']} operator(s) on the NPU, {npu['core_operators']} on the core",
+        f"{estimate['total_cycles']:,} cycles, {estimate['inference_us'] / 1000:,.3f} ms at"
+        f" {estimate['clock_hz'] / 1e6:g} MHz; SRAM {estimate['sram_bytes']:,} B, off-chip flash"
+        f" {estimate['off_chip_flash_bytes']:,} B [estimated by {npu['compiler']}]",
+    ]
+
+
 def headline(summary: Mapping[str, Any]) -> str:
     """The verdict in one sentence."""
     chosen, target = summary["chosen"], summary["target"]["name"]

@@ -65,6 +65,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "s": summary,
         "chosen": chosen,
+        "npu": facts.npu_lines(chosen["npu"]) if chosen and chosen.get("npu") else [],
         "headline": facts.headline(summary),
         "stopped": facts.STOPPED.get(summary["stopped_by"], summary["stopped_by"]),
         "counts": facts.counts_by_state(summary),

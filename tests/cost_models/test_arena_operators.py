@@ -81,4 +81,4 @@ def test_arena_of_a_small_model_equals_the_measured_one_on_every_build(model: di
 
 def test_every_rule_was_checked_against_a_real_build() -> None:
     checked = {operator[0] for model in MODELS for operator in model["operators"]}
-    assert checked == set(RULES)
+    assert checked == set(RULES) - {"ETHOS_U"}  # that one: test_ethos_u.py
