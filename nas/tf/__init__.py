@@ -10,7 +10,6 @@ from nas.tf.quiet import quiet
 # tfmot refuses Keras 3, and the choice is read once, when TensorFlow is imported.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN's sums depend on the number of threads
 
 with quiet():
     import tensorflow  # noqa: F401

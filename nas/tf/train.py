@@ -32,7 +32,7 @@ class Schedule:
     steps: int
     batch: int
     peak_rate: float
-    weight_decay: float = 1e-4
+    weight_decay: float = 0.01
     label_smoothing: float = 0.05
     shift: tuple[int, int] = (0, 0)
     gain: float = 0.0

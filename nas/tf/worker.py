@@ -31,7 +31,7 @@ from search_spaces.choices import Choices
 from search_spaces.space import Candidate, candidate, load_space
 
 _BATCH = 64
-_PEAK_RATE = 0.01
+_PEAK_RATE = 0.015
 _REPRESENTATIVE = 128
 _WIDE_SHARE = 0.6  # of the steps, before channels are pruned
 _SPARSE_SHARE = 0.3  # of the steps, with magnitude pruning
@@ -147,7 +147,7 @@ class Evaluator:
         image = len(shape) == 3
         shift = (0, 0)
         if image:
-            shift = (shape[0] // 14, shape[1] // 14)
+            shift = (max(1, shape[0] // 14), max(1, shape[1] // 14))
         elif len(shape) == 2:
             shift = (min(shape[0] // 16, 400), 0)
         batch = min(_BATCH, max(8, len(self._inputs) // 8))
