@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -73,6 +74,14 @@ class RunConfig(BaseModel):
         if self.seed is not None:
             return self
         return self.model_copy(update={"seed": secrets.randbelow(2**31)})
+
+    def shown(self) -> dict[str, Any]:
+        """What reports may show: a password in the storage's URL is none of it."""
+        content = self.model_dump()
+        content["storage"] = (
+            re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", self.storage) if self.storage else None
+        )
+        return content
 
     def search_identity(self) -> dict[str, Any]:
         """What two runs must share to be one search: a resume may change the rest."""

@@ -48,7 +48,7 @@ def summarize(
         "started": started,
         "seconds": round(seconds, 3),
         "stopped_by": stopped_by,
-        "config": config.model_dump(),
+        "config": config.shown(),
         "versions": dict(versions),
         "target": {
             "name": target.name,

@@ -15,6 +15,7 @@ from nas.cli import DONE, NOTHING_FEASIBLE
 from nas.config import RunConfig, make_config
 from nas.finish import finish, model_key
 from nas.job import Job, prepare
+from nas.lost import LostError
 from nas.progress import Progress
 from nas.run_folder import RunFolder, create_run_folder, open_run_folder, save_config, saved_config
 from nas.search.records import Rung
@@ -69,7 +70,7 @@ def dry_run(config: RunConfig, *, as_json: bool) -> int:
     found = _survey(job)
     content = {
         "schema": 1,
-        "config": job.config.model_dump(),
+        "config": job.config.shown(),
         "target": job.target.name,
         "budget": dict(job.budget.limits()),
         "notes": list(job.budget.notes),
@@ -123,6 +124,7 @@ def _nothing_feasible(found: Survey) -> int:
 
 def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -> int:
     from nas.export import BundleError
+    from nas.search.study import lost_storage
 
     folder.lock()
     for note in job.budget.notes:
@@ -131,7 +133,12 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
     if not found.feasible:
         return _nothing_feasible(found)
     try:
-        return _search_feasible(job, folder, progress, found, as_json=as_json)
+        with lost_storage():
+            return _search_feasible(job, folder, progress, found, as_json=as_json)
+    except LostError as error:
+        raise UserError(
+            str(error), f"No trial that ended is lost; --resume {folder.path} goes on."
+        ) from error
     except BundleError as error:
         raise UserError(
             f"The bundle failed its verification ({error.reason}): {error.message}",
@@ -156,7 +163,8 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     config = job.config
     storage = open_storage(config.storage, folder.journal)
     name = folder.path.resolve().name
-    identity = config.search_identity()
+    # The start tells this run from another of the same name and seed in one database: its models are elsewhere.
+    identity = config.search_identity() | {"started": folder.load_config()["started"]}
     study = Study(storage=storage, name=name, identity=identity, seed=job.seed, rung="search")
     final = Study(storage=storage, name=f"{name}-full", identity=identity, seed=job.seed, rung="full")
     final.recover(reopen=False)

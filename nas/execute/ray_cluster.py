@@ -17,14 +17,11 @@ os.environ.setdefault("RAY_DEDUP_LOGS", "0")
 import ray
 
 from cost_models.errors import UserError
+from nas.lost import LostError
 
 _PACKAGES = ("nas", "search_spaces", "cost_models")
 _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 20.0  # Ray itself ends the whole process after 60 s without the head
-
-
-class LostClusterError(UserError):
-    """The cluster went away in the middle of a run."""
 
 
 def connect(address: str | None, workers: int | None, *, gpus: bool = False) -> None:
@@ -98,7 +95,7 @@ class Watch:
     """
 
     def __init__(self, address: str | None) -> None:
-        self._named = address or "on this machine"
+        self._named = address or "of this machine"
         client = address is not None and address.startswith("ray://")
         # Ray's client speaks to its own server on the head; anybody else to the global control store.
         whole = address if client else ray.get_runtime_context().gcs_address
@@ -112,7 +109,7 @@ class Watch:
         """Returns at once, mostly.
 
         Raises:
-            LostClusterError: Nobody has answered for a while.
+            LostError: Nobody has answered for a while.
         """
         now = time.monotonic()
         if now < self._next:
@@ -125,11 +122,8 @@ class Watch:
                 raise self.gone(str(error)) from None
         self._next = now + _LOOK_SECONDS
 
-    def gone(self, reason: str) -> LostClusterError:
+    def gone(self, reason: str) -> LostError:
         """The sentence for a cluster that is lost; Ray's own farewell, which may block, is called off."""
         self.lost = True
         atexit.unregister(ray.shutdown)
-        return LostClusterError(
-            f"The Ray cluster {self._named} went away ({reason[:200]}).",
-            "No trial that ended is lost: --resume RUN goes on, with another --ray-address if need be.",
-        )
+        return LostError(f"The Ray cluster {self._named} went away ({reason[:200]}).")

@@ -20,6 +20,7 @@ from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError
 from cost_models.errors import UserError
 from nas.execute import Done, EvaluatorSpec
 from nas.execute.memory_limit import MemoryLimit, fair_share
+from nas.lost import LostError
 from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request
 
 # One thread a worker: small networks gain nothing from more, and workers must not fight for cores.
@@ -176,7 +177,7 @@ class RayExecutor:
         """Outcomes that came back; a worker that died or overran its time comes back as `Failed`.
 
         Raises:
-            UserError: The cluster went away, or gives no worker.
+            LostError: The cluster went away, or gives no worker.
         """
         self._watch.look()
         self._revive()
@@ -213,9 +214,8 @@ class RayExecutor:
             self._lively = now
         elif now - self._lively > _START_SECONDS:
             free = ray.available_resources().get("CPU", 0)
-            raise UserError(
-                f"No worker could start within {_START_SECONDS:g} s; the cluster has {free:g} free CPUs.",
-                "Look at `ray status`, free some, and --resume.",
+            raise LostError(
+                f"No worker could start within {_START_SECONDS:g} s; the cluster has {free:g} free CPUs."
             )
         return done
 

@@ -16,6 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cost_models.errors import UserError
+from nas.lost import LostError
 from nas.search.front import objectives
 from nas.search.journal import RunJournal
 from nas.search.records import Rung, TrialRecord, record_from_json
@@ -43,6 +44,9 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
         )
     from sqlalchemy.exc import SQLAlchemyError
 
+    for scheme in ("postgres://", "postgresql://"):
+        if url.startswith(scheme):
+            url = f"postgresql+psycopg://{url.removeprefix(scheme)}"
     try:
         return optuna.storages.RDBStorage(url)
     except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
@@ -50,6 +54,23 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
         raise UserError(
             f"The storage cannot be opened: {reason}.", "Check the URL, the server and its driver."
         ) from None
+
+
+@contextmanager
+def lost_storage() -> Iterator[None]:
+    """Turns what a database that goes away raises into a sentence.
+
+    Raises:
+        LostError: The storage cannot be reached any more.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        reason = str(cause).strip().splitlines()[0][:200].rstrip(".")
+        raise LostError(f"The storage cannot be reached any more: {reason}.") from error
 
 
 class Study:

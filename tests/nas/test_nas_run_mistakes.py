@@ -144,6 +144,30 @@ def test_a_full_disk_is_one_sentence_and_the_run_can_go_on(
     )
 
 
+def test_a_cluster_or_storage_that_goes_away_is_one_sentence_and_the_run_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import optuna
+
+    from nas import run
+    from nas.lost import LostError
+
+    reasons: list[Exception] = [
+        LostError("The Ray cluster auto went away (connection refused)."),
+        optuna.exceptions.StorageInternalError("no connection"),
+    ]
+
+    def fails(*_: object, **__: object) -> int:
+        raise reasons.pop(0)
+
+    monkeypatch.setattr(run, "_search_feasible", fails)
+    for name, reason in (("a", "went away (connection refused)"), ("b", "any more: no connection")):
+        out = tmp_path / name
+        assert main(["--out", str(out), "--seed", "1"]) == 2
+        goes_on = f"No trial that ended is lost; --resume {out} goes on."
+        assert capsys.readouterr().err.endswith(f"{reason}. {goes_on}\n")
+
+
 def test_a_bundle_that_fails_its_verification_is_never_presented(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,3 +215,12 @@ def test_a_run_whose_data_changed_cannot_be_resumed(
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert main(["--resume", str(tmp_path)]) == 2
     assert "are not those that" in capsys.readouterr().err
+
+
+def test_no_report_shows_the_password_of_a_storage() -> None:
+    from nas.config import RunConfig
+
+    for user in ("me", "me:secret", ""):
+        shown = RunConfig(storage=f"postgresql://{user}@host:5432/db").shown()["storage"]
+        assert shown == f"postgresql://{user.replace('secret', '***')}@host:5432/db"
+    assert RunConfig().shown()["storage"] is None

@@ -84,11 +84,12 @@ def make_driver(
     seed: int = 1,
     stop: Callable[[], bool] = lambda: False,
     slots: int = 1,
+    url: str | None = None,
 ) -> tuple[Driver, dict[tuple[str, Rung], bytes]]:
-    """A driver on a journal file in `folder`, as `nas.run` makes it."""
+    """A driver on `url`, or a journal file in `folder`, as `nas.run` makes it."""
     screen = screen or make_screen()
     evaluate = evaluate or FakeEvaluator(screen)
-    storage = open_storage(None, folder / "study.journal")
+    storage = open_storage(url, folder / "study.journal")
     study = Study(storage=storage, name="run", identity={"seed": seed}, seed=seed, rung="search")
     final = Study(storage=storage, name="run-full", identity={"seed": seed}, seed=seed, rung="full")
     study.recover()

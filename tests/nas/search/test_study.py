@@ -46,21 +46,6 @@ def test_a_storage_that_cannot_be_reached_is_one_sentence(url: str, message: str
     assert "\n" not in str(error.value)
 
 
-def test_a_search_on_sqlite_gives_the_same_trials_as_on_a_journal(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-    journal, _ = make_driver(tmp_path / "a", trials=6)
-    journal.search()
-    storage = open_storage(f"sqlite:///{tmp_path}/db", tmp_path / "unused")
-    other, _ = make_driver(tmp_path / "b", trials=6)
-    other.study = Study(storage=storage, name="run", identity={"seed": 1}, seed=1, rung="search")
-    waiting = journal.study.records()
-    for record in waiting[:4]:
-        other.study.enqueue(record.params)
-    other.search()
-    assert [r.key for r in other.study.records()] == [r.key for r in waiting]
-
-
 def test_optunas_own_reader_finds_the_whole_journal(tmp_path: Path) -> None:
     driver, _ = make_driver(tmp_path, trials=6)
     driver.search()
