@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from nas.report import facts, print_front
+from nas.report.page import render
 from nas.report.quantities import RESOURCES
 
 
@@ -71,3 +72,33 @@ def test_markup_in_choices_is_printed_as_it_stands(summary: dict[str, Any]) -> N
     for trial in summary["trials"]:
         trial["params"] = {"act": "[red]relu[/red]"}
     assert "act [red]relu[/red]" in printed(summary)
+
+
+NPU = {
+    "accelerator": "ethos-u55-128",
+    "compiler": "Vela 5.2.0",
+    "arena_bytes": 1360,
+    "model_bytes": 8256,
+    "npu_operators": 1,
+    "core_operators": 2,
+    "estimate": {
+        "clock_hz": 500_000_000,
+        "sram_bytes": 896,
+        "off_chip_flash_bytes": 4080,
+        "npu_cycles": 7518,
+        "total_cycles": 9513,
+        "inference_us": 19.026,
+    },
+}
+
+
+def test_an_npus_model_is_told_from_its_compilers_estimate(summary: dict[str, Any]) -> None:
+    assert "On the NPU" not in printed(summary)
+    summary["chosen"]["npu"] = NPU
+    text = printed(summary, 200)
+    assert "compiled for ethos-u55-128: tensor arena 1,360 B, model 8,256 B [exact]; 1 operator(s)" in text
+    assert "9,513 cycles, 0.019 ms at 500 MHz; SRAM 896 B" in text
+    assert "[estimated by Vela 5.2.0]" in text
+    page = render(summary)
+    assert "<p>compiled for ethos-u55-128: tensor arena 1,360 B" in page
+    assert "[estimated by Vela 5.2.0].</p>" in page
