@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import vela_stub
 
 from cost_models.tflite_graph import read_graph
 from nas.export import Bundle
@@ -182,6 +183,16 @@ def test_planted_faults_end_in_their_status(
     edit(exported.path / file, lambda text: re.sub(pattern, replacement, text, count=1))
     line = build.self_test(exported)
     assert f"FAIL 0/3 ({reason})" in line
+
+
+def test_a_tflm_without_its_ethos_u_kernel_is_refused(
+    build: TflmBuild, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if build.target_name != "corstone300":
+        pytest.skip("an Ethos-U stands beside a Cortex-M55")
+    vela_stub.install(monkeypatch, tmp_path)
+    bundle = make_finished(target_name="corstone300_u55_128").export(tmp_path / "b")
+    assert "FAIL 0/3 (operator missing from the resolver)" in build.self_test(bundle)
 
 
 def test_another_schema_version_is_refused(build: TflmBuild, exported: Bundle) -> None:
