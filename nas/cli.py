@@ -64,6 +64,11 @@ def _parser() -> Parser:
     how.add_argument("--seed", metavar="N", type=int, help="seed of everything (default: drawn, and kept)")
     how.add_argument("--out", metavar="FOLDER", help="the run folder (default: a new one under runs/)")
     how.add_argument("--name", help="prefix of emitted files and symbols (default: model)")
+    how.add_argument("--format", help="layout of the bundle, as nas-export has them (default: tflm)")
+    how.add_argument(
+        "--deliver", metavar="REPO[:PATH]", help="commit the bundle to a branch of a git repository"
+    )
+    how.add_argument("--branch", metavar="NAME", help="branch for --deliver (default: mcu-nas/<name>)")
     how.add_argument(
         "--config", metavar="JOB.toml", help="job file; its keys are the flags' names, flags win"
     )

@@ -120,10 +120,25 @@ def test_arrays_of_signals_become_a_bundle_through_every_flag_and_a_job_file(tmp
         f'task = "npz:{tmp_path / "waves.npz"}"\nspace = "tcn"\ntarget = "cortex_m4"\nname = "waves"\n'
         'budget = "sram=16KB,flash=256KB"\ntrials = 9\nsparsity = 0.5\n'
     )
-    out = tmp_path / "run"
-    done = nas_run("--config", str(job), "--trials", "2", "--out", str(out), "--policy", "balanced", *SMALL)
+    out, repo = tmp_path / "run", tmp_path / "firmware"
+    subprocess.run(["git", "init", "-q", str(repo)], check=True)
+    for key in ("user.name", "user.email"):
+        subprocess.run(["git", "-C", str(repo), "config", key, "tester@example.org"], check=True)
+    argv = ["--trials", "2", "--policy", "balanced", "--deliver", f"{repo}:models/waves", "--branch", "new"]
+    done = nas_run("--config", str(job), "--out", str(out), *argv, *SMALL)
     assert "waves" in " ".join(p.name for p in (out / "bundle").iterdir())
     result = json.loads((out / "result.json").read_text())
     assert result["config"]["trials"] == 2
     assert result["chosen"]["test_accuracy"]["value"] > 0.5
     assert f"bundle {out}/bundle" in done.stdout
+    assert " on new" in done.stderr
+    listed = subprocess.run(
+        ["git", "-C", str(repo), "ls-tree", "-r", "--name-only", "new"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    delivered = {line.removeprefix("models/waves/") for line in listed.stdout.split()}
+    assert delivered == {p.name for p in (out / "bundle").iterdir()}
+    again = nas_run("--resume", str(out), "--workers", "1")
+    assert "branch new has this very bundle already" in again.stderr

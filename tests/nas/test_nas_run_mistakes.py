@@ -25,6 +25,9 @@ MISTAKES = [
     (["--timeout", "soon"], "--timeout is 'soon'. Write a time like 90s, 30m or 8h."),
     (["--timeout", "-5"], "--timeout is '-5'. Write a time like 90s, 30m or 8h."),
     (["digits"], "'digits' is not expected here. nas-run --help lists what is."),
+    (["--format", "tflmm"], "There is no format 'tflmm'. Did you mean tflm?"),
+    (["--branch", "b"], "--branch needs --deliver. Say which repository: --deliver REPO[:PATH]."),
+    (["--deliver", "none"], "none is no git repository. Give the folder of a checkout, REPO or REPO:PATH."),
     (["--config", "none.toml"], "There is no job file none.toml. Check the path after --config."),
     (
         ["--resume", "none"],
