@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
+from cost_models.errors import UserError
 from cost_models.tflite_graph import read_graph
 from nas.cli import ALL_FAILED, DONE
 from nas.job import Job
@@ -35,13 +37,13 @@ def finish(
 
     from nas.report import print_front, write_report
     from nas.result import summarize
-    from nas.search.front import choose, pareto_front
+    from nas.search.front import pareto_front
 
     front = pareto_front(records)
     chosen = notes = None
     if front:
         progress.say("exporting and verifying the chosen model")
-        chosen, notes = _export(job, folder, choose(front, job.config.policy))
+        chosen, notes = _export_best(job, folder, front)
     summary = summarize(
         run=folder.path.resolve().name,
         started=str(folder.load_config()["started"]),
@@ -88,6 +90,31 @@ def _deliver(folder: RunFolder, place: str, branch: str | None) -> None:
         print(f"branch {done.branch} has this very bundle already", file=sys.stderr)
     else:
         print(f"commit {done.commit[:12]} on {done.branch}\n{done.table}", file=sys.stderr)
+
+
+def _export_best(
+    job: Job, folder: RunFolder, front: Sequence[TrialRecord]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The policy's choice of the front; where an NPU's compiler refuses it, the next, and a note that says so.
+
+    Raises:
+        UserError: The last of them is refused.
+    """
+    from nas.search.front import choose
+
+    passed_over: list[str] = []
+    left = list(front)
+    while True:
+        record = choose(left, job.config.policy)
+        try:
+            part, notes = _export(job, folder, record)
+        except UserError as error:
+            left.remove(record)
+            if job.target.npu is None or not left:
+                raise
+            passed_over.append(f"Trial {record.number} was passed over. {error.message}")
+        else:
+            return part, (*passed_over, *notes)
 
 
 def _export(job: Job, folder: RunFolder, record: TrialRecord) -> tuple[dict[str, Any], tuple[str, ...]]:
