@@ -59,6 +59,9 @@ def _parser() -> Parser:
     how.add_argument("--workers", metavar="N", type=int, help="trials at a time (default: all cores)")
     how.add_argument("--ray-address", metavar="ADDRESS", help="a Ray cluster: auto or ray://HOST:10001")
     how.add_argument(
+        "--gpus-per-trial", metavar="N", type=float, help="0.5: two trials share a GPU (default: 0)"
+    )
+    how.add_argument(
         "--storage", metavar="URL", help="Optuna storage (default: a journal file in the run folder)"
     )
     how.add_argument("--seed", metavar="N", type=int, help="seed of everything (default: drawn, and kept)")

@@ -29,6 +29,7 @@ class RunConfig(BaseModel):
         trial_timeout: Seconds after which one evaluation is given up.
         workers: Evaluations at a time; None takes all cores of the machine or cluster.
         ray_address: Address of a Ray cluster; None starts Ray on this machine.
+        gpus_per_trial: GPUs of a worker; below 1, several share one.
         storage: Optuna storage URL; None keeps a journal file in the run folder.
         seed: Seed of everything; None draws one.
         out: The run folder; None makes a new one under runs/.
@@ -55,6 +56,7 @@ class RunConfig(BaseModel):
     trial_timeout: float = Field(default=1800.0, gt=0)
     workers: int | None = Field(default=None, ge=1, le=4096)
     ray_address: str | None = None
+    gpus_per_trial: float = Field(default=0.0, ge=0, le=64)
     storage: str | None = None
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     out: str | None = None

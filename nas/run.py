@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cost_models.errors import UserError
@@ -24,8 +25,8 @@ _SURVEY_DRAWS = 500
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 _FINAL_SHARE = 0.25  # of a time limit, kept for full trainings and the export
 _RESUMABLE = (
-    "trials", "timeout", "trial_timeout", "workers", "ray_address", "finalists", "policy", "name", "format",
-    "deliver", "branch",
+    "trials", "timeout", "trial_timeout", "workers", "ray_address", "gpus_per_trial", "finalists", "policy",
+    "name", "format", "deliver", "branch",
 )  # fmt: skip
 
 
@@ -153,6 +154,11 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
         ) from error
 
 
+def _own_files(config: RunConfig) -> dict[str, bytes]:
+    """The user's search space, if it is a file: workers on other machines cannot read it."""
+    return {config.space: Path(config.space).read_bytes()} if config.space.endswith(".py") else {}
+
+
 def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Survey, *, as_json: bool) -> int:
     from nas.execute import EvaluatorSpec
     from nas.execute.ray_workers import RayExecutor
@@ -193,6 +199,8 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
             workers=config.workers,
             address=config.ray_address,
             trial_timeout=config.trial_timeout,
+            gpus=config.gpus_per_trial,
+            files=_own_files(config),
         )
         driver = Driver(
             plan=Plan(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib
 import logging
 import os
 import socket
+import threading
 import time
 
 # Ray reads these at import: nothing is sent anywhere, and log lines of workers stay out of the user's screen.
@@ -21,6 +21,7 @@ from nas.lost import LostError
 
 _PACKAGES = ("nas", "search_spaces", "cost_models")
 _LOOK_SECONDS = 2.0
+_LEAVE_SECONDS = 15.0
 _PATIENCE_SECONDS = 20.0  # Ray itself ends the whole process after 60 s without the head
 
 
@@ -87,6 +88,13 @@ def knock(address: str) -> None:
         ) from None
 
 
+def leave_lost() -> None:
+    """Leaves a cluster that does not answer; Ray takes seconds over it, or for ever."""
+    leaving = threading.Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(_LEAVE_SECONDS)
+
+
 class Watch:
     """Looks now and then whether the head still answers.
 
@@ -123,7 +131,6 @@ class Watch:
         self._next = now + _LOOK_SECONDS
 
     def gone(self, reason: str) -> LostError:
-        """The sentence for a cluster that is lost; Ray's own farewell, which may block, is called off."""
+        """The sentence for a cluster that is lost."""
         self.lost = True
-        atexit.unregister(ray.shutdown)
         return LostError(f"The Ray cluster {self._named} went away ({reason[:200]}).")

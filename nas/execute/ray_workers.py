@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.execute.ray_cluster import Watch, connect  # sets what Ray reads when it is imported
+from nas.execute.ray_cluster import Watch, connect, leave_lost  # sets what Ray reads when it is imported
 
 import ray  # isort: skip
 from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError  # isort: skip
@@ -138,6 +138,8 @@ class RayExecutor:
         files: Mapping[str, bytes] | None = None,
         memory_bytes: int | None = None,
     ) -> None:
+        if gpus > 1 and gpus != int(gpus):
+            raise UserError(f"--gpus-per-trial is {gpus:g}.", "Give a whole number, or a share below 1.")
         connect(address, workers, gpus=gpus > 0)
         resources = ray.cluster_resources()
         count = int(resources.get("CPU", 1))
@@ -299,6 +301,7 @@ class RayExecutor:
     def close(self) -> None:
         """Kills the workers and leaves Ray."""
         if self._watch.lost:
+            leave_lost()
             return
         for slot in self._slots:
             self._end(slot)

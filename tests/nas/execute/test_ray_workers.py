@@ -120,6 +120,16 @@ def test_gpus_that_are_not_there_are_a_mistake() -> None:
         RayExecutor(spec=spec, shared={}, workers=1, address=None, trial_timeout=8.0, gpus=0.5)
 
 
+def test_one_and_a_half_gpus_are_a_mistake() -> None:
+    from nas.execute.ray_workers import RayExecutor
+
+    spec = EvaluatorSpec(factory="ray_fakes:make")
+    with pytest.raises(
+        UserError, match=r"--gpus-per-trial is 1\.5\. Give a whole number, or a share below 1\."
+    ):
+        RayExecutor(spec=spec, shared={}, workers=1, address=None, trial_timeout=8.0, gpus=1.5)
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [
@@ -127,7 +137,6 @@ def test_gpus_that_are_not_there_are_a_mistake() -> None:
         ("ray://127.0.0.1:1", "The Ray cluster ray://127.0.0.1:1 cannot be reached"),
         ("127.0.0.1:many", "The Ray cluster 127.0.0.1:many cannot be reached"),
         ("head", "'head' is no address of a Ray cluster"),
-        ("auto", "The Ray cluster auto cannot be reached"),
     ],
 )
 def test_a_cluster_that_does_not_answer_is_one_sentence(address: str, message: str) -> None:
@@ -135,6 +144,19 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(address: str, message: s
 
     with pytest.raises(UserError, match=re.escape(message)):
         connect(address, 1)
+
+
+def test_no_cluster_where_auto_looks_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    from nas.execute.ray_cluster import connect
+
+    def none(**_: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance.\nPlease specify one.")
+
+    monkeypatch.setattr(ray, "init", none)  # this machine may have one that is not ours
+    with pytest.raises(UserError, match=r"^The Ray cluster auto cannot be reached \(Could not find [^\n]+$"):
+        connect("auto", 1)
 
 
 def test_the_inline_executor_answers_in_the_order_asked() -> None:
