@@ -54,8 +54,7 @@ class Evaluator:
     """
 
     def __init__(self, *, dataset: Dataset, target: Target, budget: Budget) -> None:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        _one_thread()
         tf.get_logger().setLevel("ERROR")
         self._dataset = dataset
         self._costs = CostModel(target)
@@ -166,6 +165,16 @@ class Evaluator:
             members = np.flatnonzero(labels == label)
             picks += rng.choice(members, min(share, len(members)), replace=False).tolist()
         return self._inputs[picks].reshape(len(picks), *spec.input_shape)
+
+
+def _one_thread() -> None:
+    """One thread: workers share a machine, and sums in one order repeat bit for bit."""
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        # TensorFlow has started already, in a process that did more before: then its environment decides.
+        return
 
 
 def _weight_seed(seed: int, spec: ArchSpec) -> int:
