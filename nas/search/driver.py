@@ -19,7 +19,7 @@ from nas.search.study import Study
 StoppedBy = Literal["trials", "timeout", "interrupt", "exhausted", "failures"]
 
 _MOST_PROPOSALS = 300  # in a row without a new network that fits: then the space is taken as searched
-_RANDOM_AFTER = 100  # of those in a row: ask at random, the sampler may be stuck
+_RANDOM_AFTER = 8  # of those in a row: ask at random, the sampler proposes what it knows
 _MOST_FAILURES = 8  # in a row, none having succeeded: the cause is not the architecture
 _POLL_SECONDS = 0.25
 
@@ -99,14 +99,17 @@ class Driver:
     started: float = field(default_factory=time.monotonic)
     _known: dict[str, TrialRecord] = field(default_factory=dict)
     _trained: int = 0
+    _unsent: int = 0  # proposals in a row that brought no new network that fits
 
     def search(self) -> StoppedBy:
         """Trains `plan.trials` distinct networks that fit, those of earlier runs included."""
-        for record in self.study.records():
-            self._remember(record)
+        earlier = self.study.records()
         self.listener.stage("search", self.plan.trials)
-        for record in self.study.records():
+        for record in earlier:
+            self._remember(record)
             self.listener.trial(record)
+        sent = (index for index, record in enumerate(reversed(earlier)) if record.seconds or record.worker)
+        self._unsent = next(sent, len(earlier))
         pending: dict[int, _Pending] = {}
         reason: StoppedBy = "trials"
         exhausted = False
@@ -193,12 +196,15 @@ class Driver:
             if attempt % 20 == 19 and self._should_pause():
                 return None
             started = time.monotonic() - self.started
-            trial = self.study.ask(self.plan.startup) if attempt < _RANDOM_AFTER else self.study.ask_random()
+            stuck = self._unsent >= _RANDOM_AFTER
+            trial = self.study.ask_random() if stuck else self.study.ask(self.plan.startup)
             screened = self.screen(trial)
             known = self._known.get(screened.key)
             if not screened.fits or known is not None or screened.key in in_flight:
+                self._unsent += 1
                 self._tell_unsent(trial, screened, known, started)
                 continue
+            self._unsent = 0
             return _Pending(trial, screened, 0, started)
         return None
 

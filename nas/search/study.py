@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping
@@ -11,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from cost_models.errors import UserError
 from nas.lost import LostError
 from nas.search.front import objectives
 from nas.search.journal import RunJournal
 from nas.search.records import Rung, TrialRecord, record_from_json
+from nas.search.sampler import Memory, SteadySampler, derived_seed, quietly
 
 _RECORD = "record"
 _IDENTITY = "search"
@@ -111,8 +110,13 @@ class Study:
                 "Give another --out or --storage.",
             )
         self._open: list[int] = []
+        self._memory = Memory()
         # Trials that a killed driver left open are asked again and count once: the sampler's seeds stay in step.
-        self._asked = sum(_RECORD in trial.user_attrs for trial in self._study.get_trials(deepcopy=False))
+        self._asked = 0
+        for trial in self._study.get_trials(deepcopy=False):
+            if _RECORD in trial.user_attrs:
+                self._asked += 1
+                self._memory.add(trial, record_from_json(trial.user_attrs[_RECORD]))
 
     def ask(self, startup: int) -> Trial:
         """The next trial; its choices are drawn when the space asks for them.
@@ -123,7 +127,7 @@ class Study:
         Args:
             startup: How many trials the sampler takes as given before it models them.
         """
-        self._study.sampler = _Steady(_trial_seed(self._seed, self._asked), startup)
+        self._study.sampler = SteadySampler(derived_seed(self._seed, self._asked), startup, self._memory)
         self._asked += 1
         if self._open:
             # The same number, the same history, the same seed: what it had not chosen yet, it chooses alike.
@@ -132,9 +136,7 @@ class Study:
 
     def ask_random(self) -> Trial:
         """A trial drawn at random, for when the sampler keeps proposing what is known."""
-        self._study.sampler = _Steady(_trial_seed(self._seed, self._asked), 1 << 62)
-        self._asked += 1
-        return self._study.ask()
+        return self.ask(1 << 62)
 
     def enqueue(self, params: Mapping[str, Any]) -> None:
         """Choices for one of the next trials; nothing where a trial of these choices exists."""
@@ -149,20 +151,20 @@ class Study:
 
     def tell(self, trial: Trial, record: TrialRecord) -> None:
         """Ends a trial. A rejected one is complete, with its excesses as constraints: a FAIL teaches nothing."""
-        with _quietly():
+        with quietly():
             trial.set_user_attr(_RECORD, record.to_json())
-            self._close(trial.number, trial, record)
+            self._close(trial, record)
         if record.state in ("evaluated", "failed"):
             self._sync()
 
-    def _close(self, number: int, trial: Trial, record: TrialRecord) -> None:
+    def _close(self, trial: Trial, record: TrialRecord) -> None:
         if record.costs is None or record.state == "failed":
-            self._study.tell(number, state=TrialState.FAIL)
+            self._study.tell(trial, state=TrialState.FAIL)
             return
         for limit in ("sram", "flash", "latency", "energy", "cycles"):
             excess = [v.excess for v in record.violations if v.resource == limit]
             trial.set_constraint(limit, excess[0] if excess else 0.0)
-        self._study.tell(number, list(objectives(record)))
+        self._memory.add(self._study.tell(trial, list(objectives(record))), record)
 
     def records(self) -> list[TrialRecord]:
         """Every ended trial, by number."""
@@ -191,57 +193,11 @@ class Study:
         for frozen in trials:
             if _RECORD in frozen.user_attrs:
                 record = record_from_json(frozen.user_attrs[_RECORD])
-                with _quietly():
-                    self._close(frozen.number, Trial(self._study, frozen._trial_id), record)
+                with quietly():
+                    self._close(Trial(self._study, frozen._trial_id), record)
             elif reopen:
                 self._open.append(frozen._trial_id)
             else:
                 self._study.tell(frozen.number, state=TrialState.FAIL)
         while not reopen and self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             self._study.tell(self._study.ask(), state=TrialState.FAIL)
-
-
-def _trial_seed(seed: int, what: int | str) -> int:
-    digest = hashlib.sha256(f"{seed}:{what}:sampler".encode()).digest()
-    return int.from_bytes(digest[:4], "little")
-
-
-class _Steady(BaseSampler):
-    """TPE whose proposal for a trial depends on the record and the seed, not on what was asked before.
-
-    Each choice that is drawn by itself has a seed by its name, so a trial that a crash cut in two goes on as it began.
-    """
-
-    def __init__(self, seed: int, startup: int) -> None:
-        self._seed = seed
-        self._startup = startup
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
-        return self._tpe("").infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, Any]
-    ) -> dict[str, Any]:
-        return self._tpe("").sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: Any
-    ) -> Any:
-        return self._tpe(param_name).sample_independent(study, trial, param_name, param_distribution)
-
-    def _tpe(self, name: str) -> TPESampler:
-        with _quietly():
-            return TPESampler(
-                seed=_trial_seed(self._seed, name),
-                n_startup_trials=self._startup,
-                multivariate=True,
-                constant_liar=True,
-                warn_independent_sampling=False,
-            )
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -1,0 +1,253 @@
+"""`scripts/bench_scale`: what the driver, the record and the sampler cost as a study grows; nothing is trained."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import heapq
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cost_models.budget import parse_budget
+from cost_models.costing import CostModel
+from cost_models.target import load_target
+from nas.candidates import Screen, survey
+from nas.execute import Done, EvaluatorSpec, Executor
+from nas.finished import Accuracy
+from nas.outcome import Evaluated, Failed, Outcome, Request
+from nas.search.driver import Driver, Plan
+from nas.search.records import TrialRecord
+from nas.search.study import Study, open_storage
+from search_spaces.choices import Choices
+from search_spaces.space import load_space
+
+_MARKS = (100, 300, 1000, 2000, 5000, 10_000)
+
+
+def make_screen() -> Screen:
+    """Of the space, chip and data that the benchmark pretends to search."""
+    target = load_target("nrf52840")
+    return Screen(
+        space=load_space("ds_cnn"),
+        input_shape=(28, 28, 1),
+        classes=10,
+        model=CostModel(target),
+        budget=parse_budget("sram=32KB,flash=128KB", target),
+    )
+
+
+def make_sleeper(*, seconds: float, **_: Any) -> Callable[[Request], Outcome]:
+    """An evaluator that sleeps, and answers with an accuracy that grows with the network.
+
+    Args:
+        seconds: Mean time of an evaluation; they differ by half of it up and down, as trainings do.
+    """
+    screen = make_screen()
+
+    def evaluate(request: Request) -> Outcome:
+        screened = screen(Choices(request.params))
+        luck = int(hashlib.sha256(screened.key.encode()).hexdigest()[:4], 16) / 0xFFFF
+        time.sleep(seconds * (0.5 + luck))
+        if screened.costs is None:
+            return Failed(stage="cost", reason="no costs", retryable=False)
+        correct = int(9000 * screened.costs.macs / (screened.costs.macs + 2e5) + 500 * luck)
+        return Evaluated(
+            digest=screened.key,
+            accuracy=Accuracy(part="val", engine="litert", correct=correct, total=10_000),
+            tflm_accuracy=None,
+            costs=screened.costs,
+            tflite=b"",
+            seconds={"train": seconds * (0.5 + luck)},
+        )
+
+    return evaluate
+
+
+class SimulatedExecutor:
+    """As many workers as asked, in virtual time: what is measured is the driver alone."""
+
+    def __init__(self, slots: int, seconds: float) -> None:
+        self.slots = slots
+        self._evaluate = make_sleeper(seconds=0.0)
+        self._seconds = seconds
+        self._now = 0.0
+        self._count = 0
+        self._queue: list[tuple[float, int, Request]] = []
+
+    def submit(self, request: Request) -> None:
+        luck = int(hashlib.sha256(repr(request.params).encode()).hexdigest()[:4], 16) / 0xFFFF
+        self._count += 1
+        heapq.heappush(self._queue, (self._now + self._seconds * (0.5 + luck), self._count, request))
+
+    def wait(self, timeout: float) -> Sequence[Done]:
+        self._now, _, request = heapq.heappop(self._queue)
+        return (Done(request=request, outcome=self._evaluate(request), worker="simulated", waited=0.0),)
+
+    def abandon(self) -> None:
+        self._queue.clear()
+
+    def close(self) -> None:
+        self._queue.clear()
+
+
+def make_ray_executor(slots: int, seconds: float, processes: int = 4) -> Executor:
+    """Logical workers on a few real Ray actors: they only sleep, so many share a process."""
+    from nas.execute import ray_workers
+
+    class Shared(ray_workers.RayExecutor):
+        """All slots of a process have one actor, which is never replaced."""
+
+        def _revive(self) -> None:
+            if self._slots[0].actor is None:
+                shared = self._class.options(max_concurrency=slots, runtime_env={})
+                actors = [shared.remote(*self._arguments, **self._shared) for _ in range(processes)]
+                for slot in self._slots:
+                    slot.actor = actors[slot.index % processes]
+                    slot.starting = slot.actor.ready.remote()
+
+        def _end(self, slot: ray_workers._Slot) -> None:
+            """Its actor is not its own."""
+
+    return Shared(
+        spec=EvaluatorSpec(factory="nas.bench_scale:make_sleeper", settings={"seconds": seconds}),
+        shared={"dataset": bytes(10_000_000)},
+        workers=slots,
+        address=None,
+        trial_timeout=600.0,
+    )
+
+
+@dataclass(slots=True)
+class Meter:
+    """A listener that measures: the driver's own CPU time, and by its clock the rate.
+
+    Attributes:
+        clock: Of the rate: real time over Ray; the driver's CPU time where workers are simulated.
+    """
+
+    clock: Callable[[], float]
+    began: float = 0.0
+    trained: int = 0
+    rejected: int = 0
+    spent: dict[str, float] = field(default_factory=dict)
+    _last: tuple[int, float, dict[str, float]] = (0, 0.0, {})
+
+    def stage(self, text: str, total: int) -> None:
+        print(
+            f"{'trained':>8} {'rejected':>8} {'trials/s':>9} {'ask ms':>8} {'tell ms':>8} {'other ms':>9} {'MB':>6}"
+        )
+
+    def trial(self, record: TrialRecord) -> None:
+        self.trained += record.state == "evaluated"
+        self.rejected += record.state == "rejected"
+        if self.trained in _MARKS and record.state == "evaluated":
+            self.report()
+
+    def report(self) -> None:
+        """A row: means since the last one, by trained network."""
+        count, at, before = self._last
+        now = self.clock() - self.began
+        rows = max(1, self.trained - count)
+        each = {k: (v - before.get(k, 0.0)) / rows * 1e3 for k, v in self.spent.items()}
+        cpu = time.thread_time()
+        other = (cpu - before.get("cpu", 0.0)) / rows * 1e3 - sum(each.values())
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"{self.trained:8} {self.rejected:8} {rows / (now - at):9.1f} {each['ask']:8.2f} {each['tell']:8.2f}"
+            f" {other:9.2f} {memory:6.0f}",
+            flush=True,
+        )
+        self._last = (self.trained, now, {**self.spent, "cpu": cpu})
+
+    @contextmanager
+    def timing(self, what: str) -> Iterator[None]:
+        began = time.thread_time()
+        try:
+            yield
+        finally:
+            self.spent[what] = self.spent.get(what, 0.0) + time.thread_time() - began
+
+
+def _measured(meter: Meter, what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*words: Any, **named: Any) -> Any:
+        with meter.timing(what):
+            return function(*words, **named)
+
+    return call
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; the table goes to stdout."""
+    parser = argparse.ArgumentParser(prog="bench_scale", description=__doc__)
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=1.0, help="mean time of an evaluation")
+    parser.add_argument(
+        "--ray", action="store_true", help="over Ray in real time (default: simulated workers)"
+    )
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds after which to stop")
+    parser.add_argument("--storage", help="Optuna URL (default: a journal file)")
+    arguments = parser.parse_args(argv)
+    screen = make_screen()
+    clock = time.perf_counter if arguments.ray else time.thread_time
+    meter = Meter(clock=clock, spent={"ask": 0.0, "tell": 0.0})
+    make = make_ray_executor if arguments.ray else SimulatedExecutor
+    with tempfile.TemporaryDirectory() as folder:
+        storage = open_storage(arguments.storage, Path(folder, "study.journal"))
+        study = Study(storage=storage, name="bench", identity={}, seed=1, rung="search")
+        final = Study(storage=storage, name="bench-full", identity={}, seed=1, rung="full")
+        import numpy as np
+
+        for params in survey(screen, rng=np.random.default_rng(1), draws=200, wanted=20).feasible:
+            study.enqueue(params)
+        executor = make(arguments.workers, arguments.seconds)
+        driver = Driver(
+            plan=Plan(
+                trials=arguments.trials,
+                startup=20,
+                steps=1,
+                final_steps=1,
+                finalists=4,
+                space="ds_cnn",
+                seed=1,
+                sparsity=0.0,
+                search_deadline=time.monotonic() + arguments.limit,
+            ),
+            screen=screen,
+            study=study,
+            final=final,
+            executor=executor,
+            save_model=lambda key, rung, tflite: None,
+            listener=meter,
+            stop=lambda: False,
+        )
+        driver.screen = _measured(meter, "ask", screen)  # type: ignore[assignment]
+        study.ask = _measured(meter, "ask", study.ask)  # type: ignore[method-assign]
+        study.tell = _measured(meter, "tell", study.tell)  # type: ignore[method-assign]
+        meter.began = meter.clock()
+        try:
+            print(f"{arguments.workers} workers, {'Ray' if arguments.ray else 'simulated'}")
+            ended = driver.search()
+            meter.report()
+            print(f"ended by {ended}")
+            began = time.perf_counter()
+            records = study.records()
+            print(f"reading {len(records)} records back: {time.perf_counter() - began:.2f} s")
+            from nas.search.front import pareto_front
+
+            began = time.perf_counter()
+            print(f"front of {len(pareto_front(records))}: {time.perf_counter() - began:.2f} s")
+        finally:
+            executor.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
