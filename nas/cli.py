@@ -57,7 +57,9 @@ def _parser() -> Parser:
     how.add_argument("--timeout", metavar="TIME", help="end with the best so far: 90s, 30m, 8h or seconds")
     how.add_argument("--trial-timeout", metavar="TIME", help="give one trial up after this (default: 30m)")
     how.add_argument("--workers", metavar="N", type=int, help="trials at a time (default: all cores)")
-    how.add_argument("--ray-address", metavar="ADDRESS", help="a Ray cluster: auto or ray://HOST:10001")
+    how.add_argument(
+        "--ray-address", metavar="ADDRESS", help="a Ray cluster: auto, ray://HOST:10001; or local"
+    )
     how.add_argument(
         "--gpus-per-trial", metavar="N", type=float, help="0.5: two trials share a GPU (default: 0)"
     )

@@ -28,7 +28,7 @@ class RunConfig(BaseModel):
         timeout: Seconds after which the search ends with the best so far; None for none.
         trial_timeout: Seconds after which one evaluation is given up.
         workers: Evaluations at a time; None takes all cores of the machine or cluster.
-        ray_address: Address of a Ray cluster; None starts Ray on this machine.
+        ray_address: Address of a Ray cluster; None or local starts Ray on this machine.
         gpus_per_trial: GPUs of a worker; below 1, several share one.
         storage: Optuna storage URL; None keeps a journal file in the run folder.
         seed: Seed of everything; None draws one.

@@ -20,6 +20,7 @@ from cost_models.errors import UserError
 from nas.lost import LostError
 
 _PACKAGES = ("nas", "search_spaces", "cost_models")
+_HERE = (None, "local")
 _LOOK_SECONDS = 2.0
 _LEAVE_SECONDS = 15.0
 _PATIENCE_SECONDS = 20.0  # Ray itself ends the whole process after 60 s without the head
@@ -36,7 +37,7 @@ def connect(address: str | None, workers: int | None, *, gpus: bool = False) -> 
     if ray.is_initialized():
         return
     logging.getLogger("ray").setLevel(logging.ERROR)
-    if address is None:
+    if address in _HERE:
         ray.init(
             _node_ip_address="127.0.0.1",  # nobody else's business: listen on loopback only
             num_cpus=workers or os.cpu_count() or 1,
@@ -77,7 +78,8 @@ def knock(address: str) -> None:
         if address == "auto":
             return
         raise UserError(
-            f"{address!r} is no address of a Ray cluster.", "Write auto, HOST:6379 or ray://HOST:10001."
+            f"{address!r} is no address of a Ray cluster.",
+            "Write auto, local, HOST:6379 or ray://HOST:10001.",
         )
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
@@ -103,7 +105,7 @@ class Watch:
     """
 
     def __init__(self, address: str | None) -> None:
-        self._named = address or "of this machine"
+        self._named = "of this machine" if address in _HERE else address
         client = address is not None and address.startswith("ray://")
         # Ray's client speaks to its own server on the head; anybody else to the global control store.
         whole = address if client else ray.get_runtime_context().gcs_address

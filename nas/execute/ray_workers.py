@@ -228,7 +228,9 @@ class RayExecutor:
         except RayError as error:
             self._end(slot)
             slot.start_at = time.monotonic() + _RESTART_SECONDS
-            if not self._queue:
+            # One that was placed on a node that dies is no fault of the evaluator: the next is placed elsewhere.
+            unlucky = isinstance(error, RayActorError) and "creation task" not in str(error)
+            if unlucky or not self._queue:
                 return []
             asked = self._queue.popleft()
             failed = Failed(stage="worker", reason=_cause(error), retryable=True)

@@ -1,0 +1,101 @@
+"""`nas-run` on a cluster of several nodes, some of which die."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster import Cluster
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
+SPACE = """
+from search_spaces.spaces.ds_cnn import SPACE
+"""
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    made = Cluster(head_cpus=1)
+    try:
+        made.add_nodes(1)
+        yield made
+    finally:
+        made.close()
+
+
+def start(cluster: Cluster, folder: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "nas", "--ray-address", cluster.address, "--json",
+            *words,
+        ],
+        cwd=folder.parent,
+        env={**cluster.environment, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+
+def end(running: subprocess.Popen[str]) -> tuple[int, str, str]:
+    try:
+        out, err = running.communicate(timeout=400)
+    finally:
+        running.kill()
+    return running.returncode, out, err
+
+
+def wait_for_trials(folder: Path, count: int, running: subprocess.Popen[str]) -> None:
+    give_up = time.monotonic() + 300
+    while len(list(folder.glob("models/*.tflite"))) < count:
+        assert time.monotonic() < give_up
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.2)
+
+
+def trials(out: str) -> list[dict[str, Any]]:
+    return [t for t in json.loads(out)["trials"] if t["state"] in ("evaluated", "failed")]
+
+
+def test_a_run_outlives_a_node_and_resumes_after_the_head(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(SPACE)
+    folder = tmp_path / "run"
+    words = (
+        "--out",
+        str(folder),
+        "--seed",
+        "1",
+        "--steps",
+        "20",
+        "--final-steps",
+        "20",
+        "--space",
+        "mine.py",
+    )
+    # Workers of the cluster neither have this code installed nor see the user's files.
+    running = start(cluster, folder, *words, "--trials", "60", "--finalists", "1")
+    wait_for_trials(folder, 2, running)
+    cluster.kill(cluster.nodes[0])
+    wait_for_trials(folder, 4, running)
+    cluster.kill(cluster.head)
+    code, _, err = end(running)
+    assert code == 2, err
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("nas-run: The Ray cluster")
+    assert last.endswith(f"No trial that ended is lost; --resume {folder} goes on.")
+    kept = {path.name: path.read_bytes() for path in folder.glob("models/*.tflite")}
+    words = ("--resume", str(folder), "--trials", "6", "--ray-address", "local", "--workers", "1")
+    code, out, err = end(start(cluster, folder, *words))
+    assert code == 0, err
+    ended = trials(out)
+    assert sum(t["rung"] == "search" and t["state"] == "evaluated" for t in ended) == 6
+    assert len({(t["rung"], t["digest"]) for t in ended}) == len(ended)
+    assert kept.items() <= {p.name: p.read_bytes() for p in folder.glob("models/*.tflite")}.items()
