@@ -92,10 +92,10 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         ("Note", f"{use.resource.label} fits, but the upper end of its interval does not")
         for use in facts.tight(found)
     ]
+    if shares := facts.worker_time(summary):
+        rows.append(("Worker time", shares))
     if chosen.get("npu"):
         rows += [("On the NPU", text) for text in facts.npu_lines(chosen["npu"])]
-    if chosen.get("bundle"):
-        rows.append(("Bundle", str(chosen["bundle"])))
     return lines + [f"  {name:<14} {text}" for name, text in rows]
 
 
