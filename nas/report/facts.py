@@ -239,3 +239,9 @@ def headline(summary: Mapping[str, Any]) -> str:
     if blocking and not any(trial["state"] == "evaluated" for trial in summary["trials"]):
         return f"Nothing fits {target}: {blocking[0][0].label} is the limit that blocks."
     return "No model was chosen."
+
+
+def worker_time(summary: Mapping[str, Any]) -> str:
+    """Where the workers' time went, the largest share first; empty when none was measured."""
+    shares = sorted((summary["time"].get("share") or {}).items(), key=lambda item: -item[1])
+    return ", ".join(f"{stage} {percent(share, 0)}" for stage, share in shares if share >= 0.005)

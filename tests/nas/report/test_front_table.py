@@ -102,3 +102,10 @@ def test_an_npus_model_is_told_from_its_compilers_estimate(summary: dict[str, An
     page = render(summary)
     assert "<p>compiled for ethos-u55-128: tensor arena 1,360 B" in page
     assert "[estimated by Vela 5.2.0].</p>" in page
+
+
+def test_the_table_ends_with_where_the_workers_time_went(summary: dict[str, Any]) -> None:
+    summary["time"]["share"] = {"build": 0.002, "train": 0.8, "waiting": 0.198}
+    assert "Worker time    train 80 %, waiting 20 %\n" in printed(summary)
+    summary["time"] = {}
+    assert "Worker time" not in printed(summary)
