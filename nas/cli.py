@@ -60,6 +60,8 @@ def _parser() -> Parser:
     how.add_argument(
         "--ray-address", metavar="ADDRESS", help="a Ray cluster: auto, ray://HOST:10001; or local"
     )
+    how.add_argument("--submit", metavar="URL", help="run as a job of a Ray cluster: http://HEAD:8265")
+    how.add_argument("--follow", metavar="JOB", help="with --submit: find a submitted job again")
     how.add_argument(
         "--gpus-per-trial", metavar="N", type=float, help="0.5: two trials share a GPU (default: 0)"
     )
@@ -130,6 +132,7 @@ def _run(flags: dict[str, Any]) -> int:
     dry_run = flags.pop("dry_run", False)
     resume = flags.pop("resume", None)
     job = flags.pop("config", None)
+    url, follow = flags.pop("submit", None), flags.pop("follow", None)
     from nas import run
     from nas.config import make_config, read_job_file
 
@@ -143,9 +146,15 @@ def _run(flags: dict[str, Any]) -> int:
     for key in ("timeout", "trial_timeout"):
         if isinstance(values.get(key), str):
             values[key] = parse_time(values[key], origin[key])
+    if resume is not None and dry_run:
+        raise UserError("--dry-run and --resume do not go together.", "Leave one of them out.")
     if resume is not None:
         return run.resume(resume, values, origin, as_json=as_json)
     config = make_config(values, origin)
+    if url is not None:
+        from nas.execute.submit import submit
+
+        return submit(url, config, values, follow=follow, as_json=as_json)
     return run.dry_run(config, as_json=as_json) if dry_run else run.start(config, as_json=as_json)
 
 

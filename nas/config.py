@@ -45,7 +45,7 @@ class RunConfig(BaseModel):
         branch: The branch of that commit; None takes mcu-nas/<name>.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     task: str = "digits"
     space: str = "ds_cnn"
@@ -147,7 +147,7 @@ def read_job_file(path: Path) -> dict[str, Any]:
         raise UserError(f"There is no job file {path}.", "Check the path after --config.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The job file {path} cannot be read ({error}).", "Check its permissions.") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UserError(
             f"The job file {path} is not TOML: {error}.", 'Write lines like trials = 100 or task = "digits".'
         ) from None

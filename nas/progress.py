@@ -71,7 +71,9 @@ class Progress:
             self.say(self._line(record))
 
     def _line(self, record: TrialRecord) -> str:
-        head = f"  {self._stage} {self._done}/{self._total} trial {record.number}:"
+        # Full trainings get their trial numbers when all is done; until then the network's name says which.
+        what = f"trial {record.number}" if record.rung == "search" else record.key[:8]
+        head = f"  {self._stage} {self._done}/{self._total} {what}:"
         if record.state == "failed" or record.costs is None:
             return f"{head} failed, {record.reason}"
         costs = record.costs

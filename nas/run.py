@@ -18,7 +18,14 @@ from nas.finish import finish, model_key
 from nas.job import Job, prepare
 from nas.lost import LostError
 from nas.progress import Progress
-from nas.run_folder import RunFolder, create_run_folder, open_run_folder, save_config, saved_config
+from nas.run_folder import (
+    RunFolder,
+    check_out,
+    create_run_folder,
+    open_run_folder,
+    save_config,
+    saved_config,
+)
 from nas.search.records import Rung
 
 _SURVEY_DRAWS = 500
@@ -35,8 +42,11 @@ def start(config: RunConfig, *, as_json: bool) -> int:
     progress = Progress(sys.stderr)
     job = prepare(config.with_seed())
     folder = create_run_folder(config.out, config.task)
-    save_config(folder, job.config, job.dataset.digest())
-    return _search(job, folder, progress, as_json=as_json)
+    try:
+        save_config(folder, job.config, job.dataset.digest())
+        return _search(job, folder, progress, as_json=as_json)
+    finally:
+        folder.discard_unless_begun()  # so that the corrected call can take the same name
 
 
 def resume(path: str, values: Mapping[str, Any], origin: Mapping[str, str], *, as_json: bool) -> int:
@@ -67,6 +77,7 @@ def resume(path: str, values: Mapping[str, Any], origin: Mapping[str, str], *, a
 
 def dry_run(config: RunConfig, *, as_json: bool) -> int:
     """Says what would be done, and how much of the space fits; trains nothing, writes nothing."""
+    check_out(config.out)
     job = prepare(config.with_seed())
     found = _survey(job)
     content = {
@@ -225,6 +236,7 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
             stop=stop,
             started=clock,
         )
+        folder.begin()
         try:
             stopped_by = driver.search()
             if stopped_by != "failures":

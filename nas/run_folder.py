@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,6 +16,7 @@ from cost_models.errors import UserError
 from nas.config import RunConfig, make_config
 
 _MARK = "config.json"
+_BEGUN = ".begun"
 SCHEMA = 1
 _PACKAGES = (
     "mcu-nas", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ray", "optuna", "ai-edge-litert",
@@ -71,6 +73,15 @@ class RunFolder:
         for left in (*self.path.glob(".*.part"), *self.path.glob("models/.*.part")):
             left.unlink(missing_ok=True)  # of a driver that was killed while it wrote
 
+    def begin(self) -> None:
+        """Notes that the search begins: from here on the folder holds what must not be lost."""
+        (self.path / _BEGUN).touch()
+
+    def discard_unless_begun(self) -> None:
+        """Removes the folder of a run that never came to its search."""
+        if not (self.path / _BEGUN).exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+
     def save_model(self, key: str, tflite: bytes) -> None:
         write_atomically(self.model_file(key), tflite)
 
@@ -85,15 +96,8 @@ def create_run_folder(out: str | None, task: str) -> RunFolder:
     Raises:
         UserError: The folder exists and is not empty, or cannot be written.
     """
+    check_out(out)
     path = Path(out) if out else _fresh(Path("runs"), task)
-    if path.exists() and not path.is_dir():
-        raise UserError(f"{path} is a file.", "Give a folder that does not exist yet.")
-    if path.is_dir() and any(path.iterdir()):
-        if (path / _MARK).is_file():
-            raise UserError(
-                f"{path} already holds a run.", f"Go on with it by --resume {path}, or give another --out."
-            )
-        raise UserError(f"{path} exists and is not a run.", "Give an empty or new folder.")
     try:
         (path / "models").mkdir(parents=True, exist_ok=True)
         probe = path / ".probe"
@@ -104,6 +108,29 @@ def create_run_folder(out: str | None, task: str) -> RunFolder:
             f"{path} cannot be written ({error.strerror}).", "Give another folder with --out."
         ) from None
     return RunFolder(path=path)
+
+
+def check_out(out: str | None) -> None:
+    """Refuses a folder that a new run cannot take.
+
+    Raises:
+        UserError: It is a file, a run, or holds something else.
+    """
+    if out is None:
+        return
+    path = Path(out)
+    try:
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file.", "Give a folder that does not exist yet.")
+        taken = path.is_dir() and any(path.iterdir())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).", "Give another --out.") from None
+    if taken and (path / _MARK).is_file():
+        raise UserError(
+            f"{path} already holds a run.", f"Go on with it by --resume {path}, or give another --out."
+        )
+    if taken:
+        raise UserError(f"{path} exists and is not a run.", "Give an empty or new folder.")
 
 
 def open_run_folder(path: str) -> RunFolder:
@@ -123,7 +150,7 @@ def open_run_folder(path: str) -> RunFolder:
         raise UserError(
             f"{path} is not a run: it has no {_MARK}.", "--resume takes a folder that nas-run made."
         ) from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         raise UserError(f"{path}/{_MARK} cannot be read.", "The run is damaged; start a new one.") from None
     if saved.get("schema") != SCHEMA or not isinstance(saved.get("config"), dict):
         raise UserError(f"{path} was written by another version of nas-run.", "Start a new run.")

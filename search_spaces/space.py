@@ -107,11 +107,14 @@ def load_space(name: str) -> SearchSpace:
         module = importlib.import_module(f"search_spaces.spaces.{name}")
     elif name.endswith(".py"):
         module = _from_file(Path(name))
-    elif "." in name:
+    elif "." in name and all(part.isidentifier() for part in name.split(".")):
         try:
             module = importlib.import_module(name)
         except ImportError as error:
-            raise UserError(f"The search space {name} cannot be imported: {error}.") from None
+            raise UserError(
+                f"The search space {name} cannot be imported: {error}.",
+                "Check the module's name and its path.",
+            ) from None
     else:
         raise UserError(f"There is no search space {name!r}.", did_you_mean(name, list_spaces()))
     space = getattr(module, "SPACE", None)

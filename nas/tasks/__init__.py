@@ -43,5 +43,7 @@ def load_task(text: str, *, image_size: int | None = None) -> Dataset:
     """
     check_task(text)
     name, _, argument = text.partition(":")
+    if image_size is not None and name != "images":
+        raise UserError(f"--image-size is of no use to the task {name}.", "It is for images:FOLDER.")
     load = cast(Load, importlib.import_module(f"nas.tasks.{name}").TASK)
     return load(argument, image_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cost_models.errors import UserError
 from nas.tasks.dataset import Dataset
 from nas.tasks.npz import split_parts
 
@@ -12,6 +13,8 @@ _SPLIT_SEED = 0  # the data set's own split: the run's seed must not move the te
 
 def load(argument: str, image_size: int | None) -> Dataset:
     """1,797 images, 10 classes, 60 % train, 20 % val, 20 % test."""
+    if argument:
+        raise UserError(f"The task digits takes no argument, such as {argument!r}.", "Write --task digits.")
     from sklearn.datasets import load_digits
 
     digits = load_digits()

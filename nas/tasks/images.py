@@ -37,7 +37,12 @@ def load(argument: str, image_size: int | None) -> Dataset:
     if image_size is not None and not 4 <= image_size <= 512:
         raise UserError(f"An image size of {image_size} pixels is out of range.", "Use 4 to 512.")
     given = all((root / part).is_dir() for part in PARTS)
-    files = {part: _list(root / part) for part in PARTS} if given else {"all": _list(root)}
+    try:
+        files = {part: _list(root / part) for part in PARTS} if given else {"all": _list(root)}
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be read ({error.strerror}).", "Check its permissions."
+        ) from None
     classes = sorted({label for part in files.values() for label, _ in part})
     if len(classes) < 2:
         raise UserError(

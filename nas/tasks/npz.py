@@ -98,6 +98,8 @@ def _same_length(name: str, samples: Array, labels: Array, groups: Array | None)
             f"{name}: samples of shape {samples.shape} and labels of shape {labels.shape} do not go together.",
             "Labels are one class index for each sample (not one-hot).",
         )
+    if len(samples) == 0:
+        raise UserError(f"{name} holds no samples.", "Each part needs samples of each class.")
     if len(samples) != len(labels):
         raise UserError(
             f"{name}: {len(samples)} samples but {len(labels)} labels.", "Each sample needs one label."
@@ -113,9 +115,10 @@ def _read(path: Path) -> dict[str, NDArray[np.generic]]:
     if not path.is_file():
         raise UserError(f"There is no file {path}.", "Check the path after npz:.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise UserError(f"{path} is a single array, not an .npz.", _HINT)
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise UserError(f"{path} is a single array, not an .npz.", _HINT)
+        with archive:
             return {key: archive[key] for key in archive.files}
     except UserError:
         raise

@@ -25,6 +25,16 @@ MISTAKES = [
     (["--timeout", "soon"], "--timeout is 'soon'. Write a time like 90s, 30m or 8h."),
     (["--timeout", "-5"], "--timeout is '-5'. Write a time like 90s, 30m or 8h."),
     (["digits"], "'digits' is not expected here. nas-run --help lists what is."),
+    (["--dry-run", "--resume", "r"], "--dry-run and --resume do not go together. Leave one of them out."),
+    (
+        ["--space", "../../etc"],
+        "There is no search space '../../etc'. Known: ds_cnn, mbv2, mlp, plain, resnet, tcn.",
+    ),
+    (
+        ["--space", "no.such.module"],
+        "The search space no.such.module cannot be imported: No module named 'no'."
+        " Check the module's name and its path.",
+    ),
     (["--format", "tflmm"], "There is no format 'tflmm'. Did you mean tflm?"),
     (["--branch", "b"], "--branch needs --deliver. Say which repository: --deliver REPO[:PATH]."),
     (["--deliver", "none"], "none is no git repository. Give the folder of a checkout, REPO or REPO:PATH."),
@@ -68,6 +78,24 @@ def test_an_unknown_key_of_a_job_file_is_named_with_the_nearest_one(
     job.write_text("trails = 3\n")
     assert main(["--config", str(job)]) == 2
     assert capsys.readouterr().err == f"nas-run: {job}: key trails is unknown. Did you mean trials?\n"
+
+
+def test_a_job_file_with_a_value_of_the_wrong_kind_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text("trials = true\n")
+    assert main(["--config", str(job)]) == 2
+    assert f"{job}: key trials is True." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags", [["--storage", "foo"], ["--ray-address", "127.0.0.1:1"], ["--budget", "100"]]
+)
+def test_a_run_that_never_began_leaves_no_folder_in_the_way(flags: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main(["--out", str(out), "--seed", "1", *flags]) in (2, 3)
+    assert not out.exists()
 
 
 def test_a_job_file_that_is_not_toml_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -211,3 +211,18 @@ def test_a_truncated_picture_is_refused(tmp_path: Path) -> None:
 def test_a_size_out_of_range_is_refused(size: int, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"An image size of {size} pixels is out of range"):
         load_task(f"images:{tmp_path}", image_size=size)
+
+
+def test_an_array_that_is_no_archive_or_empty_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((4, 2)))
+    with pytest.raises(UserError, match=r"a\.npy is a single array, not an \.npz"):
+        load_task(f"npz:{tmp_path / 'a.npy'}")
+    with pytest.raises(UserError, match="data holds no samples"):
+        load(tmp_path, {"X": np.zeros((0, 4)), "y": np.zeros(0, int)})
+
+
+def test_words_that_a_task_has_no_use_for_are_refused() -> None:
+    with pytest.raises(UserError, match="The task digits takes no argument, such as 'foo'"):
+        load_task("digits:foo")
+    with pytest.raises(UserError, match="--image-size is of no use to the task digits"):
+        load_task("digits", image_size=8)
