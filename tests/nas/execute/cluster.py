@@ -42,6 +42,7 @@ class Cluster:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_raylet_liveness_self_check_interval_ms": "1000",
             "PYTHONPATH": "",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
         self.port, self.client_port, self.jobs_port = free_port(), free_port(), free_port()
         self.nodes: list[subprocess.Popen[bytes]] = []
@@ -69,7 +70,16 @@ class Cluster:
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         log = (self.folder / f"start-{len(list(self.folder.glob('start-*')))}").open("wb")
         return subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "start", "--block", "--object-store-memory=90000000", *words],
+            [
+                sys.executable,
+                "-c",
+                PROGRAM,
+                "start",
+                "--block",
+                "--object-store-memory=90000000",
+                f"--dashboard-agent-listen-port={free_port()}",
+                *words,
+            ],
             env=self.environment,
             cwd=self.folder,  # not the checkout: nodes must get this code from the driver
             stdout=log,

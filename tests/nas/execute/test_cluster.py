@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cluster import Cluster
 
@@ -99,3 +101,57 @@ def test_a_run_outlives_a_node_and_resumes_after_the_head(cluster: Cluster, tmp_
     assert sum(t["rung"] == "search" and t["state"] == "evaluated" for t in ended) == 6
     assert len({(t["rung"], t["digest"]) for t in ended}) == len(ended)
     assert kept.items() <= {p.name: p.read_bytes() for p in folder.glob("models/*.tflite")}.items()
+
+
+def test_a_submitted_job_brings_its_run_folder_home(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0)
+    labels = numbers.integers(0, 3, 200)
+    samples = numbers.normal(labels[:, None], 0.5, (200, 12)).astype(np.float32)
+    np.savez(tmp_path / "mine.npz", X=samples, y=labels)
+    cluster = Cluster(head_cpus=1, dashboard=True)
+    try:
+        words = f"--submit http://127.0.0.1:{cluster.jobs_port} --task npz:mine.npz --space mlp --trials 2"
+        words += " --finalists 1 --steps 10 --final-steps 10"
+        done = subprocess.run(
+            [sys.executable, "-m", "nas", *words.split(), "--out", "home", "--seed", "3", "--json"],
+            cwd=tmp_path,
+            env={**cluster.environment, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(trials(done.stdout)) == 3
+        assert "@mcu-nas" not in done.stderr
+        assert "Uploading package" not in done.stderr
+        home = tmp_path / "home"
+        assert (home / "report.html").exists()
+        assert any((home / "bundle").iterdir())
+        assert json.loads((home / "result.json").read_text()) == json.loads(done.stdout)
+        job = done.stderr.split("job ")[1].split(";")[0]
+        url = f"http://127.0.0.1:{cluster.jobs_port}"
+        again = subprocess.run(
+            [sys.executable, "-m", "nas", "--submit", url, "--follow", job, "--out", "again"],
+            cwd=tmp_path,
+            env={**cluster.environment, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert again.returncode == 0, again.stderr
+        assert (tmp_path / "again" / "result.json").read_bytes() == (home / "result.json").read_bytes()
+        cluster.environment["RAY_AUTH_TOKEN_PATH"] = str(tmp_path / "token")
+        (tmp_path / "token").write_text("0" * 64)
+        stranger = subprocess.run(
+            [sys.executable, "-m", "nas", "--submit", url, "--out", "none"],
+            cwd=tmp_path,
+            env={**cluster.environment, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert stranger.returncode == 2, stranger.stderr
+        assert not (tmp_path / "none").exists()
+        assert re.search(r"^nas-run: The cluster http://\S+ takes no job \(", stranger.stderr, re.MULTILINE)
+    finally:
+        cluster.close()
