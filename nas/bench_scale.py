@@ -28,7 +28,7 @@ from nas.search.study import Study, open_storage
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
 
-_MARKS = (100, 300, 1000, 2000, 5000, 10_000)
+_MARKS = (100, 300, 1000, 2000, 5000, 9000, 9900, 10_000)
 
 
 def make_screen() -> Screen:
@@ -193,6 +193,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--ray", action="store_true", help="over Ray in real time (default: simulated workers)"
     )
     parser.add_argument("--limit", type=float, default=120.0, help="seconds after which to stop")
+    parser.add_argument(
+        "--startup", type=int, default=20, help="trials drawn at random before TPE models them"
+    )
     parser.add_argument("--storage", help="Optuna URL (default: a journal file)")
     arguments = parser.parse_args(argv)
     screen = make_screen()
@@ -211,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         driver = Driver(
             plan=Plan(
                 trials=arguments.trials,
-                startup=20,
+                startup=arguments.startup,
                 steps=1,
                 final_steps=1,
                 finalists=4,

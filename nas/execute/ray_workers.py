@@ -158,9 +158,8 @@ class RayExecutor:
         # Ray resolves references only where they are arguments of their own.
         self._shared = {key: ray.put(value) for key, value in shared.items()}
         environment = _WORKER_ENV | (_SHARED_GPU if gpus else _NO_GPU)
-        self._class = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0)(
-            _Worker
-        ).options(runtime_env={"env_vars": environment})
+        self._options = {"runtime_env": {"env_vars": environment}}
+        self._class = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0)(_Worker)
         self._slots = [_Slot(index=i) for i in range(workers or max(1, count))]
         self._lively = time.monotonic()
         self._revive()
@@ -288,7 +287,7 @@ class RayExecutor:
         now = time.monotonic()
         for slot in self._slots:
             if slot.actor is None and slot.start_at <= now:
-                slot.actor = self._class.remote(*self._arguments, **self._shared)
+                slot.actor = self._class.options(**self._options).remote(*self._arguments, **self._shared)
                 slot.starting = slot.actor.ready.remote()
 
     def abandon(self) -> None:

@@ -34,8 +34,14 @@ def pareto_front(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
     for record in records:
         if record.state == "evaluated" and (record.key not in best or record.rung == "full"):
             best[record.key] = record
-    vectors = [(record, objectives(record)) for record in best.values()]
-    front = [r for r, v in vectors if not any(dominates(other, v) for _, other in vectors)]
+    # In this order nothing is dominated by what follows, so each need be compared with the front alone.
+    vectors = sorted(((objectives(record), record) for record in best.values()), key=lambda pair: pair[0])
+    kept: list[tuple[float, ...]] = []
+    front = []
+    for vector, record in vectors:
+        if not any(dominates(other, vector) for other in kept):
+            kept.append(vector)
+            front.append(record)
     # Equal vectors dominate each other nowhere: the earliest of them stands for all.
     unique: dict[tuple[float, ...], TrialRecord] = {}
     for record in sorted(front, key=lambda r: (r.rung != "full", r.number)):

@@ -109,6 +109,7 @@ class SteadySampler(BaseSampler):
         self._seed = seed
         self._startup = startup
         self._memory = memory
+        self._seen: optuna.Study | None = None
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -129,8 +130,11 @@ class SteadySampler(BaseSampler):
         return tpe.sample_independent(self._view(study), trial, param_name, param_distribution)
 
     def _view(self, study: optuna.Study) -> optuna.Study:
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return _View(study, self._memory.trials() + running[-_RUNNING:])
+        """The same for all choices of a trial."""
+        if self._seen is None:
+            running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            self._seen = _View(study, self._memory.trials() + running[-_RUNNING:])
+        return self._seen
 
     def _tpe(self, name: str) -> TPESampler:
         with quietly():
