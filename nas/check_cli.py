@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cost_models.budget import Budget, Violation
     from cost_models.costing import Costs
     from cost_models.target import Target
-    from nas.export.manifest import NpuEntry
+    from nas.export.manifest import Manifest, NpuEntry
 
 PASS, FAIL, USER_ERROR = 0, 1, 2
 
@@ -103,7 +103,7 @@ def _check_bundle(folder: Path, target_name: str | None, budget_text: str | None
     data = (folder / manifest.int8_path()).read_bytes()
     limits = None if budget_text else {limit.resource: limit.limit for limit in manifest.budget}
     budget = _budget(budget_text, target, limits)
-    return _verdict(folder, "bundle", target, budget, data, list(found.notes), manifest.npu)
+    return _verdict(folder, "bundle", target, budget, data, list(found.notes), manifest)
 
 
 def _budget(text: str | None, target: Target, limits: dict[str, float] | None = None) -> Budget:
@@ -128,7 +128,7 @@ def _verdict(
     budget: Budget,
     data: bytes,
     notes: list[str],
-    npu: NpuEntry | None = None,
+    manifest: Manifest | None = None,
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -137,6 +137,8 @@ def _verdict(
 
     costs = CostModel(target).estimate(read_graph(data), file_bytes=len(data))
     violations = budget.violations(costs)
+    npu = manifest.npu if manifest else None
+    lacking = _lacking_arena(manifest, target, costs)
     if npu is not None:
         from nas.vela import npu_violations
 
@@ -146,14 +148,22 @@ def _verdict(
         "path": str(path),
         "kind": kind,
         "target": target.name,
-        "ok": not violations,
-        "reason": "budget" if violations else None,
-        "verdict": _sentence(path, target, budget, costs, violations) + _on_npu(npu),
+        "ok": not (violations or lacking),
+        "reason": "arena" if lacking else "budget" if violations else None,
+        "verdict": _sentence(path, target, budget, costs, violations, lacking) + _on_npu(npu),
         "costs": {name: getattr(costs, name) for name in costs.__slots__},
         "budget": [{"resource": resource, "limit": limit} for resource, limit in budget.limits()],
         "violations": [asdict(violation) for violation in violations],
         "notes": [*budget.notes, *notes],
     }
+
+
+def _lacking_arena(manifest: Manifest | None, target: Target, costs: Costs) -> str | None:
+    """What the bundle's own arena lacks on a target; None where the model starts in it."""
+    if manifest is None or manifest.npu is not None or costs.sram_bytes <= manifest.arena_bytes:
+        return None
+    more = costs.sram_bytes - manifest.arena_bytes
+    return f"its arena was exported for {manifest.target.name}; {target.name} needs {more:,} B more"
 
 
 def _on_npu(npu: NpuEntry | None) -> str:
@@ -163,12 +173,18 @@ def _on_npu(npu: NpuEntry | None) -> str:
 
 
 def _sentence(
-    path: Path, target: Target, budget: Budget, costs: Costs, violations: tuple[Violation, ...]
+    path: Path,
+    target: Target,
+    budget: Budget,
+    costs: Costs,
+    violations: tuple[Violation, ...],
+    lacking: str | None,
 ) -> str:
     from cost_models.budget import format_quantity
 
-    if violations:
-        return f"FAIL {path} on {target.name}: {'; '.join(map(str, violations))}"
+    if violations or lacking:
+        faults = [*([lacking] if lacking else []), *map(str, violations)]
+        return f"FAIL {path} on {target.name}: {'; '.join(faults)}"
     values = {
         "sram": costs.sram_bytes,
         "flash": costs.flash_bytes,

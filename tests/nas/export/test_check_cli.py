@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,24 @@ def test_a_bundle_is_held_to_the_budget_it_was_exported_under(
     assert data["costs"]["sram_bytes"] == 2928
 
 
-def test_another_target_needs_another_arena(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(bundle.path), "--target", "corstone300", "--json"]) == PASS
-    assert json.loads(capsys.readouterr().out)["costs"]["sram_bytes"] == 3296
+def test_a_target_that_needs_a_larger_arena_than_the_bundles_fails(
+    bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(bundle.path), "--target", "corstone300"]
+    assert main([*words, "--json"]) == FAIL
+    data = json.loads(capsys.readouterr().out)
+    assert (data["ok"], data["reason"], data["costs"]["sram_bytes"]) == (False, "arena", 3296)
+    assert main(words) == FAIL
+    expected = "its arena was exported for nrf52840; corstone300 needs 368 B more"
+    assert capsys.readouterr().out == f"FAIL {bundle.path} on corstone300: {expected}\n"
+    assert main([str(TCN), "--target", "corstone300"]) == PASS
+
+
+def test_a_target_that_needs_no_more_than_the_bundles_arena_passes(
+    make: Callable[..., Finished], tmp_path: Path
+) -> None:
+    bundle = make(target_name="corstone300").export(tmp_path / "b")
+    assert main([str(bundle.path), "--target", "nrf52840"]) == PASS
 
 
 def test_a_bundle_that_was_tampered_with_fails_with_the_reason(
