@@ -22,7 +22,7 @@ class Delivery:
 
     Attributes:
         branch: The branch.
-        commit: The new commit; None if the branch has this very bundle already.
+        commit: The new commit; None if the branch has this very bundle already, or was made at a HEAD that has it.
         table: Sizes and accuracy, old model against new, as Markdown.
     """
 
@@ -41,7 +41,8 @@ def deliver(bundle: Bundle, place: str, *, branch: str | None = None) -> Deliver
 
     Raises:
         BundleError: The bundle fails its verification.
-        UserError: No repository, a branch that is checked out, or a folder that holds other files of these names.
+        UserError: No repository, a branch that is checked out, a folder that holds other files of these names or
+            whose path leads through a file, or git does not keep what it was given.
     """
     verify(bundle)
     manifest = bundle.manifest
@@ -53,11 +54,12 @@ def deliver(bundle: Bundle, place: str, *, branch: str | None = None) -> Deliver
     old = _old_manifest(repo, base, folder)
     tree = _tree(repo, base, folder, bundle, old)
     table = size_table(old, manifest)
-    if base and tree == repo.git("rev-parse", f"{base}^{{tree}}"):
-        return Delivery(branch=branch, commit=None, table=table)
-    commit = repo.commit(tree, base, _message(manifest, old, folder, table))
-    repo.git("update-ref", "-m", "mcu-nas: deliver", f"refs/heads/{branch}", commit, tip or "0" * len(commit))
-    return Delivery(branch=branch, commit=commit, table=table)
+    known = base if base and tree == repo.git("rev-parse", f"{base}^{{tree}}") else None
+    commit = known or repo.commit(tree, base, _message(manifest, old, folder, table))
+    if commit != tip:
+        absent = "0" * len(commit)
+        repo.git("update-ref", "-m", "mcu-nas: deliver", f"refs/heads/{branch}", commit, tip or absent)
+    return Delivery(branch=branch, commit=None if known else commit, table=table)
 
 
 def check_place(place: str, branch: str) -> tuple[_Repo, str]:
@@ -131,7 +133,7 @@ def _message(new: Manifest, old: Manifest | None, folder: str, table: str) -> st
 
 def _folder(text: str) -> str:
     path = PurePosixPath(text)
-    if path.is_absolute() or any(part in ("..", ".git") for part in path.parts) or str(path) == ".":
+    if path.is_absolute() or any(part.lower() in ("..", ".git") for part in path.parts) or str(path) == ".":
         raise UserError(f"{text!r} is no folder inside a repository.", "Write it like REPO:models/kws.")
     return path.as_posix()
 
@@ -151,25 +153,42 @@ def _old_manifest(repo: _Repo, base: str | None, folder: str) -> Manifest | None
 def _tree(repo: _Repo, base: str | None, folder: str, bundle: Bundle, old: Manifest | None) -> str:
     """The base's tree with the bundle in the place of the old one."""
     names = [entry.path for entry in bundle.manifest.files] + [MANIFEST_NAME]
-    own = {entry.path for entry in old.files} | {MANIFEST_NAME} if old else set()
+    own = {f"{folder}/{entry.path}" for entry in old.files} | {f"{folder}/{MANIFEST_NAME}"} if old else set()
+    present = repo.entries(base, folder) if base else {}
+    if base:
+        _check_free(repo, base, [f"{folder}/{name}" for name in names], present, own)
+    blobs = {
+        f"{folder}/{name}": repo.git("hash-object", "-w", "--stdin", data=(bundle.path / name).read_bytes())
+        for name in names
+    }
+    expected = {path: entry for path, entry in present.items() if path not in own}
+    expected |= {path: f"100644 blob {blob}" for path, blob in blobs.items()}
+    gone = [f"0 {'0' * len(base or '')}\t{path}" for path in sorted(own)]
+    lines = gone + [f"100644 {blob}\t{path}" for path, blob in blobs.items()]
     with tempfile.TemporaryDirectory() as scratch:
         index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         if base:
             repo.git("read-tree", base, env=index)
-            present = repo.git("ls-files", "-z", "--", f":(top,literal){folder}", env=index).split("\0")
-            for name in names:
-                if f"{folder}/{name}" in present and name not in own:
-                    raise UserError(
-                        f"{folder}/{name} is in the repository and of no bundle.", "Give another REPO:PATH."
-                    )
-            gone = "".join(f"0 {'0' * 40}\t{folder}/{name}\n" for name in sorted(own))
-            repo.git("update-index", "--index-info", env=index, data=gone.encode())
-        lines = []
-        for name in names:
-            blob = repo.git("hash-object", "-w", "--stdin", data=(bundle.path / name).read_bytes())
-            lines.append(f"100644 {blob}\t{folder}/{name}\n")
-        repo.git("update-index", "--add", "--index-info", env=index, data="".join(lines).encode())
-        return repo.git("write-tree", env=index)
+        data = "".join(line + "\0" for line in lines).encode()
+        repo.git("update-index", "--add", "-z", "--index-info", env=index, data=data)
+        tree = repo.git("write-tree", env=index)
+    # git passes over a path that it takes for unsafe without an error.
+    if repo.entries(tree, folder) != expected:
+        raise UserError(f"git does not take the bundle's files at {folder}.", "Give another REPO:PATH.")
+    return tree
+
+
+def _check_free(repo: _Repo, base: str, paths: list[str], present: dict[str, str], own: set[str]) -> None:
+    """Refuse to put the bundle's files where tracked ones of no bundle would go for them."""
+    above = {str(parent) for path in paths for parent in PurePosixPath(path).parents} - {"."}
+    for parent in sorted(above - own):
+        if not repo.is_free_or_folder(base, parent):
+            raise UserError(f"{parent} in the repository is no folder.", "Give another REPO:PATH.")
+    taken = set(paths)
+    for path in sorted(set(present) - own):
+        ancestors = {path, *map(str, PurePosixPath(path).parents)}
+        if found := ancestors & taken:
+            raise UserError(f"{min(found)} is in the repository and of no bundle.", "Give another REPO:PATH.")
 
 
 class _Repo:
@@ -196,7 +215,9 @@ class _Repo:
 
     def check_branch(self, branch: str) -> None:
         """Refuse what is no branch's name, and a branch that some work tree has checked out."""
-        if self.maybe("check-ref-format", "--branch", branch) is None:
+        # Not --branch, which takes @{-1} for the branch before.
+        named = self.maybe("check-ref-format", f"refs/heads/{branch}") is not None
+        if not named or branch.startswith("-") or branch == "HEAD":
             raise UserError(f"{branch!r} cannot name a branch.", "Take letters, digits, - and /.")
         if f"branch refs/heads/{branch}" in self.git("worktree", "list", "--porcelain").splitlines():
             raise UserError(
@@ -212,6 +233,17 @@ class _Repo:
                 f"git cannot commit in {self.path}.", "Set user.name and user.email in its configuration."
             )
         return done.stdout.decode().strip()
+
+    def entries(self, tree: str, folder: str) -> dict[str, str]:
+        """Every entry below a folder of a tree: mode, kind and object by path."""
+        listed = self.git("ls-tree", "-r", "-z", "--full-tree", tree, "--", f"{folder}/").split("\0")
+        pairs = (line.split("\t", 1) for line in listed if line)
+        return {path: entry for entry, path in pairs}
+
+    def is_free_or_folder(self, tree: str, path: str) -> bool:
+        """Whether a path of a tree is not there or a folder; files, symbolic links and submodules are neither."""
+        listed = self.git("ls-tree", "-z", "--full-tree", tree, "--", path)
+        return not listed or listed.split(" ", 2)[1] == "tree"
 
     def maybe(self, *words: str) -> str | None:
         """git's answer, or None where it fails."""
@@ -247,3 +279,8 @@ class _Repo:
             )
         except FileNotFoundError:
             raise UserError("git is not installed.", "Install it, or copy the bundle by hand.") from None
+        except subprocess.TimeoutExpired:
+            raise UserError(
+                f"git {words[0]} was not done after {_TIMEOUT_S} s in {self.path}.",
+                "Look for what holds it up.",
+            ) from None

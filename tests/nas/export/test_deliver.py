@@ -120,6 +120,62 @@ def test_a_repository_without_commits_takes_its_first(bundle: Bundle, tmp_path: 
     assert git(empty, "rev-list", "--count", str(deliver(bundle, str(empty)).commit)) == "1"
 
 
+@pytest.mark.parametrize("what", ["file", "symbolic link", "submodule"])
+@pytest.mark.parametrize(("below", "taken"), [("a/b", "a"), ("a", "a"), ("a", "a/src")])
+def test_a_tracked_file_in_the_way_of_the_folder_is_not_replaced(
+    finished: Finished, repo: Path, tmp_path: Path, what: str, below: str, taken: str
+) -> None:
+    bundle = finished.export(tmp_path / "c", format="cmake")
+    mode = {"file": "100644", "symbolic link": "120000", "submodule": "160000"}[what]
+    commit = git(repo, "rev-parse", "HEAD")
+    thing = commit if what == "submodule" else git(repo, "rev-parse", "HEAD:main.c")
+    git(repo, "update-index", "--add", "--cacheinfo", f"{mode},{thing},{taken}")
+    git(repo, "commit", "-q", "-m", "Something of ours")
+    with pytest.raises(UserError, match=rf"^{taken} in the repository is no folder\."):
+        deliver(bundle, f"{repo}:{below}")
+    assert git(repo, "branch", "--format=%(refname:short)") == "main"
+
+
+def test_a_tracked_folder_in_the_place_of_a_file_is_not_replaced(bundle: Bundle, repo: Path) -> None:
+    blob = git(repo, "rev-parse", "HEAD:main.c")
+    git(repo, "update-index", "--add", "--cacheinfo", f"100644,{blob},models/kws/kws.h/ours.h")
+    git(repo, "commit", "-q", "-m", "Something of ours")
+    with pytest.raises(UserError, match=r"^models/kws/kws\.h is in the repository and of no bundle\."):
+        deliver(bundle, str(repo))
+
+
+def test_a_head_that_has_the_bundle_gets_the_branch(bundle: Bundle, repo: Path) -> None:
+    first = deliver(bundle, str(repo))
+    git(repo, "merge", "-q", "--ff-only", "mcu-nas/kws")
+    git(repo, "branch", "-d", "mcu-nas/kws")
+    assert deliver(bundle, str(repo)).commit is None
+    assert git(repo, "rev-parse", "mcu-nas/kws") == first.commit
+
+
+def test_a_path_that_git_passes_over_is_no_success(bundle: Bundle, repo: Path) -> None:
+    git(repo, "config", "core.protectNTFS", "true")
+    with pytest.raises(
+        UserError, match=r"git does not take the bundle's files at git~1/x\.|git update-index"
+    ):
+        deliver(bundle, f"{repo}:git~1/x")
+    assert git(repo, "branch", "--format=%(refname:short)") == "main"
+
+
+def test_odd_folder_names_are_taken_as_they_stand(bundle: Bundle, repo: Path) -> None:
+    deliver(bundle, f'{repo}:mo dels/*"gr\u00f6\n\u00dfe"')
+    deliver(bundle, f'{repo}:mo dels/*"gr\u00f6\n\u00dfe"')
+    listed = git(repo, "ls-tree", "-r", "-z", "--name-only", "mcu-nas/kws").split("\0")
+    assert 'mo dels/*"gr\u00f6\n\u00dfe"/kws.h' in listed
+
+
+def test_a_git_that_does_not_end_is_a_sentence(
+    bundle: Bundle, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.deliver._TIMEOUT_S", 0)
+    with pytest.raises(UserError, match=r"git rev-parse was not done after 0 s"):
+        deliver(bundle, str(repo))
+
+
 @pytest.mark.parametrize(
     ("place", "branch", "message"),
     [
@@ -127,6 +183,10 @@ def test_a_repository_without_commits_takes_its_first(bundle: Bundle, tmp_path: 
         ("{repo}:../x", None, "'../x' is no folder inside a repository."),
         ("{repo}:/abs", None, "'/abs' is no folder inside a repository."),
         ("{repo}:.git/x", None, "'.git/x' is no folder inside a repository."),
+        ("{repo}:.GIT/x", None, "'.GIT/x' is no folder inside a repository."),
+        ("{repo}:a/.Git/x", None, "'a/.Git/x' is no folder inside a repository."),
+        ("{repo}", "@{-1}", "cannot name a branch."),
+        ("{repo}", "-x", "'-x' cannot name a branch."),
         ("{repo}", "a..b", "'a..b' cannot name a branch."),
         ("{repo}/sub", None, "sub is a folder inside a repository."),
     ],
