@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from nas.deliver import size_table
 from nas.export import Bundle, BundleError, verify
 from nas.export.compiler import find_compiler
 from nas.export.context import sha256
+from nas.export.exporter import list_formats
 from nas.export.manifest import MANIFEST_NAME
 from nas.export.verify import NO_COMPILER
 
@@ -202,3 +204,22 @@ def test_the_size_table_shows_what_runs_and_no_cost_that_is_not_known(bundle: Bu
     table = size_table(None, bundle.manifest)
     assert "| sram | - | 1,360 B (1.3 KB) |" in table
     assert "latency" not in table
+
+
+@pytest.mark.parametrize("format_name", list_formats())
+def test_every_layout_states_the_compiled_models_arena(
+    finished: Finished, tmp_path: Path, format_name: str
+) -> None:
+    """The core alone would need 3,296 B, which only the card and the manifest may mention."""
+    bundle = finished.export(tmp_path / "b", format=format_name)
+    roles = ("build", "example", "api_header", "runner_source")
+    texts = {entry.path: text(bundle, entry.path) for entry in bundle.manifest.files if entry.role in roles}
+    assert bundle.manifest.costs.sram_bytes == 3296
+    assert not [path for path, found in texts.items() if re.search(r"\b3,?296\b", found)]
+    stating = {
+        "arduino": "library.properties",
+        "cmsis-pack": "mcu_nas.kws.pdsc",
+        "zephyr": "Kconfig",
+    }
+    if format_name in stating:
+        assert "1360" in texts[stating[format_name]]
