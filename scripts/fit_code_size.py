@@ -1,0 +1,59 @@
+"""Shifts the base of cost_models/code_size.json to the measured programs: fit_code_size [CALIBRATION_FOLDER].
+
+The parts are what the linker's maps say and are not fitted. One constant is: the main program and start-up code
+of the measured programs, the median over all of them, which every core shares. Prints the errors with each
+operator set left out in turn.
+"""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+from cost_models.code_size import TABLE, CodeSizes
+
+REGISTRATIONS = {"cmsis_nn": "int8", "reference": "default"}  # the reference kernels have no int8 variants
+
+
+def main() -> None:
+    here = Path(__file__).resolve().parent
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else here.parents[1] / "shared" / "calibration"
+    programs = json.loads((folder / "code_size.json").read_text())
+    table = json.loads(TABLE.read_text())
+    for kernels, registrations in REGISTRATIONS.items():
+        sizes = CodeSizes(kernels=kernels, core="cortex-m4")
+        cases = [
+            (program["code_bytes"], program["code_bytes"] - sizes.of(program["operators"]).value_bytes)
+            for program in programs
+            if (program["kernels"], program["registrations"]) == (kernels, registrations)
+        ]
+        errors = []
+        for index, (linked, missing) in enumerate(cases):
+            others = [case[1] for case in cases[:index] + cases[index + 1 :]]
+            errors.append(abs(missing - statistics.median(others)) / linked)
+        shift = round(statistics.median(missing for _, missing in cases))
+        base = table["kernels"][kernels]["base_bytes"]
+        base.update({core: size + shift for core, size in base.items()})
+        print(
+            f"{kernels}: {len(cases)} programs, shift {shift} B; left out in turn:"
+            f" median {statistics.median(errors):.2%}, worst {max(errors):.2%}"
+        )
+    TABLE.write_text(_text(table))
+
+
+def _text(table: dict) -> str:
+    """JSON with one part a line, so that a change shows as one."""
+    lines = ["{", f' "provenance": {json.dumps(table["provenance"], indent=2)},', ' "kernels": {']
+    for number, (kernels, entry) in enumerate(table["kernels"].items(), 1):
+        lines += [
+            f'  "{kernels}": {{',
+            f'   "base_bytes": {json.dumps(entry["base_bytes"])},',
+            '   "parts": [',
+        ]
+        lines.append(",\n".join(f"    {json.dumps(part)}" for part in entry["parts"]))
+        lines += ["   ]", "  }" + ("," if number < len(table["kernels"]) else "")]
+    return "\n".join([*lines, " }", "}", ""])
+
+
+if __name__ == "__main__":
+    main()
