@@ -146,6 +146,15 @@ class Context:
         return self.npu.arena_bytes if self.npu else self.costs.sram_bytes
 
     @property
+    def loose_arena_bytes(self) -> int:
+        """An arena that does for 32-bit TFLM built without TF_LITE_STATIC_MEMORY.
+
+        Source: there NodeAndRegistration has 44 B instead of 32 B, one for each operator, and TfLiteTensor 64 B
+            instead of 32 B, one for the input and one for the output (sizeof in 90b983c2).
+        """
+        return -(-(self.arena_bytes + 12 * self.operator_count + 64) // 16) * 16
+
+    @property
     def host_arena_bytes(self) -> int:
         """An arena that does for 64-bit builds, whose structs are wider.
 

@@ -104,6 +104,7 @@ def _variables(context: Context) -> dict[str, Any]:
         "own_headers": sorted({line.header for line in context.operators if line.header}),
         "host_arena_bytes": context.host_arena_bytes,
         "arena_bytes": context.arena_bytes,
+        "zephyr_arena_bytes": context.loose_arena_bytes,
         "npu": context.npu,
         "model_bytes": len(context.emitted),
         "model_rows": hex_rows(context.emitted),

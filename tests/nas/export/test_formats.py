@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 import yaml
 
+from cost_models.tflite_graph import read_graph
 from nas.export import Bundle, verify
+from nas.export.compiler import find_compiler
 from nas.export.exporter import list_formats
 from nas.export.verify import NO_COMPILER
 
@@ -63,6 +67,69 @@ def test_the_arduino_properties_have_every_field_that_the_library_manager_wants(
         fields
     )
     assert (bundle.path / "src" / fields["includes"]).is_file()
+
+
+def test_zephyrs_arena_has_room_for_the_wider_structs_of_its_tflm(finished: Finished, tmp_path: Path) -> None:
+    """Zephyr defines no TF_LITE_STATIC_MEMORY, and CMSIS_NN for TFLM's own sources alone."""
+    bundle = finished.export(tmp_path / "b", format="zephyr")
+    operators = len(read_graph(finished.model.tflite).operators)
+    default = re.search(r"default (\d+)\n", (bundle.path / "Kconfig").read_text())
+    assert default is not None
+    assert 2928 + 12 * operators + 64 <= int(default[1]) < 2928 + 12 * operators + 64 + 16
+    assert int(default[1]) % 16 == 0
+    cmake = (bundle.path / "CMakeLists.txt").read_text()
+    after = cmake.partition("zephyr_library_named(")[2]
+    assert "_definitions_ifdef(CONFIG_TENSORFLOW_LITE_MICRO_CMSIS_NN_KERNELS CMSIS_NN)" in after
+
+
+STUBS = {
+    "kws_model.h": "",
+    "tensorflow/lite/micro/micro_interpreter.h": "#error the runner has passed its checks",
+}
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["-std=c++17"], "Define TF_LITE_STATIC_MEMORY as TFLM's own build does"),
+        (["-std=c++17", "-DTF_LITE_STATIC_MEMORY"], "the runner has passed its checks"),
+        (["-std=c++17", "-DKWS_TFLM_WITHOUT_STATIC_MEMORY"], "the runner has passed its checks"),
+        (["-std=c++17", "-DARDUINO=10819"], "the runner has passed its checks"),
+        (["-std=c++14", "-DTF_LITE_STATIC_MEMORY"], "the runner of kws is C++17"),
+    ],
+)
+def test_the_runner_refuses_a_build_that_is_not_tflms(
+    bundle: Bundle, tmp_path: Path, flags: list[str], complaint: str
+) -> None:
+    for name, text in STUBS.items():
+        (tmp_path / "stubs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "stubs" / name).write_text(text + "\n")
+    compiler = find_compiler()
+    assert compiler is not None
+    command = [
+        *compiler.cxx,
+        *flags,
+        "-fsyntax-only",
+        "-I",
+        str(tmp_path / "stubs"),
+        str(bundle.path / "kws.cc"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    first = next(line for line in done.stderr.splitlines() if "error" in line)
+    assert complaint in first
+
+
+def test_layouts_hand_the_runner_what_it_asks_for(finished: Finished, tmp_path: Path) -> None:
+    def text(format_name: str, name: str) -> str:
+        return (finished.export(tmp_path / format_name, format=format_name).path / name).read_text()
+
+    assert "-DTF_LITE_STATIC_MEMORY" in json.loads(text("platformio", "library.json"))["build"]["flags"]
+    pack = ElementTree.fromstring(text("cmsis-pack", "mcu_nas.kws.pdsc"))
+    assert "#define TF_LITE_STATIC_MEMORY" in str(pack.findtext(".//Pre_Include_Local_Component_h"))
+    assert "zephyr_library_compile_definitions(KWS_TFLM_WITHOUT_STATIC_MEMORY)" in text(
+        "zephyr", "CMakeLists.txt"
+    )
 
 
 @pytest.mark.parametrize(

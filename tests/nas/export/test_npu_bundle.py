@@ -223,3 +223,10 @@ def test_every_layout_states_the_compiled_models_arena(
     }
     if format_name in stating:
         assert "1360" in texts[stating[format_name]]
+
+
+def test_zephyrs_sample_switches_the_driver_on(finished: Finished, tmp_path: Path) -> None:
+    bundle = finished.export(tmp_path / "b", format="zephyr")
+    assert "\nCONFIG_ETHOS_U=y\n" in text(bundle, "samples/kws_self_test/prj.conf")
+    plain = make_finished().export(tmp_path / "plain", format="zephyr")
+    assert "ETHOS_U" not in text(plain, "samples/kws_self_test/prj.conf")
