@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import re
 import statistics
 import sys
@@ -97,17 +98,36 @@ def _run(args: argparse.Namespace) -> int:
 
     text = _target_text(args.target, args.extends)
     target = load_target(args.extends) if args.extends else load_target(str(args.target))
-    if args.ticks_per_cycle <= 0:
+    if not 0 < args.ticks_per_cycle < math.inf:
         raise UserError(
-            "--ticks-per-cycle is not above zero.", "Give ticks of the log's clock per core cycle."
+            "--ticks-per-cycle is not a number above zero.", "Give ticks of the log's clock per core cycle."
         )
     measurements = [measurement(read_log(path), args.ticks_per_cycle) for path in args.logs]
     rates, check = calibrate(measurements, target, source=_source(measurements, target))
     if not args.dry_run:
-        args.target.write_text(with_rates(text, rates), encoding="utf-8")
-        load_target(str(args.target))
+        _replace(args.target, with_rates(text, rates))
     print(_report(args, measurements, rates, check))
     return 0
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a target file once it is known to load: a good file is never replaced by one that does not."""
+    from cost_models.target import load_target
+
+    part = path.with_name(f".{path.stem}.part.toml")
+    try:
+        part.write_text(text, encoding="utf-8")
+        try:
+            load_target(part)
+        except UserError as error:
+            raise UserError(
+                f"These logs give no rates that a target can have: {error}", "Check the ticks."
+            ) from None
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}).", "Give another --target.") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _target_text(path: Path, extends: str | None) -> str:
@@ -118,7 +138,12 @@ def _target_text(path: Path, extends: str | None) -> str:
             raise UserError(
                 f"{path} exists, so --extends has no use.", "Leave --extends out, or name a new file."
             )
-        return path.read_text(encoding="utf-8")
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} cannot be read as a target.", f"{error}.") from None
+    if path.exists():
+        raise UserError(f"{path} is no file.", "Give the path of a TOML file.")
     if not extends:
         raise UserError(
             f"{path} does not exist.", "Write it first, or start from a shipped target: --extends NAME."
@@ -176,9 +201,10 @@ def read_log(path: Path) -> Log:
 def _event(fields: Sequence[str]) -> tuple[int, str, float] | None:
     try:
         index, tag, ticks = fields
-        return int(index), tag.strip(), float(ticks)
+        event = int(index), tag.strip(), float(ticks)
     except ValueError:
         return None
+    return event if math.isfinite(event[2]) else None
 
 
 def _model_of(log: Path, named: str | None) -> Path:
@@ -254,20 +280,30 @@ def _source(measurements: Sequence[Measurement], target: Target) -> str:
 def _report(args: argparse.Namespace, measurements: Sequence[Measurement], rates: Rates, check: Check) -> str:
     if args.json:
         return json.dumps(
-            {"target": str(args.target), "rates": asdict(rates), "check": asdict(check)}, indent=1
+            {
+                "target": str(args.target),
+                "rates": asdict(rates),
+                "check": asdict(check) if len(measurements) > 1 else None,
+            },
+            indent=1,
         )
     written = "not written (--dry-run)" if args.dry_run else f"written to {args.target}"
     scales = "".join(f"\n  {kind}: {scale:g}" for kind, scale in rates.scale_by_kind)
-    alone = (
-        "" if len(measurements) > 1 else "\nWith a single model nothing could be left out: log more models."
-    )
+    if len(measurements) > 1:
+        quality = (
+            f"models left out of the fit: error median {check.median:.1%}, p90 {check.p90:.1%},"
+            f" worst {check.worst:.1%}; {check.coverage:.0%} inside their 90 % interval"
+        )
+    else:
+        quality = (
+            "With a single model nothing could be left out, and its errors say nothing: log more models."
+        )
     return (
         f"{sum(len(each.cycles) for each in measurements)} operators of {len(measurements)} models; rates {written}\n"
         f"scale {rates.scale:g} board cycles per ideal cycle{scales}\n"
         f"{rates.cycles_per_weight_byte:g} cycles per fetched weight byte, "
         f"{rates.cycles_per_operator:g} cycles per operator\n"
-        f"models left out of the fit: error median {check.median:.1%}, p90 {check.p90:.1%}, worst {check.worst:.1%}; "
-        f"{check.coverage:.0%} inside their 90 % interval{alone}"
+        f"{quality}"
     )
 
 

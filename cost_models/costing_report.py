@@ -58,8 +58,6 @@ class ModelReport:
             "sram_bytes": costs.sram_bytes,
             "arena_used_bytes": costs.arena_used_bytes,
             "flash_bytes": costs.flash_bytes,
-            "flash_low_bytes": costs.flash_low_bytes,
-            "flash_high_bytes": costs.flash_high_bytes,
             "model_bytes": costs.model_bytes,
             "cycles": costs.cycles,
             "cycles_low": costs.cycles_low,

@@ -41,6 +41,9 @@ _SIGNATURES: dict[str, tuple[int, int, int, tuple[int | None, ...]]] = {
 }
 
 
+_LARGEST_STEP = 1 << 16  # costs are counted tap by tap
+
+
 def check_graph(graph: OpGraph) -> None:
     """Refuse a graph that is broken or that is not int8 throughout.
 
@@ -175,8 +178,10 @@ def _check_window(name: str, op: Operator, tensors: tuple[Tensor, ...]) -> None:
         _, filter_h, filter_w, _ = tensors[op.inputs[1]].shape
         dilation_h, dilation_w = options.dilation_h, options.dilation_w
     steps = (options.stride_h, options.stride_w, filter_h, filter_w, dilation_h, dilation_w)
-    if min(steps) < 1:
-        raise broken(f"{name} has a stride, filter or dilation below 1")
+    if min(steps) < 1 or max(steps) > _LARGEST_STEP:
+        raise broken(
+            f"{name} has a stride, filter or dilation of {min(steps) if min(steps) < 1 else max(steps):,}"
+        )
     batch, height, width, depth = tensors[op.inputs[0]].shape
     out_batch, out_h, out_w, out_depth = tensors[op.outputs[0]].shape
     span_h, span_w = (filter_h - 1) * dilation_h + 1, (filter_w - 1) * dilation_w + 1

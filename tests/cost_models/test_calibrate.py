@@ -190,7 +190,7 @@ def test_a_wrong_tick_rate_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     error = complaint(
         capsys, "log.csv", "--target", target, "--extends", "nrf52840", "--ticks-per-cycle", "0"
     )
-    assert "--ticks-per-cycle is not above zero." in error
+    assert "--ticks-per-cycle is not a number above zero." in error
 
 
 @needs_models
@@ -202,3 +202,44 @@ def test_a_core_never_counted_is_refused(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nas-calibrate --help lists the flags." in complaint(capsys, "log.csv")
+
+
+@pytest.mark.parametrize("ticks", ["nan", "inf", "0", "-1"])
+def test_ticks_that_are_no_positive_number_are_refused(
+    ticks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("hello\n")
+    target = ["--target", str(tmp_path / "t.toml"), "--extends", "nrf52840"]
+    assert "--ticks-per-cycle is not a number above zero." in complaint(
+        capsys, str(log), *target, "--ticks-per-cycle", ticks
+    )
+
+
+def test_a_target_that_cannot_be_read_or_written_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, binary = tmp_path / "folder.toml", tmp_path / "binary.toml"
+    folder.mkdir()
+    binary.write_bytes(b"\xff\xfe")
+    log = tmp_path / "log.csv"
+    log.write_text("hello\n")
+    assert f"{folder} is no file." in complaint(
+        capsys, str(log), "--target", str(folder), "--extends", "nrf52840"
+    )
+    assert f"{binary} cannot be read as a target." in complaint(capsys, str(log), "--target", str(binary))
+
+
+def test_rates_that_no_target_can_have_leave_the_file_as_it_was(tmp_path: Path) -> None:
+    from cost_models.calibrate import _replace
+    from cost_models.errors import UserError
+
+    target = tmp_path / "mine.toml"
+    target.write_text('extends = "nrf52840"\ntitle = "mine"\n')
+    before = target.read_text()
+    with pytest.raises(UserError, match="give no rates that a target can have"):
+        _replace(target, before + "\n[rates]\nscale = 0.0\n")
+    assert target.read_text() == before
+    with pytest.raises(UserError, match="cannot be written"):
+        _replace(tmp_path / "no" / "t.toml", before)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]

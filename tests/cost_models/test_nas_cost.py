@@ -26,8 +26,6 @@ KEYS = [
     "sram_bytes",
     "arena_used_bytes",
     "flash_bytes",
-    "flash_low_bytes",
-    "flash_high_bytes",
     "model_bytes",
     "cycles",
     "cycles_low",

@@ -265,7 +265,11 @@ DAMAGED: dict[str, tuple[Callable[[Any], object], str]] = {
     ),
     "stride": (
         lambda m: setattr(_convolution(m).builtinOptions, "strideH", 0),
-        "operator 0 (CONV_2D) has a stride, filter or dilation below 1",
+        "operator 0 (CONV_2D) has a stride, filter or dilation of 0",
+    ),
+    "stride beyond reason": (
+        lambda m: setattr(_convolution(m).builtinOptions, "strideH", 738197507),
+        "operator 0 (CONV_2D) has a stride, filter or dilation of 738,197,507",
     ),
     "padding": (
         lambda m: setattr(_convolution(m).builtinOptions, "padding", 5),
