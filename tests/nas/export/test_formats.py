@@ -108,7 +108,7 @@ def test_the_runner_refuses_a_build_that_is_not_tflms(
     compiler = find_compiler()
     assert compiler is not None
     command = [
-        *compiler.cxx,
+        compiler.cxx,
         *flags,
         "-fsyntax-only",
         "-I",
