@@ -10,27 +10,17 @@ import statistics
 import sys
 from pathlib import Path
 
-from cost_models.code_size import TABLE, CodeSizes
-
-REGISTRATIONS = {"cmsis_nn": "int8", "reference": "default"}  # the reference kernels have no int8 variants
+from cost_models.code_size import TABLE
+from cost_models.evaluation import left_out_errors, linked_cases
 
 
 def main() -> None:
     here = Path(__file__).resolve().parent
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else here.parents[1] / "shared" / "calibration"
-    programs = json.loads((folder / "code_size.json").read_text())
     table = json.loads(TABLE.read_text())
-    for kernels, registrations in REGISTRATIONS.items():
-        sizes = CodeSizes(kernels=kernels, core="cortex-m4")
-        cases = [
-            (program["code_bytes"], program["code_bytes"] - sizes.of(program["operators"]).value_bytes)
-            for program in programs
-            if (program["kernels"], program["registrations"]) == (kernels, registrations)
-        ]
-        errors = []
-        for index, (linked, missing) in enumerate(cases):
-            others = [case[1] for case in cases[:index] + cases[index + 1 :]]
-            errors.append(abs(missing - statistics.median(others)) / linked)
+    for kernels in ("cmsis_nn", "reference"):
+        cases = linked_cases(folder, kernels)
+        errors = [abs(error) for error in left_out_errors(cases)]
         shift = round(statistics.median(missing for _, missing in cases))
         base = table["kernels"][kernels]["base_bytes"]
         base.update({core: size + shift for core, size in base.items()})
