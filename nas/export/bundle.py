@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from cost_models.costing import Costs
     from cost_models.target import Target
 
+# A checkout that converts line ends, or filters models, would break the hashes.
+_GIT_ATTRIBUTES = b"* -text\n*.tflite binary -filter -text\n"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
@@ -84,6 +87,7 @@ def _documents(context: Context) -> dict[str, File]:
     return {
         f"{name}.tflite": File(role="model", data=context.emitted),
         **(source if context.npu else {}),
+        ".gitattributes": File(role="build", data=_GIT_ATTRIBUTES),
         "MODEL_CARD.md": File(role="document", data=model_card(context).encode()),
         "LICENSE-NOTE.txt": File(role="licence", data=render("license_note.txt.j2", context).encode()),
     }

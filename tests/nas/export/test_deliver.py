@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,27 @@ def test_what_was_delivered_checks_out_as_the_same_bundle(bundle: Bundle, repo: 
     deliver(bundle, f"{repo}:src/nets/kws", branch="model")
     git(repo, "worktree", "add", "-q", str(tmp_path / "tree"), "model")
     assert verify(tmp_path / "tree" / "src/nets/kws", cross=False).golden_count == 3
+
+
+def test_a_repository_that_converts_line_ends_and_filters_models_keeps_the_bundle_as_it_is(
+    bundle: Bundle, repo: Path, tmp_path: Path
+) -> None:
+    from nas.export import verify
+
+    (repo / ".gitattributes").write_text("* text eol=crlf\n*.tflite filter=odd\n")
+    git(repo, "config", "filter.odd.smudge", "tr T X")
+    git(repo, "config", "filter.odd.clean", "tr T X")
+    git(repo, "add", ".gitattributes")
+    git(repo, "commit", "-q", "-m", "Line ends")
+    deliver(bundle, str(repo))
+    git(repo, "worktree", "add", "-q", str(tmp_path / "tree"), "mcu-nas/kws")
+    assert b"\r\n" in (tmp_path / "tree" / "main.c").read_bytes()
+    assert verify(tmp_path / "tree" / "models/kws", cross=False).golden_count == 3
+    shutil.copytree(bundle.path, repo / "by_hand")
+    git(repo, "add", "by_hand")
+    git(repo, "commit", "-q", "-m", "Added by hand")
+    git(repo, "worktree", "add", "-q", "--detach", str(tmp_path / "hand"))
+    assert verify(tmp_path / "hand" / "by_hand", cross=False).golden_count == 3
 
 
 def test_the_same_model_twice_makes_no_second_commit(bundle: Bundle, repo: Path) -> None:
