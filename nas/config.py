@@ -66,7 +66,7 @@ class RunConfig(BaseModel):
     sparsity: float = Field(default=0.0, ge=0.0, lt=1.0)
     policy: Policy = "accuracy"
     image_size: int | None = Field(default=None, ge=4, le=512)
-    name: str = Field(default="model", pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    name: str = Field(default="model", pattern=r"^[a-z][a-z0-9_]{0,31}$")
     format: str = "tflm"
     deliver: str | None = None
     branch: str | None = None

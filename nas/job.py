@@ -76,7 +76,9 @@ def prepare(config: RunConfig) -> Job:
 def _check_delivery(config: RunConfig) -> None:
     """Finds out before the search, not after it, that its result could not be delivered."""
     from nas.export.exporter import load_exporter
+    from nas.export.names import check_name
 
+    check_name(config.name)
     load_exporter(config.format)
     if config.deliver is not None:
         from nas.deliver import check_place

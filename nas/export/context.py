@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from cost_models.tflite_graph import read_graph
+from nas.export.names import check_name
 from nas.export.operators import Registration, registrations
 from nas.finished import FinishedModel
 from nas.quantize_input import InputScaling
@@ -28,75 +28,6 @@ if TYPE_CHECKING:
 TFLM_DATE = "2026-08-20"
 
 _RAW_DTYPES = {"uint8": np.dtype(np.uint8), "int16": np.dtype(np.int16), "float32": np.dtype(np.float32)}
-_C_KEYWORDS = frozenset(
-    [
-        "alignas",
-        "alignof",
-        "and",
-        "asm",
-        "auto",
-        "bool",
-        "break",
-        "case",
-        "catch",
-        "char",
-        "class",
-        "const",
-        "continue",
-        "default",
-        "delete",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "explicit",
-        "export",
-        "extern",
-        "false",
-        "float",
-        "for",
-        "friend",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "mutable",
-        "namespace",
-        "new",
-        "not",
-        "operator",
-        "or",
-        "private",
-        "protected",
-        "public",
-        "register",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "template",
-        "this",
-        "throw",
-        "true",
-        "try",
-        "typedef",
-        "typeid",
-        "typename",
-        "union",
-        "unsigned",
-        "using",
-        "virtual",
-        "void",
-        "volatile",
-        "while",
-        "xor",
-        "main",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +101,10 @@ def make_context(
     """Check that a model can leave as C, and compute what it must answer.
 
     Raises:
-        UserError: A name that is no C identifier, operators that TFLM lacks, labels or samples that do not fit
-            the model, a model over its budget, or one that Vela does not compile for the target's NPU.
+        UserError: A name that cannot begin files and C symbols, operators that TFLM lacks, labels or samples that
+            do not fit the model, a model over its budget, or one that Vela does not compile for the target's NPU.
     """
-    _check_name(model.name)
+    check_name(model.name)
     graph = read_graph(model.tflite)
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise UserError(
@@ -243,14 +174,6 @@ def _compiled(model: FinishedModel, target: Target, budget: Budget | None) -> Np
             "Choose a smaller model of the front.",
         )
     return found
-
-
-def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or name in _C_KEYWORDS or "__" in name:
-        raise UserError(
-            f"{name!r} cannot name a model: files and C symbols begin with it.",
-            "Take lower-case letters, digits and single underscores, a letter first, no keyword of C.",
-        )
 
 
 def _golden_raw(model: FinishedModel, port: Port) -> NDArray[np.generic]:

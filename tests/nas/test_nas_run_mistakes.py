@@ -36,6 +36,11 @@ MISTAKES = [
         " Check the module's name and its path.",
     ),
     (["--format", "tflmm"], "There is no format 'tflmm'. Did you mean tflm?"),
+    (
+        ["--name", "string"],
+        "'string' cannot name a model: string.h is a system header, which the model's own would hide."
+        " Take another, like string_net.",
+    ),
     (["--branch", "b"], "--branch needs --deliver. Say which repository: --deliver REPO[:PATH]."),
     (["--deliver", "none"], "none is no git repository. Give the folder of a checkout, REPO or REPO:PATH."),
     (["--config", "none.toml"], "There is no job file none.toml. Check the path after --config."),

@@ -95,12 +95,6 @@ def test_every_format_has_a_title() -> None:
     assert all(load_exporter(name).title for name in list_formats())
 
 
-@pytest.mark.parametrize("name", ["KWS", "1st", "int", "a-b", "", "a__b", "main"])
-def test_a_name_that_is_no_c_identifier_is_refused(finished: Finished, tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="cannot name a model"):
-        finished.with_model(name=name).export(tmp_path / "b")
-
-
 def test_labels_that_do_not_fit_the_outputs_are_refused(finished: Finished, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"The model has 5 outputs and the task 3 classes\."):
         finished.with_task(class_names=("a", "b", "c")).export(tmp_path / "b")
