@@ -103,7 +103,7 @@ def _check_bundle(folder: Path, target_name: str | None, budget_text: str | None
     data = (folder / manifest.int8_path()).read_bytes()
     limits = None if budget_text else {limit.resource: limit.limit for limit in manifest.budget}
     budget = _budget(budget_text, target, limits)
-    return _verdict(folder, "bundle", target, budget, data, list(found.notes), manifest)
+    return _verdict(folder, "bundle", target, budget, data, [*manifest.notes, *found.notes], manifest)
 
 
 def _budget(text: str | None, target: Target, limits: dict[str, float] | None = None) -> Budget:

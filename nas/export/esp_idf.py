@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from nas.export.context import Context
 from nas.export.exporter import Exporter, File
+from nas.export.notes import layout_notes
 from nas.export.sources import build_file, layout, render
 
 
@@ -19,6 +20,10 @@ class EspIdfExporter:
         return {
             **layout(context, sources="src", headers="include"),
             "CMakeLists.txt": build_file("esp_cmake.txt.j2", context),
+            "README.md": File(
+                role="document",
+                data=render("esp_readme.md.j2", context, notes=layout_notes(context, "esp-idf")).encode(),
+            ),
             "idf_component.yml": build_file("idf_component.yml.j2", context),
             **{
                 f"{example}/{path}": File(role="example", data=render(template, context).encode())

@@ -14,6 +14,7 @@ from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
 from nas.export.context import TFLM_DATE, Context, sha256
 from nas.export.exporter import File, Role
 from nas.export.intervals import wilson
+from nas.export.notes import layout_notes
 
 MANIFEST_NAME = "manifest.json"
 
@@ -168,6 +169,7 @@ class Manifest(_Strict):
     npu: NpuEntry | None = None
     accuracies: tuple[AccuracyEntry, ...]
     golden_count: int
+    notes: tuple[str, ...] = ()
     provenance: dict[str, Any]
     files: tuple[FileEntry, ...]
 
@@ -245,6 +247,7 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
             for low, high in (wilson(accuracy.correct, accuracy.total),)
         ),
         golden_count=len(context.golden_raw),
+        notes=layout_notes(context, format_name),
         provenance=model.provenance,
         files=tuple(
             FileEntry(path=path, role=file.role, bytes=len(file.data), sha256=sha256(file.data))

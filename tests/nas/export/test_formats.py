@@ -4,12 +4,14 @@ import json
 import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 from cost_models.tflite_graph import read_graph
+from nas import check_cli
 from nas.export import Bundle, verify
 from nas.export.compiler import find_compiler
 from nas.export.exporter import list_formats
@@ -36,7 +38,9 @@ def test_layouts_differ_in_paths_alone(finished: Finished, tmp_path: Path, forma
 
 def by_role(bundle: Bundle) -> dict[str, str]:
     return {
-        entry.role: entry.sha256 for entry in bundle.manifest.files if entry.role not in ("build", "example")
+        entry.role: entry.sha256
+        for entry in bundle.manifest.files
+        if entry.role not in ("build", "example") and entry.path != "README.md"
     }
 
 
@@ -80,6 +84,44 @@ def test_zephyrs_arena_has_room_for_the_wider_structs_of_its_tflm(finished: Fini
     cmake = (bundle.path / "CMakeLists.txt").read_text()
     after = cmake.partition("zephyr_library_named(")[2]
     assert "_definitions_ifdef(CONFIG_TENSORFLOW_LITE_MICRO_CMSIS_NN_KERNELS CMSIS_NN)" in after
+
+
+@pytest.mark.parametrize(
+    ("format_name", "target_name", "foreign"),
+    [
+        ("esp-idf", "nrf52840", True),
+        ("esp-idf", "esp32s3", False),
+        ("esp-idf", "esp32c3", False),
+        ("cmsis-pack", "esp32", True),
+        ("cmsis-pack", "nrf52840", False),
+        ("cmake", "esp32", False),
+        ("zephyr", "esp32", False),
+    ],
+)
+def test_costs_of_a_core_that_the_layout_does_not_build_for_are_noted(
+    make: Callable[..., Finished], tmp_path: Path, format_name: str, target_name: str, foreign: bool
+) -> None:
+    finished = make(target_name=target_name)
+    notes = finished.export(tmp_path / "b", format=format_name).manifest.notes
+    expected = (
+        f"The costs are those of {finished.target.core} ({target_name}), which {format_name} does not build"
+    )
+    assert any(note.startswith(expected) for note in notes) == foreign
+    assert any("ESP-NN's" in note for note in notes) == (format_name == "esp-idf")
+
+
+def test_the_esp_idf_component_names_versions_and_what_is_not_modelled(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = finished.export(tmp_path / "b", format="esp-idf")
+    component = yaml.safe_load((bundle.path / "idf_component.yml").read_text())
+    assert component["dependencies"] == {"idf": ">=5.1", "espressif/esp-tflite-micro": "~1.3"}
+    readme = (bundle.path / "README.md").read_text()
+    assert len(bundle.manifest.notes) == 2
+    assert all(note in readme for note in bundle.manifest.notes)
+    assert check_cli.main([str(bundle.path)]) == check_cli.PASS
+    printed = capsys.readouterr().err
+    assert all(note in printed for note in bundle.manifest.notes)
 
 
 STUBS = {

@@ -1,0 +1,33 @@
+"""What a layout's users must know of the costs: where ecosystem and target are not of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nas.export.context import Context
+
+# What each ecosystem builds for, by the start of a core's name; the others build for any.
+_CORES: Mapping[str, tuple[str, ...]] = {"esp-idf": ("xtensa", "riscv"), "cmsis-pack": ("cortex-",)}
+
+
+def layout_notes(context: Context, format_name: str) -> tuple[str, ...]:
+    """Sentences for the manifest of a bundle in this layout.
+
+    Args:
+        context: The model and its target.
+        format_name: The layout's name.
+    """
+    target, name = context.target, context.model.name
+    notes = []
+    if format_name == "esp-idf":
+        notes.append(
+            f"Arena, flash and cycles are those of the {target.kernels} kernels. ESP-NN's, which esp-tflite-micro"
+            " takes on some chips, are not modelled: they may need a larger arena"
+            f" ({name.upper()}_ARENA_BYTES), which the self-test shows."
+        )
+    if not target.core.startswith(_CORES.get(format_name, "")):
+        notes.append(
+            f"The costs are those of {target.core} ({target.name}), which {format_name} does not build for:"
+            " export for the chip that the model shall run on."
+        )
+    return tuple(notes)
