@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USER_ERROR
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return USER_ERROR
+        return FITS
 
 
 def _parser() -> Parser:
