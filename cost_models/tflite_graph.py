@@ -15,6 +15,7 @@ from cost_models.tflite_options import read_options
 
 _INTEGERS = {"int32": "i", "int64": "q"}
 _MAX_RANK = 8
+_MAX_ELEMENTS = 1 << 31
 _NO_BUFFER = (0, 0)
 
 
@@ -151,6 +152,8 @@ def _buffer(buffer: Table, file_bytes: int) -> tuple[int, int]:
 
 def _tensor(index: int, table: Table, buffers: tuple[tuple[int, int], ...]) -> Tensor:
     shape = _shape(index, table)
+    if math.prod(shape) > _MAX_ELEMENTS:
+        raise broken(f"tensor {index} has the shape {list(shape)}")
     type_number = table.integer(schema.TENSOR_TYPE, "b")
     if not 0 <= type_number < len(schema.TENSOR_TYPES):
         raise broken(f"tensor {index} has element type {type_number}")

@@ -11,7 +11,9 @@ def taps_inside(extent: int, outputs: int, kernel: int, stride: int, pad: int, d
     if pad == 0 and (outputs - 1) * stride + (kernel - 1) * dilation < extent:
         return outputs * kernel
     total = 0
-    for tap in range(kernel):
+    # Taps before and after these lie beside the input for every output.
+    first_tap = max(0, -(((outputs - 1) * stride - pad) // dilation))
+    for tap in range(first_tap, min(kernel, (extent - 1 + pad) // dilation + 1)):
         offset = tap * dilation - pad
         first = 0 if offset >= 0 else (stride - 1 - offset) // stride
         last = (extent - 1 - offset) // stride

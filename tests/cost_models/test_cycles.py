@@ -137,7 +137,7 @@ def test_more_channels_never_take_fewer_instructions(kernels: str, core: str) ->
 
 def test_taps_inside_equals_counting_them_one_by_one() -> None:
     for extent, kernel, stride, dilation, padding in product(
-        (1, 4, 7, 10), (1, 2, 3, 5), (1, 2, 3), (1, 2), ("SAME", "VALID")
+        (1, 4, 7, 10), (1, 2, 3, 5, 40), (1, 2, 3), (1, 2), ("SAME", "VALID")
     ):
         reach = (kernel - 1) * dilation + 1
         outputs = -(-extent // stride) if padding == "SAME" else (extent - reach) // stride + 1

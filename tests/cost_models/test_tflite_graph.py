@@ -115,6 +115,11 @@ def _convolution(model: Any) -> Any:
     return next(op for op in model.subgraphs[0].operators if op.builtinOptionsType == 1)
 
 
+def _huge_pool(model: Any) -> None:
+    pools = [op for op in model.subgraphs[0].operators if hasattr(op.builtinOptions, "filterWidth")]
+    pools[0].builtinOptions.filterWidth = 738197507
+
+
 def _all_float(model: Any) -> None:
     for tensor in model.subgraphs[0].tensors:
         if tensor.buffer == 0 or model.buffers[tensor.buffer].data is None:
@@ -259,6 +264,14 @@ DAMAGED: dict[str, tuple[Callable[[Any], object], str]] = {
     "buffer out of range": (lambda m: setattr(_first(m), "buffer", 999), "tensor 0 refers to buffer 999 of "),
     "element type": (lambda m: setattr(_first(m), "type", 77), "tensor 0 has element type 77"),
     "rank": (lambda m: setattr(_first(m), "shape", [1] * 9), "tensor 0 has 9 dimensions"),
+    "elements": (
+        lambda m: setattr(_first(m), "shape", [1, 1 << 20, 1 << 20, 3]),
+        "tensor 0 has the shape [1, 1048576, 1048576, 3]",
+    ),
+    "filter beyond reason": (
+        _huge_pool,
+        "(AVERAGE_POOL_2D) has a stride, filter or dilation of 738,197,507",
+    ),
     "data of another length": (
         lambda m: setattr(m.buffers[_bias(m).buffer], "data", [0] * 4),
         " has 4 bytes of data for the shape ",
