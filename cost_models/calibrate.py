@@ -36,6 +36,7 @@ examples:
 """
 _COMMENT = re.compile(r"^\s*#\s*(\w+)\s*:\s*(.+?)\s*$")
 _HEADER = ["event", "tag", "ticks"]
+_FEWEST_CYCLES, _MOST_CYCLES = 0.01, 1e13
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +120,13 @@ def _replace(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
         try:
             load_target(part)
+            part.replace(path)
         except UserError as error:
-            raise UserError(
-                f"These logs give no rates that a target can have: {error}", "Check the ticks."
-            ) from None
-        part.replace(path)
+            raise UserError(f"{path} would not load with these rates: {error}", "Check the ticks.") from None
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).", "Give another --target.") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _target_text(path: Path, extends: str | None) -> str:
@@ -168,10 +167,13 @@ def read_log(path: Path) -> Log:
         if match := _COMMENT.match(line):
             notes[match[1].lower()] = match[2]
             continue
-        fields = next(csv.reader([line.strip()]), [])
+        try:
+            fields = next(csv.reader([line.strip()]), [])
+        except csv.Error:  # noise on the line
+            continue
         if [field.strip().lower() for field in fields] == _HEADER:
             inferences.append([])
-        elif inferences and (event := _event(fields)) is not None and event[0] == len(inferences[-1]):
+        elif inferences and (event := _event(path, fields)) is not None and event[0] == len(inferences[-1]):
             inferences[-1].append(event[1:])
     # An inference that the line broke off is a beginning of a whole one, and left out.
     longest = max((len(events) for events in inferences), default=0)
@@ -198,13 +200,15 @@ def read_log(path: Path) -> Log:
     return Log(path, _model_of(path, notes.get("model")), tags, ticks)
 
 
-def _event(fields: Sequence[str]) -> tuple[int, str, float] | None:
+def _event(path: Path, fields: Sequence[str]) -> tuple[int, str, float] | None:
     try:
         index, tag, ticks = fields
         event = int(index), tag.strip(), float(ticks)
     except ValueError:
         return None
-    return event if math.isfinite(event[2]) else None
+    if not math.isfinite(event[2]):
+        raise UserError(f"{path} has ticks of {fields[2].strip()}.", "Log a counter's whole numbers.")
+    return event
 
 
 def _model_of(log: Path, named: str | None) -> Path:
@@ -228,7 +232,16 @@ def measurement(log: Log, ticks_per_cycle: float = 1.0) -> Measurement:
     from cost_models.cycles.boards import Measurement
     from cost_models.tflite_graph import read_graph
 
-    graph: OpGraph = read_graph(log.model.read_bytes())
+    try:
+        data = log.model.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{log.model} cannot be read ({error.strerror}).", f"It is the model of {log.path}."
+        ) from None
+    try:
+        graph: OpGraph = read_graph(data)
+    except UserError as error:
+        raise UserError(f"{log.model}: {error.message}", error.hint) from None
     kinds = tuple(op.kind for op in graph.operators)
     if kinds != log.tags:
         at = next(
@@ -242,14 +255,22 @@ def measurement(log: Log, ticks_per_cycle: float = 1.0) -> Measurement:
             "Log the very file that ran.",
         )
     cycles = tuple(ticks / ticks_per_cycle for ticks in log.ticks)
+    # Nothing that a chip runs lies outside; rates fitted to it would be zero or infinite.
+    if not all(_FEWEST_CYCLES <= count <= _MOST_CYCLES for count in cycles):
+        raise UserError(
+            f"{log.path} has operators of {min(cycles):.3g} to {max(cycles):.3g} cycles.",
+            "Check the ticks and --ticks-per-cycle.",
+        )
     return Measurement(model=log.model.stem, graph=graph, cycles=cycles)
 
 
-def calibrate(measurements: Sequence[Measurement], target: Target, *, source: str) -> tuple[Rates, Check]:
+def calibrate(
+    measurements: Sequence[Measurement], target: Target, *, source: str
+) -> tuple[Rates, Check | None]:
     """Fits rates for a target's core and kernels.
 
     Raises:
-        UserError: The core was never counted, or a model has an operator that never was.
+        UserError: The core was never counted, a model has an operator that never was, or the logs give no rates.
     """
     from cost_models.cycles.boards import fit_rates
     from cost_models.cycles.model import predict
@@ -267,7 +288,15 @@ def calibrate(measurements: Sequence[Measurement], target: Target, *, source: st
             raise UserError(
                 f"{each.model} has operators without counts: {', '.join(unknown)}.", "Leave it out."
             )
-    return fit_rates(measurements, table=table, kernels=target.kernels, core=target.core, source=source)
+    rates, check = fit_rates(
+        measurements, table=table, kernels=target.kernels, core=target.core, source=source
+    )
+    if min([rates.scale, *(scale for _, scale in rates.scale_by_kind)]) <= 0:
+        raise UserError(
+            "The logs give a rate of no cycles per ideal cycle.",
+            "Check the ticks and --ticks-per-cycle, or log more models.",
+        )
+    return rates, check
 
 
 def _source(measurements: Sequence[Measurement], target: Target) -> str:
@@ -277,26 +306,29 @@ def _source(measurements: Sequence[Measurement], target: Target) -> str:
     return f"measured by its user: {operators} operators of {len(measurements)} models ({names}) at {clock:g} MHz"
 
 
-def _report(args: argparse.Namespace, measurements: Sequence[Measurement], rates: Rates, check: Check) -> str:
+def _report(
+    args: argparse.Namespace, measurements: Sequence[Measurement], rates: Rates, check: Check | None
+) -> str:
     if args.json:
         return json.dumps(
             {
                 "target": str(args.target),
                 "rates": asdict(rates),
-                "check": asdict(check) if len(measurements) > 1 else None,
+                "check": asdict(check) if check is not None else None,
             },
             indent=1,
         )
     written = "not written (--dry-run)" if args.dry_run else f"written to {args.target}"
     scales = "".join(f"\n  {kind}: {scale:g}" for kind, scale in rates.scale_by_kind)
-    if len(measurements) > 1:
+    if check is not None:
         quality = (
             f"models left out of the fit: error median {check.median:.1%}, p90 {check.p90:.1%},"
             f" worst {check.worst:.1%}; {check.coverage:.0%} inside their 90 % interval"
         )
     else:
         quality = (
-            "With a single model nothing could be left out, and its errors say nothing: log more models."
+            "With a single model nothing could be left out, so nothing says how good the rates are. The interval is"
+            f" as wide ({rates.spread_model:g}) as single models needed on a board of many: log more models."
         )
     return (
         f"{sum(len(each.cycles) for each in measurements)} operators of {len(measurements)} models; rates {written}\n"

@@ -243,6 +243,7 @@ def _boards(folder: Path, scripts: Path) -> list[Row]:
         measured = published(name, folder, scripts / "mlperf_tiny_operators.csv")
         assert table is not None
         _, check = fit_rates(measured, table=table, kernels=target.kernels, core=target.core, source="")
+        assert check is not None
         found.append(_board_row(name, check))
         found.extend(_board_baselines(name, measured))
     return found

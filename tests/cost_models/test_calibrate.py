@@ -237,9 +237,92 @@ def test_rates_that_no_target_can_have_leave_the_file_as_it_was(tmp_path: Path) 
     target = tmp_path / "mine.toml"
     target.write_text('extends = "nrf52840"\ntitle = "mine"\n')
     before = target.read_text()
-    with pytest.raises(UserError, match="give no rates that a target can have"):
+    with pytest.raises(UserError, match="would not load with these rates"):
         _replace(target, before + "\n[rates]\nscale = 0.0\n")
     assert target.read_text() == before
     with pytest.raises(UserError, match="cannot be written"):
         _replace(tmp_path / "no" / "t.toml", before)
+    with pytest.raises(UserError, match="cannot be written"):
+        _replace(target / "t.toml", before)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+
+
+@pytest.mark.parametrize("ticks", ["nan", "inf", "-inf"])
+def test_a_log_whose_ticks_are_no_numbers_is_refused(
+    ticks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(f'"Event","Tag","Ticks"\n0,CONV_2D,{ticks}\n')
+    error = complaint(capsys, str(log), "--target", str(tmp_path / "t.toml"), "--extends", "nrf52840")
+    assert error == f"nas-calibrate: {log} has ticks of {ticks}. Log a counter's whole numbers.\n"
+
+
+def test_noise_longer_than_any_field_is_skipped(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    (tmp_path / "log.tflite").write_bytes(b"")
+    log.write_text("x" * 200_000 + '\n"Event","Tag","Ticks"\n0,CONV_2D,5\n')
+    assert read_log(log).ticks == (5,)
+
+
+def test_the_model_of_a_log_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "log.csv"
+    (tmp_path / "log.tflite").write_bytes(b"")
+    log.write_text('"Event","Tag","Ticks"\n0,CONV_2D,5\n')
+    error = complaint(capsys, str(log), "--target", str(tmp_path / "t.toml"), "--extends", "nrf52840")
+    assert f"{tmp_path / 'log.tflite'}: This is not a .tflite model" in error
+
+
+SAMPLE = Path(__file__).parents[1] / "data" / "calibration" / "plain-20067.tflite"
+
+
+@pytest.mark.parametrize("ticks_per_cycle", ["1e-300", "1e300"])
+def test_cycles_that_no_chip_takes_are_refused_and_write_nothing(
+    ticks_per_cycle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write_log(tmp_path, SAMPLE, BOARD)
+    target = tmp_path / "t.toml"
+    flags = ["--target", str(target), "--extends", "nrf52840", "--ticks-per-cycle", ticks_per_cycle]
+    error = complaint(capsys, str(log), *flags)
+    assert f"{log} has operators of " in error
+    assert "Check the ticks and --ticks-per-cycle." in error
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_too_few_cycles_for_any_rate_leave_the_file_as_it_was(
+    copies: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "mine.toml"
+    target.write_text('extends = "nrf52840"\ntitle = "mine"\n')
+    before = target.read_text()
+    log = write_log(tmp_path, SAMPLE, BOARD)
+    head = [line.rsplit(",", 1)[0] for line in log.read_text().splitlines()[1:]]
+    text = '"Event","Tag","Ticks"\n' + "".join(f"{line},0.01\n" for line in head)
+    logs = []
+    for number in range(copies):
+        logs.append(tmp_path / f"model{number}.csv")
+        logs[-1].write_text(text)
+        logs[-1].with_suffix(".tflite").write_bytes(SAMPLE.read_bytes())
+    error = complaint(capsys, *map(str, logs), "--target", str(target))
+    said = (
+        "The logs give a rate of no cycles per ideal cycle." if copies == 1 else "of model0 explain no rates."
+    )
+    assert said in error
+    assert target.read_text() == before
+
+
+def test_a_single_model_is_said_to_leave_nothing_out_and_gets_a_wide_interval(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write_log(tmp_path, SAMPLE, BOARD)
+    target = tmp_path / "t.toml"
+    arguments = [str(log), "--target", str(target), "--extends", "nrf52840"]
+    assert main([*arguments, "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["check"] is None
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "With a single model nothing could be left out" in out
+    assert "models left out of the fit" not in out
+    rates = load_target(str(target)).rates
+    assert rates is not None
+    assert min(rates.spread_model, rates.spread_operator) > 0.3
