@@ -7,14 +7,14 @@ from pathlib import Path
 from cost_models.cycles.boards import fit_rates
 from cost_models.cycles.published import RELATED, SOURCES, published
 from cost_models.cycles.table import core_table
+from cost_models.figures import run_on_figures
 from cost_models.rates_file import write_rates
 from cost_models.target import TARGETS_FOLDER, load_target
 
 HERE = Path(__file__).resolve().parent
 
 
-def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parents[1] / "shared" / "calibration"
+def fit(folder: Path, _: bool) -> None:
     for name, source in SOURCES.items():
         target = load_target(name)
         table = core_table(target.kernels, target.core)
@@ -31,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_on_figures("fit_boards", "Fit the rates of the shipped targets.", fit))

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from cost_models.code_size import TABLE
 from cost_models.evaluation import left_out_errors, linked_cases
+from cost_models.figures import run_on_figures
 
 
-def main() -> None:
-    here = Path(__file__).resolve().parent
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else here.parents[1] / "shared" / "calibration"
+def fit(folder: Path, _: bool) -> None:
     table = json.loads(TABLE.read_text())
     for kernels in ("cmsis_nn", "reference"):
         cases = linked_cases(folder, kernels)
@@ -46,4 +45,4 @@ def _text(table: dict) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_on_figures("fit_code_size", "Fit the base that all linked programs share.", fit))

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from cost_models.cycles.shipped import coefficient_document
 from cost_models.cycles.table import COEFFICIENTS
+from cost_models.figures import run_on_figures
 
 HERE = Path(__file__).resolve().parent
 
 
-def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parents[1] / "shared" / "calibration"
+def fit(folder: Path, _: bool) -> None:
     document = coefficient_document(folder, HERE / "kernel_counts.csv")
     COEFFICIENTS.write_text(json.dumps(document, indent=1) + "\n")
     print(f"{COEFFICIENTS}: {len(document['tables'])} tables")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_on_figures("fit_cycles", "Fit the cores' instructions and ideal cycles.", fit))
