@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import statistics
 from collections import defaultdict
@@ -23,6 +22,7 @@ from cost_models.cycles.published import SOURCES, published
 from cost_models.cycles.table import core_table
 from cost_models.graph import OpGraph, macs
 from cost_models.lean import lean
+from cost_models.linked_code import REGISTRATIONS, base_shift, left_out_errors, linked_cases
 from cost_models.model_bytes import model_bytes
 from cost_models.target import load_target
 from cost_models.tflite_graph import read_graph
@@ -126,48 +126,30 @@ def _flash(
     lengths = {name: (model_bytes(read_graph(data)), len(data)) for name, data in leaned.items()}
     sizes = [predicted / length - 1 for predicted, length in lengths.values()]
     found = [row_of("model bytes", "any", "layout", sizes, exact=True)]
-    code: dict[str, list[tuple[float, float, bool]]] = defaultdict(list)
-    for row in rows:
-        if row["code_bytes_int8"]:
-            core = CORES[row["cpu"]]
-            size = CodeSizes(kernels=row["kernels"], core=core).of(graphs[row["model"]].kinds())
-            linked = float(row["code_bytes_int8"])
+    for kernels, registrations in REGISTRATIONS.items():
+        cases = linked_cases(folder, kernels)
+        where = f"{kernels} cortex-m4"
+        errors = left_out_errors(cases)
+        found.append(row_of("code bytes", where, "linked parts, by set", errors, left_out=True))
+        sizes_of = CodeSizes(kernels=kernels, core="cortex-m4")
+        code, flash, held = [], [], 0
+        for row in rows:
+            if CORES[row["cpu"]] != "cortex-m4" or row["kernels"] != kernels:
+                continue
+            kinds = graphs[row["model"]].kinds()
+            size = sizes_of.of(kinds)
+            shift = base_shift([case for case in cases if case.operators != frozenset(kinds)])
+            linked = float(row[f"code_bytes_{registrations}"])
             model, length = lengths[row["model"]]
-            inside_it = size.low_bytes <= linked <= size.high_bytes
-            flash = (size.value_bytes + model) / (linked + length) - 1
-            code[f"{row['kernels']} {core}"].append((size.value_bytes / linked - 1, flash, inside_it))
-    for where, cases in sorted(code.items()):
-        held = sum(case[2] for case in cases) / len(cases)
-        found.append(row_of("code bytes", where, "linked parts", [case[0] for case in cases], coverage=held))
-        found.append(row_of("flash", where, "linked parts", [case[1] for case in cases]))
-    for kernels in ("cmsis_nn", "reference"):
-        errors = left_out_errors(linked_cases(folder, kernels))
-        found.append(row_of("code bytes", f"{kernels} cortex-m4", "sets of operators", errors, left_out=True))
+            code.append((size.value_bytes + shift) / linked - 1)
+            flash.append((size.value_bytes + shift + model) / (linked + length) - 1)
+            held += size.low_bytes + shift <= linked <= size.high_bytes + shift
+        held_share = held / len(code)
+        found.append(
+            row_of("code bytes", where, "linked parts, by model", code, coverage=held_share, left_out=True)
+        )
+        found.append(row_of("flash", where, "linked parts, by model", flash, left_out=True))
     return found
-
-
-def linked_cases(folder: Path, kernels: str) -> list[tuple[float, float]]:
-    """Measured programs of a kernel library on the Cortex-M4: linked bytes, and what the prediction lacks of them.
-
-    The one constant that is fitted, the base that all programs share, is the median of the latter.
-    """
-    # The reference kernels have no int8 registrations.
-    registrations = {"cmsis_nn": "int8", "reference": "default"}[kernels]
-    sizes = CodeSizes(kernels=kernels, core="cortex-m4")
-    return [
-        (program["code_bytes"], program["code_bytes"] - sizes.of(program["operators"]).value_bytes)
-        for program in json.loads((folder / "code_size.json").read_text())
-        if (program["kernels"], program["registrations"]) == (kernels, registrations)
-    ]
-
-
-def left_out_errors(cases: Sequence[tuple[float, float]]) -> list[float]:
-    """Relative errors of the linked bytes, the base fitted without the program (its operator set) in turn."""
-    errors = []
-    for index, (linked, lacking) in enumerate(cases):
-        others = [case[1] for case in (*cases[:index], *cases[index + 1 :])]
-        errors.append((statistics.median(others) - lacking) / linked)
-    return errors
 
 
 def _work(folder: Path, scripts: Path) -> list[Row]:

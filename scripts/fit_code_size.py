@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from cost_models.code_size import TABLE
-from cost_models.evaluation import left_out_errors, linked_cases
 from cost_models.figures import run_on_figures
+from cost_models.linked_code import base_shift, left_out_errors, linked_cases
 
 
 def fit(folder: Path, _: bool) -> None:
@@ -20,7 +20,7 @@ def fit(folder: Path, _: bool) -> None:
     for kernels in ("cmsis_nn", "reference"):
         cases = linked_cases(folder, kernels)
         errors = [abs(error) for error in left_out_errors(cases)]
-        shift = round(statistics.median(missing for _, missing in cases))
+        shift = round(base_shift(cases))
         base = table["kernels"][kernels]["base_bytes"]
         base.update({core: size + shift for core, size in base.items()})
         print(
