@@ -42,9 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"nas-cost: {error}", file=sys.stderr)
         return USER_ERROR
+
+
+def _print(text: str) -> None:
+    """Prints at once: whoever closes the pipe early (`| head`) leaves the exit code as it is."""
+    try:
+        print(text, flush=True)
     except BrokenPipeError:
+        # What is still buffered would fail again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FITS
 
 
 def _parser() -> Parser:
@@ -77,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.targets:
         from cost_models.costing_report import targets_json, targets_text
 
-        print(targets_json() if arguments.json else targets_text())
+        _print(targets_json() if arguments.json else targets_text())
         return FITS
     if not arguments.models:
         raise UserError("There is no model to cost.", "Give one or more .tflite files.")
@@ -101,9 +107,9 @@ def _run(arguments: argparse.Namespace) -> int:
             print(f"nas-cost: {path}: {error}", file=sys.stderr)
             entries.append({"path": path, "error": str(error)})
     if arguments.json:
-        print(json.dumps({"schema": 1, "target": target.name, "models": entries}, indent=1))
+        _print(json.dumps({"schema": 1, "target": target.name, "models": entries}, indent=1))
     elif reports:
-        print(models_text(reports, model, budget, per_op=arguments.per_op))
+        _print(models_text(reports, model, budget, per_op=arguments.per_op))
     if len(reports) < len(entries):
         return USER_ERROR
     return FITS if all(each.fits for each in reports) else DOES_NOT_FIT

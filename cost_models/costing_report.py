@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cost_models.budget import Budget, Violation, format_quantity
 from cost_models.costing import CostModel, Costs, OperatorCost
 from cost_models.graph import OpGraph
-from cost_models.target import list_targets, load_target
+from cost_models.target import Target, list_targets, load_target
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,6 +32,7 @@ class ModelReport:
 
     Attributes:
         path: As the user named it.
+        graph: Its operators and tensors.
         costs: Of the file as it stands.
         operators: What each operator adds, in execution order.
         violations: The limits it breaks.
@@ -39,6 +40,7 @@ class ModelReport:
     """
 
     path: str
+    graph: OpGraph
     costs: Costs
     operators: tuple[OperatorCost, ...]
     violations: tuple[Violation, ...]
@@ -105,6 +107,7 @@ def _report(
     explanation = model.explain(graph, file_bytes=size)
     return ModelReport(
         path=path,
+        graph=graph,
         costs=explanation.costs,
         operators=explanation.operators,
         violations=budget.violations(explanation.costs),
@@ -134,7 +137,12 @@ def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *,
     parts: list[Table | str] = [title, table, *notes]
     if per_op:
         for each in reports:
-            parts += ["", f"{each.path}, operator by operator", _operators_table(each)]
+            parts += [
+                "",
+                f"{each.path}, operator by operator",
+                _operators_table(each),
+                _peak_text(each.graph, target),
+            ]
     return _rendered(parts)
 
 
@@ -171,6 +179,38 @@ def _operators_table(each: ModelReport) -> Table:
             str(part.index), part.kind, *("unknown" if value is None else f"{value:,}" for value in numbers)
         )
     return table
+
+
+def _peak_text(graph: OpGraph, target: Target) -> str:
+    """The operator at which most planned memory is in use, and what lies there."""
+    from cost_models.arena.report import timeline
+
+    memory = timeline(graph, kernels=target.kernels, core=target.core)
+    peak = memory.steps[memory.peak]
+    at = graph.operators[peak.operator]
+    lines = [
+        f"Peak at operator {peak.operator} ({at.kind}): {peak.live_bytes:,} B of activations and scratch alive"
+    ]
+    for buffer in peak.buffers:
+        if buffer.tensor is None:
+            what = f"scratch of operator {buffer.operator}"
+        else:
+            index = buffer.tensor
+            shape = "x".join(map(str, graph.tensors[index].shape))
+            role = (
+                "its input"
+                if index in at.inputs
+                else "its output"
+                if index in at.outputs
+                else "kept for later"
+            )
+            what = f"tensor {index} ({shape}), {role}"
+        lines.append(f"  {buffer.size:>9,} B  {what}")
+    lines.append(
+        f"The plan is {memory.planned_bytes:,} B long, {memory.gap_bytes:,} B of them gaps; the rest of the SRAM"
+        " is what the interpreter itself keeps."
+    )
+    return "\n".join(lines)
 
 
 def _limits_text(budget: Budget) -> str:

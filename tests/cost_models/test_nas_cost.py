@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from cost_models.arena.report import timeline
 from cost_models.cli import main
 from cost_models.lean import lean
 from cost_models.target import list_targets
+from cost_models.tflite_graph import read_graph
 
 MODELS = Path(__file__).parents[1] / "data" / "calibration"
 MODEL = str(MODELS / "ds_cnn-20059.tflite")
@@ -205,6 +207,30 @@ def test_per_op_shows_every_operator(run: Run) -> None:
     assert "DEPTHWISE_CONV_2D" not in plain
 
 
+@pytest.mark.parametrize(("model", "scratch"), [(MODEL, False), (OTHER, True)])
+def test_per_op_names_the_peak_and_what_is_alive_there(run: Run, model: str, scratch: bool) -> None:
+    graph = read_graph(Path(model).read_bytes())
+    memory = timeline(graph, kernels="cmsis_nn", core="cortex-m4")
+    peak = memory.steps[memory.peak]
+    assert any(buffer.tensor is None for buffer in peak.buffers) is scratch
+    _, out, _ = run(model, "--per-op")
+    kind = graph.operators[peak.operator].kind
+    head = (
+        f"Peak at operator {peak.operator} ({kind}): {peak.live_bytes:,} B of activations and scratch alive"
+    )
+    lines = out.splitlines()
+    at = lines.index(head)
+    listed = lines[at + 1 : at + 1 + len(peak.buffers)]
+    for line, buffer in zip(listed, peak.buffers, strict=True):
+        what = (
+            f"scratch of operator {buffer.operator}" if buffer.tensor is None else f"tensor {buffer.tensor} "
+        )
+        assert line.lstrip().startswith(f"{buffer.size:,} B  {what}")
+    assert any(line.endswith(", its input") for line in listed)
+    assert any(line.endswith(", its output") for line in listed)
+    assert f"The plan is {memory.planned_bytes:,} B long" in lines[at + 1 + len(peak.buffers)]
+
+
 def test_two_files_of_the_same_name_are_told_apart(run: Run, tmp_path: Path) -> None:
     twin = tmp_path / Path(MODEL).name
     twin.write_bytes(Path(MODEL).read_bytes())
@@ -250,12 +276,17 @@ def test_costing_never_imports_the_heavy_libraries() -> None:
     assert (result.returncode, result.stderr) == (0, "[]\n")
 
 
-def test_a_closed_pipe_is_no_traceback() -> None:
-    code = "import sys; from cost_models.cli import main; sys.exit(main(['--targets', '--json']))"
+@pytest.mark.parametrize(
+    ("argv", "verdict"),
+    [(["--targets", "--json"], 0), ([MODEL], 0), ([MODEL, "--json", "--budget", "1KB"], 1)],
+)
+def test_a_closed_pipe_is_no_traceback_and_leaves_the_verdict(argv: list[str], verdict: int) -> None:
+    code = "import sys; from cost_models.cli import main; sys.exit(main(sys.argv[1:]))"
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        assert "Traceback" not in process.stderr.read()
+        assert process.stderr.read() == ""
+    assert process.returncode == verdict
