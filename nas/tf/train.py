@@ -12,6 +12,8 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
+from nas.tf.adamw import AdamW
+
 _SHIFT_GROUPS = 4  # a batch is cut into this many groups, each shifted its own way
 
 
@@ -80,11 +82,7 @@ def train(
         rng: Source of batches and augmentation.
         before_step: Called in the graph with the step's number, before each step.
     """
-    optimizer = tf_keras.optimizers.AdamW(
-        learning_rate=tf.Variable(schedule.peak_rate, trainable=False, dtype=tf.float32),
-        weight_decay=schedule.weight_decay,
-    )
-    optimizer.build(model.trainable_variables)
+    optimizer = AdamW(model.trainable_variables, decay=schedule.weight_decay)
     loop = _loop(model, optimizer, data, schedule, before_step)
     loop(
         tf.constant(_batches(data.count, schedule, rng)),
@@ -96,7 +94,7 @@ def train(
 
 def _loop(
     model: tf_keras.Model,
-    optimizer: Any,
+    optimizer: AdamW,
     data: TrainingData,
     schedule: Schedule,
     before_step: Callable[[Any], None] | None,
@@ -135,8 +133,7 @@ def _loop(
                 logits = model(samples, training=True)
                 loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
             gradients = tape.gradient(loss, variables)
-            optimizer.learning_rate.assign(rates[step])
-            optimizer.apply_gradients(zip(gradients, variables))
+            optimizer.apply(gradients, rate=rates[step], step=step)
             return (step + 1,)
 
         return tf.while_loop(
