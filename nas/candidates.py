@@ -63,7 +63,7 @@ class Screen:
         self._input_shape = input_shape
         self._classes = classes
         self._model = model
-        self._budget = budget
+        self.budget = budget
 
     def __call__(self, trial: Any) -> Screened:
         """Asks `trial` for the choices, and costs the network that would be exported."""
@@ -73,7 +73,7 @@ class Screen:
             costs = self._model.estimate(lower(proposed.narrow))
         except UserError as error:
             return Screened(candidate=proposed, key=key, costs=None, refused=str(error))
-        return Screened(candidate=proposed, key=key, costs=costs, violations=self._budget.violations(costs))
+        return Screened(candidate=proposed, key=key, costs=costs, violations=self.budget.violations(costs))
 
 
 def job_key(proposed: Candidate) -> str:

@@ -51,8 +51,8 @@ def _parser() -> Parser:
     )
     how = parser.add_argument_group("how long and where")
     how.add_argument("--trials", metavar="N", type=int, help="networks to train (default: 24)")
-    how.add_argument("--steps", metavar="N", type=int, help="training steps of a trial")
-    how.add_argument("--final-steps", metavar="N", type=int, help="training steps of the final candidates")
+    how.add_argument("--steps", metavar="N", type=int, help="training steps of every network")
+    how.add_argument("--final-steps", metavar="N", type=int, help="training steps of the best")
     how.add_argument("--finalists", metavar="N", type=int, help="how many are trained in full (default: 4)")
     how.add_argument("--timeout", metavar="TIME", help="end with the best so far: 90s, 30m, 8h or seconds")
     how.add_argument("--trial-timeout", metavar="TIME", help="give one trial up after this (default: 30m)")
@@ -79,6 +79,7 @@ def _parser() -> Parser:
     how.add_argument(
         "--config", metavar="JOB.toml", help="job file; its keys are the flags' names, flags win"
     )
+    how.add_argument("--warm-start", metavar="RUN", help="learn from an earlier run on the same data")
     how.add_argument("--resume", metavar="RUN", help="go on with an earlier run; nothing is repeated")
     show = parser.add_argument_group("what to show")
     show.add_argument("--json", action="store_true", help="print the result as JSON")

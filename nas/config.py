@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import tomllib
@@ -32,10 +33,11 @@ class RunConfig(BaseModel):
         gpus_per_trial: GPUs of a worker; below 1, several share one.
         storage: Optuna storage URL; None keeps a journal file in the run folder.
         seed: Seed of everything; None draws one.
+        warm_start: Folder of an earlier run on the same data, to learn from.
         out: The run folder; None makes a new one under runs/.
-        steps: Training steps of a search trial (the fidelity).
-        final_steps: Training steps of the final candidates.
-        finalists: How many of the best are trained in full.
+        steps: Training steps that every network gets (the lowest fidelity).
+        final_steps: Training steps of the best of them.
+        finalists: How many of the best are trained in full at the end.
         sparsity: Share of weights that magnitude pruning zeroes.
         policy: How the one is chosen from the front.
         image_size: Side of pictures in pixels, for tasks that resize.
@@ -59,6 +61,7 @@ class RunConfig(BaseModel):
     gpus_per_trial: float = Field(default=0.0, ge=0, le=64)
     storage: str | None = None
     seed: int | None = Field(default=None, ge=0, lt=2**31)
+    warm_start: str | None = None
     out: str | None = None
     steps: int = Field(default=500, ge=1, le=10_000_000)
     final_steps: int = Field(default=2000, ge=1, le=100_000_000)
@@ -70,6 +73,14 @@ class RunConfig(BaseModel):
     format: str = "tflm"
     deliver: str | None = None
     branch: str | None = None
+
+    def rungs(self) -> tuple[int, ...]:
+        """Training steps of each fidelity, ascending, about four times as many from one to the next."""
+        ratio = self.final_steps / self.steps
+        if ratio <= 1:
+            return (self.final_steps,)
+        count = max(1, round(math.log(ratio, 4)))
+        return (*(round(self.steps * ratio ** (i / count)) for i in range(count)), self.final_steps)
 
     def with_seed(self) -> RunConfig:
         """This configuration with a seed, drawn if none was given."""

@@ -14,12 +14,12 @@ from nas.cli import ALL_FAILED, DONE
 from nas.job import Job
 from nas.progress import Progress
 from nas.run_folder import RunFolder, versions, write_atomically
-from nas.search.records import Rung, TrialRecord
+from nas.search.records import TrialRecord
 
 
-def model_key(key: str, rung: Rung) -> str:
-    """Name of the bytes that a candidate left at a rung."""
-    return key if rung == "search" else f"{key}-full"
+def model_key(key: str, steps: int) -> str:
+    """Name of the bytes that a network left after so many training steps."""
+    return f"{key}-{steps}"
 
 
 def finish(
@@ -124,7 +124,7 @@ def _export(job: Job, folder: RunFolder, record: TrialRecord) -> tuple[dict[str,
     from nas.result import chosen_model
     from nas.run_models import finished_model
 
-    tflite = folder.model_file(model_key(record.key, record.rung)).read_bytes()
+    tflite = folder.model_file(model_key(record.key, record.steps)).read_bytes()
     test = measure_accuracy(tflite, job.dataset, "test", "tflm")
     validation = record.tflm_accuracy or measure_accuracy(tflite, job.dataset, "val", "tflm")
     graph = read_graph(tflite)

@@ -51,13 +51,12 @@ class Progress:
             bar.start()
             self._bar = bar
         elif total:
-            self.say(f"{text}: {total} trials")
+            self.say(f"{text}: {total} trainings")
 
     def trial(self, record: TrialRecord) -> None:
         """A trial ended."""
         if record.state == "rejected":
             self._rejected += 1
-        if record.state in ("rejected", "duplicate"):
             return
         self._done += 1
         if record.state == "evaluated" and (self._best is None or record.value > self._best):
@@ -71,9 +70,7 @@ class Progress:
             self.say(self._line(record))
 
     def _line(self, record: TrialRecord) -> str:
-        # Full trainings get their trial numbers when all is done; until then the network's name says which.
-        what = f"trial {record.number}" if record.rung == "search" else record.key[:8]
-        head = f"  {self._stage} {self._done}/{self._total} {what}:"
+        head = f"  {self._stage} {self._done}/{self._total} trial {record.number}, {record.steps} steps:"
         if record.state == "failed" or record.costs is None:
             return f"{head} failed, {record.reason}"
         costs = record.costs

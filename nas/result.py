@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from cost_models.arena import timeline
@@ -18,12 +17,6 @@ from nas.search.front import POLICIES, pareto_front
 from nas.search.records import TrialRecord
 
 SCHEMA = 1
-
-
-def number_through(search: Sequence[TrialRecord], full: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """All trials with numbers of their own: the full trainings come after the search."""
-    first = max((record.number for record in search), default=-1) + 1
-    return [*search, *(replace(record, number=first + i) for i, record in enumerate(full))]
 
 
 def summarize(

@@ -26,9 +26,10 @@ from nas.run_folder import (
     save_config,
     saved_config,
 )
-from nas.search.records import Rung
+from nas.warm_start import earlier_trainings, load, save
 
 _SURVEY_DRAWS = 500
+_SURVEY_WANTED = 20  # networks that fit, to start from
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 _FINAL_SHARE = 0.25  # of a time limit, kept for full trainings and the export
 _RESUMABLE = (
@@ -43,7 +44,10 @@ def start(config: RunConfig, *, as_json: bool) -> int:
     job = prepare(config.with_seed())
     folder = create_run_folder(config.out, config.task)
     try:
-        save_config(folder, job.config, job.dataset.digest())
+        digest = job.dataset.digest()
+        if config.warm_start is not None:
+            save(folder, earlier_trainings(config.warm_start, config=config, data_digest=digest))
+        save_config(folder, job.config, digest)
         return _search(job, folder, progress, as_json=as_json)
     finally:
         folder.discard_unless_begun()  # so that the corrected call can take the same name
@@ -103,8 +107,8 @@ def dry_run(config: RunConfig, *, as_json: bool) -> int:
         for note in job.budget.notes:
             print(f"        {note}")
         print(
-            f"search  {job.config.trials} trials of {job.config.steps} steps,"
-            f" then {job.config.finalists} of {job.config.final_steps}"
+            f"search  {job.config.trials} networks, trained for {job.config.steps} steps, the best of them longer,"
+            f" the best {job.config.finalists} for {job.config.final_steps}"
         )
     if not found.feasible:
         return _nothing_feasible(found)
@@ -112,13 +116,7 @@ def dry_run(config: RunConfig, *, as_json: bool) -> int:
 
 
 def _survey(job: Job) -> Survey:
-    startup = _startup(job.config)
-    return survey(job.screen, rng=job.rng("survey"), draws=_SURVEY_DRAWS, wanted=startup)
-
-
-def _startup(config: RunConfig) -> int:
-    """Trials drawn at random before the sampler models them."""
-    return max(4, min(20, config.trials // 3))
+    return survey(job.screen, rng=job.rng("survey"), draws=_SURVEY_DRAWS, wanted=_SURVEY_WANTED)
 
 
 def _nothing_feasible(found: Survey) -> int:
@@ -174,31 +172,33 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     from nas.execute import EvaluatorSpec
     from nas.execute.ray_workers import RayExecutor
     from nas.search.driver import Driver, Plan
+    from nas.search.proposer import Proposer
     from nas.search.study import Study, open_storage
     from nas.stop import StopRequest
 
     config = job.config
+    proposer = Proposer(
+        screen=job.screen,
+        steps=config.rungs(),
+        seed=job.seed,
+        samples=job.dataset.info.samples["val"],
+        feasible=found.feasible,
+    )
+    for one in load(folder):
+        proposer.tell_earlier(one.params, one.steps, one.error)
     storage = open_storage(config.storage, folder.journal)
     name = folder.path.resolve().name
     # The start tells this run from another of the same name and seed in one database: its models are elsewhere.
     identity = config.search_identity() | {"started": folder.load_config()["started"]}
-    study = Study(storage=storage, name=name, identity=identity, seed=job.seed, rung="search")
-    final = Study(storage=storage, name=f"{name}-full", identity=identity, seed=job.seed, rung="full")
-    final.recover(reopen=False)
-    study.recover()
-    if not study.records():
-        for params in found.feasible:
-            study.enqueue(params)
+    study = Study(storage=storage, name=name, identity=identity)
     # A resumed run's clock goes on where the record ends, so that times of all trials are on one line.
-    before = max(
-        (r.started + sum(r.seconds.values()) for r in study.records() + final.records()), default=0.0
-    )
+    before = max((r.started + sum(r.seconds.values()) for r in study.records()), default=0.0)
     now = time.monotonic()
     clock = now - before
     progress.say(f"run folder {folder.path}, seed {job.seed}")
 
-    def save_model(key: str, rung: Rung, tflite: bytes) -> None:
-        folder.save_model(model_key(key, rung), tflite)
+    def save_model(key: str, steps: int, tflite: bytes) -> None:
+        folder.save_model(model_key(key, steps), tflite)
 
     limit = config.timeout
     with StopRequest(progress.say) as stop:
@@ -216,9 +216,7 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
         driver = Driver(
             plan=Plan(
                 trials=config.trials,
-                startup=_startup(config),
-                steps=config.steps,
-                final_steps=config.final_steps,
+                steps=config.rungs(),
                 finalists=config.finalists,
                 space=config.space,
                 seed=job.seed,
@@ -227,9 +225,8 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
                 search_deadline=None if limit is None else now + limit * (1 - _FINAL_SHARE),
                 deadline=None if limit is None else now + limit,
             ),
-            screen=job.screen,
             study=study,
-            final=final,
+            proposer=proposer,
             executor=executor,
             save_model=save_model,
             listener=progress,
@@ -244,7 +241,4 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
         finally:
             progress.end_stage()
             executor.close()
-    from nas.result import number_through
-
-    records = number_through(study.records(), final.records())
-    return finish(job, folder, progress, records, stopped_by, clock, as_json=as_json)
+    return finish(job, folder, progress, driver.records(), stopped_by, clock, as_json=as_json)

@@ -16,6 +16,7 @@ from cost_models.errors import UserError
 from cost_models.target import Target, load_target
 from cost_models.tflite_graph import read_graph
 from nas.config import RunConfig
+from nas.finish import model_key
 from nas.finished import Accuracy, FinishedModel
 from nas.run_folder import RunFolder, open_run_folder, saved_config
 from nas.tasks import load_task
@@ -109,7 +110,7 @@ def finished_model(
             "trial": trial["number"],
             "seed": config.seed,
             "params": trial["params"],
-            "steps": config.final_steps if trial["rung"] == "full" else config.steps,
+            "steps": trial["steps"],
             "sparsity": config.sparsity,
             "versions": dict(versions),
         },
@@ -138,9 +139,9 @@ def _find(folder: RunFolder, model_id: str | None) -> dict[str, Any]:
             raise UserError(f"The run {folder.path} chose no model.", "Nothing of it fits its budget.")
         return next(trial for trial in evaluated if trial["number"] == chosen["number"])
     by_number = [trial for trial in evaluated if str(trial["number"]) == model_id]
-    # Of one network trained twice, the full training counts.
+    # Of one network trained several times, the longest training counts.
     by_digest = [trial for trial in evaluated if len(model_id) >= 6 and trial["digest"].startswith(model_id)]
-    found = by_number or sorted(by_digest, key=lambda trial: trial["rung"] != "full")
+    found = by_number or sorted(by_digest, key=lambda trial: -trial["steps"])
     if not found:
         raise UserError(
             f"The run {folder.path} has no model {model_id}.",
@@ -150,9 +151,8 @@ def _find(folder: RunFolder, model_id: str | None) -> dict[str, Any]:
 
 
 def _model_bytes(folder: RunFolder, trial: dict[str, Any]) -> bytes:
-    key = trial["digest"] + ("-full" if trial["rung"] == "full" else "")
     try:
-        return folder.model_file(key).read_bytes()
+        return folder.model_file(model_key(trial["digest"], trial["steps"])).read_bytes()
     except OSError:
         raise UserError(
             f"The model of trial {trial['number']} is not in {folder.path}.", "Export another of the front."

@@ -19,6 +19,7 @@ from cost_models.errors import UserError
 from nas.config import RunConfig
 from nas.execute.submitted import EXIT_MARK, FOLDER_MARK, JOB_FILE, unpack
 from nas.run_folder import create_run_folder
+from nas.warm_start import READ_FILES
 
 _PACKAGES = ("nas", "search_spaces", "cost_models")
 _MOST_BYTES = 450 << 20  # Ray takes packages of 500 MiB
@@ -157,6 +158,9 @@ def pack_job(root: Path, config: RunConfig, given: Mapping[str, Any]) -> None:
     for key, suffix in (("space", ".py"), ("target", ".toml")):
         if getattr(config, key).endswith(suffix):
             values[key] = _carry(Path(getattr(config, key)), root)
+    if config.warm_start is not None:
+        for name in READ_FILES:
+            values["warm_start"] = str(Path(_carry(Path(config.warm_start, name), root)).parent)
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None]
     (root / JOB_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
     whole = sum(file.stat().st_size for file in _files(root))

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from nas.candidates import Screen, Screened
 from nas.config import Policy
 from nas.execute import Done, Executor
 from nas.outcome import Evaluated, Failed, Rejected, Request
-from nas.search.front import finalists, pareto_front
-from nas.search.records import Rung, TrialRecord
+from nas.search.proposer import ETA, Proposal, Proposer
+from nas.search.records import TrialRecord
 from nas.search.study import Study
 
 StoppedBy = Literal["trials", "timeout", "interrupt", "exhausted", "failures"]
 
-_MOST_PROPOSALS = 300  # in a row without a new network that fits: then the space is taken as searched
-_RANDOM_AFTER = 8  # of those in a row: ask at random, the sampler proposes what it knows
 _MOST_FAILURES = 8  # in a row, none having succeeded: the cause is not the architecture
 _POLL_SECONDS = 0.25
 
@@ -39,11 +36,9 @@ class Plan:
     """How much to do.
 
     Attributes:
-        trials: Networks to train at the search fidelity.
-        startup: Trials before the sampler starts to model.
-        steps: Training steps of a search trial.
-        final_steps: Training steps of a final candidate.
-        finalists: How many candidates to train in full.
+        trials: Networks to train, most of them briefly.
+        steps: Training steps of each rung, ascending; the last is the full training.
+        finalists: How many of the best are trained in full at the end, where they are not yet.
         space: Name of the space, for the requests.
         seed: The run's seed.
         sparsity: Of magnitude pruning.
@@ -53,9 +48,7 @@ class Plan:
     """
 
     trials: int
-    startup: int
-    steps: int
-    final_steps: int
+    steps: tuple[int, ...]
     finalists: int
     space: str
     seed: int
@@ -68,7 +61,7 @@ class Plan:
 @dataclass(slots=True)
 class _Pending:
     trial: Any
-    screened: Screened
+    proposal: Proposal
     tries: int
     started: float
 
@@ -79,41 +72,36 @@ class Driver:
 
     Attributes:
         plan: How much to do.
-        screen: Judges candidates before training.
-        study: The record of search trials.
-        final: The record of full trainings.
+        study: The record.
+        proposer: Says what to train next.
         executor: Where evaluations run.
-        save_model: Keeps the bytes of an evaluated model, by key and rung.
+        save_model: Keeps the bytes of an evaluated model, by key and training steps.
         listener: Who is told of progress.
         stop: Asked often; True ends the search with what there is.
     """
 
     plan: Plan
-    screen: Screen
     study: Study
-    final: Study
+    proposer: Proposer
     executor: Executor
-    save_model: Callable[[str, Rung, bytes], None]
+    save_model: Callable[[str, int, bytes], None]
     listener: Listener
     stop: Callable[[], bool]
     started: float = field(default_factory=time.monotonic)
-    _known: dict[str, TrialRecord] = field(default_factory=dict)
-    _trained: int = 0
-    _unsent: int = 0  # proposals in a row that brought no new network that fits
+    _pending: dict[int, _Pending] = field(default_factory=dict)
+    _failures: int = 0
+    _evaluated: int = 0
 
     def search(self) -> StoppedBy:
-        """Trains `plan.trials` distinct networks that fit, those of earlier runs included."""
+        """Trains `plan.trials` networks that fit, those of earlier runs included, and the best of them longer."""
         earlier = self.study.records()
-        self.listener.stage("search", self.plan.trials)
+        self.listener.stage("search", self._expected())
         for record in earlier:
-            self._remember(record)
+            self._learn(record)
             self.listener.trial(record)
-        sent = (index for index, record in enumerate(reversed(earlier)) if record.seconds or record.worker)
-        self._unsent = next(sent, len(earlier))
-        pending: dict[int, _Pending] = {}
+        for trial, params, steps in self.study.opened():
+            self._submit(trial, self.proposer.replayed(params, self.plan.steps.index(steps)))
         reason: StoppedBy = "trials"
-        exhausted = False
-        failures = 0
         while True:
             if self.stop():
                 reason = "interrupt"
@@ -122,36 +110,29 @@ class Driver:
             if late:
                 # What is under way may end, as long as time is left for the full trainings.
                 reason = "timeout"
-                if not pending or _past(self._grace()):
+                if not self._pending or _past(self._grace()):
                     break
-            while not exhausted and not late and self._room(len(pending)):
-                proposal = self._propose({p.screened.key for p in pending.values()})
+            while not late and len(self._pending) < self.executor.slots:
+                proposal = self._propose()
                 if proposal is None:
-                    exhausted = not self._should_pause()
                     break
-                pending[proposal.trial.number] = proposal
-                self.executor.submit(
-                    self._request(proposal.trial.number, dict(proposal.trial.params), "search")
-                )
-            if not pending and not late:
-                reason = "exhausted" if exhausted else reason
+                self._begin(proposal)
+            if not self._pending and not late:
+                reason = "trials" if self.proposer.begun >= self.plan.trials else "exhausted"
                 break
-            for done in self.executor.wait(_POLL_SECONDS):
-                waiting = pending.pop(done.request.number)
-                if self._retries(done, waiting):
-                    pending[done.request.number] = waiting
-                    continue
-                record = self._record(done, waiting.screened, waiting.started, "search")
-                self.study.tell(waiting.trial, record)
-                self._remember(record)
-                self.listener.trial(record)
-                failures = failures + 1 if record.state == "failed" else 0
-            if failures >= _MOST_FAILURES and not any(r.state == "evaluated" for r in self._known.values()):
+            self._collect()
+            if self._failures >= _MOST_FAILURES and not self._evaluated:
                 reason = "failures"
                 break
-        if pending:
-            self.executor.abandon()
+        self._abandon()
         return reason
+
+    def _propose(self) -> Proposal | None:
+        return self.proposer.propose(self.study.asked, more=self.proposer.begun < self.plan.trials)
+
+    def _expected(self) -> int:
+        """How many trainings make a search of so many networks."""
+        return sum(self.plan.trials // ETA**rung for rung in range(len(self.plan.steps)))
 
     def _grace(self) -> float | None:
         """When trials that overran the search's time are given up: a third of the way to the end of all."""
@@ -159,97 +140,77 @@ class Driver:
         return start if start is None or end is None else start + (end - start) / 3
 
     def train_finalists(self) -> None:
-        """Trains the most accurate of the front in full, those that are not yet."""
+        """Trains the most promising networks in full, those that are not yet."""
         if self.stop() or _past(self.plan.deadline):
             return
-        have = {record.key for record in self.final.records()}
-        front = pareto_front(self.study.records())
-        chosen = finalists(front, self.plan.finalists, self.plan.policy)
-        todo = [record for record in chosen if record.key not in have]
+        spread = self.plan.policy != "accuracy"
+        rung = len(self.plan.steps) - 1
+        chosen = self.study.finalists(
+            lambda: [one.params for one in self.proposer.finalists(self.plan.finalists, spread=spread)]
+        )
+        todo = [
+            one for params in chosen if not self.proposer.has(one := self.proposer.replayed(params, rung))
+        ]
         self.listener.stage("full training", len(todo))
-        pending: dict[int, _Pending] = {}
-        while (todo or pending) and not self.stop() and not _past(self.plan.deadline):
-            while todo and len(pending) < self.executor.slots:
-                record = todo.pop(0)
-                trial = self.final.ask_for(record.params)
-                screened = self.screen(trial)
-                pending[trial.number] = _Pending(trial, screened, 0, time.monotonic() - self.started)
-                self.executor.submit(self._request(trial.number, record.params, "full"))
-            for done in self.executor.wait(_POLL_SECONDS):
-                waiting = pending.pop(done.request.number)
-                if self._retries(done, waiting):
-                    pending[done.request.number] = waiting
-                    continue
-                ended = self._record(done, waiting.screened, waiting.started, "full")
-                self.final.tell(waiting.trial, ended)
-                self.listener.trial(ended)
-        if pending:
-            self.executor.abandon()
+        while (todo or self._pending) and not self.stop() and not _past(self.plan.deadline):
+            while todo and len(self._pending) < self.executor.slots:
+                self._begin(todo.pop(0))
+            self._collect()
+        self._abandon()
 
     def records(self) -> list[TrialRecord]:
-        """Every ended trial of both rungs."""
-        return self.study.records() + self.final.records()
+        """Every ended trial."""
+        return self.study.records()
 
-    def _propose(self, in_flight: set[str]) -> _Pending | None:
-        """The next new network that fits; None when many proposals brought none."""
-        for attempt in range(_MOST_PROPOSALS):
-            if attempt % 20 == 19 and self._should_pause():
-                return None
-            started = time.monotonic() - self.started
-            stuck = self._unsent >= _RANDOM_AFTER
-            trial = self.study.ask_random() if stuck else self.study.ask(self.plan.startup)
-            screened = self.screen(trial)
-            known = self._known.get(screened.key)
-            if not screened.fits or known is not None or screened.key in in_flight:
-                self._unsent += 1
-                self._tell_unsent(trial, screened, known, started)
+    def _begin(self, proposal: Proposal) -> None:
+        trial = self.study.ask(proposal.params, self.plan.steps[proposal.rung])
+        self._submit(trial, proposal)
+
+    def _submit(self, trial: Any, proposal: Proposal) -> None:
+        # The space asks the trial itself, so that the record knows the choices by their ranges.
+        self.proposer.screen(trial)
+        self.proposer.start(proposal)
+        self._pending[trial.number] = _Pending(trial, proposal, 0, time.monotonic() - self.started)
+        self.executor.submit(self._request(trial.number, proposal))
+
+    def _collect(self) -> None:
+        """Takes in what came back."""
+        for done in self.executor.wait(_POLL_SECONDS):
+            waiting = self._pending.pop(done.request.number)
+            if self._retries(done, waiting):
+                self._pending[done.request.number] = waiting
                 continue
-            self._unsent = 0
-            return _Pending(trial, screened, 0, started)
-        return None
-
-    def _room(self, pending: int) -> bool:
-        return pending < self.executor.slots and self._trained + pending < self.plan.trials
-
-    def _should_pause(self) -> bool:
-        return self.stop() or _past(self.plan.search_deadline)
-
-    def _tell_unsent(self, trial: Any, screened: Screened, known: TrialRecord | None, started: float) -> None:
-        """Ends a trial that needs no training: it does not fit, or its answer is known or on its way."""
-        base = TrialRecord(
-            number=trial.number,
-            state="duplicate",
-            rung="search",
-            key=screened.key,
-            params=dict(trial.params),
-            started=started,
-        )
-        if not screened.fits:
-            record = replace(
-                base,
-                state="rejected",
-                costs=screened.costs,
-                violations=screened.violations,
-                reason=screened.refused,
-            )
+            record = self._record(done, waiting)
+            self.study.tell(waiting.trial, record)
+            self._learn(record)
             self.listener.trial(record)
-        elif known is not None and known.state == "evaluated":
-            reason = f"same as trial {known.number}"
-            record = replace(base, costs=known.costs, accuracy=known.accuracy, reason=reason)
-        elif known is not None and known.state == "rejected":
-            record = replace(base, state="rejected", costs=known.costs, violations=known.violations)
-        else:
-            record = replace(base, reason="same as a trial under way or failed")
-        self.study.tell(trial, record)
 
-    def _request(self, number: int, params: Mapping[str, Any], rung: Rung) -> Request:
-        full = rung == "full"
+    def _learn(self, record: TrialRecord) -> None:
+        evaluated = record.state == "evaluated"
+        self._failures = self._failures + 1 if record.state == "failed" else 0
+        self._evaluated += evaluated
+        self.proposer.tell(
+            record.number,
+            record.params,
+            self.plan.steps.index(record.steps),
+            1.0 - record.value if evaluated else None,
+        )
+
+    def _abandon(self) -> None:
+        """Gives up what is under way; a resume begins it again."""
+        if self._pending:
+            self.executor.abandon()
+        for waiting in self._pending.values():
+            self.proposer.forget(waiting.proposal)
+        self._pending.clear()
+
+    def _request(self, number: int, proposal: Proposal) -> Request:
         return Request(
             number=number,
             space=self.plan.space,
-            params=dict(params),
-            steps=self.plan.final_steps if full else self.plan.steps,
-            full=full,
+            params=dict(proposal.params),
+            steps=self.plan.steps[proposal.rung],
+            full=proposal.rung == len(self.plan.steps) - 1,
             seed=self.plan.seed,
             sparsity=self.plan.sparsity,
         )
@@ -263,21 +224,23 @@ class Driver:
         self.executor.submit(done.request)
         return True
 
-    def _record(self, done: Done, screened: Screened, started: float, rung: Rung) -> TrialRecord:
+    def _record(self, done: Done, waiting: _Pending) -> TrialRecord:
+        screened = waiting.proposal.screened
         base = TrialRecord(
             number=done.request.number,
             state="failed",
-            rung=rung,
+            rung="full" if done.request.full else "search",
+            steps=done.request.steps,
             key=screened.key,
             params=dict(done.request.params),
-            started=started,
+            started=waiting.started,
             worker=done.worker,
         )
         match done.outcome:
             case Evaluated() as ended if not math.isfinite(ended.accuracy.value):
                 return replace(base, costs=ended.costs, reason="evaluate: the accuracy is not a number")
             case Evaluated() as ended:
-                self.save_model(screened.key, rung, ended.tflite)
+                self.save_model(screened.key, done.request.steps, ended.tflite)
                 return replace(
                     base,
                     state="evaluated",
@@ -292,13 +255,6 @@ class Driver:
             case Failed() as ended:
                 reason = f"{ended.stage}: {ended.reason}"
                 return replace(base, state="failed", costs=screened.costs, reason=reason)
-
-    def _remember(self, record: TrialRecord) -> None:
-        if record.state == "duplicate" or record.key in self._known:
-            return
-        self._known[record.key] = record
-        if record.state in ("evaluated", "failed"):
-            self._trained += 1
 
 
 def _past(deadline: float | None) -> bool:

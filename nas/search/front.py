@@ -28,11 +28,37 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(a <= b for a, b in zip(one, other)) and tuple(one) != tuple(other)
 
 
+def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -> float:
+    """The volume that the points dominate, up to `reference`; all are minimized.
+
+    Source: While, Bradstreet and Barone, A fast way of calculating exact hypervolumes, 2012 (WFG).
+    """
+    inside = sorted({tuple(p) for p in points if all(a < b for a, b in zip(p, reference))})
+    kept: list[tuple[float, ...]] = []
+    for point in inside:  # in this order nothing is dominated by what follows
+        if not any(dominates(other, point) for other in kept):
+            kept.append(point)
+    if len(reference) == 1:
+        return reference[0] - kept[0][0] if kept else 0.0
+    if len(reference) == 2:
+        width, volume = reference[1], 0.0
+        for x, y in kept:
+            volume += (reference[0] - x) * (width - y)
+            width = y
+        return volume
+    volume = 0.0
+    for index, point in enumerate(kept):
+        rest = [tuple(map(max, point, other)) for other in kept[index + 1 :]]
+        volume += math.prod(b - a for a, b in zip(point, reference)) - hypervolume(rest, reference)
+    return volume
+
+
 def pareto_front(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """The non-dominated evaluated trials, most accurate first; a full training replaces a short one."""
+    """The non-dominated evaluated trials, most accurate first; a longer training replaces a shorter one."""
     best: dict[str, TrialRecord] = {}
     for record in records:
-        if record.state == "evaluated" and (record.key not in best or record.rung == "full"):
+        known = best.get(record.key)
+        if record.state == "evaluated" and (known is None or record.steps >= known.steps):
             best[record.key] = record
     # In this order nothing is dominated by what follows, so each need be compared with the front alone.
     vectors = sorted(((objectives(record), record) for record in best.values()), key=lambda pair: pair[0])
@@ -44,7 +70,7 @@ def pareto_front(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
             front.append(record)
     # Equal vectors dominate each other nowhere: the earliest of them stands for all.
     unique: dict[tuple[float, ...], TrialRecord] = {}
-    for record in sorted(front, key=lambda r: (r.rung != "full", r.number)):
+    for record in sorted(front, key=lambda r: (-r.steps, r.number)):
         unique.setdefault(objectives(record), record)
     return tuple(sorted(unique.values(), key=lambda r: (objectives(r), r.number)))
 
@@ -66,20 +92,3 @@ def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
     near = [record for record in full if record.value >= best.value - slack]
     rank = 3 if policy == "balanced" else 1
     return min(near, key=lambda r: (objectives(r)[rank], objectives(r)[0], r.number))
-
-
-def finalists(front: Sequence[TrialRecord], count: int, policy: Policy) -> tuple[TrialRecord, ...]:
-    """The candidates to train in full: the most accurate of the front.
-
-    A policy that weighs accuracy against cost needs cheap candidates as well: then every other one is the
-    cheapest that is left of those near the best.
-    """
-    left = sorted(front, key=objectives)
-    picked: list[TrialRecord] = []
-    while left and len(picked) < count:
-        one = left[0]
-        if policy != "accuracy" and len(picked) % 2:
-            one = choose(left, policy)
-        picked.append(one)
-        left.remove(one)
-    return tuple(picked)

@@ -10,7 +10,7 @@ from cost_models.budget import Violation
 from cost_models.costing import Costs
 from nas.finished import Accuracy
 
-State = Literal["evaluated", "rejected", "failed", "duplicate"]
+State = Literal["evaluated", "rejected", "failed"]
 Rung = Literal["search", "full"]
 
 
@@ -20,7 +20,8 @@ class TrialRecord:
 
     Attributes:
         number: Optuna's number within its study.
-        rung: "search" (short training) or "full".
+        rung: "search" (a short training) or "full".
+        steps: Training steps.
         key: Name of the training job, see `nas.candidates.job_key`.
         started: Seconds since the run started.
         seconds: Where the worker's time went, by stage.
@@ -29,6 +30,7 @@ class TrialRecord:
     number: int
     state: State
     rung: Rung
+    steps: int
     key: str
     params: dict[str, Any]
     accuracy: Accuracy | None = None

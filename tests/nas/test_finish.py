@@ -19,6 +19,7 @@ def trial(number: int, correct: int) -> TrialRecord:
         number=number,
         state="evaluated",
         rung="full",
+        steps=100,
         key=f"{number}",
         params={},
         accuracy=accuracy,

@@ -36,17 +36,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder.path / "models").mkdir(parents=True)
     config = RunConfig(task=f"npz:{data}", seed=5, name="gesture", budget="64KB")
     save_config(folder, config, load_task(config.task).digest())
-    folder.save_model(DIGEST, TCN.read_bytes())
-    folder.save_model(DIGEST + "-full", TCN.read_bytes())
+    folder.save_model(DIGEST + "-10", TCN.read_bytes())
+    folder.save_model(DIGEST + "-40", TCN.read_bytes())
     trial = {"state": "evaluated", "digest": DIGEST, "params": {"width": 8}}
     result = {
         "front": [1],
         "chosen": {"number": 1},
         "trials": [
-            {**trial, "number": 0, "rung": "search"},
-            {**trial, "number": 1, "rung": "full"},
-            {**trial, "number": 2, "rung": "search", "state": "rejected"},
-            {**trial, "number": 3, "rung": "search", "digest": "fedcba9876543210"},
+            {**trial, "number": 0, "steps": 10},
+            {**trial, "number": 1, "steps": 40},
+            {**trial, "number": 2, "steps": 10, "state": "rejected"},
+            {**trial, "number": 3, "steps": 10, "digest": "fedcba9876543210"},
         ],
     }
     folder.result_file.write_text(json.dumps(result))
@@ -175,7 +175,7 @@ def test_other_data_than_the_runs_are_refused(
     saved = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**saved, "data_sha256": "0"}))
     (other / "models").mkdir()
-    (other / "models" / f"{DIGEST}-full.tflite").write_bytes(TCN.read_bytes())
+    (other / "models" / f"{DIGEST}-40.tflite").write_bytes(TCN.read_bytes())
     assert main([str(other), "--out", str(tmp_path / "b")]) == USER_ERROR
     assert "are not those that" in capsys.readouterr().err
 

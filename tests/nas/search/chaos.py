@@ -35,11 +35,11 @@ def drive(folder: RunFolder, seed: int, trials: int) -> None:
         time.sleep(0.005)
         outcome = evaluate(request)
         with (folder.path / "calls").open("a") as file:
-            file.write(f"{outcome.digest} {request.full}\n")  # type: ignore[union-attr]
+            file.write(f"{outcome.digest} {request.steps}\n")  # type: ignore[union-attr]
         return outcome
 
     driver, _ = make_driver(folder.path, evaluate=logged, screen=SCREEN, trials=trials, seed=seed)
-    driver.save_model = lambda key, rung, tflite: folder.save_model(f"{key}-{rung}", tflite)
+    driver.save_model = lambda key, steps, tflite: folder.save_model(f"{key}-{steps}", tflite)
     driver.search()
     driver.train_finalists()
 
@@ -64,7 +64,7 @@ def main() -> None:
             finally:
                 os._exit(status)
         if met < kills:
-            time.sleep(dice.uniform(0.0, 0.25))
+            time.sleep(dice.uniform(0.0, 0.6))
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):

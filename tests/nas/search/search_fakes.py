@@ -16,12 +16,14 @@ from nas.execute.inline import InlineExecutor
 from nas.finished import Accuracy
 from nas.outcome import Evaluated, Outcome, Rejected, Request
 from nas.search.driver import Driver, Plan
-from nas.search.records import Rung, TrialRecord
+from nas.search.proposer import Proposer
+from nas.search.records import TrialRecord
 from nas.search.study import Study, open_storage
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
 
 SPACE = "ds_cnn"
+STEPS = (10, 32, 100)
 
 
 def make_screen(budget: str = "256KB", target: str = "nrf52840") -> Screen:
@@ -85,38 +87,29 @@ def make_driver(
     stop: Callable[[], bool] = lambda: False,
     slots: int = 1,
     url: str | None = None,
-) -> tuple[Driver, dict[tuple[str, Rung], bytes]]:
+) -> tuple[Driver, dict[tuple[str, int], bytes]]:
     """A driver on `url`, or a journal file in `folder`, as `nas.run` makes it."""
     screen = screen or make_screen()
     evaluate = evaluate or FakeEvaluator(screen)
     storage = open_storage(url, folder / "study.journal")
-    study = Study(storage=storage, name="run", identity={"seed": seed}, seed=seed, rung="search")
-    final = Study(storage=storage, name="run-full", identity={"seed": seed}, seed=seed, rung="full")
-    study.recover()
-    final.recover(reopen=False)
-    if not study.records():
-        found = survey(screen, rng=np.random.default_rng(seed), draws=50, wanted=4)
-        for params in found.feasible:
-            study.enqueue(params)
-    models: dict[tuple[str, Rung], bytes] = {}
+    study = Study(storage=storage, name="run", identity={"seed": seed})
+    found = survey(screen, rng=np.random.default_rng(seed), draws=100, wanted=4)
+    models: dict[tuple[str, int], bytes] = {}
 
-    def save(key: str, rung: Rung, tflite: bytes) -> None:
-        models[key, rung] = tflite
+    def save(key: str, steps: int, tflite: bytes) -> None:
+        models[key, steps] = tflite
 
     driver = Driver(
         plan=Plan(
             trials=trials,
-            startup=4,
-            steps=10,
-            final_steps=100,
+            steps=STEPS,
             finalists=3,
             space=SPACE,
             seed=seed,
             sparsity=0.0,
         ),
-        screen=screen,
         study=study,
-        final=final,
+        proposer=Proposer(screen=screen, steps=STEPS, seed=seed, samples=1000, feasible=found.feasible),
         executor=executor or InlineExecutor(evaluate, slots),
         save_model=save,
         listener=Heard(),

@@ -41,10 +41,10 @@ def outcomes(folder: Path) -> dict[Any, Any]:
     """All that a run found, without what clocks wrote."""
     driver, _ = make_driver(folder, trials=1)
     rows = [
-        (r.rung, r.key, r.state, r.accuracy, r.costs, tuple(r.params.items()), r.violations)
+        (r.number, r.steps, r.key, r.state, r.accuracy, r.costs, tuple(r.params.items()), r.violations)
         for r in driver.records()
     ]
-    assert driver.study.open == 0
+    assert driver.study.opened() == []
     return Counter(map(repr, rows))
 
 
@@ -52,11 +52,12 @@ def test_a_driver_killed_at_random_moments_ends_with_the_results_of_an_undisturb
     tmp_path: Path,
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    trials = 40 + 5 * KILLS
+    trials = 20 + 2 * KILLS
     calls = chaos(whole, 0, trials=trials)
     disturbed = chaos(cut, KILLS, trials=trials)
     assert outcomes(cut) == outcomes(whole)
     assert len(set(calls)) == len(calls)
+    assert {call.split()[1] for call in calls} == {"10", "32", "100"}
     assert set(disturbed) == set(calls)
     # A kill costs at most the evaluation that it met; one whose result was recorded is never made again.
     assert len(disturbed) <= len(calls) + KILLS

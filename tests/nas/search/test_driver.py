@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_fakes import FakeEvaluator, make_driver, make_screen
+from search_fakes import FakeEvaluator, Heard, make_driver, make_screen
 
-from nas.outcome import Evaluated, Failed, Outcome, Request
+from cost_models.budget import Violation
+from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request
 from nas.search.front import dominates, objectives, pareto_front
 
 
@@ -18,42 +19,93 @@ def test_a_search_trains_as_many_distinct_networks_as_asked(tmp_path: Path) -> N
     driver, models = make_driver(tmp_path, trials=15)
     assert driver.search() == "trials"
     evaluated = [r for r in driver.records() if r.state == "evaluated"]
-    assert len(evaluated) == 15
     assert len({r.key for r in evaluated}) == 15
-    assert {key for key, _ in models} == {r.key for r in evaluated}
+    assert set(models) == {(r.key, r.steps) for r in evaluated}
+    assert len(models) == len(evaluated)
 
 
-def test_finalists_of_the_front_are_trained_in_full_once(tmp_path: Path) -> None:
+def test_a_third_of_each_rung_goes_on_to_longer_training(tmp_path: Path) -> None:
+    screen = make_screen()
+    evaluate = FakeEvaluator(screen)
+    driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen, trials=28)
+    driver.search()
+    assert Counter(r.steps for r in evaluate.requests) == {10: 28, 32: 9, 100: 3}
+    for one in evaluate.requests:
+        assert one.full == (one.steps == 100)
+    records = {(r.key, r.steps) for r in driver.records()}
+    assert all((key, 10) in records for key, _ in records)
+    heard = driver.listener
+    assert isinstance(heard, Heard)
+    assert len(heard.trials) == 40
+
+
+def test_the_most_promising_are_trained_in_full_once(tmp_path: Path) -> None:
     screen = make_screen()
     evaluate = FakeEvaluator(screen)
     driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
     driver.search()
-    front = {r.key for r in pareto_front(driver.study.records())}
     driver.train_finalists()
-    full = driver.final.records()
-    assert 1 <= len(full) <= 3
-    assert {r.key for r in full} <= front
-    assert all(r.rung == "full" and r.tflm_accuracy is not None for r in full)
-    assert [r.steps for r in evaluate.requests if r.full] == [100] * len(full)
+    full = [r for r in driver.records() if r.rung == "full"]
+    assert 3 <= len(full) <= 4
+    assert all(r.tflm_accuracy is not None and r.steps == 100 for r in full)
+    best = max((r for r in driver.records() if r.rung == "search"), key=lambda r: r.value)
+    assert best.key in {r.key for r in full}
+    asked = len(evaluate.requests)
     driver.train_finalists()
-    assert len(driver.final.records()) == len(full)
+    assert len(evaluate.requests) == asked
 
 
-def test_what_does_not_fit_is_never_trained_and_the_record_says_by_how_much(tmp_path: Path) -> None:
+def test_finalists_are_those_chosen_before_the_first_of_them_was_trained(tmp_path: Path) -> None:
+    screen = make_screen()
+    evaluate = FakeEvaluator(screen)
+    driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
+    driver.search()
+    asked = len(evaluate.requests)
+    driver.stop = lambda: len(evaluate.requests) > asked
+    driver.train_finalists()
+    assert len(evaluate.requests) == asked + 1
+    chosen = driver.study.finalists(list)
+    again, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
+    again.search()
+    again.train_finalists()
+    assert all(request.params in chosen for request in evaluate.requests[asked:])
+    more, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen, trials=15)
+    more.search()
+    assert more.study.finalists(lambda: [{"a": 1}]) == [{"a": 1}]
+
+
+def test_what_does_not_fit_is_neither_trained_nor_proposed(tmp_path: Path) -> None:
     screen = make_screen("6KB")
     evaluate = FakeEvaluator(screen)
     driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
     driver.search()
-    asked = {request.number for request in evaluate.requests}
-    rejected = [r for r in driver.records() if r.state == "rejected"]
-    assert rejected
-    assert not asked & {r.number for r in rejected}
-    assert all(v.value > v.limit for r in rejected for v in r.violations)
-    assert all(
-        r.costs is not None and r.costs.sram_bytes <= 6 * 1024
-        for r in driver.records()
-        if r.state == "evaluated"
-    )
+    records = driver.records()
+    assert {r.state for r in records} == {"evaluated"}
+    assert len(evaluate.requests) == len(records)
+    assert all(r.costs is not None and r.costs.sram_bytes <= 6 * 1024 for r in records)
+
+
+def test_a_network_that_the_worker_rejects_is_recorded_with_its_excess_and_not_tried_again(
+    tmp_path: Path,
+) -> None:
+    screen = make_screen()
+    good = FakeEvaluator(screen)
+
+    def rejects(request: Request) -> Outcome:
+        outcome = good(request)
+        assert isinstance(outcome, Evaluated)
+        if request.number != 1:
+            return outcome
+        broken = Violation(resource="sram", value=150.0, limit=100.0)
+        return Rejected(digest=outcome.digest, violations=(broken,), costs=outcome.costs)
+
+    driver, _ = make_driver(tmp_path, evaluate=rejects, screen=screen)
+    driver.search()
+    assert [r.number for r in driver.records() if r.state == "rejected"] == [1]
+    assert driver.records()[1].violations[0].excess == 0.5
+    assert sum(r.key == driver.records()[1].key for r in driver.records()) == 1
+    trial = driver.study._study.get_trials()[1]
+    assert trial.constraints == {"sram": 0.5}
 
 
 def test_the_same_seed_gives_the_same_trials(tmp_path: Path) -> None:
@@ -87,9 +139,9 @@ def test_a_resumed_search_repeats_nothing_and_ends_like_an_undisturbed_one(tmp_p
             stop=lambda most=most: len(evaluate.requests) >= most,
         )
         driver.search()
-    keys = [r.key for r in driver.study.records() if r.state == "evaluated"]
-    assert len(evaluate.requests) == len(set(keys)) == 12
-    assert set(keys) == {r.key for r in whole.study.records() if r.state == "evaluated"}
+    done = [(r.number, r.key, r.steps) for r in driver.study.records()]
+    assert len(evaluate.requests) == len(done)
+    assert done == [(r.number, r.key, r.steps) for r in whole.study.records()]
 
 
 def test_a_trial_cut_off_by_a_killed_driver_is_asked_again(tmp_path: Path) -> None:
@@ -105,12 +157,15 @@ def test_a_trial_cut_off_by_a_killed_driver_is_asked_again(tmp_path: Path) -> No
     driver, _ = make_driver(tmp_path, evaluate=dies_at_the_fourth, screen=screen)
     with pytest.raises(KilledError):
         driver.search()
-    lost = evaluate.requests[-1].params
+    lost = evaluate.requests[-1]
     again, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
     assert again.search() == "trials"
-    evaluated = [r for r in again.records() if r.state == "evaluated"]
-    assert sum(r.params == lost for r in evaluated) == 1
-    assert len({r.key for r in evaluated}) == len(evaluated) == 12
+    evaluated = [(r.key, r.steps) for r in again.records() if r.state == "evaluated"]
+    assert [r.number for r in again.records() if (r.params, r.steps) == (lost.params, lost.steps)] == [
+        lost.number
+    ]
+    assert len(set(evaluated)) == len(evaluated)
+    assert len({key for key, _ in evaluated}) == 12
 
 
 def test_a_result_written_but_not_told_when_the_driver_died_is_kept(
@@ -134,7 +189,7 @@ def test_a_result_written_but_not_told_when_the_driver_died_is_kept(
     again, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen, trials=5)
     assert [r.state for r in again.study.records()] == ["evaluated"]
     again.search()
-    assert len(evaluate.requests) == 5
+    assert len(evaluate.requests) == len(again.records())
 
 
 def test_a_half_written_journal_line_costs_nothing_but_itself(tmp_path: Path) -> None:
@@ -148,7 +203,7 @@ def test_a_half_written_journal_line_costs_nothing_but_itself(tmp_path: Path) ->
     again, _ = make_driver(tmp_path, trials=7)
     assert again.study.records() == before
     again.search()
-    assert sum(r.state == "evaluated" for r in again.records()) == 7
+    assert len({r.key for r in again.records()}) == 7
 
 
 def test_a_retryable_failure_is_tried_once_more_and_a_lasting_one_is_recorded(tmp_path: Path) -> None:
@@ -191,7 +246,8 @@ def test_an_accuracy_that_is_not_a_number_is_a_failure(tmp_path: Path) -> None:
     driver.search()
     failed = [r for r in driver.records() if r.state == "failed"]
     assert [r.reason for r in failed] == ["evaluate: the accuracy is not a number"]
-    assert sum(r.state == "evaluated" for r in driver.records()) == 7 == len(models)
+    assert sum(r.state == "evaluated" for r in driver.records()) == len(models)
+    assert sum(r.key == failed[0].key for r in driver.records()) == 1
 
 
 def test_a_run_whose_trials_all_fail_stops_early(tmp_path: Path) -> None:
@@ -203,16 +259,11 @@ def test_a_run_whose_trials_all_fail_stops_early(tmp_path: Path) -> None:
     assert len(driver.records()) < 20
 
 
-def test_a_space_without_more_networks_ends_the_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from nas.search import driver as module
-
-    monkeypatch.setattr(module, "_MOST_PROPOSALS", 15)
-    monkeypatch.setattr(module, "_RANDOM_AFTER", 5)
+def test_a_space_without_more_networks_ends_the_search(tmp_path: Path) -> None:
     screen = make_screen("1700")
     driver, _ = make_driver(tmp_path, screen=screen, trials=500)
     assert driver.search() == "exhausted"
+    assert len({r.key for r in driver.records()}) < 500
 
 
 def test_time_limits_end_the_search_and_the_full_trainings(tmp_path: Path) -> None:
@@ -221,13 +272,13 @@ def test_time_limits_end_the_search_and_the_full_trainings(tmp_path: Path) -> No
     whole = driver.plan
     driver.plan = replace(whole, trials=500, search_deadline=time.monotonic() - 1)
     assert driver.search() == "timeout"
-    assert sum(r.state == "evaluated" for r in driver.study.records()) == 6
+    assert len({r.key for r in driver.study.records()}) == 6
     driver.plan = replace(whole, deadline=time.monotonic() - 1)
     driver.train_finalists()
-    assert driver.final.records() == []
+    assert not any(r.rung == "full" for r in driver.records())
     driver.plan = whole
     driver.train_finalists()
-    assert driver.final.records() != []
+    assert any(r.rung == "full" for r in driver.records())
 
 
 def test_trials_under_way_at_a_time_limit_make_room_for_the_full_trainings(tmp_path: Path) -> None:
@@ -238,7 +289,7 @@ def test_trials_under_way_at_a_time_limit_make_room_for_the_full_trainings(tmp_p
     assert time.monotonic() < began + 60
     driver.plan = replace(driver.plan, deadline=None)
     driver.train_finalists()
-    assert len(driver.final.records()) == 3
+    assert sum(r.rung == "full" for r in driver.records()) >= 3
 
 
 def test_several_slots_evaluate_each_network_once(tmp_path: Path) -> None:
@@ -246,8 +297,9 @@ def test_several_slots_evaluate_each_network_once(tmp_path: Path) -> None:
     evaluate = FakeEvaluator(screen)
     driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen, trials=13, slots=4)
     driver.search()
-    assert len(evaluate.requests) == 13
-    assert len({screen_key(r, screen) for r in evaluate.requests}) == 13
+    done = [(screen_key(r, screen), r.steps) for r in evaluate.requests]
+    assert len(done) == len(set(done))
+    assert len({key for key, _ in done}) == 13
 
 
 class KilledError(Exception):
@@ -267,7 +319,8 @@ def test_the_front_holds_no_dominated_trial(tmp_path: Path) -> None:
     assert front
     for one in front:
         assert not any(dominates(objectives(other), objectives(one)) for other in front)
-    for record in driver.records():
+    longest = {r.key: r for r in driver.records()}
+    for record in longest.values():
         if record.state == "evaluated" and record not in front:
             mine = objectives(record)
             assert any(dominates(objectives(f), mine) or objectives(f) == mine for f in front)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 from search_fakes import make_driver
 
 from nas.config import Policy
 from nas.finished import Accuracy
-from nas.search.front import choose, finalists, pareto_front
-from nas.search.records import TrialRecord
+from nas.search.front import choose, hypervolume, pareto_front
+from nas.search.records import Rung, TrialRecord
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +22,20 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> TrialRecord:
 
 
 def trial(
-    sample: TrialRecord, number: int, correct: int, sram: int, cycles: int, rung: str = "full"
+    sample: TrialRecord, number: int, correct: int, sram: int, cycles: int, rung: Rung = "full"
 ) -> TrialRecord:
     assert sample.costs is not None
     costs = dataclasses.replace(sample.costs, sram_bytes=sram, flash_bytes=100, cycles=cycles, macs=cycles)
     accuracy = Accuracy(part="val", engine="litert", correct=correct, total=1000)
     return dataclasses.replace(
-        sample, number=number, key=f"k{number}", costs=costs, accuracy=accuracy, rung=rung, tflm_accuracy=None
+        sample,
+        number=number,
+        key=f"k{number}",
+        costs=costs,
+        accuracy=accuracy,
+        rung=rung,
+        steps=100 if rung == "full" else 10,
+        tflm_accuracy=None,
     )
 
 
@@ -59,10 +67,20 @@ def test_equal_trials_are_one_point_of_the_front(sample: TrialRecord) -> None:
     assert [r.number for r in pareto_front([same, one])] == [1]
 
 
-def test_finalists_are_the_most_accurate_and_for_a_thrifty_policy_cheap_ones_too(sample: TrialRecord) -> None:
-    front = [trial(sample, n, 900 + n, 100 + n, 100 + n * 10, "search") for n in range(8)]
-    assert [r.number for r in finalists(front, 3, "accuracy")] == [7, 6, 5]
-    cheap = [r.number for r in finalists(front, 3, "smallest")]
-    assert 7 in cheap
-    assert min(cheap) < 5
-    assert len(finalists(front, 100, "balanced")) == 8
+@pytest.mark.parametrize("count", [1, 2, 5, 30])
+@pytest.mark.parametrize("axes", [1, 2, 3, 4])
+def test_the_hypervolume_is_what_optunas_own_says(axes: int, count: int) -> None:
+    from optuna._hypervolume import compute_hypervolume
+
+    points = np.random.default_rng([axes, count]).random((count, axes)) * 1.2
+    expected = compute_hypervolume(points[(points < 1).all(1)], np.ones(axes))
+    assert hypervolume(points.tolist(), [1.0] * axes) == pytest.approx(expected)
+
+
+def test_hypervolumes_in_closed_form() -> None:
+    assert hypervolume([], (1.0, 1.0)) == 0.0
+    assert hypervolume([(2.0, 0.0)], (1.0, 1.0)) == 0.0
+    assert hypervolume([(0.5, 0.5, 0.5, 0.5)] * 3, (1.0,) * 4) == 0.0625
+    # A staircase of ten steps: 55 of 100 squares.
+    stairs = [(i / 10, (9 - i) / 10) for i in range(10)]
+    assert hypervolume(stairs, (1.0, 1.0)) == pytest.approx(0.55)

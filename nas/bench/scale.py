@@ -1,4 +1,4 @@
-"""`scripts/bench_scale`: what the driver, the record and the sampler cost as a study grows; nothing is trained."""
+"""`scripts/bench_scale`: what the driver, the record and the proposals cost as a study grows; nothing is trained."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cost_models.budget import parse_budget
 from cost_models.costing import CostModel
 from cost_models.target import load_target
@@ -23,12 +25,14 @@ from nas.execute import Done, EvaluatorSpec, Executor
 from nas.finished import Accuracy
 from nas.outcome import Evaluated, Failed, Outcome, Request
 from nas.search.driver import Driver, Plan
+from nas.search.proposer import Proposer
 from nas.search.records import TrialRecord
 from nas.search.study import Study, open_storage
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
 
-_MARKS = (100, 300, 1000, 2000, 5000, 9000, 9900, 10_000)
+_MARKS = (100, 300, 1000, 2000, 5000, 9000, 9900, 10_000, 12_000, 14_000)
+_STEPS = (1, 4, 16)
 
 
 def make_screen() -> Screen:
@@ -116,7 +120,7 @@ def make_ray_executor(slots: int, seconds: float, processes: int = 4) -> Executo
             """Its actor is not its own."""
 
     return Shared(
-        spec=EvaluatorSpec(factory="nas.bench_scale:make_sleeper", settings={"seconds": seconds}),
+        spec=EvaluatorSpec(factory="nas.bench.scale:make_sleeper", settings={"seconds": seconds}),
         shared={"dataset": bytes(10_000_000)},
         workers=slots,
         address=None,
@@ -193,9 +197,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--ray", action="store_true", help="over Ray in real time (default: simulated workers)"
     )
     parser.add_argument("--limit", type=float, default=120.0, help="seconds after which to stop")
-    parser.add_argument(
-        "--startup", type=int, default=20, help="trials drawn at random before TPE models them"
-    )
     parser.add_argument("--storage", help="Optuna URL (default: a journal file)")
     arguments = parser.parse_args(argv)
     screen = make_screen()
@@ -204,35 +205,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     make = make_ray_executor if arguments.ray else SimulatedExecutor
     with tempfile.TemporaryDirectory() as folder:
         storage = open_storage(arguments.storage, Path(folder, "study.journal"))
-        study = Study(storage=storage, name="bench", identity={}, seed=1, rung="search")
-        final = Study(storage=storage, name="bench-full", identity={}, seed=1, rung="full")
-        import numpy as np
-
-        for params in survey(screen, rng=np.random.default_rng(1), draws=200, wanted=20).feasible:
-            study.enqueue(params)
+        study = Study(storage=storage, name="bench", identity={})
+        found = survey(screen, rng=np.random.default_rng(1), draws=200, wanted=20)
+        proposer = Proposer(screen=screen, steps=_STEPS, seed=1, samples=10_000, feasible=found.feasible)
         executor = make(arguments.workers, arguments.seconds)
         driver = Driver(
             plan=Plan(
                 trials=arguments.trials,
-                startup=arguments.startup,
-                steps=1,
-                final_steps=1,
+                steps=_STEPS,
                 finalists=4,
                 space="ds_cnn",
                 seed=1,
                 sparsity=0.0,
                 search_deadline=time.monotonic() + arguments.limit,
             ),
-            screen=screen,
             study=study,
-            final=final,
+            proposer=proposer,
             executor=executor,
-            save_model=lambda key, rung, tflite: None,
+            save_model=lambda key, steps, tflite: None,
             listener=meter,
             stop=lambda: False,
         )
-        driver.screen = _measured(meter, "ask", screen)  # type: ignore[assignment]
-        study.ask = _measured(meter, "ask", study.ask)  # type: ignore[method-assign]
+        proposer.propose = _measured(meter, "ask", proposer.propose)  # type: ignore[method-assign]
         study.tell = _measured(meter, "tell", study.tell)  # type: ignore[method-assign]
         meter.began = meter.clock()
         try:

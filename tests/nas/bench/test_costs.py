@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from nas.bench_costs import main, networks
+from nas.bench.costs import main, networks
 from search_spaces.space import list_spaces
 
 

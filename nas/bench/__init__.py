@@ -1,0 +1,1 @@
+"""Benchmarks of the search: what is recorded once, and what is replayed over it."""

@@ -1,0 +1,245 @@
+"""`scripts/record_search`: trains the networks of the recorded benchmark, and writes what came of each as a row."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cost_models.costing import Costs
+from nas.bench.table import TABLE, TASKS, BenchTask, screen_of
+from nas.candidates import Screen
+from search_spaces.choices import Choices
+
+STEPS = (75, 300, 1200)
+_SEEDS = (1, 2, 3)
+_NOISE_EVERY = 25  # each such network is trained with all seeds
+_COSTS = ("sram_bytes", "flash_bytes", "cycles", "macs")
+_GUIDED_CHANGE = 0.12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One network to train at every fidelity."""
+
+    task: str
+    network: int
+    origin: str
+    seed: int
+    params: dict[str, Any]
+
+
+def dataset_of(task: BenchTask, folder: Path) -> Any:
+    """The task's data, pictures shrunk as the benchmark has them."""
+    from nas.tasks.dataset import make_dataset
+
+    parts = ("train", "val", "test")
+    with np.load(folder / task.file, allow_pickle=False) as data:
+        samples = {part: data[f"X_{part}"] for part in parts}
+        labels = {part: data[f"y_{part}"] for part in parts}
+        names = tuple(str(name) for name in data["class_names"])
+    if task.shrink > 1:
+        samples = {part: _shrunk(one, task.shrink) for part, one in samples.items()}
+    return make_dataset(name=task.name, samples=samples, labels=labels, class_names=names)
+
+
+def _shrunk(pictures: Any, factor: int) -> Any:
+    """Means of squares of `factor` pixels. Shape: (n, h, w) -> (n, h / factor, w / factor)."""
+    count, high, wide = pictures.shape
+    squares = pictures.reshape(count, high // factor, factor, wide // factor, factor).astype(np.float32)
+    return np.rint(squares.mean((2, 4))).astype(np.uint8)
+
+
+_evaluators: dict[str, Any] = {}  # of this worker process, by task
+
+
+def _train(work: Work, folder: Path) -> list[dict[str, Any]]:
+    """Rows of one network: every fidelity from scratch, with the CPU time that it took."""
+    from cost_models.budget import parse_budget
+    from cost_models.target import load_target
+    from nas.accuracy import measure_accuracy
+    from nas.outcome import Evaluated, Request
+    from nas.tf.worker import Evaluator
+
+    task = TASKS[work.task]
+    if work.task not in _evaluators:
+        target = load_target(task.target)
+        dataset = dataset_of(task, folder)
+        everything = parse_budget("256MB", replace(target, sram_bytes=1 << 30, flash_bytes=1 << 30))
+        _evaluators[work.task] = (Evaluator(dataset=dataset, target=target, budget=everything), dataset)
+    evaluate, dataset = _evaluators[work.task]
+    rows = []
+    for steps in STEPS:
+        began = time.process_time()
+        outcome = evaluate(
+            Request(
+                number=work.network,
+                space=task.space,
+                params=work.params,
+                steps=steps,
+                full=False,
+                seed=work.seed,
+                sparsity=0.0,
+            )
+        )
+        seconds = time.process_time() - began
+        if not isinstance(outcome, Evaluated):
+            print(f"{work.task} {work.network}: {outcome}", file=sys.stderr)
+            continue
+        test = measure_accuracy(outcome.tflite, dataset, "test", "litert")
+        rows.append(
+            {
+                "task": work.task,
+                "network": work.network,
+                "origin": work.origin,
+                "seed": work.seed,
+                "steps": steps,
+                "val_correct": outcome.accuracy.correct,
+                "test_correct": test.correct,
+                "seconds": round(seconds, 3),
+                **{name: getattr(outcome.costs, name) for name in _COSTS},
+                **work.params,
+            }
+        )
+    return rows
+
+
+class Recorder:
+    """Decides what to train next for one task: networks at random, then mutations of the best so far.
+
+    Half of the networks are drawn from the whole space, short of what no target of the benchmark holds. The other
+    half are changed copies of the front: a search spends its time among good networks, so that is where the record
+    has to be dense.
+    """
+
+    def __init__(self, task: BenchTask, rows: Sequence[dict[str, Any]]) -> None:
+        self.task = task
+        self._screen: Screen = screen_of(task)
+        self._rows = [row for row in rows if row["task"] == task.name]
+        self._keys: set[str] = set()
+        known = {int(row["network"]): row for row in self._rows}
+        self._count = max(known, default=-1) + 1
+        self._rng = np.random.default_rng([2026, *task.name.encode(), self._count])
+        for row in known.values():
+            self._keys.add(self._screen(Choices(self._params(row))).key)
+
+    def _params(self, row: dict[str, Any]) -> dict[str, Any]:
+        asked = Choices(rng=np.random.default_rng(0))
+        self._screen(asked)
+        return {name: _like(row[name], value) for name, value in asked.params.items()}
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Takes note of what came back."""
+        self._rows += rows
+
+    def next(self, seeds: Sequence[int] = _SEEDS) -> list[Work]:
+        """Another network, by one seed or, now and then, by all."""
+        guided = self._count % 2 == 1 and self._count > 40
+        while True:
+            choices = Choices(rng=self._rng)
+            if guided:
+                parents = self._front()
+                parent = parents[int(self._rng.integers(len(parents)))]
+                choices = Choices(self._params(parent), self._rng, _GUIDED_CHANGE)
+            screened = self._screen(choices)
+            if screened.costs is not None and screened.key not in self._keys and _sane(screened.costs):
+                break
+        self._keys.add(screened.key)
+        number, self._count = self._count, self._count + 1
+        return [
+            Work(
+                task=self.task.name,
+                network=number,
+                origin="guided" if guided else "random",
+                seed=seed,
+                params=choices.params,
+            )
+            for seed in (seeds if number % _NOISE_EVERY == 0 else seeds[:1])
+        ]
+
+    def _front(self) -> list[dict[str, Any]]:
+        """Rows that nothing beats in validation error and all costs at once."""
+        rows = [row for row in self._rows if int(row["steps"]) == STEPS[-1] and int(row["seed"]) == 1]
+        vectors = np.array(
+            [[-float(row["val_correct"]), *(float(row[c]) for c in _COSTS[:3])] for row in rows]
+        )
+        beaten = [bool(((vectors <= one).all(1) & (vectors < one).any(1)).any()) for one in vectors]
+        return [row for row, lost in zip(rows, beaten) if not lost]
+
+
+def _sane(costs: Costs) -> bool:
+    """Short of networks that take minutes and fit no target of the benchmark."""
+    return costs.sram_bytes <= 32 * 1024 and costs.flash_bytes <= 112 * 1024 and costs.macs <= 800_000
+
+
+def _like(text: Any, example: Any) -> Any:
+    """A value of a CSV file as the type that the space asks for."""
+    return text == "True" or text is True if isinstance(example, bool) else type(example)(text)
+
+
+def _works(recorders: Sequence[Recorder], until: float) -> Iterator[Work]:
+    """Tasks in turn, until time is up."""
+    while True:
+        for recorder in recorders:
+            for work in recorder.next():
+                if time.monotonic() > until:
+                    return
+                yield work
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train and record; what the file has already is kept, and more is added."""
+    parser = argparse.ArgumentParser(prog="record_search", description=__doc__)
+    parser.add_argument("data", type=Path, help="folder with the data sets' .npz files")
+    parser.add_argument("--out", type=Path, default=TABLE)
+    parser.add_argument("--minutes", type=float, default=75.0)
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args(argv)
+    for name in (
+        "OMP_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+        "TF_USE_LEGACY_KERAS",
+    ):
+        os.environ[name] = "1"
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    rows: list[dict[str, Any]] = []
+    if arguments.out.exists():
+        with arguments.out.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    recorders = {task.name: Recorder(task, rows) for task in TASKS.values()}
+    works = _works(tuple(recorders.values()), time.monotonic() + 60 * arguments.minutes)
+    pending: set[Future[list[dict[str, Any]]]] = set()
+    with ProcessPoolExecutor(arguments.workers) as pool, arguments.out.open("a", newline="") as file:
+        writer: csv.DictWriter[str] | None = None
+        while True:
+            while len(pending) < arguments.workers and (work := next(works, None)) is not None:
+                pending.add(pool.submit(_train, work, arguments.data))
+            if not pending:
+                return 0
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                found = future.result()
+                if not found:
+                    continue
+                if writer is None:
+                    writer = csv.DictWriter(file, fieldnames=list(found[0]), lineterminator="\n")
+                    if not rows:
+                        writer.writeheader()
+                writer.writerows(found)
+                file.flush()
+                recorders[found[0]["task"]].add(found)
+                print({k: found[-1][k] for k in ("task", "network", "val_correct", "seconds")}, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""Searches over the recorded benchmark in virtual time: the same proposals, no training."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from nas.bench.truth import STEPS, Answer, Truth
+from nas.candidates import Screened, survey
+from nas.search.front import dominates, hypervolume
+from nas.search.proposer import Proposer
+from search_spaces.choices import Choices
+
+WORKERS = 2
+FINAL_SHARE = 0.25  # of the time that a search keeps for its final candidates, as `nas-run --timeout` does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One training of a replayed search.
+
+    Attributes:
+        ended: Virtual time, in seconds of the search.
+    """
+
+    params: Mapping[str, Any]
+    screened: Screened
+    steps: int
+    ended: float
+    answer: Answer
+
+    @property
+    def full(self) -> bool:
+        return self.steps == STEPS[-1]
+
+
+class Strategy(Protocol):
+    """Something that searches: asked when a worker is free, told when a training ended."""
+
+    def ask(self, now: float) -> tuple[Mapping[str, Any], int] | None:
+        """Choices and training steps; None when there is nothing more to train."""
+
+    def tell(self, training: Training) -> None:
+        """A training ended."""
+
+
+def replay(strategy: Strategy, truth: Truth, *, seed: int, horizon: float) -> list[Training]:
+    """Every training that ended before the horizon (virtual seconds), in that order."""
+    now = 0.0
+    busy: list[tuple[float, int, Training]] = []
+    done: list[Training] = []
+    count = 0
+    idle = WORKERS
+    while True:
+        while idle:
+            asked = strategy.ask(now)
+            if asked is None:
+                break
+            params, steps = asked
+            screened = truth.screen(Choices(params))
+            answer = truth.answer(screened, params, steps, seed)
+            count += 1
+            training = Training(
+                params=params, screened=screened, steps=steps, ended=now + answer.seconds, answer=answer
+            )
+            heapq.heappush(busy, (training.ended, count, training))
+            idle -= 1
+        if not busy:
+            return done
+        now, _, training = heapq.heappop(busy)
+        if now > horizon:
+            return done
+        idle += 1
+        done.append(training)
+        strategy.tell(training)
+
+
+class Ours:
+    """The engine of `nas-run`, with the time limit of a real run.
+
+    Args:
+        truth: The benchmark.
+        seed: Of the search.
+        horizon: The time limit, in virtual seconds.
+        finalists: How many are trained in full at the end, where they are not yet.
+        make: Makes the proposer; a variation of it, to see what a part is worth.
+    """
+
+    def __init__(
+        self,
+        truth: Truth,
+        seed: int,
+        horizon: float,
+        *,
+        finalists: int = 4,
+        make: Callable[..., Proposer] = Proposer,
+        steps: Sequence[int] = STEPS,
+    ) -> None:
+        rng = np.random.default_rng([seed, 5])
+        found = survey(truth.screen, rng=rng, draws=100, wanted=20)
+        self._proposer = make(
+            screen=truth.screen, steps=steps, seed=seed, samples=truth.task.val, feasible=found.feasible
+        )
+        self._steps = list(steps)
+        self._horizon = horizon
+        self._count = finalists
+        self._finals: list[Any] | None = None
+        self._order = 0
+        self._orders: dict[tuple[int, int], int] = {}
+
+    def ask(self, now: float) -> tuple[Mapping[str, Any], int] | None:
+        if now >= self._horizon * (1 - FINAL_SHARE):
+            if self._finals is None:
+                self._finals = self._proposer.finalists(self._count, spread=True)
+            if not self._finals:
+                return None
+            proposal = self._finals.pop(0)
+        else:
+            proposal = self._proposer.propose(self._order)
+            if proposal is None:
+                return None
+        self._orders[id(proposal.params), proposal.rung] = self._order
+        self._order += 1
+        self._proposer.start(proposal)
+        return proposal.params, self._steps[proposal.rung]
+
+    def tell(self, training: Training) -> None:
+        rung = self._steps.index(training.steps)
+        order = self._orders.pop((id(training.params), rung))
+        self._proposer.tell(order, training.params, rung, training.answer.val_error)
+
+
+class Evolution:
+    """Ageing evolution with random scalarisation; every child is trained in full, its costs are learned after.
+
+    Source: Liberis et al., uNAS: Constrained Neural Architecture Search for Microcontrollers, arXiv:2010.14246.
+    Population and sample are a quarter of theirs: their search trains 2,000 networks.
+    """
+
+    _POPULATION, _SAMPLE = 25, 7
+
+    def __init__(self, truth: Truth, seed: int, horizon: float) -> None:
+        self._rng = np.random.default_rng([seed, 9])
+        self._limits = dict(truth.screen.budget.limits())
+        self._population: list[Training] = []
+
+    def ask(self, now: float) -> tuple[Mapping[str, Any], int]:
+        choices = Choices(rng=self._rng)
+        if len(self._population) >= self._POPULATION:
+            picks = self._rng.choice(len(self._population), self._SAMPLE, replace=False)
+            weights = self._rng.random(4)
+            parent = max((self._population[i] for i in picks), key=lambda one: self._fitness(one, weights))
+            choices = Choices(parent.params, self._rng, 1.5 / max(1, len(parent.params)))
+        self._screen(choices)
+        return choices.params, STEPS[-1]
+
+    def bind(self, screen: Any) -> Evolution:
+        self._screen = screen
+        return self
+
+    def _fitness(self, one: Training, weights: Any) -> float:
+        costs = one.screened.costs
+        assert costs is not None
+        shares = (
+            one.answer.val_error / 0.1,
+            costs.sram_bytes / self._limits["sram"],
+            costs.flash_bytes / self._limits["flash"],
+            costs.macs / 1e6,
+        )
+        return -max(min(share, 10.0) / max(float(weight), 1e-6) for share, weight in zip(shares, weights))
+
+    def tell(self, training: Training) -> None:
+        self._population.append(training)
+        if len(self._population) > self._POPULATION:
+            self._population.pop(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Scores what a search has found.
+
+    Attributes:
+        low: Least (SRAM, flash, cycles) of the recorded networks that fit: nothing is cheaper.
+        high: The budget's limits, and for cycles the most of the recorded networks that fit.
+        error: Test error that counts as nothing: the median of recorded random networks that fit.
+    """
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+    error: float
+
+    @classmethod
+    def of(cls, truth: Truth, rows: Iterable[Mapping[str, str]]) -> Judge:
+        limits = dict(truth.screen.budget.limits())
+        fitting = [
+            row
+            for row in rows
+            if row["task"] == truth.task.name
+            and int(row["steps"]) == STEPS[-1]
+            and int(row["sram_bytes"]) <= limits["sram"]
+            and int(row["flash_bytes"]) <= limits["flash"]
+        ]
+        costs = np.array(
+            [[float(row[c]) for c in ("sram_bytes", "flash_bytes", "cycles")] for row in fitting]
+        )
+        errors = [
+            1 - int(row["test_correct"]) / truth.task.test for row in fitting if row["origin"] == "random"
+        ]
+        return cls(
+            low=tuple(costs.min(0)),
+            high=(limits["sram"], limits["flash"], float(costs[:, 2].max())),
+            error=float(np.median(errors)),
+        )
+
+    def score(self, done: Iterable[Training]) -> tuple[float, float]:
+        """Hypervolume of the front (share of the box), and test error of the most accurate; both as tested.
+
+        The front and the most accurate are chosen by validation error among full trainings that fit.
+        """
+        known: dict[str, tuple[tuple[float, ...], float]] = {}
+        for one in done:
+            if one.full and one.screened.fits:
+                costs = one.screened.costs
+                assert costs is not None
+                where = (costs.sram_bytes, costs.flash_bytes, float(costs.cycles or costs.macs))
+                places = [(c - a) / (b - a) for c, a, b in zip(where, self.low, self.high)]
+                known[one.screened.key] = ((one.answer.val_error, *places), one.answer.test_error)
+        if not known:
+            return 0.0, 1.0
+        found = list(known.values())
+        front = [
+            (test / self.error, *(max(0.0, c) for c in vector[1:]))
+            for vector, test in found
+            if not any(dominates(other, vector) for other, _ in found)
+        ]
+        best = min(found, key=lambda one: one[0])
+        return hypervolume(front, (1.0, 1.0, 1.0, 1.0)), best[1]

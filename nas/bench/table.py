@@ -1,0 +1,79 @@
+"""The recorded benchmark: which tasks, and the table of what trained networks came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cost_models.budget import parse_budget
+from cost_models.costing import CostModel
+from cost_models.target import load_target
+from nas.candidates import Screen
+from search_spaces.space import load_space
+
+TABLE = Path(__file__).with_name("search_table.csv")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchTask:
+    """One task of the benchmark.
+
+    Attributes:
+        file: The data set's file.
+        shrink: Pictures are averaged over squares of this side.
+        shape: Shape of a sample, after that.
+        classes: Number of classes.
+        val: Validation samples.
+        test: Test samples.
+        budget: The limits that searches are given.
+    """
+
+    name: str
+    file: str
+    shrink: int
+    shape: tuple[int, ...]
+    classes: int
+    val: int
+    test: int
+    budget: str
+    space: str = "ds_cnn"
+    target: str = "nrf52840"
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        BenchTask(
+            name="fashion14",
+            file="fashion_mnist_28k10k.npz",
+            shrink=2,
+            shape=(14, 14, 1),
+            classes=10,
+            val=4000,
+            test=10_000,
+            budget="sram=16KB,flash=64KB",
+        ),
+        BenchTask(
+            name="har",
+            file="sp_sw_har_50hz.npz",
+            shrink=1,
+            shape=(64, 6),
+            classes=5,
+            val=989,
+            test=1824,
+            budget="sram=8KB,flash=64KB",
+        ),
+    )
+}
+
+
+def screen_of(task: BenchTask, budget: str | None = None) -> Screen:
+    """Judges candidates as the task's searches do."""
+    target = load_target(task.target)
+    return Screen(
+        space=load_space(task.space),
+        input_shape=task.shape,
+        classes=task.classes,
+        model=CostModel(target),
+        budget=parse_budget(budget or task.budget, target),
+    )

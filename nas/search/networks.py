@@ -1,0 +1,134 @@
+"""The networks of a search, and the candidates that may become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cost_models.costing import Costs
+from nas.candidates import Screen, Screened
+from nas.search.features import Features, Vector
+from search_spaces.choices import Choices
+
+_RANDOM_SHARE = 3  # one draw of so many is random, the others change a parent
+_CHANGES = (0.06, 0.15, 0.4)  # share of a parent's choices that is drawn anew
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Network:
+    """One network: what is known without training, and what its trainings came to.
+
+    Attributes:
+        index: Its number among the networks that were trained; -1 for a candidate.
+        params: The choices.
+        screened: What the screen said.
+        graph: Features of its graph.
+        choices: Places of its choices.
+        costs: SRAM and flash in bytes, and cycles (MACs where the target has no calibration).
+        errors: Validation errors by rung.
+        earlier: The same from an earlier run, by rung.
+        pending: The rung of a training under way.
+        failed: Whether a training failed: it is not tried again.
+    """
+
+    index: int
+    params: dict[str, Any]
+    screened: Screened
+    graph: Vector
+    choices: Vector
+    costs: Vector
+    errors: dict[int, float] = field(default_factory=dict)
+    earlier: dict[int, float] = field(default_factory=dict)
+    pending: int | None = None
+    failed: bool = False
+
+    @property
+    def top(self) -> int:
+        """The highest rung that it was trained at, now or in an earlier run; -1 before."""
+        return max((*self.errors, *self.earlier), default=-1)
+
+
+class Networks:
+    """All networks of a search, found by their keys.
+
+    Args:
+        screen: Judges candidates.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._features = Features(screen)
+        self._by_key: dict[str, Network] = {}
+        self.all: list[Network] = []
+
+    def __contains__(self, candidate: Network) -> bool:
+        return candidate.screened.key in self._by_key
+
+    def get(self, params: Mapping[str, Any]) -> Network | None:
+        """The network of these choices, numbered when it is new; None where the target has no costs for it."""
+        screened = self._screen(Choices(params))
+        known = self._by_key.get(screened.key)
+        if known is None:
+            known = self._made(dict(params), screened)
+            if known is not None:
+                known.index = len(self.all)
+                self.all.append(known)
+                self._by_key[screened.key] = known
+        return known
+
+    def _made(self, params: dict[str, Any], screened: Screened) -> Network | None:
+        if screened.costs is None:
+            return None
+        return Network(
+            index=-1,
+            params=params,
+            screened=screened,
+            graph=self._features.graph(screened),
+            choices=self._features.choices(params),
+            costs=_cost_vector(screened.costs),
+        )
+
+    def pool(
+        self,
+        rng: np.random.Generator,
+        *,
+        parents: Sequence[Mapping[str, Any]],
+        size: int,
+        draws: int,
+        themselves: bool = False,
+    ) -> list[Network]:
+        """New candidates that fit: drawn at random, and changed copies of the parents.
+
+        Args:
+            rng: Source of the draws.
+            parents: Choices that fit.
+            themselves: Whether the parents may be candidates too.
+            size: How many are wanted.
+            draws: How many are looked at, at most.
+        """
+        found: dict[str, Network] = {}
+        given = list(parents) if themselves else []
+        for draw in range(draws):
+            if len(found) >= size:
+                break
+            if given:
+                choices = Choices(given.pop())
+            elif not parents or draw % _RANDOM_SHARE == 0:
+                choices = Choices(rng=rng)
+            else:
+                change = _CHANGES[int(rng.integers(len(_CHANGES)))]
+                choices = Choices(parents[int(rng.integers(len(parents)))], rng, change)
+            screened = self._screen(choices)
+            if screened.fits and screened.key not in self._by_key and screened.key not in found:
+                made = self._made(choices.params, screened)
+                if made is not None:
+                    found[screened.key] = made
+        return list(found.values())
+
+
+def _cost_vector(costs: Costs) -> Vector:
+    work = costs.macs if costs.cycles is None else costs.cycles
+    return np.array([costs.sram_bytes, costs.flash_bytes, work], np.float64)

@@ -1,0 +1,264 @@
+"""What to train next: new networks and promotions, by what they are expected to add to the front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nas.candidates import Screen, Screened
+from nas.search.belief import Belief, Row, expected_seconds, longest
+from nas.search.networks import Network, Networks
+from nas.search.surrogate import Array
+from nas.search.worth import Market, leading
+from search_spaces.choices import Choices
+
+ETA = 3  # of so many networks trained at a rung, one goes on to the next
+_RANDOM_FIRST = 6  # networks drawn at random before the surrogate is asked
+_GENERATION = 12  # proposals that share a pool of candidates
+_POOL = 128
+_DRAWS = 384  # that a pool costs at most
+_POOLS = 4  # tried, when one holds nothing new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """One training to do.
+
+    Attributes:
+        params: The choices.
+        screened: What the screen said of them.
+        rung: Index of the fidelity.
+    """
+
+    params: dict[str, Any]
+    screened: Screened
+    rung: int
+
+
+class Proposer:
+    """Proposes trainings from the record and the seed alone: what was asked before leaves no other trace.
+
+    Costs are known without training, so only accuracy is modelled, and nothing that breaks the budget is proposed.
+    A network's worth is what it is expected to add to the front, a second of training. Every other proposal looks
+    at the whole budget alone, for the most accurate network that fits. A share of the networks of each rung goes on
+    to a longer training, the worthiest first and without waiting for the others (asynchronous successive halving).
+
+    Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, arXiv:1810.05934; see `Market`.
+
+    Args:
+        screen: Judges candidates.
+        steps: Training steps of each rung, ascending; the last is the full training.
+        seed: Of all draws.
+        samples: Validation samples, which say how exact an error is.
+        feasible: Choices that fit, to start from.
+    """
+
+    def __init__(
+        self,
+        *,
+        screen: Screen,
+        steps: Sequence[int],
+        seed: int,
+        samples: int,
+        feasible: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.screen = screen
+        self._top = len(steps) - 1
+        self._seed = seed
+        self._samples = samples
+        self._feasible = feasible
+        self._networks = Networks(screen)
+        self._belief = Belief(steps=steps, samples=samples)
+        self._steps = tuple(steps)
+        self._rows: list[Row] = []
+        self._fresh = False  # whether the belief has taken in all rows
+        self._pool_of: tuple[int, int] = (-1, 0)
+        self._pool: list[Network] = []
+        rng = np.random.default_rng([seed, *b"market"])
+        sample = self._networks.pool(rng, parents=feasible, size=_POOL // 2, draws=_POOL, themselves=True)
+        costs = np.array([one.costs for one in sample] or np.zeros((1, 3)))
+        self._market = Market(costs.min(0), costs.max(0), rng)
+
+    @property
+    def begun(self) -> int:
+        """How many networks were trained, or are being trained."""
+        return sum(bool(one.errors) or one.failed or one.pending is not None for one in self._networks.all)
+
+    def replayed(self, params: Mapping[str, Any], rung: int) -> Proposal:
+        """A training of given choices."""
+        return Proposal(params=dict(params), screened=self.screen(Choices(params)), rung=rung)
+
+    def has(self, proposal: Proposal) -> bool:
+        """Whether a training ended already."""
+        network = self._networks.get(proposal.params)
+        return network is not None and (proposal.rung in network.errors or network.failed)
+
+    def start(self, proposal: Proposal) -> None:
+        """A training is under way."""
+        self._set_pending(proposal, proposal.rung)
+
+    def forget(self, proposal: Proposal) -> None:
+        """A training was given up."""
+        self._set_pending(proposal, None)
+
+    def _set_pending(self, proposal: Proposal, rung: int | None) -> None:
+        network = self._networks.get(proposal.params)
+        if network is not None:
+            network.pending = rung
+            self._fresh = False
+
+    def tell(self, order: int, params: Mapping[str, Any], rung: int, error: float | None) -> None:
+        """What a training came to.
+
+        Args:
+            order: Its number in the record.
+            params: The choices.
+            rung: Index of the fidelity.
+            error: Validation error; None when it failed.
+        """
+        network = self._networks.get(params)
+        if network is None:
+            return
+        network.pending = None
+        if error is None:
+            network.failed = True
+            return
+        network.errors[rung] = self._bounded(error)
+        self._rows.append(Row(order, network, rung, network.errors[rung]))
+        self._fresh = False
+
+    def tell_earlier(self, params: Mapping[str, Any], steps: int, error: float) -> None:
+        """What a training of an earlier run came to: it is believed, and the network may be trained again."""
+        network = self._networks.get(params)
+        if network is not None:
+            # The nearest rung, by ratio.
+            rung = min(range(self._top + 1), key=lambda i: abs(math.log(steps / self._steps[i])))
+            network.earlier[rung] = self._bounded(error)
+            order = -1 - len(self._rows)
+            self._rows.append(Row(order, network, rung, network.earlier[rung]))
+            self._fresh = False
+
+    def _bounded(self, error: float) -> float:
+        """Half a sample's error stands for none: the surrogate takes logarithms."""
+        return max(error, 0.5 / self._samples)
+
+    def propose(self, order: int, *, more: bool = True) -> Proposal | None:
+        """The next training; None when there is none.
+
+        Args:
+            order: How many trainings were proposed before.
+            more: Whether a new network may be begun.
+        """
+        front = order % 2 == 1
+        rung, waiting = self._promotable()
+        known = self._known()
+        if waiting:
+            worth = self._worth(waiting, known, front=front) / expected_seconds(waiting, self._steps[rung])
+            best = waiting[int(np.argmax(worth))]
+            return Proposal(params=best.params, screened=best.screened, rung=rung)
+        if not more:
+            return None
+        new = self._candidates(order)
+        if not new:
+            return None
+        if len(self._networks.all) < _RANDOM_FIRST or len(known) < 3:
+            best = new[0]
+        else:
+            best = new[int(np.argmax(self._worth(new, known, front=front) / self._ladder(new)))]
+        return Proposal(params=best.params, screened=best.screened, rung=0)
+
+    def finalists(self, count: int, *, spread: bool) -> list[Proposal]:
+        """Networks to train in full that are not yet: the most promising, and if `spread` the cheap ones too.
+
+        Args:
+            count: How many should be trained in full, those that are already among them.
+            spread: Whether every other one is picked for the front, not for its accuracy alone.
+        """
+        known = self._known()
+        picked: list[Network] = []
+        left = list(known)
+        while left and len(picked) < count:
+            front = spread and len(picked) % 2 == 1
+            best = left[int(np.argmax(self._worth(left, known, front=front)))]
+            picked.append(best)
+            left.remove(best)
+        return [
+            Proposal(params=one.params, screened=one.screened, rung=self._top)
+            for one in picked
+            if self._top not in one.errors and one.pending != self._top
+        ]
+
+    # -- who is judged
+
+    def _known(self) -> list[Network]:
+        """The networks of the trainings that are believed, of a long record the best part, in their order."""
+        found = {row.network.index: row.network for row in longest(self._rows) if _usable(row.network)}
+        return [found[index] for index in sorted(found)]
+
+    def _promotable(self) -> tuple[int, list[Network]]:
+        """The highest rung that a share may go on to, and who stands below it."""
+        known = [one for one in self._networks.all if one.top >= 0 and _usable(one)]
+        for rung in range(self._top - 1, -1, -1):
+            reached = [one for one in known if one.top >= rung]
+            beyond = sum(one.top > rung or (one.pending or 0) > rung for one in reached)
+            waiting = [one for one in reached if one.top == rung and one.pending is None]
+            if waiting and (beyond + 1) * ETA <= len(reached):
+                return rung + 1, waiting
+        return 0, []
+
+    def _candidates(self, order: int) -> list[Network]:
+        """New networks that fit: a pool for each generation of proposals, from what was known when it began."""
+        generation = order // _GENERATION
+        for salt in range(_POOLS):
+            if self._pool_of < (generation, salt):
+                self._pool_of = (generation, salt)
+                rng = np.random.default_rng([self._seed, generation, salt])
+                best = self._parents(generation * _GENERATION)
+                self._pool = self._networks.pool(
+                    rng, parents=best or self._feasible, size=_POOL, draws=_DRAWS, themselves=not best
+                )
+            new = [one for one in self._pool if one not in self._networks]
+            if new:
+                return new
+        return []
+
+    def _parents(self, before: int) -> list[dict[str, Any]]:
+        """What was worth changing: the networks that a random budget or the whole one would buy."""
+        rows = [row for row in self._rows if row.order < before]
+        known = list({row.network.index: row.network for row in rows if _usable(row.network)}.values())
+        if len(known) < 3:
+            return []
+        self._belief.condition(rows)
+        self._fresh = False
+        mean, _ = self._belief.predict(known)
+        first, _ = self._market.bought(known, np.exp(mean))
+        best = np.argsort(mean, kind="stable")[: max(3, len(known) // 20)]
+        return [known[i].params for i in sorted({*first[first >= 0].tolist(), *best.tolist()})]
+
+    # -- what they are worth
+
+    def _worth(self, asked: Sequence[Network], known: Sequence[Network], *, front: bool) -> Array:
+        if not self._fresh:
+            self._belief.condition(self._rows, [one for one in self._networks.all if one.pending is not None])
+            self._fresh = True
+        mean, deviation = self._belief.predict([*known, *asked])
+        errors, belief = np.exp(mean[: len(known)]), (mean[len(known) :], deviation[len(known) :])
+        if not front:
+            return leading(asked, belief, known, errors)
+        # The median of the networks that were drawn at random counts as nothing.
+        worst = float(np.median(errors[:_RANDOM_FIRST]))
+        return self._market.gain(asked, belief, known, errors, worst)
+
+    def _ladder(self, networks: Sequence[Network]) -> Array:
+        """Expected time of a new network: its first training, and its share of the longer ones."""
+        rungs = [expected_seconds(networks, steps) / ETA**rung for rung, steps in enumerate(self._steps)]
+        return np.asarray(np.sum(rungs, axis=0))
+
+
+def _usable(network: Network) -> bool:
+    """Not so: a network of an earlier run that breaks the limits of this one. It teaches, but is no candidate."""
+    return network.screened.fits and not network.failed

@@ -1,0 +1,101 @@
+"""What training a network in full is expected to be worth, over the networks that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from nas.search.networks import Network
+from nas.search.surrogate import Array
+
+_BUDGETS = 512
+
+
+class Market:
+    """Random budgets, each of which buys the most accurate network that keeps it.
+
+    The mean error that they buy is the hypervolume under the front, but for a constant: so the expected gain of a
+    network is its expected hypervolume improvement. Costs are known, which leaves one integral, over its error.
+
+    Source: Emmerich et al., Hypervolume-based expected improvement: monotonicity properties and exact computation,
+    CEC 2011.
+
+    Args:
+        low: The least of each cost that budgets may be.
+        high: The most: the limits.
+        rng: Source of the budgets.
+    """
+
+    def __init__(self, low: Array, high: Array, rng: np.random.Generator) -> None:
+        self._budgets = low + (high - low) * rng.random((_BUDGETS, len(low)))
+
+    def gain(
+        self,
+        asked: Sequence[Network],
+        belief: tuple[Array, Array],
+        known: Sequence[Network],
+        errors: Array,
+        worst: float,
+    ) -> Array:
+        """Expected mean reduction of the error that budgets buy, by each network. Shape: (n,).
+
+        Args:
+            asked: The networks; one that is among `known` competes with the others.
+            belief: Mean and deviation of the logarithm of their errors. Shape: (n,) each.
+            known: What can be bought already.
+            errors: Their errors. Shape: (k,).
+            worst: The error that counts as nothing.
+        """
+        first, second = self.bought(known, errors)
+        prices = np.append(errors, worst)  # -1 picks the last: nothing can be bought
+        numbers = np.array([*(one.index for one in known), -2])
+        mine = np.array([one.index for one in asked])
+        leads = numbers[first][None, :] == mine[:, None]
+        rivals = np.minimum(np.where(leads, prices[second][None, :], prices[first][None, :]), worst)
+        return np.asarray((_gain(*belief, rivals) * self._within(asked)).mean(1))
+
+    def bought(
+        self, known: Sequence[Network], errors: Array
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The most accurate that each budget buys, and the second; -1 for none. Shape: (budgets,) each."""
+        order = np.argsort(errors, kind="stable")
+        within = self._within([known[i] for i in order])
+        within = np.concatenate([within, np.ones((1, _BUDGETS), bool)])
+        places = np.append(order, -1)
+        first = within.argmax(0)
+        within[first, np.arange(_BUDGETS)] = False
+        within[-1] = True
+        return places[first], places[within.argmax(0)]
+
+    def _within(self, networks: Sequence[Network]) -> npt.NDArray[np.bool_]:
+        costs = np.array([one.costs for one in networks])
+        return np.asarray((costs[:, None, :] <= self._budgets[None, :, :]).all(2))
+
+
+def leading(
+    asked: Sequence[Network], belief: tuple[Array, Array], known: Sequence[Network], errors: Array
+) -> Array:
+    """Expected reduction of the least error within the whole budget, by each network. Shape: (n,).
+
+    The one that leads competes with the second.
+    """
+    order = np.argsort(errors, kind="stable")
+    best = errors[order[0]]
+    second = errors[order[1]] if len(order) > 1 else 1.0
+    leader = known[order[0]].index
+    rivals = np.array([second if one.index == leader else best for one in asked])
+    return _gain(*belief, rivals[:, None])[:, 0]
+
+
+def _gain(mean: Array, deviation: Array, rivals: Array) -> Array:
+    """Expected reduction of each rival's error by a network whose error is log-normal.
+
+    Shape: (n,), (n,), (n, m) -> (n, m).
+    """
+    mean, deviation = mean[:, None], deviation[:, None]
+    z = (np.log(rivals) - mean) / deviation
+    gain = rivals * ndtr(z) - np.exp(mean + deviation**2 / 2) * ndtr(z - deviation)
+    return np.asarray(np.maximum(gain, 0.0))
