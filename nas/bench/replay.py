@@ -11,9 +11,11 @@ import numpy as np
 
 from nas.bench.truth import STEPS, Answer, Truth
 from nas.candidates import Screened, survey
+from nas.search.baselines import PlainOptuna
 from nas.search.front import dominates, hypervolume
 from nas.search.proposer import Proposer
 from search_spaces.choices import Choices
+from search_spaces.space import load_space
 
 WORKERS = 2
 FINAL_SHARE = 0.25  # of the time that a search keeps for its final candidates, as `nas-run --timeout` does
@@ -134,6 +136,35 @@ class Ours:
         self._proposer.tell(order, training.params, rung, training.answer.val_error)
 
 
+class Plain:
+    """Optuna's own samplers on full trainings, see `nas.search.baselines`."""
+
+    def __init__(self, sampler: str, truth: Truth, seed: int) -> None:
+        task = truth.task
+        self._study = PlainOptuna(
+            sampler, space=load_space(task.space), input_shape=task.shape, classes=task.classes, seed=seed
+        )
+        self._open: dict[int, Any] = {}
+
+    def ask(self, now: float) -> tuple[Mapping[str, Any], int]:
+        trial, params = self._study.ask()
+        self._open[id(params)] = trial
+        return params, STEPS[-1]
+
+    def tell(self, training: Training) -> None:
+        costs = training.screened.costs
+        assert costs is not None
+        objectives = (
+            training.answer.val_error,
+            costs.sram_bytes,
+            costs.flash_bytes,
+            costs.cycles or costs.macs,
+        )
+        excesses = dict.fromkeys(("sram", "flash"), 0.0)
+        excesses |= {broken.resource: broken.excess for broken in training.screened.violations}
+        self._study.tell(self._open.pop(id(training.params)), objectives, excesses)
+
+
 class Evolution:
     """Ageing evolution with random scalarisation; every child is trained in full, its costs are learned after.
 
@@ -143,8 +174,9 @@ class Evolution:
 
     _POPULATION, _SAMPLE = 25, 7
 
-    def __init__(self, truth: Truth, seed: int, horizon: float) -> None:
+    def __init__(self, truth: Truth, seed: int) -> None:
         self._rng = np.random.default_rng([seed, 9])
+        self._screen = truth.screen
         self._limits = dict(truth.screen.budget.limits())
         self._population: list[Training] = []
 
@@ -157,10 +189,6 @@ class Evolution:
             choices = Choices(parent.params, self._rng, 1.5 / max(1, len(parent.params)))
         self._screen(choices)
         return choices.params, STEPS[-1]
-
-    def bind(self, screen: Any) -> Evolution:
-        self._screen = screen
-        return self
 
     def _fitness(self, one: Training, weights: Any) -> float:
         costs = one.screened.costs

@@ -64,8 +64,10 @@ class Networks:
         self._by_key: dict[str, Network] = {}
         self.all: list[Network] = []
 
-    def __contains__(self, candidate: Network) -> bool:
-        return candidate.screened.key in self._by_key
+    def taken(self, candidate: Network) -> bool:
+        """Whether a candidate was trained, failed, or is under way."""
+        known = self._by_key.get(candidate.screened.key)
+        return known is not None and (known.top >= 0 or known.failed or known.pending is not None)
 
     def get(self, params: Mapping[str, Any]) -> Network | None:
         """The network of these choices, numbered when it is new; None where the target has no costs for it."""

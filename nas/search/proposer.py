@@ -221,7 +221,7 @@ class Proposer:
                 self._pool = self._networks.pool(
                     rng, parents=best or self._feasible, size=_POOL, draws=_DRAWS, themselves=not best
                 )
-            new = [one for one in self._pool if one not in self._networks]
+            new = [one for one in self._pool if not self._networks.taken(one)]
             if new:
                 return new
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,27 +62,7 @@ class Surrogate:
 
     def learn(self, seen: Observations) -> None:
         """Chooses the covariance's seven numbers by their posterior; `condition` must follow."""
-        graph = _standard(seen.graph)(seen.graph)
-        parts = _Distances.of(graph, seen, graph, seen)
-        target = seen.error - seen.error.mean()
-
-        def loss(theta: Array) -> tuple[float, Array]:
-            kernel, slopes = parts.kernel(theta, slopes=True)
-            kernel = kernel + np.diag(seen.variance + np.exp(theta[6]))
-            slopes = [*slopes, np.eye(len(target)) * np.exp(theta[6])]
-            try:
-                root = cholesky(kernel, lower=True)
-            except np.linalg.LinAlgError:
-                return 1e10, np.zeros_like(theta)
-            weights = cho_solve((root, True), target)
-            value = 0.5 * float(target @ weights) + float(np.log(np.diag(root)).sum())
-            inverse = cho_solve((root, True), np.eye(len(target)))
-            pull = inverse - np.outer(weights, weights)
-            gradient = np.array([0.5 * float((pull * slope).sum()) for slope in slopes])
-            apart = (theta - _CENTRE) / _WIDTH
-            return value + 0.5 * float(apart @ apart), gradient + apart / _WIDTH
-
-        found = minimize(loss, _CENTRE, jac=True, method="L-BFGS-B", options={"maxiter": 25})
+        found = minimize(_loss(seen), _CENTRE, jac=True, method="L-BFGS-B", options={"maxiter": 25})
         self._theta = np.asarray(found.x)
 
     def condition(self, seen: Observations) -> None:
@@ -110,6 +90,30 @@ class Surrogate:
         prior = amplitude + _OFFSET * (1 + asked.fidelity**2)
         left = solve_triangular(self._root, cross.T, lower=True)
         return mean, np.sqrt(np.maximum(prior - (left**2).sum(0), 1e-9))
+
+
+def _loss(seen: Observations) -> Callable[[Array], tuple[float, Array]]:
+    """The negative logarithm of the posterior of the covariance's numbers, and its gradient."""
+    graph = _standard(seen.graph)(seen.graph)
+    parts = _Distances.of(graph, seen, graph, seen)
+    target = seen.error - seen.error.mean()
+
+    def loss(theta: Array) -> tuple[float, Array]:
+        kernel, slopes = parts.kernel(theta, slopes=True)
+        noise = np.exp(theta[6])
+        try:
+            root = cholesky(kernel + np.diag(seen.variance + noise), lower=True)
+        except np.linalg.LinAlgError:
+            return 1e10, np.zeros_like(theta)
+        weights = cho_solve((root, True), target)
+        value = 0.5 * float(target @ weights) + float(np.log(np.diag(root)).sum())
+        pull = cho_solve((root, True), np.eye(len(target))) - np.outer(weights, weights)
+        gradient = np.array([0.5 * float((pull * slope).sum()) for slope in slopes])
+        gradient = np.append(gradient, 0.5 * float(np.trace(pull)) * noise)
+        apart = (theta - _CENTRE) / _WIDTH
+        return value + 0.5 * float(apart @ apart), gradient + apart / _WIDTH
+
+    return loss
 
 
 def joined(parts: Sequence[Observations]) -> Observations:

@@ -1,0 +1,198 @@
+"""`scripts/bench_search`: hypervolume against compute of each way to search, replayed over the recorded benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.bench.replay import Evolution, Judge, Ours, Plain, Strategy, replay
+from nas.bench.table import TABLE, TASKS
+from nas.bench.truth import STEPS, Truth, read_table
+from nas.search import proposer
+from nas.search.networks import Network
+from nas.search.proposer import Proposer
+from nas.search.surrogate import Array
+
+TWO = (STEPS[1], STEPS[2])  # the rungs of `nas-run`: one, and four times as long
+
+
+class _Unguided(Proposer):
+    """Screening and halving alone: new networks at random."""
+
+    def _worth(self, asked: Sequence[Network], known: Sequence[Network], *, front: bool) -> Array:
+        new = asked[0].index < 0
+        return np.zeros(len(asked)) if new else super()._worth(asked, known, front=front)
+
+
+class _Timeless(Proposer):
+    """A second of training counts for nothing."""
+
+    def _ladder(self, networks: Sequence[Network]) -> Array:
+        return np.ones(len(networks))
+
+
+class _Front(Proposer):
+    """Every proposal looks at the front."""
+
+    def propose(self, order: int, *, more: bool = True) -> proposer.Proposal | None:
+        return super().propose(2 * order + 1, more=more)
+
+
+class _Leader(Proposer):
+    """Every proposal looks for the most accurate."""
+
+    def propose(self, order: int, *, more: bool = True) -> proposer.Proposal | None:
+        return super().propose(2 * order, more=more)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way to search.
+
+    Attributes:
+        make: Of the benchmark, the seed and the time limit.
+        constants: Of the proposer, changed for this way.
+        plain: Whether it is what a user could pick instead.
+    """
+
+    make: Callable[[Truth, int, float], Strategy]
+    constants: Mapping[str, Any] | None = None
+    plain: bool = False
+
+
+def _ours(
+    kind: type[Proposer] = Proposer, steps: Sequence[int] = TWO
+) -> Callable[[Truth, int, float], Strategy]:
+    return lambda truth, seed, horizon: Ours(truth, seed, horizon, make=kind, steps=steps)
+
+
+def _plain(sampler: str) -> Way:
+    return Way(make=lambda truth, seed, horizon: Plain(sampler, truth, seed), plain=True)
+
+
+WAYS: dict[str, Way] = {
+    "random": _plain("random"),
+    "nsga2": _plain("nsga2"),
+    "tpe": _plain("tpe"),
+    "evolution": Way(make=lambda truth, seed, horizon: Evolution(truth, seed), plain=True),
+    "ours": Way(make=_ours()),
+    "unguided": Way(make=_ours(_Unguided)),
+    "one rung": Way(make=_ours(steps=STEPS[2:])),
+    "three rungs": Way(make=_ours(steps=STEPS)),
+    "half goes on": Way(make=_ours(), constants={"ETA": 2}),
+    "a fifth goes on": Way(make=_ours(), constants={"ETA": 5}),
+    "timeless": Way(make=_ours(_Timeless)),
+    "front alone": Way(make=_ours(_Front)),
+    "leader alone": Way(make=_ours(_Leader)),
+    "pool of 48": Way(make=_ours(), constants={"_POOL": 48, "_DRAWS": 144}),
+    "pool of 384": Way(make=_ours(), constants={"_POOL": 384, "_DRAWS": 1152}),
+    "3 at random": Way(make=_ours(), constants={"_RANDOM_FIRST": 3}),
+    "16 at random": Way(make=_ours(), constants={"_RANDOM_FIRST": 16}),
+}
+MAIN = ("random", "nsga2", "tpe", "evolution", "ours")
+SHARES = (0.1, 0.2, 0.5, 1.0)
+
+
+@cache
+def _bench(task: str, table: Path) -> tuple[Truth, Judge]:
+    rows = read_table(table)
+    truth = Truth(TASKS[task], rows)
+    return truth, Judge.of(truth, rows)
+
+
+def _run(task: str, way: str, seed: int, horizon: float, table: Path) -> list[tuple[float, float]]:
+    """Scores of one search at each share of the compute; ours is given each share as its time limit."""
+    truth, judge = _bench(task, table)
+    one = WAYS[way]
+    saved = {name: getattr(proposer, name) for name in one.constants or {}}
+    for name, value in (one.constants or {}).items():
+        setattr(proposer, name, value)
+    try:
+        if one.plain:
+            done = replay(one.make(truth, seed, horizon), truth, seed=seed, horizon=horizon)
+            return [judge.score(t for t in done if t.ended <= share * horizon) for share in SHARES]
+        limits = [share * horizon for share in SHARES if one.constants is None or share <= 0.2]
+        return [
+            judge.score(replay(one.make(truth, seed, limit), truth, seed=seed, horizon=limit))
+            for limit in limits
+        ]
+    finally:
+        for name, value in saved.items():
+            setattr(proposer, name, value)
+
+
+def _row(name: str, scores: Array, took: float) -> str:
+    """Means with 95 % intervals over seeds. Shape of scores: (seeds, shares, 2)."""
+    half = 1.96 * scores.std(0, ddof=1) / len(scores) ** 0.5
+    mean = scores.mean(0)
+    cells = [f"{m:.3f} ± {h:.3f}" for m, h in zip(mean[:, 0], half[:, 0])]
+    cells += [""] * (len(SHARES) - len(cells))
+    errors = [f"{100 * m:.2f} ± {100 * h:.2f}" for m, h in zip(mean[:, 1], half[:, 1])]
+    at = {share: errors[i] for i, share in enumerate(SHARES[: len(errors)])}
+    return f"| {name} | {' | '.join(cells)} | {at[0.2]} | {at.get(1.0, '')} | {took:.1f} |"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Replay and print one table for each task."""
+    parser = argparse.ArgumentParser(prog="bench_search", description=__doc__)
+    parser.add_argument("--ways", default=",".join(MAIN), help=f"of: {', '.join(WAYS)}; or all")
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=1200.0, help="virtual seconds of the whole compute")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--table", type=Path, default=TABLE)
+    arguments = parser.parse_args(argv)
+    ways = list(WAYS) if arguments.ways == "all" else arguments.ways.split(",")
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    from scipy.stats import mannwhitneyu
+
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        for task in arguments.tasks.split(","):
+            truth, _ = _bench(task, arguments.table)
+            print(
+                f"\n{task}: {truth.networks} networks recorded, budget {truth.task.budget}, {arguments.seeds} seeds,"
+                f" {arguments.seconds:g} s of 2 workers\n"
+            )
+            heads = [f"hypervolume at {share:.0%}" for share in SHARES]
+            print(f"| way | {' | '.join(heads)} | test error at 20% | at 100% | s a search |")
+            print("|---" * (len(SHARES) + 4) + "|")
+            scores: dict[str, Array] = {}
+            for way in ways:
+                began = time.perf_counter()
+                rows = pool.map(
+                    _run,
+                    *zip(
+                        *(
+                            (task, way, seed, arguments.seconds, arguments.table)
+                            for seed in range(arguments.seeds)
+                        )
+                    ),
+                )
+                scores[way] = np.array(list(rows))
+                print(_row(way, scores[way], (time.perf_counter() - began) / arguments.seeds), flush=True)
+            plain = [way for way in ways if WAYS[way].plain]
+            if plain and "ours" in ways:
+                best = max(plain, key=lambda way: float(scores[way][:, -1, 0].mean()))
+                rival = scores[best][:, -1, 0]
+                for index, share in ((1, 0.2), (-1, 1.0)):
+                    mine = scores["ours"][:, index, 0]
+                    p = mannwhitneyu(mine, rival, alternative="greater").pvalue
+                    print(
+                        f"\nours at {share:.0%} of the compute against the best plain way ({best}) at 100%:"
+                        f" {mine.mean():.3f} and {rival.mean():.3f}, p = {p:.2g} (Mann-Whitney, one-sided)"
+                    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""What is proposed, given a record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from search_fakes import STEPS, FakeEvaluator, make_screen
+
+from nas.candidates import Screen, survey
+from nas.outcome import Evaluated, Request
+from nas.search.proposer import ETA, Proposal, Proposer
+
+
+def make(screen: Screen, seed: int = 1) -> Proposer:
+    found = survey(screen, rng=np.random.default_rng(seed), draws=100, wanted=10)
+    return Proposer(screen=screen, steps=STEPS, seed=seed, samples=1000, feasible=found.feasible)
+
+
+def error_of(screen: Screen, proposal: Proposal) -> float:
+    outcome = FakeEvaluator(screen)(
+        Request(
+            number=0, space="", params=proposal.params, steps=1, full=proposal.rung == 2, seed=0, sparsity=0.0
+        )
+    )
+    assert isinstance(outcome, Evaluated)
+    return 1 - outcome.accuracy.value
+
+
+def run(proposer: Proposer, count: int, start: int = 0) -> list[Proposal]:
+    done: list[Proposal] = []
+    for order in range(start, start + count):
+        proposal = proposer.propose(order)
+        assert proposal is not None
+        proposer.start(proposal)
+        proposer.tell(order, proposal.params, proposal.rung, error_of(proposer.screen, proposal))
+        done.append(proposal)
+    return done
+
+
+def names(proposals: list[Proposal]) -> list[tuple[str, int]]:
+    return [(one.screened.key, one.rung) for one in proposals]
+
+
+def test_proposals_follow_from_the_record_and_the_seed_alone() -> None:
+    screen = make_screen("16KB")
+    whole = run(make(screen), 40)
+    resumed = make(screen)
+    for order, proposal in enumerate(whole[:27]):
+        resumed.tell(order, proposal.params, proposal.rung, error_of(screen, proposal))
+    assert names(run(resumed, 13, start=27)) == names(whole[27:])
+    assert names(run(make(screen, seed=2), 10)) != names(whole[:10])
+
+
+def test_whatever_is_proposed_fits_and_is_proposed_once_at_each_rung() -> None:
+    screen = make_screen("sram=5KB,flash=60KB")
+    done = names(run(make(screen), 60))
+    assert len(done) == len(set(done))
+    assert all(one.screened.fits for one in run(make(screen), 30))
+
+
+def test_the_search_finds_better_networks_than_chance() -> None:
+    screen = make_screen("8KB")
+    guided = run(make(screen), 60)
+    luck = survey(screen, rng=np.random.default_rng(3), draws=200, wanted=60).feasible
+    chance = [Proposal(params=params, screened=screen_of(screen, params), rung=2) for params in luck]
+    best = min(error_of(screen, one) for one in guided if one.rung == 2)
+    assert best <= min(error_of(screen, one) for one in chance)
+
+
+def screen_of(screen: Screen, params: dict[str, Any]) -> Any:
+    from search_spaces.choices import Choices
+
+    return screen(Choices(params))
+
+
+def test_a_share_of_each_rung_goes_on_and_the_rest_do_not() -> None:
+    done = run(make(make_screen()), 60)
+    counts = [sum(one.rung == rung for one in done) for rung in range(3)]
+    assert counts[1] == counts[0] // ETA
+    assert counts[2] == counts[1] // ETA
+
+
+def test_no_more_networks_are_begun_when_none_are_wanted() -> None:
+    proposer = make(make_screen())
+    run(proposer, 11)
+    last = proposer.begun
+    while (proposal := proposer.propose(50, more=False)) is not None:
+        proposer.start(proposal)
+        proposer.tell(50, proposal.params, proposal.rung, 0.1)
+    assert proposer.begun == last
+
+
+def test_a_failed_network_is_never_proposed_again() -> None:
+    proposer = make(make_screen())
+    first = proposer.propose(0)
+    assert first is not None
+    proposer.tell(0, first.params, 0, None)
+    assert first.screened.key not in {key for key, _ in names(run(proposer, 30, start=1))}
+    assert proposer.has(first)
+
+
+def test_several_under_way_are_several_networks() -> None:
+    proposer = make(make_screen())
+    run(proposer, 12)
+    started = []
+    for order in range(12, 20):
+        proposal = proposer.propose(order)
+        assert proposal is not None
+        proposer.start(proposal)
+        started.append(proposal)
+    assert len(set(names(started))) == 8
+    assert len({key for key, _ in names(started)}) == 8
+    proposer.forget(started[-1])
+    again = proposer.propose(19)
+    assert again is not None
+    assert names([again]) == names(started[-1:])
+
+
+def test_an_earlier_run_teaches_and_its_best_may_be_finalists() -> None:
+    screen = make_screen("16KB")
+    earlier = run(make(screen), 50)
+    proposer = make(screen, seed=9)
+    for one in earlier:
+        proposer.tell_earlier(one.params, STEPS[one.rung] + 1, error_of(screen, one))
+    assert proposer.begun == 0
+    best = min(earlier, key=lambda one: error_of(screen, one))
+    finalists = proposer.finalists(3, spread=False)
+    assert best.screened.key in {one.screened.key for one in finalists}
+    assert {one.rung for one in finalists} == {2}
+    new = run(proposer, 6)
+    assert not {one.screened.key for one in new if one.rung == 0} & {one.screened.key for one in earlier}
+    # With what is known, the first proposals are good already.
+    guided = np.median([error_of(screen, one) for one in new if one.rung == 0])
+    unguided = np.median([error_of(screen, one) for one in earlier[:6]])
+    assert guided < unguided
+
+
+def test_an_earlier_network_that_breaks_the_new_limits_is_no_candidate() -> None:
+    earlier = run(make(make_screen("64KB")), 30)
+    tight = make_screen("4KB")
+    proposer = make(tight, seed=9)
+    for one in earlier:
+        proposer.tell_earlier(one.params, STEPS[one.rung], 0.01)
+    assert all(one.screened.fits for one in proposer.finalists(20, spread=True))
+    assert all(one.screened.fits for one in run(proposer, 20))

@@ -1,0 +1,169 @@
+"""The surrogate, its features, and what it makes of candidates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from search_fakes import make_screen
+
+from nas.candidates import Screened
+from nas.search.belief import expected_seconds
+from nas.search.features import Features
+from nas.search.networks import Network, Networks
+from nas.search.surrogate import Observations, Surrogate
+from nas.search.worth import Market, _gain, leading
+
+
+def draw(count: int, seed: int = 0) -> list[Network]:
+    networks = Networks(make_screen())
+    found = networks.pool(np.random.default_rng(seed), parents=(), size=count, draws=10 * count)
+    numbered = [networks.get(one.params) for one in found]
+    return [one for one in numbered if one is not None]
+
+
+def observations(networks: list[Network], fidelity: np.ndarray, error: np.ndarray) -> Observations:
+    return Observations(
+        graph=np.array([one.graph for one in networks]),
+        choices=np.array([one.choices for one in networks]),
+        network=np.array([one.index for one in networks]),
+        fidelity=fidelity,
+        error=error,
+        variance=np.full(len(networks), 1e-4),
+    )
+
+
+def truth(networks: list[Network], fidelity: np.ndarray) -> np.ndarray:
+    """Larger networks are better, and all are better after longer training."""
+    work = np.array([one.graph[0] for one in networks])
+    return -2 - 0.4 * (work - 11) - 0.5 * fidelity
+
+
+def test_the_surrogate_ranks_networks_that_it_has_not_seen() -> None:
+    networks = draw(60)
+    rng = np.random.default_rng(1)
+    fidelity = rng.choice([-1.0, 0.0], 40)
+    seen = observations(networks[:40], fidelity, truth(networks[:40], fidelity) + rng.normal(0, 0.05, 40))
+    model = Surrogate()
+    model.learn(seen)
+    model.condition(seen)
+    full = np.zeros(20)
+    mean, deviation = model.predict(observations(networks[40:], full, full))
+    expected = truth(networks[40:], full)
+    assert np.corrcoef(mean, expected)[0, 1] > 0.95
+    assert np.mean(np.abs(mean - expected) < 2 * deviation) > 0.8
+
+
+def test_what_was_trained_is_known_better_than_what_was_not_and_a_short_training_tells_something() -> None:
+    networks = draw(30)
+    zeros = np.zeros(10)
+    model = Surrogate()
+    model.condition(observations(networks[:10], zeros, truth(networks[:10], zeros)))
+    _, trained = model.predict(observations(networks[:10], zeros, zeros))
+    _, new = model.predict(observations(networks[10:20], zeros, zeros))
+    assert trained.max() < new.min()
+    short = observations(networks[:20], np.array([0.0] * 10 + [-1.0] * 10), np.zeros(20))
+    model.condition(short)
+    _, briefly = model.predict(observations(networks[10:20], zeros, zeros))
+    assert (briefly < new).all()
+
+
+def test_learning_follows_the_gradient_of_the_likelihood() -> None:
+    from scipy.optimize import approx_fprime
+
+    from nas.search import surrogate
+
+    networks = draw(25)
+    fidelity = np.random.default_rng(0).choice([-2.0, -1.0, 0.0], 25)
+    seen = observations(networks, fidelity, truth(networks, fidelity))
+    loss = surrogate._loss(seen)
+    theta = surrogate._CENTRE + 0.3
+    numeric = approx_fprime(theta, lambda t: loss(t)[0], 1e-6)
+    np.testing.assert_allclose(loss(theta)[1], numeric, rtol=1e-3, atol=1e-3)
+
+
+def test_the_expected_gain_is_that_of_a_log_normal_error() -> None:
+    mean, deviation, rival = -2.0, 0.3, 0.14
+    draws = np.exp(norm.rvs(mean, deviation, 400_000, random_state=0))
+    expected = np.maximum(rival - draws, 0).mean()
+    found = _gain(np.array([mean]), np.array([deviation]), np.array([[rival]]))
+    assert found[0, 0] == pytest.approx(expected, rel=0.01)
+
+
+def priced(number: int, costs: tuple[float, float, float]) -> Network:
+    blank = np.zeros(1)
+    screened: Screened = None  # type: ignore[assignment]
+    return Network(
+        index=number, params={}, screened=screened, graph=blank, choices=blank, costs=np.array(costs)
+    )
+
+
+def test_a_market_gains_what_the_hypervolume_gains() -> None:
+    from nas.search.front import hypervolume
+
+    rng = np.random.default_rng(5)
+    market = Market(np.zeros(3), np.ones(3), np.random.default_rng(1))
+    market._budgets = np.random.default_rng(2).random((len(market._budgets), 3))
+    known = [priced(i, tuple(rng.random(3))) for i in range(6)]
+    errors = rng.random(6) * 0.5
+    new = priced(-1, (0.2, 0.3, 0.1))
+    sure = (np.log([0.1]), np.array([1e-6]))
+    found = market.gain([new], sure, known, errors, worst=0.6)
+    points = [(error, *one.costs) for one, error in zip(known, errors)]
+    reference = (0.6, 1.0, 1.0, 1.0)
+    exact = hypervolume([*points, (0.1, *new.costs)], reference) - hypervolume(points, reference)
+    assert found[0] == pytest.approx(exact, rel=0.15)
+
+
+def test_nothing_is_gained_by_a_dearer_and_worse_network_and_a_leader_competes_with_the_second() -> None:
+    market = Market(np.zeros(3), np.ones(3), np.random.default_rng(1))
+    known = [priced(0, (0.1, 0.1, 0.1)), priced(1, (0.5, 0.5, 0.5))]
+    errors = np.array([0.2, 0.1])
+    belief = (np.log([0.3, 0.2, 0.1]), np.full(3, 1e-6))
+    worse, cheap, leader = market.gain([priced(-1, (0.6, 0.6, 0.6)), *known], belief, known, errors, 0.5)
+    assert worse == 0
+    assert cheap > 0
+    assert leader > 0
+    alone = leading(known, (np.log(errors), np.full(2, 1e-6)), known, errors)
+    assert alone[0] == pytest.approx(0.0)
+    assert alone[1] == pytest.approx(0.1)
+
+
+def test_features_tell_networks_apart_and_choices_lie_in_the_unit_box() -> None:
+    networks = draw(40)
+    graphs = np.array([one.graph for one in networks])
+    choices = np.array([one.choices for one in networks])
+    assert np.isfinite(graphs).all()
+    assert len(np.unique(graphs.round(9), axis=0)) == len(networks)
+    assert choices.min() >= 0
+    assert choices.max() <= 1
+    assert np.sort(choices.std(0))[1] > 0.1  # the first stride has one option here
+
+
+def test_the_receptive_field_grows_by_kernels_and_strides() -> None:
+    from nas.search.features import _shape_of
+    from search_spaces.arch import Sketch
+    from search_spaces.layers import INPUT, Conv, Dense, GlobalAveragePool
+
+    net = Sketch((16, 16, 1))
+    x = net.add(Conv(inputs=(INPUT,), filters=8, kernel=(5, 5), strides=(2, 2)))
+    x = net.add(Conv(inputs=(x,), filters=12, kernel=(3, 3)))
+    x = net.add(GlobalAveragePool(inputs=(x,)))
+    net.add(Dense(inputs=(x,), units=10, activation="NONE"))
+    field, places, last, low, high = _shape_of(net.spec())
+    assert (field, places, last, low, high) == (9, 64, 12, 8, 12)
+
+
+def test_a_refused_network_has_no_features() -> None:
+    screen = make_screen()
+    with pytest.raises(ValueError, match="without costs has no features"):
+        Features(screen).graph(Screened(candidate=None, key="", costs=None))  # type: ignore[arg-type]
+
+
+def test_longer_and_larger_trainings_are_expected_to_take_longer() -> None:
+    networks = draw(20)
+    short, long = expected_seconds(networks, 100), expected_seconds(networks, 400)
+    assert (short > 0).all()
+    assert (long > short).all()
+    work = np.array([one.screened.costs.macs for one in networks])  # type: ignore[union-attr]
+    assert np.corrcoef(work, long)[0, 1] > 0.5
