@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.search.networks import Network
-from nas.search.surrogate import Array, Observations, Surrogate, joined
+from nas.search.surrogate import Array, Observations, Surrogate
 
 _FIRST_LEARNED = 8  # rows before the covariance is learned
 _GROWTH = 1.35  # of the record, until it is learned again
@@ -18,7 +18,7 @@ _MOST_PENDING = 32
 _RATES = (0.3, 0.077, 2.1e-4, 1.1e-8)  # seconds, see `expected_seconds`
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """One training that ended.
 
@@ -36,7 +36,7 @@ class Row:
 
 
 class Belief:
-    """The surrogate, as the record has it.
+    """The record of all trainings, and what the surrogate makes of it.
 
     Args:
         steps: Training steps of each rung, ascending.
@@ -48,21 +48,49 @@ class Belief:
         self._fidelity = [math.log(one / steps[-1]) / math.log(4) for one in steps]
         self._surrogate = Surrogate()
         self._learned = 0
+        self._by_rung: list[list[Row]] = [[] for _ in steps]
 
-    def condition(self, rows: Sequence[Row], pending: Sequence[Network] = ()) -> None:
-        """Believes the rows; what is under way counts as going as expected."""
-        due = _due(len(rows))
-        if due != self._learned:
-            first = sorted(rows, key=lambda row: row.order)[:due]
-            self._surrogate.learn(self._observed(longest(first)))
-            self._learned = due
-        seen = self._observed(longest(rows))
-        self._surrogate.condition(seen)
-        if pending:
-            pending = pending[-_MOST_PENDING:]
-            asked = self._asked(pending, [one.pending or 0 for one in pending])
-            expected, _ = self._surrogate.predict(asked)
-            self._surrogate.condition(joined([seen, asked.with_errors(expected)]))
+    def add(self, row: Row) -> None:
+        """A training ended."""
+        self._by_rung[row.rung].append(row)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_rung))
+
+    def condition(self, *, before: int | None = None, pending: Sequence[Network] = ()) -> list[Network]:
+        """Believes the record; of a long one the latest trainings and the longest.
+
+        Args:
+            before: Leaves out trainings of this order and above.
+            pending: Networks under way, which count as going as expected.
+
+        Returns:
+            The networks of those trainings, by their numbers.
+        """
+        by_rung: Sequence[Sequence[Row]] = self._by_rung
+        if before is not None:
+            by_rung = [[row for row in rows if row.order < before] for rows in by_rung]
+        self._learn(by_rung)
+        rows = _selected(by_rung)
+        if not rows:
+            return []
+        pending = pending[-_MOST_PENDING:]
+        expected = self._asked(pending, [one.pending or 0 for one in pending]) if pending else None
+        self._surrogate.condition(self._observed(rows), expected)
+        found = {row.network.index: row.network for row in rows if row.network.usable}
+        return [found[index] for index in sorted(found)]
+
+    def _learn(self, by_rung: Sequence[Sequence[Row]]) -> None:
+        """Learns the covariance from as many first trainings as are due, so that a resumed search has the same one."""
+        due = _due(sum(map(len, by_rung)))
+        if due == self._learned:
+            return
+        self._learned = due
+        self._surrogate = Surrogate()
+        if due:
+            last = sorted(row.order for rows in by_rung for row in rows)[due - 1]
+            first = [[row for row in rows if row.order <= last] for rows in by_rung]
+            self._surrogate.learn(self._observed(_selected(first)))
 
     def predict(self, networks: Sequence[Network]) -> tuple[Array, Array]:
         """Mean and deviation of the logarithm of the error after a full training. Shape: (n,) each."""
@@ -95,11 +123,16 @@ def _due(count: int) -> int:
     return due
 
 
-def longest(rows: Sequence[Row]) -> Sequence[Row]:
-    """Of a long record the longest trainings, and of those the latest."""
-    if len(rows) <= _MOST_ROWS:
-        return rows
-    return sorted(rows, key=lambda row: (row.rung, row.order))[-_MOST_ROWS:]
+def _selected(by_rung: Sequence[Sequence[Row]]) -> list[Row]:
+    """All of a short record; of a long one the latest, and then the longest trainings, the latest of them first."""
+    recent = sorted((row for rows in by_rung for row in rows[-_MOST_ROWS:]), key=lambda row: row.order)
+    chosen = dict.fromkeys(recent[-_MOST_ROWS // 2 :])
+    for rows in reversed(by_rung):
+        for row in reversed(rows[-_MOST_ROWS:]):
+            if len(chosen) >= _MOST_ROWS:
+                break
+            chosen[row] = None
+    return sorted(chosen, key=lambda row: row.order)
 
 
 def expected_seconds(networks: Sequence[Network], steps: int) -> Array:

@@ -46,6 +46,16 @@ class Network:
     failed: bool = False
 
     @property
+    def usable(self) -> bool:
+        """Not so: one that failed, or one of an earlier run that breaks the limits of this one."""
+        return self.screened.fits and not self.failed
+
+    @property
+    def latest_error(self) -> float:
+        """After its longest training."""
+        return self.errors.get(self.top, self.earlier.get(self.top, 1.0))
+
+    @property
     def top(self) -> int:
         """The highest rung that it was trained at, now or in an earlier run; -1 before."""
         return max((*self.errors, *self.earlier), default=-1)
@@ -62,6 +72,7 @@ class Networks:
         self._screen = screen
         self._features = Features(screen)
         self._by_key: dict[str, Network] = {}
+        self._by_choices: dict[frozenset[tuple[str, Any]], Network] = {}  # spares the screen
         self.all: list[Network] = []
 
     def taken(self, candidate: Network) -> bool:
@@ -71,6 +82,10 @@ class Networks:
 
     def get(self, params: Mapping[str, Any]) -> Network | None:
         """The network of these choices, numbered when it is new; None where the target has no costs for it."""
+        choices = frozenset(params.items())
+        known = self._by_choices.get(choices)
+        if known is not None:
+            return known
         screened = self._screen(Choices(params))
         known = self._by_key.get(screened.key)
         if known is None:
@@ -79,6 +94,8 @@ class Networks:
                 known.index = len(self.all)
                 self.all.append(known)
                 self._by_key[screened.key] = known
+        if known is not None:
+            self._by_choices[choices] = known
         return known
 
     def _made(self, params: dict[str, Any], screened: Screened) -> Network | None:

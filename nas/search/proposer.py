@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nas.candidates import Screen, Screened
-from nas.search.belief import Belief, Row, expected_seconds, longest
+from nas.search.belief import Belief, Row, expected_seconds
 from nas.search.networks import Network, Networks
 from nas.search.surrogate import Array
 from nas.search.worth import Market, leading
@@ -18,7 +19,7 @@ from search_spaces.choices import Choices
 
 ETA = 3  # of so many networks trained at a rung, one goes on to the next
 _RANDOM_FIRST = 6  # networks drawn at random before the surrogate is asked
-_GENERATION = 12  # proposals that share a pool of candidates
+_GENERATION = 24  # proposals that share a pool of candidates
 _POOL = 128
 _DRAWS = 384  # that a pool costs at most
 _POOLS = 4  # tried, when one holds nothing new
@@ -72,10 +73,15 @@ class Proposer:
         self._samples = samples
         self._feasible = feasible
         self._networks = Networks(screen)
-        self._belief = Belief(steps=steps, samples=samples)
         self._steps = tuple(steps)
-        self._rows: list[Row] = []
-        self._fresh = False  # whether the belief has taken in all rows
+        self._belief = Belief(steps=steps, samples=samples)
+        self._known: list[Network] | None = None  # whom the belief is about; None when there is news
+        self._standing: list[dict[int, Network]] = [
+            {} for _ in steps
+        ]  # by the highest rung that they reached
+        self._pending: dict[int, Network] = {}
+        self._failed = 0
+        self._new = 0  # networks whose first training in this run has ended
         self._pool_of: tuple[int, int] = (-1, 0)
         self._pool: list[Network] = []
         rng = np.random.default_rng([seed, *b"market"])
@@ -86,11 +92,13 @@ class Proposer:
     @property
     def begun(self) -> int:
         """How many networks were trained, or are being trained."""
-        return sum(bool(one.errors) or one.failed or one.pending is not None for one in self._networks.all)
+        return self._new + self._failed + sum(not one.errors for one in self._pending.values())
 
     def replayed(self, params: Mapping[str, Any], rung: int) -> Proposal:
         """A training of given choices."""
-        return Proposal(params=dict(params), screened=self.screen(Choices(params)), rung=rung)
+        network = self._networks.get(params)
+        screened = self.screen(Choices(params)) if network is None else network.screened
+        return Proposal(params=dict(params), screened=screened, rung=rung)
 
     def has(self, proposal: Proposal) -> bool:
         """Whether a training ended already."""
@@ -107,9 +115,13 @@ class Proposer:
 
     def _set_pending(self, proposal: Proposal, rung: int | None) -> None:
         network = self._networks.get(proposal.params)
-        if network is not None:
-            network.pending = rung
-            self._fresh = False
+        if network is None:
+            return
+        network.pending = rung
+        self._pending.pop(network.index, None)
+        if rung is not None:
+            self._pending[network.index] = network
+        self._known = None
 
     def tell(self, order: int, params: Mapping[str, Any], rung: int, error: float | None) -> None:
         """What a training came to.
@@ -124,12 +136,16 @@ class Proposer:
         if network is None:
             return
         network.pending = None
+        self._pending.pop(network.index, None)
+        self._known = None
         if error is None:
+            self._failed += not network.errors
             network.failed = True
+            for standing in self._standing:
+                standing.pop(network.index, None)
             return
-        network.errors[rung] = self._bounded(error)
-        self._rows.append(Row(order, network, rung, network.errors[rung]))
-        self._fresh = False
+        self._new += not network.errors
+        self._note(order, network, rung, error, network.errors)
 
     def tell_earlier(self, params: Mapping[str, Any], steps: int, error: float) -> None:
         """What a training of an earlier run came to: it is believed, and the network may be trained again."""
@@ -137,14 +153,18 @@ class Proposer:
         if network is not None:
             # The nearest rung, by ratio.
             rung = min(range(self._top + 1), key=lambda i: abs(math.log(steps / self._steps[i])))
-            network.earlier[rung] = self._bounded(error)
-            order = -1 - len(self._rows)
-            self._rows.append(Row(order, network, rung, network.earlier[rung]))
-            self._fresh = False
+            self._note(-1 - len(self._belief), network, rung, error, network.earlier)
 
-    def _bounded(self, error: float) -> float:
-        """Half a sample's error stands for none: the surrogate takes logarithms."""
-        return max(error, 0.5 / self._samples)
+    def _note(self, order: int, network: Network, rung: int, error: float, errors: dict[int, float]) -> None:
+        before = network.top
+        # Half a sample's error stands for none: the surrogate takes logarithms.
+        errors[rung] = max(error, 0.5 / self._samples)
+        self._belief.add(Row(order, network, rung, errors[rung]))
+        if network.usable:
+            if before >= 0:
+                self._standing[before].pop(network.index, None)
+            self._standing[network.top][network.index] = network
+        self._known = None
 
     def propose(self, order: int, *, more: bool = True) -> Proposal | None:
         """The next training; None when there is none.
@@ -155,19 +175,16 @@ class Proposer:
         """
         front = order % 2 == 1
         rung, waiting = self._promotable()
-        known = self._known()
         if waiting:
-            worth = self._worth(waiting, known, front=front) / expected_seconds(waiting, self._steps[rung])
-            best = waiting[int(np.argmax(worth))]
+            worth = self._worth(waiting, self._believed(), front=front)
+            best = waiting[int(np.argmax(worth / expected_seconds(waiting, self._steps[rung])))]
             return Proposal(params=best.params, screened=best.screened, rung=rung)
-        if not more:
-            return None
-        new = self._candidates(order)
+        new = self._candidates(order) if more else []
         if not new:
             return None
-        if len(self._networks.all) < _RANDOM_FIRST or len(known) < 3:
-            best = new[0]
-        else:
+        known = self._believed()
+        best = new[0]
+        if len(self._networks.all) >= _RANDOM_FIRST and len(known) >= 3:
             best = new[int(np.argmax(self._worth(new, known, front=front) / self._ladder(new)))]
         return Proposal(params=best.params, screened=best.screened, rung=0)
 
@@ -178,7 +195,7 @@ class Proposer:
             count: How many should be trained in full, those that are already among them.
             spread: Whether every other one is picked for the front, not for its accuracy alone.
         """
-        known = self._known()
+        known = self._believed()
         picked: list[Network] = []
         left = list(known)
         while left and len(picked) < count:
@@ -194,20 +211,25 @@ class Proposer:
 
     # -- who is judged
 
-    def _known(self) -> list[Network]:
-        """The networks of the trainings that are believed, of a long record the best part, in their order."""
-        found = {row.network.index: row.network for row in longest(self._rows) if _usable(row.network)}
-        return [found[index] for index in sorted(found)]
+    def _believed(self) -> list[Network]:
+        """The networks that the belief is about, made up to date."""
+        if self._known is None:
+            self._known = self._belief.condition(pending=list(self._pending.values()))
+        return self._known
 
     def _promotable(self) -> tuple[int, list[Network]]:
-        """The highest rung that a share may go on to, and who stands below it."""
-        known = [one for one in self._networks.all if one.top >= 0 and _usable(one)]
+        """The highest rung that a share may go on to, and the latest who stand below it."""
+        beyond = len(self._standing[self._top])
         for rung in range(self._top - 1, -1, -1):
-            reached = [one for one in known if one.top >= rung]
-            beyond = sum(one.top > rung or (one.pending or 0) > rung for one in reached)
-            waiting = [one for one in reached if one.top == rung and one.pending is None]
-            if waiting and (beyond + 1) * ETA <= len(reached):
-                return rung + 1, waiting
+            here = self._standing[rung]
+            leaving = sum((one.pending or 0) > rung for one in self._pending.values() if one.index in here)
+            if (beyond + leaving + 1) * ETA <= beyond + len(here):
+                waiting = [
+                    one for one in itertools.islice(reversed(here.values()), _POOL) if one.pending is None
+                ]
+                if waiting:
+                    return rung + 1, waiting
+            beyond += len(here)
         return 0, []
 
     def _candidates(self, order: int) -> list[Network]:
@@ -228,12 +250,10 @@ class Proposer:
 
     def _parents(self, before: int) -> list[dict[str, Any]]:
         """What was worth changing: the networks that a random budget or the whole one would buy."""
-        rows = [row for row in self._rows if row.order < before]
-        known = list({row.network.index: row.network for row in rows if _usable(row.network)}.values())
+        self._known = None
+        known = self._belief.condition(before=before)
         if len(known) < 3:
             return []
-        self._belief.condition(rows)
-        self._fresh = False
         mean, _ = self._belief.predict(known)
         first, _ = self._market.bought(known, np.exp(mean))
         best = np.argsort(mean, kind="stable")[: max(3, len(known) // 20)]
@@ -242,23 +262,15 @@ class Proposer:
     # -- what they are worth
 
     def _worth(self, asked: Sequence[Network], known: Sequence[Network], *, front: bool) -> Array:
-        if not self._fresh:
-            self._belief.condition(self._rows, [one for one in self._networks.all if one.pending is not None])
-            self._fresh = True
         mean, deviation = self._belief.predict([*known, *asked])
         errors, belief = np.exp(mean[: len(known)]), (mean[len(known) :], deviation[len(known) :])
         if not front:
             return leading(asked, belief, known, errors)
         # The median of the networks that were drawn at random counts as nothing.
-        worst = float(np.median(errors[:_RANDOM_FIRST]))
-        return self._market.gain(asked, belief, known, errors, worst)
+        first = [one.latest_error for one in self._networks.all[:_RANDOM_FIRST] if one.top >= 0]
+        return self._market.gain(asked, belief, known, errors, float(np.median(first)))
 
     def _ladder(self, networks: Sequence[Network]) -> Array:
         """Expected time of a new network: its first training, and its share of the longer ones."""
         rungs = [expected_seconds(networks, steps) / ETA**rung for rung, steps in enumerate(self._steps)]
         return np.asarray(np.sum(rungs, axis=0))
-
-
-def _usable(network: Network) -> bool:
-    """Not so: a network of an earlier run that breaks the limits of this one. It teaches, but is no candidate."""
-    return network.screened.fits and not network.failed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,17 +65,31 @@ class Surrogate:
         found = minimize(_loss(seen), _CENTRE, jac=True, method="L-BFGS-B", options={"maxiter": 25})
         self._theta = np.asarray(found.x)
 
-    def condition(self, seen: Observations) -> None:
-        """Takes in what was seen, with the covariance as it is."""
-        self._seen = seen
+    def condition(self, seen: Observations, expected: Observations | None = None) -> None:
+        """Takes in what was seen, with the covariance as it is.
+
+        Args:
+            seen: The record.
+            expected: Trainings that are taken to go as expected: they change what is uncertain, not what is likely.
+        """
         self._scale = _standard(seen.graph)
-        self._graph = self._scale(seen.graph)
+        self._seen, self._graph = seen, self._scale(seen.graph)
         self._mean = float(seen.error.mean())
-        parts = _Distances.of(self._graph, seen, self._graph, seen)
-        kernel, _ = parts.kernel(self._theta)
-        kernel = kernel + np.diag(seen.variance + np.exp(self._theta[6]))
-        self._root = cholesky(kernel, lower=True)
+        self._root = cholesky(self._noisy(self._graph, seen), lower=True)
         self._weights = cho_solve((self._root, True), seen.error - self._mean)
+        if expected is None:
+            return
+        graph = self._scale(expected.graph)
+        cross, _ = _Distances.of(graph, expected, self._graph, seen).kernel(self._theta)
+        below = solve_triangular(self._root, cross.T, lower=True)
+        corner = cholesky(self._noisy(graph, expected) - below.T @ below, lower=True)
+        self._root = np.block([[self._root, np.zeros_like(below)], [below.T, corner]])
+        self._weights = np.append(self._weights, np.zeros(len(graph)))
+        self._seen, self._graph = joined(seen, expected), np.concatenate([self._graph, graph])
+
+    def _noisy(self, graph: Array, seen: Observations) -> Array:
+        kernel, _ = _Distances.of(graph, seen, graph, seen).kernel(self._theta)
+        return kernel + np.diag(seen.variance + np.exp(self._theta[6]))
 
     def predict(self, asked: Observations) -> tuple[Array, Array]:
         """Mean and standard deviation of the logarithm of the error, without the noise of a training.
@@ -116,10 +130,11 @@ def _loss(seen: Observations) -> Callable[[Array], tuple[float, Array]]:
     return loss
 
 
-def joined(parts: Sequence[Observations]) -> Observations:
-    """Rows of several, one after the other."""
+def joined(one: Observations, other: Observations) -> Observations:
+    """Rows of both, one after the other."""
+    names = Observations.__slots__
     return Observations(
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Observations.__slots__}
+        **{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names}
     )
 
 
