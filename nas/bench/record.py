@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from cost_models.costing import Costs
-from nas.bench.table import TABLE, TASKS, BenchTask, screen_of
+from nas.bench.table import STEPS, TABLE, TASKS, BenchTask, params_of, screen_of
 from nas.candidates import Screen
 from search_spaces.choices import Choices
 
-STEPS = (75, 300, 1200)
 _SEEDS = (1, 2, 3)
 _NOISE_EVERY = 25  # each such network is trained with all seeds
 _COSTS = ("sram_bytes", "flash_bytes", "cycles", "macs")
@@ -130,12 +129,7 @@ class Recorder:
         self._count = max(known, default=-1) + 1
         self._rng = np.random.default_rng([2026, *task.name.encode(), self._count])
         for row in known.values():
-            self._keys.add(self._screen(Choices(self._params(row))).key)
-
-    def _params(self, row: dict[str, Any]) -> dict[str, Any]:
-        asked = Choices(rng=np.random.default_rng(0))
-        self._screen(asked)
-        return {name: _like(row[name], value) for name, value in asked.params.items()}
+            self._keys.add(self._screen(Choices(params_of(row, self._screen))).key)
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
         """Takes note of what came back."""
@@ -149,7 +143,7 @@ class Recorder:
             if guided:
                 parents = self._front()
                 parent = parents[int(self._rng.integers(len(parents)))]
-                choices = Choices(self._params(parent), self._rng, _GUIDED_CHANGE)
+                choices = Choices(params_of(parent, self._screen), self._rng, _GUIDED_CHANGE)
             screened = self._screen(choices)
             if screened.costs is not None and screened.key not in self._keys and _sane(screened.costs):
                 break
@@ -179,11 +173,6 @@ class Recorder:
 def _sane(costs: Costs) -> bool:
     """Short of networks that take minutes and fit no target of the benchmark."""
     return costs.sram_bytes <= 32 * 1024 and costs.flash_bytes <= 112 * 1024 and costs.macs <= 800_000
-
-
-def _like(text: Any, example: Any) -> Any:
-    """A value of a CSV file as the type that the space asks for."""
-    return text == "True" or text is True if isinstance(example, bool) else type(example)(text)
 
 
 def _works(recorders: Sequence[Recorder], until: float) -> Iterator[Work]:

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nas.bench.truth import STEPS, Answer, Truth
-from nas.candidates import Screened, survey
+from nas.bench.table import STEPS
+from nas.bench.truth import Answer, Truth
+from nas.candidates import Screen, Screened, survey
 from nas.search.baselines import PlainOptuna
 from nas.search.front import dominates, hypervolume
 from nas.search.proposer import Proposer
@@ -89,6 +90,8 @@ class Ours:
         seed: Of the search.
         horizon: The time limit, in virtual seconds.
         finalists: How many are trained in full at the end, where they are not yet.
+        screen: Judges candidates; None takes the benchmark's.
+        earlier: Trainings of an earlier search, for a warm start.
         make: Makes the proposer; a variation of it, to see what a part is worth.
     """
 
@@ -101,12 +104,17 @@ class Ours:
         finalists: int = 4,
         make: Callable[..., Proposer] = Proposer,
         steps: Sequence[int] = STEPS,
+        screen: Screen | None = None,
+        earlier: Sequence[Training] = (),
     ) -> None:
         rng = np.random.default_rng([seed, 5])
-        found = survey(truth.screen, rng=rng, draws=100, wanted=20)
+        screen = screen or truth.screen
+        found = survey(screen, rng=rng, draws=100, wanted=20)
         self._proposer = make(
-            screen=truth.screen, steps=steps, seed=seed, samples=truth.task.val, feasible=found.feasible
+            screen=screen, steps=steps, seed=seed, samples=truth.task.val, feasible=found.feasible
         )
+        for one in earlier:
+            self._proposer.tell_earlier(one.params, one.steps, one.answer.val_error)
         self._steps = list(steps)
         self._horizon = horizon
         self._count = finalists

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from cost_models.budget import parse_budget
 from cost_models.costing import CostModel
 from cost_models.target import load_target
 from nas.candidates import Screen
+from search_spaces.choices import Choices
 from search_spaces.space import load_space
 
+STEPS = (75, 300, 1200)  # the fidelities that were recorded
 TABLE = Path(__file__).with_name("search_table.csv")
 
 
@@ -65,6 +71,17 @@ TASKS = {
         ),
     )
 }
+
+
+def params_of(row: Mapping[str, Any], screen: Screen) -> dict[str, Any]:
+    """The choices of a row, as the types that the space asks for."""
+    asked = Choices(rng=np.random.default_rng(0))
+    screen(asked)
+    return {name: _like(row[name], value) for name, value in asked.params.items()}
+
+
+def _like(text: Any, example: Any) -> Any:
+    return str(text) == "True" if isinstance(example, bool) else type(example)(text)
 
 
 def screen_of(task: BenchTask, budget: str | None = None) -> Screen:

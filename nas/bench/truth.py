@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.bench.table import TABLE, BenchTask, screen_of
+from nas.bench.table import STEPS, TABLE, BenchTask, params_of, screen_of
 from nas.candidates import Screened
 from nas.search.features import Features
 from search_spaces.choices import Choices
 
 Array = npt.NDArray[np.float64]
-STEPS = (75, 300, 1200)
 _FOLDS = 10
 
 
@@ -84,12 +83,7 @@ class Truth:
         self._cache: dict[str, Array] = {}
 
     def _screened(self, row: Mapping[str, str]) -> tuple[Screened, dict[str, Any]]:
-        asked = Choices(rng=np.random.default_rng(0))
-        self.screen(asked)
-        params = {
-            name: row[name] == "True" if isinstance(value, bool) else type(value)(row[name])
-            for name, value in asked.params.items()
-        }
+        params = params_of(row, self.screen)
         return self.screen(Choices(params)), params
 
     def _inputs(self, screened: Screened, params: Mapping[str, Any]) -> Array:

@@ -24,7 +24,9 @@ class _Range:
     high: float
     log: bool
 
-    def place(self, value: float) -> tuple[float, ...]:
+    def place(self, value: float | None) -> tuple[float, ...]:
+        if value is None:
+            return (0.5,)
         low, high = self.low, self.high
         if self.log:
             value, low, high = math.log(value), math.log(low), math.log(high)
@@ -37,7 +39,7 @@ class _Options:
 
     def place(self, value: Any) -> tuple[float, ...]:
         # Two options are one axis; more are equally far from each other.
-        at = self.options.index(value)
+        at = self.options.index(value) if value in self.options else -1
         return (
             (float(at),)
             if len(self.options) == 2
@@ -82,10 +84,13 @@ class Features:
         self._axes = questions.axes
 
     def choices(self, params: Mapping[str, Any]) -> Vector:
-        """Each choice as a place in [0, 1]; a choice of several options as one axis for each."""
+        """Each choice as a place in [0, 1]; a choice of several options as one axis for each.
+
+        A space should ask the same choices whatever the answers; what it did not ask this time lies in the middle.
+        """
         row: list[float] = []
         for name, axis in self._axes.items():
-            row.extend(axis.place(params[name]))
+            row.extend(axis.place(params.get(name)))
         return np.array(row)
 
     def graph(self, screened: Screened) -> Vector:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import pytest
 from search_fakes import STEPS, FakeEvaluator, make_screen
 
+from cost_models.budget import parse_budget
+from cost_models.costing import CostModel
+from cost_models.target import load_target
 from nas.candidates import Screen, survey
 from nas.outcome import Evaluated, Request
 from nas.search.proposer import ETA, Proposal, Proposer
+from search_spaces.choices import Choices
+from search_spaces.space import list_spaces, load_space
 
 
 def make(screen: Screen, seed: int = 1) -> Proposer:
@@ -63,15 +67,9 @@ def test_the_search_finds_better_networks_than_chance() -> None:
     screen = make_screen("8KB")
     guided = run(make(screen), 60)
     luck = survey(screen, rng=np.random.default_rng(3), draws=200, wanted=60).feasible
-    chance = [Proposal(params=params, screened=screen_of(screen, params), rung=2) for params in luck]
+    chance = [Proposal(params=params, screened=screen(Choices(params)), rung=2) for params in luck]
     best = min(error_of(screen, one) for one in guided if one.rung == 2)
     assert best <= min(error_of(screen, one) for one in chance)
-
-
-def screen_of(screen: Screen, params: dict[str, Any]) -> Any:
-    from search_spaces.choices import Choices
-
-    return screen(Choices(params))
 
 
 def test_a_share_of_each_rung_goes_on_and_the_rest_do_not() -> None:
@@ -144,3 +142,27 @@ def test_an_earlier_network_that_breaks_the_new_limits_is_no_candidate() -> None
         proposer.tell_earlier(one.params, STEPS[one.rung], 0.01)
     assert all(one.screened.fits for one in proposer.finalists(20, spread=True))
     assert all(one.screened.fits for one in run(proposer, 20))
+
+
+@pytest.mark.parametrize("name", list_spaces())
+def test_every_space_can_be_searched(name: str) -> None:
+    chip = load_target("rp2040")  # no calibration: work is counted in MACs
+    screen = Screen(
+        space=load_space(name),
+        input_shape=(32, 3),
+        classes=4,
+        model=CostModel(chip),
+        budget=parse_budget("sram=16KB,flash=100KB", chip),
+    )
+    proposer = make(screen)
+    seen = set()
+    for order in range(30):
+        proposal = proposer.propose(order)
+        assert proposal is not None
+        assert proposal.screened.fits
+        proposer.start(proposal)
+        costs = proposal.screened.costs
+        assert costs is not None
+        proposer.tell(order, proposal.params, proposal.rung, 0.5 / (1 + costs.macs / 1e5))
+        seen.add((proposal.screened.key, proposal.rung))
+    assert len(seen) == 30

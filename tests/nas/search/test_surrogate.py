@@ -167,3 +167,12 @@ def test_longer_and_larger_trainings_are_expected_to_take_longer() -> None:
     assert (long > short).all()
     work = np.array([one.screened.costs.macs for one in networks])  # type: ignore[union-attr]
     assert np.corrcoef(work, long)[0, 1] > 0.5
+
+
+def test_a_choice_that_was_not_asked_lies_in_the_middle() -> None:
+    features = Features(make_screen())
+    [network] = draw(1)
+    less = {name: value for name, value in network.params.items() if name != "stem_kernel"}
+    differs = features.choices(less) != network.choices
+    assert differs.sum() <= 1
+    assert features.choices(less)[1] == 0.5
