@@ -18,10 +18,11 @@ from nas.search.worth import Market, leading
 from search_spaces.choices import Choices
 
 ETA = 3  # of so many networks trained at a rung, one goes on to the next
+_LEADER_EVERY = 3  # one proposal of so many looks for the most accurate within the whole budget
 _RANDOM_FIRST = 6  # networks drawn at random before the surrogate is asked
 _GENERATION = 24  # proposals that share a pool of candidates
-_POOL = 128
-_DRAWS = 384  # that a pool costs at most
+_POOL = 256
+_DRAWS = 768  # that a pool costs at most
 _POOLS = 4  # tried, when one holds nothing new
 
 
@@ -173,7 +174,7 @@ class Proposer:
             order: How many trainings were proposed before.
             more: Whether a new network may be begun.
         """
-        front = order % 2 == 1
+        front = order % _LEADER_EVERY != 0
         rung, waiting = self._promotable()
         if waiting:
             worth = self._worth(waiting, self._believed(), front=front)
