@@ -145,9 +145,17 @@ class Ours:
 
 
 class Plain:
-    """Optuna's own samplers on full trainings, see `nas.search.baselines`."""
+    """Optuna's own samplers on full trainings, see `nas.search.baselines`.
 
-    def __init__(self, sampler: str, truth: Truth, seed: int) -> None:
+    Args:
+        sampler: Its name.
+        truth: The benchmark.
+        seed: Of the sampler.
+        screened: Whether what breaks the budget is told by its costs and excess at once, and not trained.
+    """
+
+    def __init__(self, sampler: str, truth: Truth, seed: int, *, screened: bool = False) -> None:
+        self._screen = truth.screen if screened else None
         task = truth.task
         self._study = PlainOptuna(
             sampler, space=load_space(task.space), input_shape=task.shape, classes=task.classes, seed=seed
@@ -155,22 +163,24 @@ class Plain:
         self._open: dict[int, Any] = {}
 
     def ask(self, now: float) -> tuple[Mapping[str, Any], int]:
-        trial, params = self._study.ask()
+        while True:
+            trial, params = self._study.ask()
+            if self._screen is None or (screened := self._screen(Choices(params))).fits:
+                break
+            self._end(trial, screened, 1.0)
         self._open[id(params)] = trial
         return params, STEPS[-1]
 
     def tell(self, training: Training) -> None:
-        costs = training.screened.costs
+        self._end(self._open.pop(id(training.params)), training.screened, training.answer.val_error)
+
+    def _end(self, trial: Any, screened: Screened, error: float) -> None:
+        costs = screened.costs
         assert costs is not None
-        objectives = (
-            training.answer.val_error,
-            costs.sram_bytes,
-            costs.flash_bytes,
-            costs.cycles or costs.macs,
-        )
+        objectives = (error, costs.sram_bytes, costs.flash_bytes, costs.cycles or costs.macs)
         excesses = dict.fromkeys(("sram", "flash"), 0.0)
-        excesses |= {broken.resource: broken.excess for broken in training.screened.violations}
-        self._study.tell(self._open.pop(id(training.params)), objectives, excesses)
+        excesses |= {broken.resource: broken.excess for broken in screened.violations}
+        self._study.tell(trial, objectives, excesses)
 
 
 class Evolution:

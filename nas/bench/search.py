@@ -80,6 +80,7 @@ WAYS: dict[str, Way] = {
     "tpe": _plain("tpe"),
     "evolution": Way(make=lambda truth, seed, horizon: Evolution(truth, seed), plain=True),
     "ours": Way(make=_ours()),
+    "screened tpe": Way(make=lambda truth, seed, horizon: Plain("tpe", truth, seed, screened=True)),
     "warm start": Way(make=_warm),
     "unguided": Way(make=_ours(_Unguided)),
     "one rung": Way(make=_ours(steps=STEPS[2:])),

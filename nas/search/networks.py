@@ -119,7 +119,9 @@ class Networks:
         draws: int,
         themselves: bool = False,
     ) -> list[Network]:
-        """New candidates that fit: drawn at random, and changed copies of the parents.
+        """Candidates that fit: drawn at random, and changed copies of the parents.
+
+        Some may be taken already: a pool must not depend on what was trained since, or a resumed search had another.
 
         Args:
             rng: Source of the draws.
@@ -141,7 +143,7 @@ class Networks:
                 change = _CHANGES[int(rng.integers(len(_CHANGES)))]
                 choices = Choices(parents[int(rng.integers(len(parents)))], rng, change)
             screened = self._screen(choices)
-            if screened.fits and screened.key not in self._by_key and screened.key not in found:
+            if screened.fits and screened.key not in found:
                 made = self._made(choices.params, screened)
                 if made is not None:
                     found[screened.key] = made
