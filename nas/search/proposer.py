@@ -267,9 +267,11 @@ class Proposer:
         errors, belief = np.exp(mean[: len(known)]), (mean[len(known) :], deviation[len(known) :])
         if not front:
             return leading(asked, belief, known, errors)
-        # The median of the networks that were drawn at random counts as nothing.
-        first = [one.latest_error for one in self._networks.all[:_RANDOM_FIRST] if one.top >= 0]
-        return self._market.gain(asked, belief, known, errors, float(np.median(first)))
+        # The median of the first networks counts as nothing: those were drawn at random.
+        first = itertools.islice(
+            (one.latest_error for one in self._networks.all if one.top >= 0), _RANDOM_FIRST
+        )
+        return self._market.gain(asked, belief, known, errors, float(np.median(list(first))))
 
     def _ladder(self, networks: Sequence[Network]) -> Array:
         """Expected time of a new network: its first training, and its share of the longer ones."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from search_fakes import STEPS, FakeEvaluator, make_screen
@@ -166,3 +168,20 @@ def test_every_space_can_be_searched(name: str) -> None:
         proposer.tell(order, proposal.params, proposal.rung, 0.5 / (1 + costs.macs / 1e5))
         seen.add((proposal.screened.key, proposal.rung))
     assert len(seen) == 30
+
+
+def test_many_workers_may_end_in_any_order() -> None:
+    screen = make_screen()
+    proposer = make(screen)
+    started = []
+    for order in range(30):
+        proposal = proposer.propose(order)
+        assert proposal is not None
+        proposer.start(proposal)
+        started.append(proposal)
+    for order, one in reversed(list(enumerate(started))[10:]):
+        proposer.tell(order, one.params, one.rung, error_of(screen, one))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert proposer.propose(30) is not None
+        assert proposer.propose(31) is not None
