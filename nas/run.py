@@ -184,8 +184,14 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
         samples=job.dataset.info.samples["val"],
         feasible=found.feasible,
     )
-    for one in load(folder):
-        proposer.tell_earlier(one.params, one.steps, one.error)
+    try:
+        for one in load(folder):
+            proposer.tell_earlier(one.params, one.steps, one.error)
+    except (KeyError, ValueError):
+        raise UserError(
+            f"The choices of {config.warm_start} are not those that {config.space} asks for.",
+            "The space has changed since; leave --warm-start out.",
+        ) from None
     storage = open_storage(config.storage, folder.journal)
     name = folder.path.resolve().name
     # The start tells this run from another of the same name and seed in one database: its models are elsewhere.

@@ -77,9 +77,8 @@ class Proposer:
         self._steps = tuple(steps)
         self._belief = Belief(steps=steps, samples=samples)
         self._known: list[Network] | None = None  # whom the belief is about; None when there is news
-        self._standing: list[dict[int, Network]] = [
-            {} for _ in steps
-        ]  # by the highest rung that they reached
+        # By the highest rung that they reached.
+        self._standing: list[dict[int, Network]] = [{} for _ in steps]
         self._pending: dict[int, Network] = {}
         self._failed = 0
         self._new = 0  # networks whose first training in this run has ended

@@ -11,6 +11,7 @@ from cost_models.errors import UserError
 from nas.cli import main
 from nas.config import RunConfig
 from nas.run_folder import RunFolder, save_config
+from nas.tasks import load_task
 from nas.warm_start import EarlierTraining, earlier_trainings, load, save
 
 CONFIG = RunConfig(seed=1, space="mlp")
@@ -75,3 +76,17 @@ def test_what_is_no_finished_run_is_one_sentence(run: RunFolder, capsys: pytest.
     run.result_file.unlink()
     with pytest.raises(UserError, match=r"has no result yet\. Let it end first: --resume"):
         earlier_trainings(str(run.path), config=CONFIG, data_digest="digest")
+
+
+def test_a_space_that_has_changed_since_is_one_sentence(
+    run: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_config(run, CONFIG, load_task("digits").digest())
+    out = run.path.with_name("new")
+    assert main(["--warm-start", str(run.path), "--space", "mlp", "--seed", "1", "--out", str(out)]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == (
+        f"nas-run: The choices of {run.path} are not those that mlp asks for."
+        " The space has changed since; leave --warm-start out."
+    )
+    assert not out.exists()
