@@ -48,6 +48,7 @@ class Belief:
         self._fidelity = [math.log(one / steps[-1]) / math.log(4) for one in steps]
         self._surrogate = Surrogate()
         self._learned = 0
+        self._places: dict[int, int] = {}  # of networks in what the surrogate was told, by number
         self._by_rung: list[list[Row]] = [[] for _ in steps]
 
     def add(self, row: Row) -> None:
@@ -74,9 +75,8 @@ class Belief:
         rows = _selected(by_rung)
         if not rows:
             return []
-        pending = pending[-_MOST_PENDING:]
-        expected = self._asked(pending, [one.pending or 0 for one in pending]) if pending else None
-        self._surrogate.condition(self._observed(rows), expected)
+        observed, self._places = self._observed(rows, pending[-_MOST_PENDING:])
+        self._surrogate.condition(observed)
         found = {row.network.index: row.network for row in rows if row.network.usable}
         return [found[index] for index in sorted(found)]
 
@@ -90,29 +90,37 @@ class Belief:
         if due:
             last = sorted(row.order for rows in by_rung for row in rows)[due - 1]
             first = [[row for row in rows if row.order <= last] for rows in by_rung]
-            self._surrogate.learn(self._observed(_selected(first)))
+            self._surrogate.learn(self._observed(_selected(first))[0])
+
+    def errors(self, known: Sequence[Network]) -> Array:
+        """Expected errors of networks that `condition` returned, after a full training. Shape: (n,)."""
+        return np.asarray(np.exp(self._surrogate.means[[self._places[one.index] for one in known]]))
 
     def predict(self, networks: Sequence[Network]) -> tuple[Array, Array]:
         """Mean and deviation of the logarithm of the error after a full training. Shape: (n,) each."""
-        return self._surrogate.predict(self._asked(networks, [len(self._fidelity) - 1] * len(networks)))
-
-    def _observed(self, rows: Sequence[Row]) -> Observations:
-        asked = self._asked([row.network for row in rows], [row.rung for row in rows])
-        errors = np.array([row.error for row in rows])
-        return asked.with_errors(np.log(errors), (1 - errors) / (errors * self._samples))
-
-    def _asked(self, networks: Sequence[Network], rungs: Sequence[int]) -> Observations:
-        # A candidate is no network yet: each has a number of its own, below zero.
-        numbers = [one.index if one.index >= 0 else -1 - i for i, one in enumerate(networks)]
-        nothing = np.zeros(len(networks))
-        return Observations(
-            graph=np.array([one.graph for one in networks]),
-            choices=np.array([one.choices for one in networks]),
-            network=np.array(numbers),
-            fidelity=np.array([self._fidelity[rung] for rung in rungs]),
-            error=nothing,
-            variance=nothing,
+        return self._surrogate.predict(
+            np.array([one.graph for one in networks]),
+            np.array([one.choices for one in networks]),
+            np.array([self._places.get(one.index, -1) for one in networks]),
         )
+
+    def _observed(
+        self, rows: Sequence[Row], pending: Sequence[Network] = ()
+    ) -> tuple[Observations, dict[int, int]]:
+        """What the surrogate is told, and where in it each network is, by number."""
+        networks = {one.index: one for one in (*(row.network for row in rows), *pending)}
+        places = {index: place for place, index in enumerate(networks)}
+        rungs = [*(row.rung for row in rows), *(one.pending or 0 for one in pending)]
+        errors = np.array([row.error for row in rows])
+        observed = Observations(
+            graph=np.array([one.graph for one in networks.values()]),
+            choices=np.array([one.choices for one in networks.values()]),
+            network=np.array([places[one.index] for one in (*(row.network for row in rows), *pending)]),
+            fidelity=np.array([self._fidelity[rung] for rung in rungs]),
+            error=np.log(errors),
+            variance=np.append((1 - errors) / (errors * self._samples), np.zeros(len(pending))),
+        )
+        return observed, places
 
 
 def _due(count: int) -> int:

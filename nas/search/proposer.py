@@ -254,16 +254,15 @@ class Proposer:
         known = self._belief.condition(before=before)
         if len(known) < 3:
             return []
-        mean, _ = self._belief.predict(known)
-        first, _ = self._market.bought(known, np.exp(mean))
-        best = np.argsort(mean, kind="stable")[: max(3, len(known) // 20)]
+        errors = self._belief.errors(known)
+        first, _ = self._market.bought(known, errors)
+        best = np.argsort(errors, kind="stable")[: max(3, len(known) // 20)]
         return [known[i].params for i in sorted({*first[first >= 0].tolist(), *best.tolist()})]
 
     # -- what they are worth
 
     def _worth(self, asked: Sequence[Network], known: Sequence[Network], *, front: bool) -> Array:
-        mean, deviation = self._belief.predict([*known, *asked])
-        errors, belief = np.exp(mean[: len(known)]), (mean[len(known) :], deviation[len(known) :])
+        errors, belief = self._belief.errors(known), self._belief.predict(asked)
         if not front:
             return leading(asked, belief, known, errors)
         # The median of the first networks counts as nothing: those were drawn at random.

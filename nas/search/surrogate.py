@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +22,14 @@ _WIDTH = np.array([0.8, 0.6, 0.8, 0.6, 0.7, 0.7, 0.7])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observations:
-    """What trainings came to, one row each.
+    """Networks, and what their trainings came to.
 
     Attributes:
-        graph: Features of the graphs. Shape: (n, f).
-        choices: Places of the choices. Shape: (n, c).
-        network: Which network it was; equal numbers are the same one. Shape: (n,).
+        graph: Features of the graphs. Shape: (u, f).
+        choices: Places of the choices. Shape: (u, c).
+        network: Whose training each was: a row of the two above. Shape: (n,).
         fidelity: 0 for the full training, less for shorter ones. Shape: (n,).
-        error: Logarithm of the validation error. Shape: (n,).
+        error: Logarithm of the validation error. Shape: (m,) with m <= n: the last ones are under way.
         variance: Of `error`, from counting that many samples. Shape: (n,).
     """
 
@@ -39,10 +39,6 @@ class Observations:
     fidelity: Array
     error: Array
     variance: Array
-
-    def with_errors(self, error: Array, variance: Array | None = None) -> Observations:
-        """The same trainings, with what they came to."""
-        return replace(self, error=error, variance=self.variance if variance is None else variance)
 
 
 class Surrogate:
@@ -65,134 +61,131 @@ class Surrogate:
         found = minimize(_loss(seen), _CENTRE, jac=True, method="L-BFGS-B", options={"maxiter": 25})
         self._theta = np.asarray(found.x)
 
-    def condition(self, seen: Observations, expected: Observations | None = None) -> None:
+    def condition(self, seen: Observations) -> None:
         """Takes in what was seen, with the covariance as it is.
 
-        Args:
-            seen: The record.
-            expected: Trainings that are taken to go as expected: they change what is uncertain, not what is likely.
+        Trainings under way are taken to go as expected: they change what is uncertain, not what is likely.
         """
-        self._scale = _standard(seen.graph)
-        self._seen, self._graph = seen, self._scale(seen.graph)
+        self._seen, ended = seen, len(seen.error)
+        self._scale = _Standard.of(seen)
+        self._graph = self._scale(seen.graph)
+        alike = _Alike(self._theta, self._graph, self._graph, seen.choices, seen.choices)
+        alike.smooth[np.diag_indices_from(alike.smooth)] += np.exp(self._theta[4])
+        kernel = alike.smooth[seen.network][:, seen.network]
+        kernel *= np.exp(-np.abs(seen.fidelity[:, None] - seen.fidelity) / np.exp(self._theta[5]))
+        kernel += _OFFSET * (1 + seen.fidelity[:, None] * seen.fidelity)
+        kernel[np.diag_indices_from(kernel)] += seen.variance + np.exp(self._theta[6])
+        self._root = cholesky(kernel, lower=True, check_finite=False)
         self._mean = float(seen.error.mean())
-        self._root = cholesky(self._noisy(self._graph, seen), lower=True)
-        self._weights = cho_solve((self._root, True), seen.error - self._mean)
-        if expected is None:
-            return
-        graph = self._scale(expected.graph)
-        cross, _ = _Distances.of(graph, expected, self._graph, seen).kernel(self._theta)
-        below = solve_triangular(self._root, cross.T, lower=True)
-        corner = cholesky(self._noisy(graph, expected) - below.T @ below, lower=True)
-        self._root = np.block([[self._root, np.zeros_like(below)], [below.T, corner]])
-        self._weights = np.append(self._weights, np.zeros(len(graph)))
-        self._seen, self._graph = joined(seen, expected), np.concatenate([self._graph, graph])
+        self._weights = np.zeros(len(kernel))
+        self._weights[:ended] = cho_solve((self._root[:ended, :ended], True), seen.error - self._mean)
+        self._damp = np.exp(seen.fidelity / np.exp(self._theta[5]))
+        self.means = self._mean + self._crossed(alike.smooth) @ self._weights
+        """After a full training, of each network that was conditioned on. Shape: (u,)."""
 
-    def _noisy(self, graph: Array, seen: Observations) -> Array:
-        kernel, _ = _Distances.of(graph, seen, graph, seen).kernel(self._theta)
-        return kernel + np.diag(seen.variance + np.exp(self._theta[6]))
+    def _crossed(self, alike: Array) -> Array:
+        """Covariance of full trainings with what was seen. Shape: (m, u) -> (m, n)."""
+        assert self._seen is not None
+        return np.asarray(alike[:, self._seen.network] * self._damp + _OFFSET)
 
-    def predict(self, asked: Observations) -> tuple[Array, Array]:
-        """Mean and standard deviation of the logarithm of the error, without the noise of a training.
+    def predict(self, graph: Array, choices: Array, same: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+        """Mean and standard deviation of the logarithm of the error after a full training, without its noise.
 
-        Shape: (m,) each. The errors and variances of `asked` are not looked at.
+        Args:
+            graph: Features of the graphs. Shape: (m, f).
+            choices: Places of the choices. Shape: (m, c).
+            same: Which of the networks conditioned on each is; -1 for none. Shape: (m,).
+
+        Returns:
+            Shape: (m,) each.
         """
         assert self._seen is not None
-        parts = _Distances.of(self._scale(asked.graph), asked, self._graph, self._seen)
-        cross, _ = parts.kernel(self._theta)
-        mean = self._mean + cross @ self._weights
-        amplitude = np.exp(self._theta[[0, 2, 4]]).sum()
-        prior = amplitude + _OFFSET * (1 + asked.fidelity**2)
-        left = solve_triangular(self._root, cross.T, lower=True)
-        return mean, np.sqrt(np.maximum(prior - (left**2).sum(0), 1e-9))
+        alike = _Alike(self._theta, self._scale(graph), self._graph, choices, self._seen.choices).smooth
+        alike[same >= 0, same[same >= 0]] += np.exp(self._theta[4])
+        cross = self._crossed(alike)
+        prior = np.exp(self._theta[[0, 2, 4]]).sum() + _OFFSET
+        left = solve_triangular(self._root, cross.T, lower=True, check_finite=False)
+        spread = np.sqrt(np.maximum(prior - np.einsum("ij,ij->j", left, left), 1e-9))
+        return self._mean + cross @ self._weights, spread
 
 
 def _loss(seen: Observations) -> Callable[[Array], tuple[float, Array]]:
     """The negative logarithm of the posterior of the covariance's numbers, and its gradient."""
-    graph = _standard(seen.graph)(seen.graph)
-    parts = _Distances.of(graph, seen, graph, seen)
+    graph = _Standard.of(seen)(seen.graph)
+    whose = np.ix_(seen.network, seen.network)
+    apart_in_fidelity = np.abs(seen.fidelity[:, None] - seen.fidelity)
+    same = (seen.network[:, None] == seen.network).astype(np.float64)
+    offset = _OFFSET * (1 + seen.fidelity[:, None] * seen.fidelity)
     target = seen.error - seen.error.mean()
 
     def loss(theta: Array) -> tuple[float, Array]:
-        kernel, slopes = parts.kernel(theta, slopes=True)
+        alike = _Alike(theta, graph, graph, seen.choices, seen.choices)
+        damp = np.exp(-apart_in_fidelity / np.exp(theta[5]))
+        own = np.exp(theta[4]) * same * damp
+        smooth = alike.smooth[whose] * damp + own
         noise = np.exp(theta[6])
         try:
-            root = cholesky(kernel + np.diag(seen.variance + noise), lower=True)
+            root = cholesky(smooth + offset + np.diag(seen.variance + noise), lower=True)
         except np.linalg.LinAlgError:
             return 1e10, np.zeros_like(theta)
         weights = cho_solve((root, True), target)
         value = 0.5 * float(target @ weights) + float(np.log(np.diag(root)).sum())
         pull = cho_solve((root, True), np.eye(len(target))) - np.outer(weights, weights)
-        gradient = np.array([0.5 * float((pull * slope).sum()) for slope in slopes])
-        gradient = np.append(gradient, 0.5 * float(np.trace(pull)) * noise)
+        pulled = pull * damp
+        gradient = [0.5 * float((pulled * slope[whose]).sum()) for slope in alike.slopes()]
+        gradient.append(0.5 * float((pull * own).sum()))
+        gradient.append(0.5 * float((pull * smooth * apart_in_fidelity).sum() / np.exp(theta[5])))
+        gradient.append(0.5 * float(np.trace(pull)) * noise)
         apart = (theta - _CENTRE) / _WIDTH
-        return value + 0.5 * float(apart @ apart), gradient + apart / _WIDTH
+        return value + 0.5 * float(apart @ apart), np.array(gradient) + apart / _WIDTH
 
     return loss
 
 
-def joined(one: Observations, other: Observations) -> Observations:
-    """Rows of both, one after the other."""
-    names = Observations.__slots__
-    return Observations(
-        **{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names}
-    )
+class _Alike:
+    """How much networks share: Matern 5/2 over what their graphs are like, squared exponential over the choices.
+
+    Attributes:
+        smooth: The covariance of the two parts. Shape: (n, f), (m, f), (n, c), (m, c) -> (n, m).
+    """
+
+    def __init__(self, theta: Array, graph: Array, other_graph: Array, choices: Array, other: Array) -> None:
+        self._amp_g, len_g, amp_c, len_c = np.exp(theta[:4])
+        self._u = np.sqrt(_squares(graph, other_graph))
+        self._u *= _ROOT5 / len_g
+        self._decay = np.exp(-self._u)
+        self._v = _squares(choices, other)
+        self._v /= len_c**2
+        self._of_choices = amp_c * np.exp(-0.5 * self._v)
+        self._of_graph = self._amp_g * (1 + self._u * (1 + self._u / 3)) * self._decay
+        self.smooth = self._of_graph + self._of_choices
+
+    def slopes(self) -> tuple[Array, ...]:
+        """Derivatives of `smooth` by the first four of `theta`."""
+        u = self._u
+        by_len_g = self._amp_g * (u * u * (1 + u) / 3) * self._decay
+        return self._of_graph, by_len_g, self._of_choices, self._of_choices * self._v
+
+
+def _squares(one: Array, other: Array) -> Array:
+    """Squared distances between rows. Shape: (n, f), (m, f) -> (n, m)."""
+    squares = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T
+    return np.asarray(np.maximum(squares, 0.0, out=squares))
 
 
 @dataclass(frozen=True, slots=True)
-class _Distances:
-    graph: Array
-    choices: Array
-    same: Array
-    fidelity: Array
-    offset: Array
-
-    @classmethod
-    def of(cls, graph: Array, seen: Observations, other_graph: Array, other: Observations) -> _Distances:
-        return cls(
-            _apart(graph, other_graph),
-            _apart(seen.choices, other.choices),
-            (seen.network[:, None] == other.network[None, :]).astype(np.float64),
-            np.abs(seen.fidelity[:, None] - other.fidelity[None, :]),
-            _OFFSET * (1 + seen.fidelity[:, None] * other.fidelity[None, :]),
-        )
-
-    def kernel(self, theta: Array, *, slopes: bool = False) -> tuple[Array, list[Array]]:
-        """The covariance, and its derivatives by the first six of `theta`."""
-        amp_g, len_g, amp_c, len_c, amp_n, len_f = np.exp(theta[:6])
-        damp = np.exp(-self.fidelity / len_f)
-        u = _ROOT5 * self.graph / len_g
-        decay = np.exp(-u)
-        graph = amp_g * (1 + u + u * u / 3) * decay * damp
-        v = (self.choices / len_c) ** 2
-        choices = amp_c * np.exp(-0.5 * v) * damp
-        own = amp_n * self.same * damp
-        smooth = graph + choices + own
-        if not slopes:
-            return smooth + self.offset, []
-        by_len_g = amp_g * (u * u * (1 + u) / 3) * decay * damp
-        return smooth + self.offset, [
-            graph,
-            by_len_g,
-            choices,
-            choices * v,
-            own,
-            smooth * (self.fidelity / len_f),
-        ]
-
-
-def _apart(one: Array, other: Array) -> Array:
-    """Distances between rows. Shape: (n, f), (m, f) -> (n, m)."""
-    squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None, :] - 2 * one @ other.T
-    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
-
-
-class _standard:  # noqa: N801 - used as a function
+class _Standard:
     """Scaling of features to unit variance."""
 
-    def __init__(self, graph: Array) -> None:
-        self._mean = graph.mean(0)
+    mean: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, seen: Observations) -> _Standard:
+        graph = seen.graph[seen.network[: len(seen.error)]]
         deviation = graph.std(0)
-        self._scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0.0) / graph.shape[1] ** 0.5
+        scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0.0)
+        return cls(graph.mean(0), scale / graph.shape[1] ** 0.5)
 
     def __call__(self, graph: Array) -> Array:
-        return np.asarray((graph - self._mean) * self._scale)
+        return np.asarray((graph - self.mean) * self.scale)

@@ -52,10 +52,15 @@ class Market:
         first, second = self.bought(known, errors)
         prices = np.append(errors, worst)  # -1 picks the last: nothing can be bought
         numbers = np.array([*(one.index for one in known), -2])
+        # Many budgets buy the same two: the gain is computed once for all of them.
+        pairs, which = np.unique(np.array([first, second]), axis=1, return_inverse=True)
+        order = np.argsort(which, kind="stable")
+        starts = np.searchsorted(which[order], np.arange(pairs.shape[1]))
+        counts = np.add.reduceat(self._within(asked)[:, order], starts, axis=1, dtype=np.int64)
         mine = np.array([one.index for one in asked])
-        leads = numbers[first][None, :] == mine[:, None]
-        rivals = np.minimum(np.where(leads, prices[second][None, :], prices[first][None, :]), worst)
-        return np.asarray((_gain(*belief, rivals) * self._within(asked)).mean(1))
+        leads = numbers[pairs[0]][None, :] == mine[:, None]
+        rivals = np.minimum(np.where(leads, prices[pairs[1]][None, :], prices[pairs[0]][None, :]), worst)
+        return np.asarray((_gain(*belief, rivals) * counts).sum(1) / _BUDGETS)
 
     def bought(
         self, known: Sequence[Network], errors: Array
@@ -71,8 +76,9 @@ class Market:
         return places[first], places[within.argmax(0)]
 
     def _within(self, networks: Sequence[Network]) -> npt.NDArray[np.bool_]:
-        costs = np.array([one.costs for one in networks])
-        return np.asarray((costs[:, None, :] <= self._budgets[None, :, :]).all(2))
+        costs = np.array([one.costs for one in networks]).T[:, :, None]
+        sram, flash, work = self._budgets.T[:, None, :]
+        return np.asarray((costs[0] <= sram) & (costs[1] <= flash) & (costs[2] <= work))
 
 
 def leading(

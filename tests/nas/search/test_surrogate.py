@@ -26,11 +26,18 @@ def observations(networks: list[Network], fidelity: np.ndarray, error: np.ndarra
     return Observations(
         graph=np.array([one.graph for one in networks]),
         choices=np.array([one.choices for one in networks]),
-        network=np.array([one.index for one in networks]),
+        network=np.arange(len(networks)),
         fidelity=fidelity,
         error=error,
         variance=np.full(len(networks), 1e-4),
     )
+
+
+def predicted(model: Surrogate, networks: list[Network], first: int = -1) -> tuple[np.ndarray, np.ndarray]:
+    """Of networks that are new to the model, or stand in it from `first` on."""
+    same = np.full(len(networks), -1) if first < 0 else first + np.arange(len(networks))
+    seen = observations(networks, np.zeros(0), np.zeros(0))
+    return model.predict(seen.graph, seen.choices, same)
 
 
 def truth(networks: list[Network], fidelity: np.ndarray) -> np.ndarray:
@@ -47,9 +54,8 @@ def test_the_surrogate_ranks_networks_that_it_has_not_seen() -> None:
     model = Surrogate()
     model.learn(seen)
     model.condition(seen)
-    full = np.zeros(20)
-    mean, deviation = model.predict(observations(networks[40:], full, full))
-    expected = truth(networks[40:], full)
+    mean, deviation = predicted(model, networks[40:])
+    expected = truth(networks[40:], np.zeros(20))
     assert np.corrcoef(mean, expected)[0, 1] > 0.95
     assert np.mean(np.abs(mean - expected) < 2 * deviation) > 0.8
 
@@ -59,13 +65,25 @@ def test_what_was_trained_is_known_better_than_what_was_not_and_a_short_training
     zeros = np.zeros(10)
     model = Surrogate()
     model.condition(observations(networks[:10], zeros, truth(networks[:10], zeros)))
-    _, trained = model.predict(observations(networks[:10], zeros, zeros))
-    _, new = model.predict(observations(networks[10:20], zeros, zeros))
+    mean, trained = predicted(model, networks[:10], 0)
+    np.testing.assert_allclose(model.means, mean)
+    _, new = predicted(model, networks[10:20])
     assert trained.max() < new.min()
-    short = observations(networks[:20], np.array([0.0] * 10 + [-1.0] * 10), np.zeros(20))
-    model.condition(short)
-    _, briefly = model.predict(observations(networks[10:20], zeros, zeros))
+    model.condition(observations(networks[:20], np.array([0.0] * 10 + [-1.0] * 10), np.zeros(20)))
+    _, briefly = predicted(model, networks[10:20], 10)
     assert (briefly < new).all()
+
+
+def test_a_training_under_way_makes_its_network_surer_and_no_other_likelier() -> None:
+    networks = draw(12)
+    errors = truth(networks[:10], np.zeros(10))
+    model = Surrogate()
+    model.condition(observations(networks[:10], np.zeros(10), errors))
+    mean, deviation = predicted(model, networks)
+    model.condition(observations(networks[:11], np.zeros(11), errors))
+    np.testing.assert_allclose(predicted(model, networks)[0], mean)
+    assert predicted(model, networks[10:11], 10)[1] < 0.8 * deviation[10]
+    assert predicted(model, networks[11:])[1] <= deviation[11]
 
 
 def test_learning_follows_the_gradient_of_the_likelihood() -> None:
