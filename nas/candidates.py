@@ -65,9 +65,13 @@ class Screen:
         self._model = model
         self.budget = budget
 
+    def candidate(self, trial: Any) -> Candidate:
+        """Asks `trial` for the choices."""
+        return candidate(self._space, trial, input_shape=self._input_shape, classes=self._classes)
+
     def __call__(self, trial: Any) -> Screened:
         """Asks `trial` for the choices, and costs the network that would be exported."""
-        proposed = candidate(self._space, trial, input_shape=self._input_shape, classes=self._classes)
+        proposed = self.candidate(trial)
         key = job_key(proposed)
         try:
             costs = self._model.estimate(lower(proposed.narrow))

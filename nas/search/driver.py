@@ -168,7 +168,7 @@ class Driver:
 
     def _submit(self, trial: Any, proposal: Proposal) -> None:
         # The space asks the trial itself, so that the record knows the choices by their ranges.
-        self.proposer.screen(trial)
+        self.proposer.screen.candidate(trial)
         self.proposer.start(proposal)
         self._pending[trial.number] = _Pending(trial, proposal, 0, time.monotonic() - self.started)
         self.executor.submit(self._request(trial.number, proposal))

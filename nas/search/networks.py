@@ -80,13 +80,18 @@ class Networks:
         known = self._by_key.get(candidate.screened.key)
         return known is not None and (known.top >= 0 or known.failed or known.pending is not None)
 
-    def get(self, params: Mapping[str, Any]) -> Network | None:
-        """The network of these choices, numbered when it is new; None where the target has no costs for it."""
+    def get(self, params: Mapping[str, Any], screened: Screened | None = None) -> Network | None:
+        """The network of these choices, numbered when it is new; None where the target has no costs for it.
+
+        Args:
+            params: The choices.
+            screened: What the screen said of them, where that is known.
+        """
         choices = frozenset(params.items())
         known = self._by_choices.get(choices)
         if known is not None:
             return known
-        screened = self._screen(Choices(params))
+        screened = screened or self._screen(Choices(params))
         known = self._by_key.get(screened.key)
         if known is None:
             known = self._made(dict(params), screened)

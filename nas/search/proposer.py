@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from nas.candidates import Screen, Screened
 from nas.search.belief import Belief, Row, expected_seconds
@@ -20,10 +21,18 @@ from search_spaces.choices import Choices
 ETA = 3  # of so many networks trained at a rung, one goes on to the next
 _LEADER_EVERY = 3  # one proposal of so many looks for the most accurate within the whole budget
 _RANDOM_FIRST = 6  # networks drawn at random before the surrogate is asked
-_GENERATION = 24  # proposals that share a pool of candidates
-_POOL = 256
-_DRAWS = 768  # that a pool costs at most
-_POOLS = 4  # tried, when one holds nothing new
+_GENERATION = 12  # proposals that share their candidates
+_POOL = 64  # candidates that a generation draws; it looks at those of the last one too
+_TRIES = 4  # when nothing that was drawn is new
+_MOST_WAITING = 256  # of those who may go on, the latest
+_SAMPLE = 128  # networks that say between which costs budgets lie
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _one_thread(method: _Method) -> _Method:
+    """Matrices are small here: several threads are many times slower, the more so while workers have the cores."""
+    limited: _Method = ThreadpoolController().wrap(limits=1, user_api="blas")(method)
+    return limited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +54,8 @@ class Proposer:
     """Proposes trainings from the record and the seed alone: what was asked before leaves no other trace.
 
     Costs are known without training, so only accuracy is modelled, and nothing that breaks the budget is proposed.
-    A network's worth is what it is expected to add to the front, a second of training. Every other proposal looks
-    at the whole budget alone, for the most accurate network that fits. A share of the networks of each rung goes on
+    A network's worth is what it is expected to add to the front, a second of training. Some proposals look at the
+    whole budget alone, for the most accurate network that fits. A share of the networks of each rung goes on
     to a longer training, the worthiest first and without waiting for the others (asynchronous successive halving).
 
     Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, arXiv:1810.05934; see `Market`.
@@ -82,10 +91,9 @@ class Proposer:
         self._pending: dict[int, Network] = {}
         self._failed = 0
         self._new = 0  # networks whose first training in this run has ended
-        self._pool_of: tuple[int, int] = (-1, 0)
-        self._pool: list[Network] = []
+        self._pools: dict[tuple[int, int], list[Network]] = {}  # by generation, and which try
         rng = np.random.default_rng([seed, *b"market"])
-        sample = self._networks.pool(rng, parents=feasible, size=_POOL // 2, draws=_POOL, themselves=True)
+        sample = self._networks.pool(rng, parents=feasible, size=_SAMPLE, draws=2 * _SAMPLE, themselves=True)
         costs = np.array([one.costs for one in sample] or np.zeros((1, 3)))
         self._market = Market(costs.min(0), costs.max(0), rng)
 
@@ -114,7 +122,7 @@ class Proposer:
         self._set_pending(proposal, None)
 
     def _set_pending(self, proposal: Proposal, rung: int | None) -> None:
-        network = self._networks.get(proposal.params)
+        network = self._networks.get(proposal.params, proposal.screened)
         if network is None:
             return
         network.pending = rung
@@ -166,6 +174,7 @@ class Proposer:
             self._standing[network.top][network.index] = network
         self._known = None
 
+    @_one_thread
     def propose(self, order: int, *, more: bool = True) -> Proposal | None:
         """The next training; None when there is none.
 
@@ -188,6 +197,7 @@ class Proposer:
             best = new[int(np.argmax(self._worth(new, known, front=front) / self._ladder(new)))]
         return Proposal(params=best.params, screened=best.screened, rung=0)
 
+    @_one_thread
     def finalists(self, count: int, *, spread: bool) -> list[Proposal]:
         """Networks to train in full that are not yet: the most promising, and if `spread` the cheap ones too.
 
@@ -225,7 +235,9 @@ class Proposer:
             leaving = sum((one.pending or 0) > rung for one in self._pending.values() if one.index in here)
             if (beyond + leaving + 1) * ETA <= beyond + len(here):
                 waiting = [
-                    one for one in itertools.islice(reversed(here.values()), _POOL) if one.pending is None
+                    one
+                    for one in itertools.islice(reversed(here.values()), _MOST_WAITING)
+                    if one.pending is None
                 ]
                 if waiting:
                     return rung + 1, waiting
@@ -233,20 +245,27 @@ class Proposer:
         return 0, []
 
     def _candidates(self, order: int) -> list[Network]:
-        """New networks that fit: a pool for each generation of proposals, from what was known when it began."""
+        """New networks that fit: drawn for this generation of proposals, and left from the last one."""
         generation = order // _GENERATION
-        for salt in range(_POOLS):
-            if self._pool_of < (generation, salt):
-                self._pool_of = (generation, salt)
-                rng = np.random.default_rng([self._seed, generation, salt])
-                best = self._parents(generation * _GENERATION)
-                self._pool = self._networks.pool(
-                    rng, parents=best or self._feasible, size=_POOL, draws=_DRAWS, themselves=not best
-                )
-            new = [one for one in self._pool if not self._networks.taken(one)]
+        for salt in range(_TRIES):
+            drawn = self._drawn(generation, salt)
+            if salt == 0 and generation > 0:
+                drawn = [*drawn, *self._drawn(generation - 1)]
+            new = [one for one in drawn if not self._networks.taken(one)]
             if new:
                 return new
         return []
+
+    def _drawn(self, generation: int, salt: int = 0) -> list[Network]:
+        """Candidates, from what was known when a generation began."""
+        if (generation, salt) not in self._pools:
+            self._pools = {at: pool for at, pool in self._pools.items() if at[0] >= generation - 1}
+            rng = np.random.default_rng([self._seed, generation, salt])
+            best = self._parents(generation * _GENERATION)
+            self._pools[generation, salt] = self._networks.pool(
+                rng, parents=best or self._feasible, size=_POOL, draws=3 * _POOL, themselves=not best
+            )
+        return self._pools[generation, salt]
 
     def _parents(self, before: int) -> list[dict[str, Any]]:
         """What was worth changing: the networks that a random budget or the whole one would buy."""
@@ -257,7 +276,7 @@ class Proposer:
         errors = self._belief.errors(known)
         first, _ = self._market.bought(known, errors)
         best = np.argsort(errors, kind="stable")[: max(3, len(known) // 20)]
-        return [known[i].params for i in sorted({*first[first >= 0].tolist(), *best.tolist()})]
+        return [known[i].params for i in sorted({*first[first < len(known)].tolist(), *best.tolist()})]
 
     # -- what they are worth
 

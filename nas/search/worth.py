@@ -50,26 +50,27 @@ class Market:
             worst: The error that counts as nothing.
         """
         first, second = self.bought(known, errors)
-        prices = np.append(errors, worst)  # -1 picks the last: nothing can be bought
+        prices = np.append(errors, worst)  # the last stands for nothing
         numbers = np.array([*(one.index for one in known), -2])
         # Many budgets buy the same two: the gain is computed once for all of them.
-        pairs, which = np.unique(np.array([first, second]), axis=1, return_inverse=True)
+        pairs, which = np.unique(first * len(prices) + second, return_inverse=True)
+        first, second = np.divmod(pairs, len(prices))
         order = np.argsort(which, kind="stable")
-        starts = np.searchsorted(which[order], np.arange(pairs.shape[1]))
+        starts = np.searchsorted(which[order], np.arange(len(pairs)))
         counts = np.add.reduceat(self._within(asked)[:, order], starts, axis=1, dtype=np.int64)
         mine = np.array([one.index for one in asked])
-        leads = numbers[pairs[0]][None, :] == mine[:, None]
-        rivals = np.minimum(np.where(leads, prices[pairs[1]][None, :], prices[pairs[0]][None, :]), worst)
+        leads = numbers[first][None, :] == mine[:, None]
+        rivals = np.minimum(np.where(leads, prices[second][None, :], prices[first][None, :]), worst)
         return np.asarray((_gain(*belief, rivals) * counts).sum(1) / _BUDGETS)
 
     def bought(
         self, known: Sequence[Network], errors: Array
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The most accurate that each budget buys, and the second; -1 for none. Shape: (budgets,) each."""
+        """The most accurate that each budget buys, and the second; k for none. Shape: (budgets,) each."""
         order = np.argsort(errors, kind="stable")
         within = self._within([known[i] for i in order])
         within = np.concatenate([within, np.ones((1, _BUDGETS), bool)])
-        places = np.append(order, -1)
+        places = np.append(order, len(order))
         first = within.argmax(0)
         within[first, np.arange(_BUDGETS)] = False
         within[-1] = True
