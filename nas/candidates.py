@@ -71,7 +71,10 @@ class Screen:
 
     def __call__(self, trial: Any) -> Screened:
         """Asks `trial` for the choices, and costs the network that would be exported."""
-        proposed = self.candidate(trial)
+        return self.judge(self.candidate(trial))
+
+    def judge(self, proposed: Candidate) -> Screened:
+        """Costs the network that would be exported."""
         key = job_key(proposed)
         try:
             costs = self._model.estimate(lower(proposed.narrow))

@@ -130,45 +130,43 @@ def make_ray_executor(slots: int, seconds: float, processes: int = 4) -> Executo
 
 @dataclass(slots=True)
 class Meter:
-    """A listener that measures: the driver's own CPU time, and by its clock the rate.
+    """A listener that measures the driver's own CPU time by trained network, and by its clock the rate.
 
     Attributes:
         clock: Of the rate: real time over Ray; the driver's CPU time where workers are simulated.
     """
 
     clock: Callable[[], float]
-    began: float = 0.0
     trained: int = 0
-    rejected: int = 0
-    spent: dict[str, float] = field(default_factory=dict)
-    _last: tuple[int, float, dict[str, float]] = (0, 0.0, {})
+    spent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("ask", "tell", "workers"), 0.0))
+    _last: tuple[int, float, float, dict[str, float]] = (0, 0.0, 0.0, {})
+
+    def begin(self) -> None:
+        """What was spent before does not count."""
+        self._last = (self.trained, self.clock(), time.thread_time(), dict(self.spent))
 
     def stage(self, text: str, total: int) -> None:
-        print(
-            f"{'trained':>8} {'rejected':>8} {'trials/s':>9} {'ask ms':>8} {'tell ms':>8} {'other ms':>9} {'MB':>6}"
-        )
+        print(f"{'trained':>8} {'trials/s':>9} {'ask ms':>8} {'tell ms':>8} {'other ms':>9} {'MB':>6}")
 
     def trial(self, record: TrialRecord) -> None:
         self.trained += record.state == "evaluated"
-        self.rejected += record.state == "rejected"
         if self.trained in _MARKS and record.state == "evaluated":
             self.report()
 
     def report(self) -> None:
         """A row: means since the last one, by trained network."""
-        count, at, before = self._last
-        now = self.clock() - self.began
+        count, at, spent, before = self._last
+        now, cpu = self.clock(), time.thread_time()
         rows = max(1, self.trained - count)
-        each = {k: (v - before.get(k, 0.0)) / rows * 1e3 for k, v in self.spent.items()}
-        cpu = time.thread_time()
-        other = (cpu - before.get("cpu", 0.0)) / rows * 1e3 - sum(each.values())
+        each = {k: (v - before[k]) / rows * 1e3 for k, v in self.spent.items()}
+        other = (cpu - spent) / rows * 1e3 - sum(each.values())
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(
-            f"{self.trained:8} {self.rejected:8} {rows / (now - at):9.1f} {each['ask']:8.2f} {each['tell']:8.2f}"
+            f"{self.trained:8} {rows / (now - at):9.1f} {each['ask']:8.2f} {each['tell']:8.2f}"
             f" {other:9.2f} {memory:6.0f}",
             flush=True,
         )
-        self._last = (self.trained, now, {**self.spent, "cpu": cpu})
+        self._last = (self.trained, now, cpu, dict(self.spent))
 
     @contextmanager
     def timing(self, what: str) -> Iterator[None]:
@@ -176,7 +174,7 @@ class Meter:
         try:
             yield
         finally:
-            self.spent[what] = self.spent.get(what, 0.0) + time.thread_time() - began
+            self.spent[what] += time.thread_time() - began
 
 
 def _measured(meter: Meter, what: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -200,8 +198,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--storage", help="Optuna URL (default: a journal file)")
     arguments = parser.parse_args(argv)
     screen = make_screen()
-    clock = time.perf_counter if arguments.ray else time.thread_time
-    meter = Meter(clock=clock, spent={"ask": 0.0, "tell": 0.0})
+    meter = Meter(clock=time.perf_counter)
+    if not arguments.ray:
+        meter.clock = lambda: time.thread_time() - meter.spent["workers"]
     make = make_ray_executor if arguments.ray else SimulatedExecutor
     with tempfile.TemporaryDirectory() as folder:
         storage = open_storage(arguments.storage, Path(folder, "study.journal"))
@@ -228,7 +227,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         proposer.propose = _measured(meter, "ask", proposer.propose)  # type: ignore[method-assign]
         study.tell = _measured(meter, "tell", study.tell)  # type: ignore[method-assign]
-        meter.began = meter.clock()
+        if isinstance(executor, SimulatedExecutor):  # what stands for the workers is not the driver's
+            executor.submit = _measured(meter, "workers", executor.submit)  # type: ignore[method-assign]
+            executor.wait = _measured(meter, "workers", executor.wait)  # type: ignore[method-assign]
+        meter.begin()
         try:
             print(f"{arguments.workers} workers, {'Ray' if arguments.ray else 'simulated'}")
             ended = driver.search()

@@ -163,12 +163,11 @@ class Driver:
         return self.study.records()
 
     def _begin(self, proposal: Proposal) -> None:
-        trial = self.study.ask(proposal.params, self.plan.steps[proposal.rung])
+        steps = self.plan.steps[proposal.rung]
+        trial = self.study.ask(proposal.params, steps, self.proposer.screen.candidate)
         self._submit(trial, proposal)
 
     def _submit(self, trial: Any, proposal: Proposal) -> None:
-        # The space asks the trial itself, so that the record knows the choices by their ranges.
-        self.proposer.screen.candidate(trial)
         self.proposer.start(proposal)
         self._pending[trial.number] = _Pending(trial, proposal, 0, time.monotonic() - self.started)
         self.executor.submit(self._request(trial.number, proposal))

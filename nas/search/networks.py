@@ -140,14 +140,19 @@ class Networks:
         for draw in range(draws):
             if len(found) >= size:
                 break
+            parent: Mapping[str, Any] | None = None
             if given:
                 choices = Choices(given.pop())
             elif not parents or draw % _RANDOM_SHARE == 0:
                 choices = Choices(rng=rng)
             else:
                 change = _CHANGES[int(rng.integers(len(_CHANGES)))]
-                choices = Choices(parents[int(rng.integers(len(parents)))], rng, change)
-            screened = self._screen(choices)
+                parent = parents[int(rng.integers(len(parents)))]
+                choices = Choices(parent, rng, change)
+            candidate = self._screen.candidate(choices)
+            if choices.params == parent:
+                continue
+            screened = self._screen.judge(candidate)
             if screened.fits and screened.key not in found:
                 made = self._made(choices.params, screened)
                 if made is not None:

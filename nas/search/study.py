@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -18,12 +24,12 @@ from nas.lost import LostError
 from nas.search.front import objectives
 from nas.search.journal import RunJournal
 from nas.search.records import TrialRecord, record_from_json
+from search_spaces.choices import Choices
 
 _RECORD = "record"
 _IDENTITY = "search"
 _STEPS = "steps"
 _FINALISTS = "finalists"
-_CHOICES = "fixed_params"  # where Optuna keeps the choices that a trial was enqueued with
 _DIRECTIONS = [optuna.study.StudyDirection.MINIMIZE] * 4
 _OBJECTIVES = ["int8 error", "sram_bytes", "flash_bytes", "cycles"]
 
@@ -74,6 +80,28 @@ def lost_storage() -> Iterator[None]:
         raise LostError(f"The storage cannot be reached any more: {reason}.") from error
 
 
+class _Answers(Choices):
+    """Known choices, and their ranges as Optuna has them."""
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        super().__init__(known)
+        self.distributions: dict[str, BaseDistribution] = {}
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        self.distributions[name] = IntDistribution(low, high, log=log, step=step)
+        return super().suggest_int(name, low, high, step=step, log=log)
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        self.distributions[name] = FloatDistribution(low, high, log=log, step=step)
+        return super().suggest_float(name, low, high, step=step, log=log)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        self.distributions[name] = CategoricalDistribution(choices)
+        return super().suggest_categorical(name, choices)
+
+
 class Study:
     """The record of one search. Every training is a trial of it, short ones and full ones alike.
 
@@ -95,6 +123,7 @@ class Study:
             load_if_exists=True,
             sampler=optuna.samplers.RandomSampler(seed=0),  # never asked: every trial has its choices given
         )
+        self._storage, self._id = storage, storage.get_study_id_from_name(name)
         mine = json.dumps(identity, sort_keys=True)
         theirs = self._study.user_attrs.get(_IDENTITY)
         if theirs is None:
@@ -109,16 +138,29 @@ class Study:
         self._recover()
         self.asked = len(self._study.get_trials(deepcopy=False))
 
-    def ask(self, params: Mapping[str, Any], steps: int) -> Trial:
-        """A new trial of these choices at this fidelity."""
-        self._study.enqueue_trial(dict(params), user_attrs={_STEPS: steps})
+    def ask(self, params: Mapping[str, Any], steps: int, space: Callable[[Choices], object]) -> Trial:
+        """A new trial of these choices at this fidelity, written at once.
+
+        Args:
+            params: The choices.
+            steps: Training steps.
+            space: Asks for the choices, so that the record knows them by their ranges.
+        """
+        answers = _Answers(params)
+        space(answers)
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=answers.params,
+            distributions=answers.distributions,
+            user_attrs={_STEPS: steps},
+        )
         self.asked += 1
-        return self._study.ask()
+        return Trial(self._study, self._storage.create_new_trial(self._id, template))
 
     def opened(self) -> list[tuple[Trial, dict[str, Any], int]]:
         """Trials that a killed driver left open, once: their choices and training steps."""
         found = [
-            (Trial(self._study, one._trial_id), dict(one.system_attrs[_CHOICES]), one.user_attrs[_STEPS])
+            (Trial(self._study, one._trial_id), dict(one.params), one.user_attrs[_STEPS])
             for one in self._open
         ]
         self._open = []
@@ -168,8 +210,6 @@ class Study:
         A trial whose record was written but not told is told now: no result is lost, none is made twice. One
         without a record is opened again, with its number and its choices.
         """
-        while self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            self._study.ask()
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if _RECORD in frozen.user_attrs:
                 record = record_from_json(frozen.user_attrs[_RECORD])

@@ -64,7 +64,7 @@ def test_a_journal_on_a_full_disk_keeps_whole_lines_and_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", broken(os.write))
         with pytest.raises(OSError, match=r"No space left on device.*study\.journal"):
-            driver.study.ask({"x": 1}, 10)
+            driver.study.ask({"x": 1}, 10, lambda trial: trial.suggest_int("x", 0, 2))
     assert (tmp_path / "study.journal").read_bytes() == before
     again, _ = make_driver(tmp_path, trials=6)
     again.search()
