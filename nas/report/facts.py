@@ -89,19 +89,9 @@ class Miss:
     reasons: tuple[str, ...]
 
 
-def by_number(summary: Mapping[str, Any]) -> dict[int, Trial]:
-    """Trials by number; where one was trained again in full, that is the one."""
-    found: dict[int, Trial] = {}
-    for trial in summary["trials"]:
-        known = found.get(trial["number"])
-        if known is None or known.get("rung") != "full":
-            found[trial["number"]] = trial
-    return found
-
-
 def front(summary: Mapping[str, Any]) -> list[Trial]:
     """The Pareto front, best accuracy first, then smallest SRAM."""
-    trials = by_number(summary)
+    trials = {trial["number"]: trial for trial in summary["trials"]}
     members = [trials[number] for number in summary["front"] if number in trials]
     return sorted(members, key=_rank)
 
@@ -155,8 +145,8 @@ def tight(found: Sequence[Use]) -> list[Use]:
 
 def counts_by_state(summary: Mapping[str, Any]) -> dict[str, int]:
     """How many trials ended in which state, the usual states first."""
-    counted = Counter(str(trial["state"]) for trial in by_number(summary).values())
-    usual = [state for state in ("evaluated", "rejected", "duplicate", "failed") if counted[state]]
+    counted = Counter(str(trial["state"]) for trial in summary["trials"])
+    usual = [state for state in ("evaluated", "rejected", "failed") if counted[state]]
     return {state: counted[state] for state in [*usual, *sorted(set(counted) - set(usual))]}
 
 
@@ -164,7 +154,7 @@ def rejections(summary: Mapping[str, Any]) -> list[tuple[Resource, int]]:
     """How many trials broke each limit, the most frequent first; one trial can break several."""
     broken = Counter(
         resource_of(violation["resource"]).name
-        for trial in by_number(summary).values()
+        for trial in summary["trials"]
         for violation in trial.get("violations") or ()
     )
     return [(resource_of(name), times) for name, times in sorted(broken.items(), key=lambda e: (-e[1], e[0]))]
@@ -173,7 +163,7 @@ def rejections(summary: Mapping[str, Any]) -> list[tuple[Resource, int]]:
 def closest_misses(summary: Mapping[str, Any], most: int = 5) -> list[Miss]:
     """Rejected trials that broke their worst limit by least."""
     misses = []
-    for trial in by_number(summary).values():
+    for trial in summary["trials"]:
         broken = sorted(trial.get("violations") or (), key=lambda v: -(v["value"] / v["limit"]))
         if broken:
             excess = broken[0]["value"] / broken[0]["limit"] - 1
@@ -192,7 +182,7 @@ def failures(summary: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Reasons of failed trials and how often each occurred."""
     reasons = Counter(
         str(trial.get("reason") or "no reason recorded")
-        for trial in by_number(summary).values()
+        for trial in summary["trials"]
         if trial["state"] == "failed"
     )
     return sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))

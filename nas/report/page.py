@@ -60,7 +60,7 @@ def render(summary: Mapping[str, Any]) -> str:
 
 def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
     chosen = summary["chosen"]
-    trials = list(facts.by_number(summary).values())
+    trials = summary["trials"]
     found = facts.uses(summary, chosen["costs"]) if chosen else []
     return {
         "s": summary,

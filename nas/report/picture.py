@@ -38,7 +38,7 @@ def picture(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     Accuracy is drawn by the logarithm of its error, so that 98 and 99 % are as far apart as 80 and 90 %.
     """
     drawn = ("evaluated", "rejected")
-    trials = [t for t in facts.by_number(summary).values() if t.get("costs") and t["state"] in drawn]
+    trials = [t for t in summary["trials"] if t.get("costs") and t["state"] in drawn]
     if not trials:
         return None
     heights = _Heights([t["accuracy"] for t in trials if t["accuracy"] is not None])

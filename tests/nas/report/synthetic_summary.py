@@ -12,7 +12,7 @@ SRAM_LIMIT, FLASH_LIMIT = 24_576, 1_032_192
 
 
 def synthetic_summary(trials: int = 64, seed: int = 3, *, calibrated: bool = True) -> dict[str, Any]:
-    """A finished digits run with rejected, evaluated, failed and duplicate trials and a chosen model."""
+    """A finished digits run with rejected, evaluated and failed trials and a chosen model."""
     rng = random.Random(seed)
     made = [_trial(number, rng, calibrated=calibrated) for number in range(trials)]
     evaluated = [trial for trial in made if trial["state"] == "evaluated"]
@@ -159,12 +159,6 @@ def _trial(number: int, rng: random.Random, *, calibrated: bool) -> dict[str, An
             "reason": "train: loss is not finite",
             "seconds": {"build": 0.3, "train": 1.2},
             "costs": None,
-        }
-    if number % 29 == 17:
-        return trial | {
-            "state": "duplicate",
-            "reason": "same network as an earlier trial",
-            "worker": "driver",
         }
     error = 0.9 * math.exp(-math.log10(macs) * 0.62) * rng.uniform(0.4, 1.5)
     accuracy = round(360 * (1 - min(0.88, error))) / 360

@@ -118,13 +118,6 @@ def test_rejections_count_each_limit_and_misses_come_closest_first(summary: dict
     assert excesses[0] == pytest.approx(min(t["costs"]["sram_bytes"] for t in rejected) / 24_576 - 1)
 
 
-def test_a_trial_trained_again_in_full_counts_once_and_as_the_full_one(summary: dict[str, Any]) -> None:
-    first = dict(summary["trials"][0], rung="search")
-    summary["trials"] = [first, first | {"rung": "full"}, first | {"rung": "search"}]
-    assert [trial["rung"] for trial in facts.by_number(summary).values()] == ["full"]
-    assert facts.counts_by_state(summary) == {"evaluated": 1}
-
-
 def steps(*rows: list[tuple[str, int, int]]) -> list[dict[str, Any]]:
     return [
         {
