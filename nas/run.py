@@ -31,7 +31,6 @@ from nas.warm_start import earlier_trainings, load, save
 _SURVEY_DRAWS = 500
 _SURVEY_WANTED = 20  # networks that fit, to start from
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
-_FINAL_SHARE = 0.25  # of a time limit, kept for full trainings and the export
 _RESUMABLE = (
     "trials", "timeout", "trial_timeout", "workers", "ray_address", "gpus_per_trial", "finalists", "policy",
     "name", "format", "deliver", "branch",
@@ -228,8 +227,8 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
                 seed=job.seed,
                 sparsity=config.sparsity,
                 policy=config.policy,
-                search_deadline=None if limit is None else now + limit * (1 - _FINAL_SHARE),
                 deadline=None if limit is None else now + limit,
+                limit=limit,
             ),
             study=study,
             proposer=proposer,

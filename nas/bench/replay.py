@@ -15,11 +15,11 @@ from nas.candidates import Screen, Screened, survey
 from nas.search.baselines import PlainOptuna
 from nas.search.front import dominates, hypervolume
 from nas.search.proposer import Proposer
+from nas.search.reserve import Reserve
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
 
 WORKERS = 2
-FINAL_SHARE = 0.25  # of the time that a search keeps for its final candidates, as `nas-run --timeout` does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,15 +117,19 @@ class Ours:
             self._proposer.tell_earlier(one.params, one.steps, one.answer.val_error)
         self._steps = list(steps)
         self._horizon = horizon
-        self._count = finalists
+        self._reserve = Reserve(
+            proposer=self._proposer, finalists=finalists, spread=True, workers=WORKERS, limit=horizon
+        )
         self._finals: list[Any] | None = None
         self._order = 0
         self._orders: dict[tuple[int, int], int] = {}
 
     def ask(self, now: float) -> tuple[Mapping[str, Any], int] | None:
-        if now >= self._horizon * (1 - FINAL_SHARE):
-            if self._finals is None:
-                self._finals = self._proposer.finalists(self._count, spread=True)
+        if self._finals is None:
+            left = self._horizon - now
+            if left <= self._reserve.most and left <= self._reserve.seconds():
+                self._finals = self._proposer.finalists(self._reserve.finalists, spread=True)
+        if self._finals is not None:
             if not self._finals:
                 return None
             proposal = self._finals.pop(0)
@@ -142,6 +146,7 @@ class Ours:
         rung = self._steps.index(training.steps)
         order = self._orders.pop((id(training.params), rung))
         self._proposer.tell(order, training.params, rung, training.answer.val_error)
+        self._reserve.tell(training.screened, training.steps, training.answer.seconds)
 
 
 class Plain:

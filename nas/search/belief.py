@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nas.candidates import Screened
 from nas.search.networks import Network
 from nas.search.surrogate import Array, Observations, Surrogate
 
@@ -143,7 +144,7 @@ def _selected(by_rung: Sequence[Sequence[Row]]) -> list[Row]:
     return sorted(chosen, key=lambda row: row.order)
 
 
-def expected_seconds(networks: Sequence[Network], steps: int) -> Array:
+def expected_seconds(networks: Sequence[Screened], steps: int) -> Array:
     """About how long trainings take, relative to each other: what is measured would make a run unrepeatable.
 
     Start, then graphs by layer (two with channel pruning), then steps by layer and by multiplications.
@@ -154,9 +155,9 @@ def expected_seconds(networks: Sequence[Network], steps: int) -> Array:
     return np.asarray(work @ np.array(_RATES))
 
 
-def _work(network: Network, steps: int) -> tuple[float, ...]:
-    costs, candidate = network.screened.costs, network.screened.candidate
+def _work(network: Screened, steps: int) -> tuple[float, ...]:
+    costs = network.costs
     assert costs is not None
-    kept = 1 - candidate.prune_ratio
+    kept = 1 - network.candidate.prune_ratio
     graphs = costs.ops * (1 if kept == 1 else 2)
     return 1.0, graphs, steps * costs.ops, steps * costs.macs / kept**2

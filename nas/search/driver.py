@@ -13,12 +13,14 @@ from nas.execute import Done, Executor
 from nas.outcome import Evaluated, Failed, Rejected, Request
 from nas.search.proposer import ETA, Proposal, Proposer
 from nas.search.records import TrialRecord
+from nas.search.reserve import Reserve
 from nas.search.study import Study
 
 StoppedBy = Literal["trials", "timeout", "interrupt", "exhausted", "failures"]
 
 _MOST_FAILURES = 8  # in a row, none having succeeded: the cause is not the architecture
 _POLL_SECONDS = 0.25
+_EXPORT_SECONDS = 15.0  # that a run takes after its last training, generously
 
 
 class Listener(Protocol):
@@ -43,8 +45,8 @@ class Plan:
         seed: The run's seed.
         sparsity: Of magnitude pruning.
         policy: How the one will be chosen, which decides who is trained in full.
-        search_deadline: `time.monotonic()` when the search must end; None for never.
-        deadline: The same for the whole run.
+        deadline: `time.monotonic()` when all trainings must have ended; None for never.
+        limit: How long the whole run may take, in seconds: a part of it is kept for the end.
     """
 
     trials: int
@@ -54,8 +56,8 @@ class Plan:
     seed: int
     sparsity: float
     policy: Policy = "accuracy"
-    search_deadline: float | None = None
     deadline: float | None = None
+    limit: float | None = None
 
 
 @dataclass(slots=True)
@@ -89,12 +91,24 @@ class Driver:
     stop: Callable[[], bool]
     started: float = field(default_factory=time.monotonic)
     _pending: dict[int, _Pending] = field(default_factory=dict)
+    _reserve: Reserve | None = None
+    _late_at: float | None = None
     _failures: int = 0
     _evaluated: int = 0
 
     def search(self) -> StoppedBy:
         """Trains `plan.trials` networks that fit, those of earlier runs included, and the best of them longer."""
         earlier = self.study.records()
+        self._late_at = None
+        if self.plan.limit is not None:
+            self._reserve = Reserve(
+                proposer=self.proposer,
+                finalists=self.plan.finalists,
+                spread=self._spread,
+                workers=self.executor.slots,
+                limit=self.plan.limit,
+                after=_EXPORT_SECONDS,
+            )
         self.listener.stage("search", self._expected())
         for record in earlier:
             self._learn(record)
@@ -106,7 +120,7 @@ class Driver:
             if self.stop():
                 reason = "interrupt"
                 break
-            late = _past(self.plan.search_deadline)
+            late = self._late()
             if late:
                 # What is under way may end, as long as time is left for the full trainings.
                 reason = "timeout"
@@ -134,19 +148,32 @@ class Driver:
         """How many trainings make a search of so many networks."""
         return sum(self.plan.trials // ETA**rung for rung in range(len(self.plan.steps)))
 
+    def _late(self) -> bool:
+        """Whether what is left of the time is needed for the full trainings."""
+        if self.plan.deadline is None or self._reserve is None or self._late_at is not None:
+            return self._late_at is not None
+        now = time.monotonic()
+        left = self.plan.deadline - now
+        if left <= self._reserve.most and left <= self._reserve.seconds():
+            self._late_at = now
+        return self._late_at is not None
+
     def _grace(self) -> float | None:
         """When trials that overran the search's time are given up: a third of the way to the end of all."""
-        start, end = self.plan.search_deadline, self.plan.deadline
+        start, end = self._late_at, self.plan.deadline
         return start if start is None or end is None else start + (end - start) / 3
+
+    @property
+    def _spread(self) -> bool:
+        return self.plan.policy != "accuracy"
 
     def train_finalists(self) -> None:
         """Trains the most promising networks in full, those that are not yet."""
         if self.stop() or _past(self.plan.deadline):
             return
-        spread = self.plan.policy != "accuracy"
         rung = len(self.plan.steps) - 1
         chosen = self.study.finalists(
-            lambda: [one.params for one in self.proposer.finalists(self.plan.finalists, spread=spread)]
+            lambda: [one.params for one in self.proposer.finalists(self.plan.finalists, spread=self._spread)]
         )
         todo = [
             one for params in chosen if not self.proposer.has(one := self.proposer.replayed(params, rung))
@@ -188,6 +215,9 @@ class Driver:
         evaluated = record.state == "evaluated"
         self._failures = self._failures + 1 if record.state == "failed" else 0
         self._evaluated += evaluated
+        if evaluated and self._reserve is not None:
+            screened = self.proposer.replayed(record.params, 0).screened
+            self._reserve.tell(screened, record.steps, sum(record.seconds.values()))
         self.proposer.tell(
             record.number,
             record.params,

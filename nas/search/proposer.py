@@ -186,7 +186,8 @@ class Proposer:
         rung, waiting = self._promotable()
         if waiting:
             worth = self._worth(waiting, self._believed(), front=front)
-            best = waiting[int(np.argmax(worth / expected_seconds(waiting, self._steps[rung])))]
+            seconds = expected_seconds([one.screened for one in waiting], self._steps[rung])
+            best = waiting[int(np.argmax(worth / seconds))]
             return Proposal(params=best.params, screened=best.screened, rung=rung)
         new = self._candidates(order) if more else []
         if not new:
@@ -218,6 +219,15 @@ class Proposer:
             for one in picked
             if self._top not in one.errors and one.pending != self._top
         ]
+
+    def ahead(self, count: int, *, spread: bool) -> tuple[list[float], list[float]]:
+        """Expected times of the full trainings that `finalists` would ask for, and of what is under way."""
+        todo = [one.screened for one in self.finalists(count, spread=spread)]
+        under_way = [
+            float(expected_seconds([one.screened], self._steps[one.pending or 0])[0])
+            for one in self._pending.values()
+        ]
+        return (expected_seconds(todo, self._steps[self._top]).tolist() if todo else []), under_way
 
     # -- who is judged
 
@@ -292,5 +302,6 @@ class Proposer:
 
     def _ladder(self, networks: Sequence[Network]) -> Array:
         """Expected time of a new network: its first training, and its share of the longer ones."""
-        rungs = [expected_seconds(networks, steps) / ETA**rung for rung, steps in enumerate(self._steps)]
+        screened = [one.screened for one in networks]
+        rungs = [expected_seconds(screened, steps) / ETA**rung for rung, steps in enumerate(self._steps)]
         return np.asarray(np.sum(rungs, axis=0))

@@ -270,7 +270,7 @@ def test_time_limits_end_the_search_and_the_full_trainings(tmp_path: Path) -> No
     driver, _ = make_driver(tmp_path, trials=6)
     driver.search()
     whole = driver.plan
-    driver.plan = replace(whole, trials=500, search_deadline=time.monotonic() - 1)
+    driver.plan = replace(whole, trials=500, deadline=time.monotonic() - 1, limit=10.0)
     assert driver.search() == "timeout"
     assert len({r.key for r in driver.study.records()}) == 6
     driver.plan = replace(whole, deadline=time.monotonic() - 1)
@@ -284,7 +284,7 @@ def test_time_limits_end_the_search_and_the_full_trainings(tmp_path: Path) -> No
 def test_trials_under_way_at_a_time_limit_make_room_for_the_full_trainings(tmp_path: Path) -> None:
     driver, _ = make_driver(tmp_path, trials=500, slots=3)
     began = time.monotonic()
-    driver.plan = replace(driver.plan, search_deadline=began + 1.0, deadline=began + 1.3)
+    driver.plan = replace(driver.plan, deadline=began + 1.3, limit=1.2)
     assert driver.search() == "timeout"
     assert time.monotonic() < began + 60
     driver.plan = replace(driver.plan, deadline=None)

@@ -1,0 +1,67 @@
+"""How much of a time limit is kept for the final candidates."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nas.candidates import Screened
+from nas.search.belief import expected_seconds
+from nas.search.proposer import Proposer
+
+SHARE = 0.25  # of the limit, at most
+_LATEST = 100  # trainings that say how fast this machine is
+_MARGIN = 1.3
+_SLOW = 0.8  # quantile of their times: half of them took longer than the median
+
+
+@dataclass(slots=True, kw_only=True)
+class Reserve:
+    """Says how long the full trainings at the end will take, from how long trainings took so far.
+
+    Attributes:
+        proposer: Knows who would be trained in full if the search ended now, and what is under way.
+        finalists: How many should be.
+        spread: See `Proposer.finalists`.
+        workers: How many train at a time.
+        limit: The time limit in seconds.
+        after: Seconds that the end of a run takes after its trainings.
+    """
+
+    proposer: Proposer
+    finalists: int
+    spread: bool
+    workers: int
+    limit: float
+    after: float = 0.0
+    _paces: deque[float] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    _needed: float | None = None
+
+    @property
+    def most(self) -> float:
+        """What is kept while nothing is known, and never more than that."""
+        return self.limit * SHARE
+
+    def tell(self, screened: Screened, steps: int, seconds: float) -> None:
+        """A training ended."""
+        if screened.costs is not None:
+            self._paces.append(seconds / float(expected_seconds([screened], steps)[0]))
+        self._needed = None
+
+    def seconds(self) -> float:
+        """What to keep now."""
+        if self._needed is None:
+            self._needed = self._estimate()
+        return self._needed
+
+    def _estimate(self) -> float:
+        if not self._paces:
+            return self.most
+        pace = _MARGIN * float(np.quantile(self._paces, _SLOW))
+        todo, under_way = self.proposer.ahead(self.finalists, spread=self.spread)
+        # The longest may be the last to start.
+        longest = max(todo, default=0.0)
+        full = longest + (sum(todo) - longest) / self.workers
+        return min(self.most, self.after + pace * (full + max(under_way, default=0.0)))
