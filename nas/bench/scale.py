@@ -138,6 +138,7 @@ class Meter:
 
     clock: Callable[[], float]
     trained: int = 0
+    quiet: bool = False
     spent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("ask", "tell", "workers"), 0.0))
     _last: tuple[int, float, float, dict[str, float]] = (0, 0.0, 0.0, {})
 
@@ -146,11 +147,12 @@ class Meter:
         self._last = (self.trained, self.clock(), time.thread_time(), dict(self.spent))
 
     def stage(self, text: str, total: int) -> None:
-        print(f"{'trained':>8} {'trials/s':>9} {'ask ms':>8} {'tell ms':>8} {'other ms':>9} {'MB':>6}")
+        if not self.quiet:
+            print(f"{'trained':>8} {'trials/s':>9} {'ask ms':>8} {'tell ms':>8} {'other ms':>9} {'MB':>6}")
 
     def trial(self, record: TrialRecord) -> None:
         self.trained += record.state == "evaluated"
-        if self.trained in _MARKS and record.state == "evaluated":
+        if self.trained in _MARKS and record.state == "evaluated" and not self.quiet:
             self.report()
 
     def report(self) -> None:
@@ -198,17 +200,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--storage", help="Optuna URL (default: a journal file)")
     arguments = parser.parse_args(argv)
     screen = make_screen()
+    found = survey(screen, rng=np.random.default_rng(1), draws=200, wanted=20)
     meter = Meter(clock=time.perf_counter)
     if not arguments.ray:
         meter.clock = lambda: time.thread_time() - meter.spent["workers"]
-    make = make_ray_executor if arguments.ray else SimulatedExecutor
-    with tempfile.TemporaryDirectory() as folder:
+
+    def drive(folder: str, executor: Executor, limit: float) -> Driver:
         storage = open_storage(arguments.storage, Path(folder, "study.journal"))
-        study = Study(storage=storage, name="bench", identity={})
-        found = survey(screen, rng=np.random.default_rng(1), draws=200, wanted=20)
-        proposer = Proposer(screen=screen, steps=_STEPS, seed=1, samples=10_000, feasible=found.feasible)
-        executor = make(arguments.workers, arguments.seconds)
-        driver = Driver(
+        return Driver(
             plan=Plan(
                 trials=arguments.trials,
                 steps=_STEPS,
@@ -216,37 +215,49 @@ def main(argv: Sequence[str] | None = None) -> int:
                 space="ds_cnn",
                 seed=1,
                 sparsity=0.0,
-                deadline=time.monotonic() + arguments.limit,
+                deadline=time.monotonic() + limit,
                 limit=0.0,
             ),
-            study=study,
-            proposer=proposer,
+            study=Study(storage=storage, name="bench", identity={}),
+            proposer=Proposer(screen=screen, steps=_STEPS, seed=1, samples=10_000, feasible=found.feasible),
             executor=executor,
             save_model=lambda key, steps, tflite: None,
             listener=meter,
             stop=lambda: False,
         )
-        proposer.propose = _measured(meter, "ask", proposer.propose)  # type: ignore[method-assign]
-        study.tell = _measured(meter, "tell", study.tell)  # type: ignore[method-assign]
+
+    make = make_ray_executor if arguments.ray else SimulatedExecutor
+    executor = make(arguments.workers, arguments.seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        driver = drive(folder, executor, arguments.limit)
+        driver.proposer.propose = _measured(meter, "ask", driver.proposer.propose)  # type: ignore[method-assign]
+        driver.study.tell = _measured(meter, "tell", driver.study.tell)  # type: ignore[method-assign]
         if isinstance(executor, SimulatedExecutor):  # what stands for the workers is not the driver's
             executor.submit = _measured(meter, "workers", executor.submit)  # type: ignore[method-assign]
             executor.wait = _measured(meter, "workers", executor.wait)  # type: ignore[method-assign]
-        meter.begin()
         try:
             print(f"{arguments.workers} workers, {'Ray' if arguments.ray else 'simulated'}")
+            meter.begin()
             ended = driver.search()
             meter.report()
             print(f"ended by {ended}")
             began = time.perf_counter()
-            records = study.records()
-            print(f"reading {len(records)} records back: {time.perf_counter() - began:.2f} s")
-            from nas.search.front import pareto_front
-
-            began = time.perf_counter()
-            print(f"front of {len(pareto_front(records))}: {time.perf_counter() - began:.2f} s")
+            meter.quiet = True
+            again = drive(folder, executor, 0.0)
+            again.search()
+            count = len(again.records())
+            print(f"resuming after {count} trainings: {time.perf_counter() - began:.2f} s")
+            _report_front(again.records())
         finally:
             executor.close()
     return 0
+
+
+def _report_front(records: Sequence[TrialRecord]) -> None:
+    from nas.search.front import pareto_front
+
+    began = time.perf_counter()
+    print(f"front of {len(pareto_front(records))}: {time.perf_counter() - began:.2f} s")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from nas.bench.replay import Evolution, Judge, Ours, Plain, Strategy, replay
 from nas.bench.table import STEPS, TABLE, TASKS, screen_of
@@ -113,6 +114,7 @@ def _run(
 ) -> list[tuple[float, float]]:
     """Scores of one search at each share of the compute; ours is given each share as its time limit."""
     truth, judge = _bench(task, table)
+    threadpool_limits(1)  # searches run side by side
     one = WAYS[way]
     saved = {name: getattr(proposer, name) for name in one.constants or {}}
     for name, value in (one.constants or {}).items():
