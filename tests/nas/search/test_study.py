@@ -9,11 +9,13 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from search_fakes import make_driver
 
 from cost_models.errors import UserError
 from nas.search.records import record_from_json
 from nas.search.study import Study, open_storage
+from search_spaces.choices import Choices
 
 
 def test_a_record_survives_the_storage_unchanged(tmp_path: Path) -> None:
@@ -83,3 +85,24 @@ def broken(write: Callable[[int, bytes], int]) -> Callable[[int, bytes], int]:
         return wrote
 
     return some
+
+
+def test_a_trial_is_written_at_once_with_its_choices_and_their_ranges(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path)
+    before = (tmp_path / "study.journal").read_text().count("\n")
+
+    def space(trial: Choices) -> None:
+        trial.suggest_int("width", 4, 64, log=True)
+        trial.suggest_float("rate", 0.0, 0.5, step=0.25)
+        trial.suggest_categorical("kernel", (3, 5))
+
+    driver.study.ask({"width": 8, "rate": 0.25, "kernel": 5}, 10, space)
+    assert (tmp_path / "study.journal").read_text().count("\n") == before + 1
+    again, _ = make_driver(tmp_path)
+    [(trial, params, steps)] = again.study.opened()
+    assert (params, steps) == ({"width": 8, "rate": 0.25, "kernel": 5}, 10)
+    assert trial.distributions == {
+        "width": IntDistribution(4, 64, log=True),
+        "rate": FloatDistribution(0.0, 0.5, step=0.25),
+        "kernel": CategoricalDistribution((3, 5)),
+    }
