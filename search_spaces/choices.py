@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,8 +44,8 @@ class Choices:
         if self._keeps(name):
             value = int(self._known[name])
         elif log:
-            exponent = self._draw(name).uniform(np.log(low - 0.5), np.log(high + 0.5))
-            value = int(np.clip(round(float(np.exp(exponent))), low, high))
+            exponent = self._draw(name).uniform(math.log(low - 0.5), math.log(high + 0.5))
+            value = min(max(round(math.exp(exponent)), low), high)
         else:
             value = low + step * int(self._draw(name).integers((high - low) // step + 1))
         self.params[name] = value
@@ -57,7 +58,7 @@ class Choices:
         if self._keeps(name):
             value = float(self._known[name])
         elif log:
-            value = float(np.exp(self._draw(name).uniform(np.log(low), np.log(high))))
+            value = math.exp(self._draw(name).uniform(math.log(low), math.log(high)))
         elif step is not None:
             value = low + step * int(self._draw(name).integers(int((high - low) / step + 1e-9) + 1))
         else:
