@@ -125,10 +125,8 @@ class Ours:
         self._orders: dict[tuple[int, int], int] = {}
 
     def ask(self, now: float) -> tuple[Mapping[str, Any], int] | None:
-        if self._finals is None:
-            left = self._horizon - now
-            if left <= self._reserve.most and left <= self._reserve.seconds():
-                self._finals = self._proposer.finalists(self._reserve.finalists, spread=True)
+        if self._finals is None and self._reserve.reached(self._horizon - now):
+            self._finals = self._proposer.finalists(self._reserve.finalists, spread=True)
         if self._finals is not None:
             if not self._finals:
                 return None

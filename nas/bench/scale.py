@@ -245,9 +245,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             meter.quiet = True
             again = drive(folder, executor, 0.0)
             again.search()
-            count = len(again.records())
-            print(f"resuming after {count} trainings: {time.perf_counter() - began:.2f} s")
-            _report_front(again.records())
+            records = again.records()
+            print(f"resuming after {len(records)} trainings: {time.perf_counter() - began:.2f} s")
+            _report_front(records)
         finally:
             executor.close()
     return 0

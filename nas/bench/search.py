@@ -160,6 +160,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in given:
             if name not in known:
                 parser.error(f"there is no {kind} {name!r}: {', '.join(known)}")
+    if arguments.seeds < 2:
+        parser.error("an interval needs two seeds at least: --seeds 2")
+    whole = any(WAYS[one].plain for one in ways)  # parts alone are compared on the first fifth
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     with ProcessPoolExecutor(arguments.workers) as pool:
         for task in arguments.tasks.split(","):
@@ -174,7 +177,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             scores: dict[str, Array] = {}
             for way in ways:
                 began = time.perf_counter()
-                whole = any(WAYS[one].plain for one in ways)  # parts alone are compared on the first fifth
                 run = partial(_run, task, way, horizon=arguments.seconds, table=arguments.table, whole=whole)
                 scores[way] = np.array(list(pool.map(run, seeds)))
                 print(_row(way, scores[way], (time.perf_counter() - began) / len(seeds)), flush=True)

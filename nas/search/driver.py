@@ -150,12 +150,10 @@ class Driver:
 
     def _late(self) -> bool:
         """Whether what is left of the time is needed for the full trainings."""
-        if self.plan.deadline is None or self._reserve is None or self._late_at is not None:
-            return self._late_at is not None
-        now = time.monotonic()
-        left = self.plan.deadline - now
-        if left <= self._reserve.most and left <= self._reserve.seconds():
-            self._late_at = now
+        if self._late_at is None and self._reserve is not None and self.plan.deadline is not None:
+            now = time.monotonic()
+            if self._reserve.reached(self.plan.deadline - now):
+                self._late_at = now
         return self._late_at is not None
 
     def _grace(self) -> float | None:

@@ -3,70 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from nas.candidates import Screen, Screened
+from nas.search.asked import Asked
 from search_spaces.arch import ArchSpec
-from search_spaces.choices import Choices
 from search_spaces.layers import INPUT, Dense
 
 Vector = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    low: float
-    high: float
-    log: bool
-
-    def place(self, value: float | None) -> tuple[float, ...]:
-        if value is None:
-            return (0.5,)
-        low, high = self.low, self.high
-        if self.log:
-            value, low, high = math.log(value), math.log(low), math.log(high)
-        return ((value - low) / ((high - low) or 1.0),)
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    options: tuple[Any, ...]
-
-    def place(self, value: Any) -> tuple[float, ...]:
-        # Two options are one axis; more are equally far from each other.
-        at = self.options.index(value) if value in self.options else -1
-        return (
-            (float(at),)
-            if len(self.options) == 2
-            else tuple(0.7 * (i == at) for i in range(len(self.options)))
-        )
-
-
-class _Questions(Choices):
-    """Answers at random, and notes what was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(rng=np.random.default_rng(0))
-        self.axes: dict[str, _Range | _Options] = {}
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        self.axes[name] = _Range(low, high, log)
-        return super().suggest_int(name, low, high, step=step, log=log)
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        self.axes[name] = _Range(low, high, log)
-        return super().suggest_float(name, low, high, step=step, log=log)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self.axes[name] = _Options(tuple(choices))
-        return super().suggest_categorical(name, choices)
 
 
 class Features:
@@ -79,9 +33,9 @@ class Features:
     """
 
     def __init__(self, screen: Screen) -> None:
-        questions = _Questions()
-        screen(questions)
-        self._axes = questions.axes
+        asked = Asked(rng=np.random.default_rng(0))
+        screen.candidate(asked)
+        self._axes = asked.distributions
 
     def choices(self, params: Mapping[str, Any]) -> Vector:
         """Each choice as a place in [0, 1]; a choice of several options as one axis for each.
@@ -90,7 +44,7 @@ class Features:
         """
         row: list[float] = []
         for name, axis in self._axes.items():
-            row.extend(axis.place(params.get(name)))
+            row.extend(_place(axis, params.get(name)))
         return np.array(row)
 
     def graph(self, screened: Screened) -> Vector:
@@ -112,6 +66,22 @@ class Features:
             *shape,
         )
         return np.log(np.maximum(1.0, np.array(sizes, np.float64)))
+
+
+def _place(axis: BaseDistribution, value: Any) -> tuple[float, ...]:
+    if isinstance(axis, CategoricalDistribution):
+        # Two options are one axis; more are equally far from each other.
+        at = axis.choices.index(value) if value in axis.choices else -1
+        if len(axis.choices) == 2:
+            return (float(at),)
+        return tuple(0.7 * (i == at) for i in range(len(axis.choices)))
+    assert isinstance(axis, IntDistribution | FloatDistribution)
+    if value is None:
+        return (0.5,)
+    low, high = float(axis.low), float(axis.high)
+    if axis.log:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    return ((value - low) / ((high - low) or 1.0),)
 
 
 def _shape_of(spec: ArchSpec) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from nas.search.proposer import Proposer
 SHARE = 0.25  # of the limit, at most
 _LATEST = 100  # trainings that say how fast this machine is
 _MARGIN = 1.3
-_SLOW = 0.8  # quantile of their times: half of them took longer than the median
+_SLOW = 0.8  # quantile of their paces that is reckoned with
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,16 +39,15 @@ class Reserve:
     _paces: deque[float] = field(default_factory=lambda: deque(maxlen=_LATEST))
     _needed: float | None = None
 
-    @property
-    def most(self) -> float:
-        """What is kept while nothing is known, and never more than that."""
-        return self.limit * SHARE
-
     def tell(self, screened: Screened, steps: int, seconds: float) -> None:
         """A training ended."""
         if screened.costs is not None:
             self._paces.append(seconds / float(expected_seconds([screened], steps)[0]))
         self._needed = None
+
+    def reached(self, left: float) -> bool:
+        """Whether what is left of the time, in seconds, is needed for the full trainings."""
+        return left <= self.limit * SHARE and left <= self.seconds()
 
     def seconds(self) -> float:
         """What to keep now."""
@@ -57,11 +56,12 @@ class Reserve:
         return self._needed
 
     def _estimate(self) -> float:
+        most = self.limit * SHARE
         if not self._paces:
-            return self.most
+            return most
         pace = _MARGIN * float(np.quantile(self._paces, _SLOW))
         todo, under_way = self.proposer.ahead(self.finalists, spread=self.spread)
         # The longest may be the last to start.
         longest = max(todo, default=0.0)
         full = longest + (sum(todo) - longest) / self.workers
-        return min(self.most, self.after + pace * (full + max(under_way, default=0.0)))
+        return min(most, self.after + pace * (full + max(under_way, default=0.0)))

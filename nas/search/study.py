@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cost_models.errors import UserError
 from nas.lost import LostError
+from nas.search.asked import Asked
 from nas.search.front import objectives
 from nas.search.journal import RunJournal
 from nas.search.records import TrialRecord, record_from_json
@@ -80,28 +75,6 @@ def lost_storage() -> Iterator[None]:
         raise LostError(f"The storage cannot be reached any more: {reason}.") from error
 
 
-class _Answers(Choices):
-    """Known choices, and their ranges as Optuna has them."""
-
-    def __init__(self, known: Mapping[str, Any]) -> None:
-        super().__init__(known)
-        self.distributions: dict[str, BaseDistribution] = {}
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        self.distributions[name] = IntDistribution(low, high, log=log, step=step)
-        return super().suggest_int(name, low, high, step=step, log=log)
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        self.distributions[name] = FloatDistribution(low, high, log=log, step=step)
-        return super().suggest_float(name, low, high, step=step, log=log)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self.distributions[name] = CategoricalDistribution(choices)
-        return super().suggest_categorical(name, choices)
-
-
 class Study:
     """The record of one search. Every training is a trial of it, short ones and full ones alike.
 
@@ -146,7 +119,7 @@ class Study:
             steps: Training steps.
             space: Asks for the choices, so that the record knows them by their ranges.
         """
-        answers = _Answers(params)
+        answers = Asked(params)
         space(answers)
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,

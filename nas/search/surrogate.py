@@ -50,6 +50,9 @@ class Surrogate:
 
     Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, chapters 2 and 5; Kennedy and
     O'Hagan, Predicting the output from a complex computer code when fast approximations are available, 2000.
+
+    Attributes:
+        means: Of the logarithm of the error after a full training, of each network conditioned on. Shape: (u,).
     """
 
     def __init__(self) -> None:
@@ -81,7 +84,6 @@ class Surrogate:
         self._weights[:ended] = cho_solve((self._root[:ended, :ended], True), seen.error - self._mean)
         self._damp = np.exp(seen.fidelity / np.exp(self._theta[5]))
         self.means = self._mean + self._crossed(alike.smooth) @ self._weights
-        """After a full training, of each network that was conditioned on. Shape: (u,)."""
 
     def _crossed(self, alike: Array) -> Array:
         """Covariance of full trainings with what was seen. Shape: (m, u) -> (m, n)."""

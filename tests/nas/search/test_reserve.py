@@ -14,7 +14,6 @@ from nas.search.reserve import SHARE, Reserve
 
 def searched(count: int, *, workers: int, limit: float, finalists: int = 3) -> Reserve:
     """After so many trainings that took twice their expected time."""
-
     screen = make_screen()
     found = survey(screen, rng=np.random.default_rng(1), draws=100, wanted=10)
     proposer = Proposer(screen=screen, steps=STEPS, seed=1, samples=1000, feasible=found.feasible)
