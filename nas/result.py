@@ -13,6 +13,7 @@ from cost_models.target import Target
 from nas.config import RunConfig
 from nas.export.intervals import wilson
 from nas.finished import Accuracy, TaskInfo
+from nas.quality import quality_warnings
 from nas.search.front import POLICIES, pareto_front
 from nas.search.records import TrialRecord
 
@@ -72,6 +73,8 @@ def chosen_model(
     record: TrialRecord,
     config: RunConfig,
     accuracy: Accuracy,
+    validation: Accuracy,
+    class_names: Sequence[str],
     model: CostModel,
     graph: OpGraph,
     model_bytes: int,
@@ -92,6 +95,13 @@ def chosen_model(
             "low": low,
             "high": high,
         },
+        "validation_accuracy": {
+            "engine": validation.engine,
+            "correct": validation.correct,
+            "total": validation.total,
+            "value": validation.value,
+        },
+        "warnings": list(quality_warnings((validation, accuracy), class_names)),
         "confusion": [list(row) for row in accuracy.confusion],
         "layers": [
             {

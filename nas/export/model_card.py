@@ -8,6 +8,7 @@ from nas.export.context import Context
 from nas.export.intervals import wilson
 from nas.export.sources import render
 from nas.finished import Accuracy
+from nas.quality import quality_warnings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ def model_card(context: Context) -> str:
         accuracy_rows=[_accuracy_row(accuracy) for accuracy in accuracies],
         class_rows=class_rows(preferred[0], context.model.task.class_names) if preferred else [],
         class_table_of=preferred[0] if preferred else None,
+        warnings=quality_warnings(accuracies, context.model.task.class_names),
         budget_rows=context.budget.limits() if context.budget else (),
     )
 

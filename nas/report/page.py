@@ -69,6 +69,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "headline": facts.headline(summary),
         "stopped": facts.STOPPED.get(summary["stopped_by"], summary["stopped_by"]),
         "counts": facts.counts_by_state(summary),
+        "warnings": chosen.get("warnings", ()) if chosen else (),
         "uses": found,
         "tight": facts.tight(found),
         "engine": facts.engine_title(chosen["test_accuracy"]["engine"]) if chosen else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import TextWrapper
 from typing import Any
 
 from rich import box
@@ -26,6 +27,8 @@ from nas.report.quantities import (
 _COLUMNS = (SRAM, FLASH, CYCLES, LATENCY, ENERGY, MACS)
 _GAP = 3
 """Padding and divider of a column."""
+_NAME_WIDTH = 17
+"""Columns before the text of a row of the verdict."""
 _LEAST_ROOM = 24
 """Characters below which the choices of a trial are not worth a column."""
 
@@ -35,8 +38,16 @@ def print_front(summary: Mapping[str, Any], console: Console) -> None:
     members = facts.front(summary)
     if members:
         console.print(_table(summary, members, console.width))
+    # A terminal would break a long line within words; a file keeps it whole.
+    wrap = TextWrapper(
+        console.width if console.is_terminal else 10**6,
+        subsequent_indent=" " * _NAME_WIDTH,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     for line in verdict(summary):
-        console.print(line.replace(GAP, " "), markup=False, highlight=False, soft_wrap=True)
+        for part in wrap.wrap(line.replace(GAP, " ")):
+            console.print(part.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(summary: Mapping[str, Any], members: list[facts.Trial], width: int) -> Table:
@@ -83,6 +94,7 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         ("Chosen", f"trial {chosen['number']} {_of_trials(summary)}"),
         ("Policy", str(chosen["policy"])),
         ("Test accuracy", f"{facts.accuracy_text(chosen['test_accuracy'])}, int8, measured"),
+        *(("Warning", text) for text in chosen.get("warnings") or ()),
     ]
     found = facts.uses(summary, chosen["costs"])
     for use in found:
@@ -96,7 +108,7 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         rows.append(("Worker time", shares))
     if chosen.get("npu"):
         rows += [("On the NPU", text) for text in facts.npu_lines(chosen["npu"])]
-    return lines + [f"  {name:<14} {text}" for name, text in rows]
+    return lines + [f"  {name:<{_NAME_WIDTH - 3}} {text}" for name, text in rows]
 
 
 def _of_trials(summary: Mapping[str, Any]) -> str:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from nas.report import facts, print_front
+from nas.report import facts, print_front, table
 from nas.report.page import render
 from nas.report.quantities import RESOURCES
 
@@ -109,3 +110,21 @@ def test_the_table_ends_with_where_the_workers_time_went(summary: dict[str, Any]
     assert "Worker time    train 80 %, waiting 20 %\n" in printed(summary)
     summary["time"] = {}
     assert "Worker time" not in printed(summary)
+
+
+def test_warnings_stand_beside_the_accuracy_in_terminal_and_report(summary: dict[str, Any]) -> None:
+    summary["chosen"]["warnings"] = ["Never predicted on test data, so its recall is 0: <rare> (1 sample)."]
+    lines = table.verdict(summary)
+    place = next(i for i, line in enumerate(lines) if "Test accuracy" in line)
+    assert lines[place + 1].split() == ["Warning", *summary["chosen"]["warnings"][0].split()]
+    assert "its recall is 0: &lt;rare&gt; (1 sample)" in render(summary)
+
+
+def test_a_terminal_of_80_columns_breaks_no_word(summary: dict[str, Any]) -> None:
+    summary["chosen"]["warnings"] = ["Extraordinarily " * 12]
+    stream = io.StringIO()
+    print_front(summary, Console(file=stream, width=80, force_terminal=True, no_color=True))
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in stream.getvalue().splitlines()]
+    assert all(len(line) <= 80 for line in lines)
+    assert " ".join(stream.getvalue().split()).count("Extraordinarily") == 12
+    assert any(line.startswith(" " * 17 + "Extraordinarily") for line in lines)
