@@ -108,6 +108,7 @@ def chosen_model(
                 "index": part.index,
                 "op": part.kind,
                 "output_shape": list(graph.tensors[graph.operators[part.index].outputs[0]].shape),
+                "sources": _sources(graph, part.index),
                 "macs": part.macs,
                 "instructions": part.instructions,
                 "cycles": part.cycles,
@@ -139,6 +140,13 @@ def shares(records: Sequence[TrialRecord]) -> dict[str, float]:
 def _constant_bytes(graph: OpGraph, index: int) -> int:
     inputs = graph.operators[index].inputs
     return sum(graph.tensors[i].data_bytes for i in inputs if i >= 0)
+
+
+def _sources(graph: OpGraph, index: int) -> list[int]:
+    """The operators whose outputs an operator reads; -1 stands for the network's input."""
+    makers = {tensor: i for i, op in enumerate(graph.operators) for tensor in op.outputs}
+    read = (t for t in graph.operators[index].inputs if t >= 0 and not graph.tensors[t].is_constant)
+    return [makers.get(tensor, -1) for tensor in read]
 
 
 def _timeline(graph: OpGraph, target: Target) -> list[dict[str, Any]]:

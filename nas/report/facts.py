@@ -96,8 +96,15 @@ def front(summary: Mapping[str, Any]) -> list[Trial]:
     return sorted(members, key=_rank)
 
 
+def validation(trial: Trial) -> tuple[float | None, str]:
+    """A trial's accuracy on validation data, TFLM's where it was measured, and the engine's name."""
+    if trial.get("tflm_accuracy") is not None:
+        return trial["tflm_accuracy"], "TFLM"
+    return trial.get("accuracy"), "LiteRT"
+
+
 def _rank(trial: Trial) -> tuple[float, float, int]:
-    accuracy, costs = trial.get("accuracy"), trial.get("costs") or {}
+    accuracy, costs = validation(trial)[0], trial.get("costs") or {}
     return -(accuracy if accuracy is not None else -1), costs.get("sram_bytes", 0), trial["number"]
 
 

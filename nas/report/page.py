@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from nas.report import facts, quantities
+from nas.report import drawing, facts, quantities
 from nas.report.memory import arena_picture
 from nas.report.picture import picture
 from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, MACS, SRAM, Resource
 from nas.report.time_use import time_use
 
+_MOST_WIDE, _LONG_NAME = (
+    12,
+    8,
+)  # classes and characters, beyond which a confusion matrix stands its headings on end
 _COSTS = (SRAM, FLASH, MACS, CYCLES, LATENCY, ENERGY)
 
 
@@ -45,6 +50,8 @@ def render(summary: Mapping[str, Any]) -> str:
         "percent": quantities.percent,
         "kilobytes": quantities.kilobytes,
         "count": quantities.count,
+        "validation": facts.validation,
+        "link": _link,
         "seconds": quantities.seconds,
         "choices": quantities.choices,
     }
@@ -81,6 +88,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "trial_costs": _known(trials),
         "calibrated": any((t.get("costs") or {}).get("cycles") is not None for t in trials),
         "layers": _layers(chosen) if chosen else None,
+        "network": drawing.network(chosen["layers"]) if chosen else (),
         "arena": arena_picture(chosen["timeline"], chosen["costs"].get("sram_bytes")) if chosen else None,
         "confusion": _confusion(summary) if chosen and chosen.get("confusion") else None,
         "rejections": facts.rejections(summary),
@@ -88,10 +96,10 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "failures": facts.failures(summary),
         "time": time_use(summary),
         "settings": {
-            "Configuration": _flat(summary["config"]),
-            "Target": _flat(summary["target"]),
-            "Data": _flat(summary["task"]),
-            "Versions": _flat(summary["versions"]),
+            "Configuration": _rows(summary["config"]),
+            "Target": _rows(summary["target"]),
+            "Data": _rows(summary["task"]),
+            "Versions": _rows(summary["versions"]),
         },
         "interval_text": quantities.interval_text,
         "duration_us": quantities.duration_us,
@@ -142,6 +150,7 @@ def _confusion(summary: Mapping[str, Any]) -> dict[str, Any]:
     ]
     return {
         "names": names[: len(counts)],
+        "narrow": len(counts) > _MOST_WIDE or max(map(len, names), default=0) > _LONG_NAME,
         "rows": [
             {
                 "name": names[i],
@@ -158,13 +167,38 @@ def _confusion(summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _flat(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(str(key), _plain(value)) for key, value in values.items()]
+# How the values of some keys are written; the others stand as they are.
+_MOST_NAMES = 12
+_WRITTEN: Mapping[str, Callable[[Any], str]] = {
+    "clock_hz": lambda value: f"{value / 1e6:g} MHz",
+    "timeout": quantities.seconds,
+    "trial_timeout": quantities.seconds,
+    "input_shape": lambda value: " × ".join(map(str, value)),
+    "samples": lambda value: ", ".join(f"{part} {count:,}" for part, count in value.items()),
+    "steps": lambda value: f"{value:,}",
+    "final_steps": lambda value: f"{value:,}",
+    "trials": lambda value: f"{value:,}",
+}
+
+
+def _rows(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values as people read them; what was not set is left out."""
+    return [
+        (key.replace("_hz", "").replace("_", " "), _WRITTEN.get(key, _plain)(value))
+        for key, value in values.items()
+        if value is not None and value != ""
+    ]
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_plain(entry) for entry in value)
-    return quantities.UNKNOWN if value is None else str(value)
+        more = f" and {len(value) - _MOST_NAMES} more" if len(value) > _MOST_NAMES else ""
+        return ", ".join(map(_plain, value[:_MOST_NAMES])) + more
+    return str(value)
+
+
+def _link(path: str) -> str:
+    """A path beside the report as a link; never a scheme that a name could smuggle in."""
+    return "./" + quote(path.strip("/")) + "/"

@@ -10,6 +10,7 @@ from typing import Any
 from nas.report import facts
 from nas.report.quantities import (
     CYCLES,
+    ENERGY,
     FLASH,
     GAP,
     LATENCY,
@@ -41,13 +42,20 @@ def picture(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     trials = [t for t in summary["trials"] if t.get("costs") and t["state"] in drawn]
     if not trials:
         return None
-    heights = _Heights([t["accuracy"] for t in trials if t["accuracy"] is not None])
-    third = CYCLES if any(t["costs"].get("cycles") is not None for t in trials) else MACS
-    kinds = _kinds(summary)
+    heights = _Heights([a for t in trials if (a := facts.validation(t)[0]) is not None])
+    kinds, limits = _kinds(summary), facts.limits(summary)
+    resources = (SRAM, FLASH, *_speeds(trials, limits))
     return {
-        "panels": [_panel(r, trials, kinds, heights, facts.limits(summary)) for r in (SRAM, FLASH, third)],
-        "y": heights.axis(untrained=any(t["accuracy"] is None for t in trials)),
+        "panels": [_panel(resource, trials, kinds, heights, limits) for resource in resources],
+        "y": heights.axis(untrained=any(facts.validation(t)[0] is None for t in trials)),
     }
+
+
+def _speeds(trials: Sequence[facts.Trial], limits: Mapping[str, float]) -> list[Resource]:
+    """What is drawn beside memory: what is limited of latency, energy and cycles, else cycles, else MACs."""
+    known = [r for r in (LATENCY, ENERGY, CYCLES) if any(t["costs"].get(r.key) is not None for t in trials)]
+    limited = [resource for resource in known if resource.name in limits]
+    return limited or ([CYCLES] if CYCLES in known else [MACS])
 
 
 class _Heights:
@@ -126,14 +134,16 @@ def _panel(
         own = "rejected" if trial.get("violations") or trial["state"] == "rejected" else "evaluated"
         kind = kinds.get(trial["number"], own)
         x = max(float(trial["costs"][resource.key]), 1.0)
-        points[kind].append((x, heights.of(trial["accuracy"]), _hover(trial, kind), trial["number"]))
+        height = heights.of(facts.validation(trial)[0])
+        points[kind].append((x, height, _hover(trial, kind), trial["number"]))
     at = [point[0] for group in points.values() for point in group]
     limit = limits.get(resource.name)
     inside = limit is not None and bool(at) and min(at) / 2 <= limit <= 3 * max(at)
     low, high = min(at, default=1.0), max(at, default=10.0)
     if inside and limit is not None:
         low, high = min(low, limit), max(high, limit)
-    margin = max((high / low) ** 0.06, 1.04)
+    # A single point, or points that hardly differ, lie in the middle of an axis with round ticks.
+    margin = max((high / low) ** 0.06, 2.0 if high < 1.2 * low else 1.04)
     low, high = low / margin, high * margin
     ticks = log_ticks(low, high, binary=resource.scale == "bytes")
     return {
@@ -164,9 +174,10 @@ def _stairs(
     """The front's best accuracy at this cost or less, from left to right."""
     best = -1.0
     steps = []
-    for trial in sorted(trials, key=lambda t: (t["costs"][resource.key], -(t["accuracy"] or 0))):
-        if trial["accuracy"] is not None and trial["accuracy"] > best:
-            best = trial["accuracy"]
+    for trial in sorted(trials, key=lambda t: (t["costs"][resource.key], -(facts.validation(t)[0] or 0))):
+        accuracy = facts.validation(trial)[0]
+        if accuracy is not None and accuracy > best:
+            best = accuracy
             steps.append((max(float(trial["costs"][resource.key]), 1.0), heights.of(best)))
     return steps
 
@@ -174,11 +185,12 @@ def _stairs(
 def _hover(trial: facts.Trial, kind: str) -> str:
     costs = trial["costs"]
     lines = [f"<b>Trial {trial['number']}</b> · {kind}"]
-    if trial["accuracy"] is None:
+    accuracy, engine = facts.validation(trial)
+    if accuracy is None:
         lines.append("rejected before training")
     else:
         trained = "trained in full" if trial.get("rung") == "full" else "short training"
-        lines.append(f"accuracy {percent(trial['accuracy'])} (int8, validation, {trained})")
+        lines.append(f"accuracy {percent(accuracy)} (int8, validation, {engine}, {trained})")
     for resource in (SRAM, FLASH, CYCLES, LATENCY, MACS):
         if costs.get(resource.key) is not None:
             ends = interval_text(resource, costs)
@@ -225,7 +237,7 @@ def linear_ticks(low: float, high: float, unit: float = 1.0, most: int = 5) -> l
 def _tick_texts(resource: Resource, ticks: Sequence[float]) -> list[str]:
     if resource.scale == "bytes":
         return [f"{tick / 1024:,.4g}" for tick in ticks]
-    return [_short(tick) for tick in ticks]
+    return [resource.text(tick) if resource.scale in ("time", "energy") else _short(tick) for tick in ticks]
 
 
 def _short(value: float) -> str:

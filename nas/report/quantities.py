@@ -143,11 +143,18 @@ def seconds(value: float) -> str:
 
 
 def choices(params: Mapping[str, Any]) -> str:
-    """A trial's choices in one line."""
-    return ", ".join(f"{name} {_choice(value)}" for name, value in params.items())
+    """A trial's choices in one line; numbered ones are gathered, as in "width 16/32/64"."""
+    gathered: dict[str, list[str]] = {}
+    for name, value in params.items():
+        stem, _, number = name.rpartition("_")
+        key = stem if stem and number.isdigit() else name
+        gathered.setdefault(key.replace("_", " "), []).append(_choice(value))
+    return ", ".join(f"{name} {'/'.join(values)}" for name, values in gathered.items())
 
 
 def _choice(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -24,6 +24,7 @@ from nas.report.quantities import (
     percent,
 )
 
+_TITLE = "Pareto front (* chosen), accuracy on validation data"
 _COLUMNS = (SRAM, FLASH, CYCLES, LATENCY, ENERGY, MACS)
 _GAP = 3
 """Padding and divider of a column."""
@@ -55,13 +56,18 @@ def _table(summary: Mapping[str, Any], members: list[facts.Trial], width: int) -
     chosen = (summary["chosen"] or {}).get("number")
     columns = [
         ("Trial", [f"{'* ' if trial['number'] == chosen else ''}{trial['number']}" for trial in members]),
-        ("Accuracy", [percent(trial["accuracy"]) for trial in members]),
+        ("Accuracy", [percent(facts.validation(trial)[0]) for trial in members]),
     ]
     for resource in _COLUMNS:
         values = [(trial.get("costs") or {}).get(resource.key) for trial in members]
         if any(value is not None for value in values):
             columns.append((resource.label, [resource.text(value) for value in values]))
-    table = Table(box=box.SIMPLE_HEAD, title="Pareto front (* chosen)", title_justify="left", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title="Pareto front (* chosen), accuracy on validation data",
+        title_justify="left",
+        pad_edge=False,
+    )
     room = width - 2
     shown = []
     for heading, cells in columns:

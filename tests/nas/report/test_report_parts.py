@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.report import facts
+from nas.report import facts, quantities
+from nas.report.drawing import network
 from nas.report.memory import arena_picture
 from nas.report.page import render
 from nas.report.picture import linear_ticks, log_ticks, picture
@@ -245,3 +246,66 @@ def test_stage_shares_fall_back_on_the_seconds_of_the_trials(summary: dict[str, 
 def test_a_run_without_trials_has_no_time_to_show(summary: dict[str, Any]) -> None:
     made = time_use(summary | {"trials": [], "time": {}, "seconds": 0.0})
     assert made.stages == made.workers == ()
+
+
+def test_numbered_choices_are_gathered() -> None:
+    params = {
+        "stem_width": 32,
+        "width_1": 25,
+        "blocks_1": 2,
+        "width_2": 30,
+        "blocks_2": 0,
+        "halve_1": True,
+        "rate": 0.12345,
+    }
+    assert quantities.choices(params) == "stem width 32, width 25/30, blocks 2/0, halve yes, rate 0.1235"
+
+
+def test_a_network_is_drawn_with_its_branches() -> None:
+    layers = [
+        {"index": 0, "op": "CONV_2D", "output_shape": [1, 8, 8, 16], "sources": [-1]},
+        {"index": 1, "op": "DEPTHWISE_CONV_2D", "output_shape": [1, 4, 4, 16], "sources": [0]},
+        {"index": 2, "op": "ADD", "output_shape": [1, 4, 4, 16], "sources": [1, -1]},
+        {"index": 3, "op": "FULLY_CONNECTED", "output_shape": [1, 10], "sources": [2]},
+    ]
+    blocks = network(layers)
+    assert [block.name for block in blocks] == ["Conv", "Depthwise conv", "Add", "Dense"]
+    assert [block.sources for block in blocks] == ["", "", "from 1 and the input", ""]
+    assert blocks[0].height > blocks[1].height > blocks[3].height
+    assert blocks[0].shape == "8 × 8 × 16"
+
+
+def test_a_single_point_lies_in_the_middle_of_its_axis(summary: dict[str, Any]) -> None:
+    number = summary["chosen"]["number"]
+    summary["trials"] = [trial for trial in summary["trials"] if trial["number"] == number]
+    summary["front"] = [number]
+    made = picture(summary)
+    assert made is not None
+    for panel in made["panels"][1:]:
+        low, high = panel["range"]
+        at = math.log10(panel["points"]["chosen"]["x"][0])
+        assert abs((at - low) / (high - low) - 0.5) < 0.01
+        assert 3 <= len(panel["values"]) <= 6
+
+
+def test_ticks_of_latency_have_units(summary: dict[str, Any]) -> None:
+    summary["budget"].append({"resource": "latency", "limit": 9_000.0, "note": ""})
+    made = picture(summary)
+    assert made is not None
+    panel = made["panels"][2]
+    assert panel["title"] == "Latency"
+    assert panel["limit"] == 9_000.0
+    assert all(text.endswith(("ms", "µs")) for text in panel["texts"])
+
+
+def test_settings_are_written_for_people(summary: dict[str, Any]) -> None:
+    summary["task"]["class_names"] = [f"c{index}" for index in range(40)]
+    page = render(summary)
+    for name, value in (
+        ("clock", "64 MHz"),
+        ("input shape", "8 × 8 × 1"),
+        ("samples", "train 1,077, val 360, test 360"),
+        ("class names", "c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 and 28 more"),
+    ):
+        assert f'<th scope="row">{name}</th><td>{value}</td>' in page
+    assert "timeout" not in page.split('id="run"')[1].split("</section>")[0]

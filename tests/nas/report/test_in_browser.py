@@ -1,0 +1,87 @@
+"""The report as Chromium lays it out: nothing overflows, words stay whole, all has a name and enough contrast."""
+
+from __future__ import annotations
+
+import copy
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.report.page import render
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PHONE, DESKTOP = 390, 1280
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
+
+# The page lies in a frame as wide as the screen to be tried, since Chromium's own windows are never so narrow.
+PROBE = f"<script>{(Path(__file__).parent / 'probe.js').read_text(encoding='utf-8')}</script>"
+ERRORS = '<script>window.errors = []; addEventListener("error", (e) => errors.push(e.message));</script>'
+
+
+def look(folder: Path, summary: dict[str, Any], width: int, *, dark: bool = False) -> dict[str, Any]:
+    """What the probe saw in a frame of that width."""
+    page = render(summary).replace("<head>", "<head>" + ERRORS, 1).replace("</body>", PROBE + "</body>", 1)
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    frame = (
+        f'<!DOCTYPE html><iframe src="page.html" width="{width}" height="900" style="border:0"></iframe>'
+        '<pre id="seen"></pre><script>addEventListener("message", (event) => {'
+        ' document.getElementById("seen").textContent = event.data; });</script>'
+    )
+    (folder / "frame.html").write_text(frame, encoding="utf-8")
+    assert CHROMIUM is not None
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom",
+        "--virtual-time-budget=20000", "--window-size=1400,1000", f"--user-data-dir={folder / 'profile'}",
+        f"--blink-settings=preferredColorScheme={0 if dark else 1}", (folder / "frame.html").as_uri(),
+    ]  # fmt: skip
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
+    match = re.search(r'<pre id="seen">(.+?)</pre>', shown, re.S)
+    assert match, shown[-2000:]
+    seen: dict[str, Any] = json.loads(html.unescape(match.group(1)))
+    assert (seen["width"], seen["dark"]) == (width, dark)
+    return seen
+
+
+def fifty_classes(summary: dict[str, Any]) -> dict[str, Any]:
+    made = copy.deepcopy(summary)
+    made["task"]["class_names"] = [f"a longer class name {index}" for index in range(50)]
+    made["chosen"]["confusion"] = [[20 if i == j else (i * j) % 2 for j in range(50)] for i in range(50)]
+    return made
+
+
+def empty(summary: dict[str, Any]) -> dict[str, Any]:
+    return summary | {"trials": [], "front": [], "chosen": None, "time": {}}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("kind", ["usual", "fifty classes", "empty"])
+def test_the_report_is_laid_out_well(
+    tmp_path: Path, summary: dict[str, Any], kind: str, width: int, dark: bool
+) -> None:
+    content = {"usual": summary, "fifty classes": fifty_classes(summary), "empty": empty(summary)}[kind]
+    seen = look(tmp_path, content, width, dark=dark)
+    assert seen["errors"] == []
+    assert seen["wanted"] <= width
+    assert seen["loose"] == 0
+    for nothing in ("broken", "faint", "nameless", "twice", "lost"):
+        assert seen[nothing] == [], nothing
+    assert seen["headless"] == 0
+    assert all(after - before <= 1 for before, after in zip(seen["headings"], seen["headings"][1:]))
+    assert (seen["panels"] == 3) == (kind != "empty")
+    if kind == "empty":
+        assert seen["sections"] == ["verdict", "run"]
+
+
+def test_a_limit_on_latency_has_its_own_panel(tmp_path: Path, summary: dict[str, Any]) -> None:
+    summary["budget"].append({"resource": "latency", "limit": 30_000.0, "note": ""})
+    summary["budget"].append({"resource": "cycles", "limit": 4_000_000, "note": ""})
+    assert look(tmp_path, summary, DESKTOP)["panels"] == 4
