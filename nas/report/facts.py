@@ -22,6 +22,7 @@ from nas.report.quantities import (
 Trial = Mapping[str, Any]
 
 STOPPED = {
+    "running": "still under way",
     "trials": "all trials done",
     "timeout": "stopped by the time limit",
     "interrupt": "stopped by Ctrl-C",
@@ -223,6 +224,8 @@ def npu_lines(npu: Mapping[str, Any]) -> list[str]:
 def headline(summary: Mapping[str, Any]) -> str:
     """The verdict in one sentence."""
     chosen, target = summary["chosen"], summary["target"]["name"]
+    if summary.get("progress"):
+        return _running(summary)
     if chosen is not None:
         found = uses(summary, chosen["costs"])
         over = [use.resource.label for use in found if use.fits is False]
@@ -236,6 +239,15 @@ def headline(summary: Mapping[str, Any]) -> str:
     if blocking and not any(trial["state"] == "evaluated" for trial in summary["trials"]):
         return f"Nothing fits {target}: {blocking[0][0].label} is the limit that blocks."
     return "No model was chosen."
+
+
+def _running(summary: Mapping[str, Any]) -> str:
+    progress = summary["progress"]
+    best = max((a for trial in front(summary) if (a := validation(trial)[0]) is not None), default=None)
+    so_far = "" if best is None else f", best validation accuracy {percent(best)}"
+    return (
+        f"{progress['stage'].capitalize()}: {progress['done']:,} of {progress['total']:,} trainings{so_far}."
+    )
 
 
 def worker_time(summary: Mapping[str, Any]) -> str:

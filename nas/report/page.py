@@ -17,6 +17,7 @@ _MOST_WIDE, _LONG_NAME = (
     12,
     8,
 )  # classes and characters, beyond which a confusion matrix stands its headings on end
+_RELOAD_SECONDS = 15
 _COSTS = (SRAM, FLASH, MACS, CYCLES, LATENCY, ENERGY)
 
 
@@ -74,6 +75,8 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "chosen": chosen,
         "npu": facts.npu_lines(chosen["npu"]) if chosen and chosen.get("npu") else [],
         "headline": facts.headline(summary),
+        "progress": summary.get("progress"),
+        "reload_seconds": _RELOAD_SECONDS,
         "stopped": facts.STOPPED.get(summary["stopped_by"], summary["stopped_by"]),
         "counts": facts.counts_by_state(summary),
         "warnings": chosen.get("warnings", ()) if chosen else (),
