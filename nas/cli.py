@@ -47,6 +47,11 @@ def _parser() -> Parser:
     )
     what.add_argument("--image-size", metavar="PIXELS", type=int, help="side of pictures, for images:FOLDER")
     what.add_argument(
+        "--input-kind",
+        metavar="KIND",
+        help="axes of npz arrays: features, signals, images or channels-first (default: auto, and said)",
+    )
+    what.add_argument(
         "--sparsity", metavar="SHARE", type=float, help="weights that magnitude pruning zeroes (default: 0)"
     )
     how = parser.add_argument_group("how long and where")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cost_models.errors import UserError, did_you_mean
+from nas.tasks.loading.kinds import InputKind
 
 Policy = Literal["accuracy", "balanced", "smallest"]
 
@@ -41,6 +42,7 @@ class RunConfig(BaseModel):
         sparsity: Share of weights that magnitude pruning zeroes.
         policy: How the one is chosen from the front.
         image_size: Side of pictures in pixels, for tasks that resize.
+        input_kind: What the axes of arrays are, for tasks that take arrays.
         name: Prefix of the emitted files and symbols.
         format: Layout of the bundle.
         deliver: `REPO` or `REPO:PATH`, a git repository that the bundle is committed to.
@@ -69,6 +71,7 @@ class RunConfig(BaseModel):
     sparsity: float = Field(default=0.0, ge=0.0, lt=1.0)
     policy: Policy = "accuracy"
     image_size: int | None = Field(default=None, ge=4, le=512)
+    input_kind: InputKind = "auto"
     name: str = Field(default="model", pattern=r"^[a-z][a-z0-9_]{0,31}$")
     format: str = "tflm"
     deliver: str | None = None
@@ -99,7 +102,9 @@ class RunConfig(BaseModel):
     def search_identity(self) -> dict[str, Any]:
         """What two runs must share to be one search: a resume may change the rest."""
         keys = ("task", "space", "target", "budget", "seed", "steps", "final_steps", "sparsity", "image_size")
-        return {key: getattr(self, key) for key in keys}
+        identity = {key: getattr(self, key) for key in keys}
+        # Left out where it is not given: runs from before there was such a key can be resumed.
+        return identity if self.input_kind == "auto" else identity | {"input_kind": self.input_kind}
 
 
 # What the JSON words of pydantic mean on a command line.

@@ -57,6 +57,7 @@ def finish(
         task=job.dataset.info,
         records=records,
         chosen=chosen,
+        data=job.dataset.report.to_json(),
     )
     write_atomically(folder.result_file, (json.dumps(summary, indent=1) + "\n").encode())
     write_report(folder.report_file, summary)

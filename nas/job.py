@@ -53,7 +53,7 @@ def prepare(config: RunConfig) -> Job:
         require_vela(target)
     budget = parse_budget(config.budget, target)
     space = load_space(config.space)
-    dataset = load_task(config.task, image_size=config.image_size)
+    dataset = load_task(config.task, image_size=config.image_size, input_kind=config.input_kind)
     model = CostModel(target)
     screen = Screen(
         space=space,

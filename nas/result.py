@@ -34,8 +34,9 @@ def summarize(
     task: TaskInfo,
     records: Sequence[TrialRecord],
     chosen: Mapping[str, Any] | None,
+    data: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The whole result."""
+    """The whole result; `data` is the data report as JSON values."""
     return {
         "schema": SCHEMA,
         "run": run,
@@ -61,6 +62,7 @@ def summarize(
             "source": task.source,
             "licence": task.licence,
         },
+        "data": dict(data),
         "trials": [record.summary() for record in records],
         "front": [record.number for record in pareto_front(records)],
         "chosen": None if chosen is None else dict(chosen),

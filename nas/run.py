@@ -15,6 +15,7 @@ from nas.candidates import Survey, survey
 from nas.cli import DONE, NOTHING_FEASIBLE
 from nas.config import RunConfig, make_config
 from nas.finish import finish, model_key
+from nas.folded import folded
 from nas.job import Job, prepare
 from nas.lost import LostError
 from nas.progress import Progress
@@ -89,6 +90,7 @@ def dry_run(config: RunConfig, *, as_json: bool) -> int:
         "target": job.target.name,
         "budget": dict(job.budget.limits()),
         "notes": list(job.budget.notes),
+        "data": job.dataset.report.to_json(),
         "drawn": found.drawn,
         "fitting": found.fitting,
     }
@@ -101,6 +103,8 @@ def dry_run(config: RunConfig, *, as_json: bool) -> int:
             f"task    {job.config.task}: {job.dataset.info.input_shape}, {len(job.dataset.info.class_names)} classes,"
         )
         print(f"        {samples['train']} train, {samples['val']} val, {samples['test']} test samples")
+        for line in job.dataset.report.lines():
+            print(folded(f"data    {line}", sys.stdout, indent=8))
         print(f"space   {job.space.name}: {found.fitting} of {found.drawn} random networks fit")
         print(f"target  {job.target.name} ({job.target.title}): {limits}")
         for note in job.budget.notes:
@@ -138,6 +142,8 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
     folder.lock()
     for note in job.budget.notes:
         progress.say(note)
+    for line in job.dataset.report.lines():
+        progress.say(folded(f"data: {line}", sys.stderr, indent=2))
     found = _survey(job)
     if not found.feasible:
         return _nothing_feasible(found)

@@ -62,7 +62,7 @@ def load_run_model(path: Path, model_id: str | None = None, *, name: str | None 
     trial = _find(folder, model_id)
     tflite = _model_bytes(folder, trial)
     target = load_target(config.target)
-    dataset = load_task(config.task, image_size=config.image_size)
+    dataset = load_task(config.task, image_size=config.image_size, input_kind=config.input_kind)
     _check_data(folder, dataset, config.task)
     return RunModel(
         model=finished_model(

@@ -18,6 +18,7 @@ _MOST_WIDE, _LONG_NAME = (
     8,
 )  # classes and characters, beyond which a confusion matrix stands its headings on end
 _RELOAD_SECONDS = 15
+_MOST_CHANNELS = 64  # that a table lists
 _COSTS = (SRAM, FLASH, MACS, CYCLES, LATENCY, ENERGY)
 
 
@@ -98,6 +99,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "misses": facts.closest_misses(summary),
         "failures": facts.failures(summary),
         "time": time_use(summary),
+        "data": _data(summary.get("data")),
         "settings": {
             "Configuration": _rows(summary["config"]),
             "Target": _rows(summary["target"]),
@@ -106,6 +108,32 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         },
         "interval_text": quantities.interval_text,
         "duration_us": quantities.duration_us,
+    }
+
+
+def _data(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The data report by rows: a class, a part and a channel each; channels of many are left out."""
+    if not report:
+        return None
+    parts = report["parts"]
+    channels = range(len(report["levels"])) if len(report["levels"]) <= _MOST_CHANNELS else ()
+    return {
+        "head": f"{report['taken_as']}, {report['raw_type']}",
+        "parts": list(parts.items()),
+        "classes": [
+            (name, [part["classes"][index] for part in parts.values()])
+            for index, name in enumerate(report["class_names"])
+        ],
+        "channels": [
+            (
+                channel,
+                [f"{part['low'][channel]:.6g} to {part['high'][channel]:.6g}" for part in parts.values()],
+                report["levels"][channel],
+            )
+            for channel in channels
+            if channel < len(parts["train"]["low"])
+        ],
+        "notes": report["notes"],
     }
 
 

@@ -9,8 +9,11 @@ from typing import cast
 
 from cost_models.errors import UserError, did_you_mean
 from nas.tasks.dataset import Dataset
+from nas.tasks.loading import TaskOptions
+from nas.tasks.loading.kinds import InputKind
+from nas.tasks.loading.labels import is_printable
 
-Load = Callable[[str, int | None], Dataset]
+Load = Callable[[str, TaskOptions], Dataset]
 
 _HELPERS = {"__init__", "dataset", "split"}
 
@@ -31,12 +34,13 @@ def check_task(text: str) -> None:
         raise UserError(f"There is no task {name}.", did_you_mean(name, list_tasks()))
 
 
-def load_task(text: str, *, image_size: int | None = None) -> Dataset:
+def load_task(text: str, *, image_size: int | None = None, input_kind: InputKind = "auto") -> Dataset:
     """The data set of `digits`, `npz:PATH` or `images:FOLDER`.
 
     Args:
         text: Name, a colon and the argument where the task takes one.
         image_size: Side of the pictures in pixels, for tasks that resize.
+        input_kind: What the axes of arrays are, for tasks that take arrays.
 
     Raises:
         UserError: Unknown task, or data that cannot be used.
@@ -45,5 +49,21 @@ def load_task(text: str, *, image_size: int | None = None) -> Dataset:
     name, _, argument = text.partition(":")
     if image_size is not None and name != "images":
         raise UserError(f"--image-size is of no use to the task {name}.", "It is for images:FOLDER.")
+    if input_kind != "auto" and name != "npz":
+        raise UserError(f"--input-kind is of no use to the task {name}.", "It is for npz:PATH.")
+    _check_text(argument)
     load = cast(Load, importlib.import_module(f"nas.tasks.{name}").TASK)
-    return load(argument, image_size)
+    return load(argument, TaskOptions(image_size=image_size, input_kind=input_kind))
+
+
+def _check_text(argument: str) -> None:
+    """Refuses a path whose name could not be written into reports and manifests.
+
+    Raises:
+        UserError: It is no UTF-8, or has characters that cannot be printed.
+    """
+    if not is_printable(argument):
+        raise UserError(
+            f"The path {argument!a} has characters that cannot be printed or are not UTF-8.",
+            "Rename the file or folder.",
+        )

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.tasks.dataset import PARTS, Dataset, make_dataset
-from nas.tasks.npz import split_parts
+from nas.tasks.dataset import Array, Dataset, make_dataset
+from nas.tasks.loading import PARTS, TaskOptions
+from nas.tasks.loading.class_folders import read_layout
+from nas.tasks.loading.memory import require_memory
+from nas.tasks.loading.picture_file import Picture, UnreadableError, decode, inspect, unreadable
+from nas.tasks.split import hold_out_validation, split_parts
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
-_SPLIT_SEED = 0
 _DEFAULT_SIZE = 48  # pixels; where pictures differ in size or are large
 _LARGEST_KEPT = 96
-_MOST_PIXELS = 50_000_000
+_WORK_BYTES = 13  # of a value and its float copies while the scaling is fitted
 
 
-def load(argument: str, image_size: int | None) -> Dataset:
+def load(argument: str, options: TaskOptions) -> Dataset:
     """Reads FOLDER/<class>/*.png|jpg|..., or FOLDER/{train,val,test}/<class>/*.
 
     Pictures become squares of `image_size` pixels; by default they keep their size when all are equal and
-    at most 96 pixels wide, and become 48 x 48 otherwise. They stay grey when all are grey.
+    at most 96 pixels wide, and become 48 x 48 otherwise. They stay grey when all are grey, and keep 16 bits or
+    floats when all have them.
 
     Raises:
-        UserError: No folder, fewer than two classes, a class without pictures, an unreadable picture.
+        UserError: No folder, fewer than two classes, a class without pictures, unreadable pictures.
     """
     if not argument:
         raise UserError(
@@ -34,102 +39,136 @@ def load(argument: str, image_size: int | None) -> Dataset:
     root = Path(argument)
     if not root.is_dir():
         raise UserError(f"There is no folder {root}.", "Check the path after images:.")
+    image_size = options.image_size
     if image_size is not None and not 4 <= image_size <= 512:
         raise UserError(f"An image size of {image_size} pixels is out of range.", "Use 4 to 512.")
-    given = all((root / part).is_dir() for part in PARTS)
-    try:
-        files = {part: _list(root / part) for part in PARTS} if given else {"all": _list(root)}
-    except OSError as error:
-        raise UserError(
-            f"{error.filename} cannot be read ({error.strerror}).", "Check its permissions."
-        ) from None
-    classes = sorted({label for part in files.values() for label, _ in part})
-    if len(classes) < 2:
-        raise UserError(
-            f"{root} holds {len(classes)} class folder{'s' if len(classes) != 1 else ''} with pictures.",
-            "A classifier needs at least two: FOLDER/cat/*.png, FOLDER/dog/*.png.",
-        )
-    paths = [path for part in files.values() for _, path in part]
-    size, grey = _common_format(paths, image_size)
-    index = {label: i for i, label in enumerate(classes)}
-    source = f"pictures of {root.name}"
-    pixels = {
-        part: np.stack([_pixels(path, size, grey) for _, path in files[part]])
-        for part in files
-        if files[part]
+    layout = read_layout(root)
+    name = root.resolve().name or "images"
+    pictures = _inspect_all([path for files in layout.files.values() for _, path in files])
+    size, format_notes = _common_size(list(pictures.values()), image_size)
+    grey = all(picture.grey for picture in pictures.values())
+    _check_depths(list(pictures.values()), root)
+    needed = len(pictures) * size[0] * size[1] * (1 if grey else 3) * _WORK_BYTES
+    require_memory(needed, str(root), "Give a smaller --image-size or fewer pictures.")
+    pixels, through = _decode_all(pictures, size, grey=grey)
+    index = {label: i for i, label in enumerate(layout.classes)}
+    samples = {part: np.stack([pixels[path] for _, path in files]) for part, files in layout.files.items()}
+    labels: dict[str, Array] = {
+        part: np.array([index[label] for label, _ in files], np.int64) for part, files in layout.files.items()
     }
-    labels = {part: np.array([index[label] for label, _ in files[part]]) for part in files}
-    if given:
-        for part in PARTS:
-            if not files[part]:
-                raise UserError(
-                    f"{root / part} holds no pictures.", "Each part needs pictures of each class."
-                )
-        return make_dataset(
-            name=root.name, samples=pixels, labels=labels, class_names=tuple(classes), source=source
+    notes = [*layout.notes, *format_notes]
+    if turned := sum(picture.turned for picture in pictures.values()):
+        notes.append(f"{turned} pictures were turned upright, as their cameras noted.")
+    if through:
+        notes.append(f"{through} pictures are transparent in places: shown over white.")
+    source = f"pictures of {name}"
+    if "all" in samples:
+        return split_parts(
+            name=name,
+            samples=samples["all"],
+            labels=labels["all"],
+            groups=None,
+            class_names=layout.classes,
+            source=source,
+            licence="",
+            input_kind="images",
+            notes=notes,
         )
-    return split_parts(
-        name=root.name,
-        samples=pixels["all"],
-        labels=labels["all"],
-        groups=None,
-        class_names=tuple(classes),
+    if "val" not in samples:
+        notes.append("There is no val folder: a fifth of the training pictures is held out for it.")
+        samples, labels, _ = hold_out_validation(samples, labels, {}, name=name)
+    return make_dataset(
+        name=name,
+        samples={part: samples[part] for part in PARTS},
+        labels={part: labels[part] for part in PARTS},
+        class_names=layout.classes,
         source=source,
-        licence="",
-        seed=_SPLIT_SEED,
+        input_kind="images",
+        notes=notes,
     )
 
 
-def _list(root: Path) -> list[tuple[str, Path]]:
-    """(class, file) of each picture, sorted, hidden files left out."""
-    found = []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        pictures = sorted(
-            p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith(".")
-        )
-        found += [(folder.name, path) for path in pictures]
-    return found
+def _inspect_all(paths: Sequence[Path]) -> dict[Path, Picture]:
+    """Headers by file.
 
-
-def _common_format(paths: list[Path], image_size: int | None) -> tuple[tuple[int, int], bool]:
-    """((height, width), all grey) of the array to make."""
-    from PIL import Image
-
-    sizes, grey = set(), True
+    Raises:
+        UserError: All files that cannot be read, in one sentence.
+    """
+    pictures, errors = {}, []
     for path in paths:
         try:
-            with Image.open(path) as image:
-                sizes.add((image.height, image.width))
-                grey = grey and image.mode in ("1", "L", "LA", "I", "I;16", "F")
-                if image.height * image.width > _MOST_PIXELS:
-                    raise UserError(f"{path} has more than {_MOST_PIXELS:,} pixels.", "Shrink it first.")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            raise _unreadable(path) from None
+            pictures[path] = inspect(path)
+        except UnreadableError as error:
+            errors.append(error)
+    if errors:
+        raise unreadable(errors, len(paths))
+    return pictures
+
+
+def _decode_all(
+    pictures: dict[Path, Picture], size: tuple[int, int], *, grey: bool
+) -> tuple[dict[Path, NDArray[np.generic]], int]:
+    """Pixels by file, and how many pictures were laid over white.
+
+    Raises:
+        UserError: All files that are damaged, in one sentence.
+    """
+    pixels, errors, through = {}, [], 0
+    for path, picture in pictures.items():
+        try:
+            pixels[path], seen_through = decode(picture, size, grey=grey)
+            through += seen_through
+        except UnreadableError as error:
+            errors.append(error)
+    if errors:
+        raise unreadable(errors, len(pictures))
+    return pixels, through
+
+
+def _common_size(pictures: Sequence[Picture], image_size: int | None) -> tuple[tuple[int, int], list[str]]:
+    """(height, width) of the array to make, and a word where pictures are resized."""
+    sizes = Counter(picture.size for picture in pictures)
+    first = min(sizes)
     if image_size is not None:
-        return (image_size, image_size), grey
-    size = next(iter(sizes))
-    if len(sizes) == 1 and max(size) <= _LARGEST_KEPT:
-        return size, grey
-    return (_DEFAULT_SIZE, _DEFAULT_SIZE), grey
+        size = (image_size, image_size)
+    elif len(sizes) == 1 and max(first) <= _LARGEST_KEPT:
+        size = first
+    else:
+        size = (_DEFAULT_SIZE, _DEFAULT_SIZE)
+    changed = sum(count for found, count in sizes.items() if found != size)
+    if not changed:
+        return size, []
+    largest = max(sizes, key=lambda s: s[0] * s[1])
+    smallest = min(sizes, key=lambda s: s[0] * s[1])
+    span = _by(smallest) if smallest == largest else f"{_by(smallest)} to {_by(largest)}"
+    note = f"{changed} of {len(pictures)} pictures ({span}, height x width) are resized to {_by(size)}"
+    stretched = sum(
+        count for (high, wide), count in sizes.items() if abs(high * size[1] / (wide * size[0]) - 1) > 0.02
+    )
+    tail = f", {stretched} of them stretched to another shape" if stretched else ""
+    return size, [f"{note}{tail}; --image-size sets the size."]
 
 
-def _pixels(path: Path, size: tuple[int, int], grey: bool) -> NDArray[np.uint8]:
-    """One picture. Shape: (h, w, 1) or (h, w, 3)."""
-    from PIL import Image
+def _check_depths(pictures: Sequence[Picture], root: Path) -> None:
+    """Refuses 16-bit or float pictures beside others: their values mean other things.
 
-    try:
-        with Image.open(path) as image:
-            picture = image.convert("L" if grey else "RGB")
-            if (picture.height, picture.width) != size:
-                picture = picture.resize((size[1], size[0]), Image.Resampling.BOX)
-            pixels = np.asarray(picture, np.uint8)
-    except (OSError, ValueError, SyntaxError):
-        raise _unreadable(path) from None
-    return pixels.reshape(*size, -1)
+    Raises:
+        UserError: Depths are mixed, or colour is beside 16 bits.
+    """
+    depths = Counter(picture.depth for picture in pictures)
+    if len(depths) == 1:
+        return
+    rare = min(depths, key=lambda depth: depths[depth])
+    example = next(picture for picture in pictures if picture.depth == rare)
+    counts = ", ".join(f"{count} of {depth}" for depth, count in sorted(depths.items()))
+    raise UserError(
+        f"{root} mixes pictures of different depths ({counts}), such as {example.path}.",
+        "Save all of them with 8 bits a channel, or all with 16.",
+    )
 
 
-def _unreadable(path: Path) -> UserError:
-    return UserError(f"{path} is not a readable picture.", "Remove it or save it anew as PNG or JPEG.")
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
 
 
 TASK = load

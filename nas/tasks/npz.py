@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import zipfile
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cost_models.errors import UserError
-from nas.tasks.dataset import PARTS, Array, Dataset, make_dataset
-from nas.tasks.split import hold_out
+from nas.tasks.dataset import Array, Dataset, make_dataset
+from nas.tasks.loading import PARTS, TaskOptions
+from nas.tasks.loading.labels import clean_labels, names_of
+from nas.tasks.loading.npz_file import Contents, read_npz
+from nas.tasks.split import check_groups, hold_out_validation, split_parts
 
-_SPLIT_SEED = 0
 _HINT = "Expected X_train, y_train, X_val, y_val, X_test, y_test; or X and y (optional: groups, class_names)."
+_KNOWN = {
+    "X", "y", "class_names", "source", "license", "groups",
+    *(f"{array}_{part}" for array in ("X", "y", "groups") for part in PARTS),
+}  # fmt: skip
+# Names under which data were meant to be given, but would be ignored.
+_MEANT = re.compile(r"[xy](_?(train(ing)?|val(id(ation)?)?|dev(el)?|test(ing)?))?", re.I)
+_SUBJECTS = re.compile(
+    r"(group|subject|speaker|person|participant|patient|user|session|recording|device|machine)s?(_?ids?)?"
+    r"(_(train|val|test))?",
+    re.I,
+)
 
 
-def load(argument: str, image_size: int | None) -> Dataset:
+def load(argument: str, options: TaskOptions) -> Dataset:
     """Reads `X_train y_train X_val y_val X_test y_test`, or `X y` and splits them.
 
-    `groups` (or `groups_train` beside a given test part) keep a subject's samples on one side of a split.
+    `groups` keeps a subject's samples on one side of a split; beside given parts, `groups_train`, `groups_val` and
+    `groups_test` do (`groups` is that of X_train).
 
     Raises:
         UserError: The file is missing, broken, holds pickled objects or the wrong arrays.
@@ -27,12 +39,19 @@ def load(argument: str, image_size: int | None) -> Dataset:
     if not argument:
         raise UserError("The task npz needs a file.", "Write npz:PATH, for example npz:data/wearable.npz.")
     path = Path(argument)
-    arrays = _read(path)
+    contents = read_npz(path, wanted=lambda key: key in _KNOWN, hint=_HINT)
+    arrays = dict(contents.arrays)
     name = path.stem
-    names = arrays.get("class_names")
-    class_names = None if names is None else tuple(str(n) for n in names.reshape(-1))
+    class_names = names_of(arrays["class_names"], f"{name}: class_names") if "class_names" in arrays else None
     source, licence = _text(arrays, "source"), _text(arrays, "license")
+    notes = _unused_notes(contents)
     if "X" in arrays and "y" in arrays:
+        others = sorted(key for key in arrays if key.endswith(PARTS))
+        if others:
+            raise UserError(
+                f"{path} holds X and y beside {', '.join(others)}.", "Give one heap of samples, or the parts."
+            )
+        _refuse_meant(path, contents)
         return split_parts(
             name=name,
             samples=arrays["X"],
@@ -41,101 +60,97 @@ def load(argument: str, image_size: int | None) -> Dataset:
             class_names=class_names,
             source=source,
             licence=licence,
-            seed=_SPLIT_SEED,
+            input_kind=options.input_kind,
+            notes=notes,
         )
     for key in ("X_train", "y_train", "X_test", "y_test"):
         if key not in arrays:
-            raise UserError(
-                f"{path} has no array {key}: it holds {', '.join(sorted(arrays)) or 'nothing'}.", _HINT
-            )
+            held = sorted({*arrays, *contents.unused, *contents.strangers})
+            raise UserError(f"{path} has no array {key}: it holds {', '.join(held) or 'nothing'}.", _HINT)
     if ("X_val" in arrays) != ("y_val" in arrays):
         raise UserError(f"{path} has only one of X_val and y_val.", _HINT)
+    _refuse_meant(path, contents)
     samples = {part: arrays[f"X_{part}"] for part in PARTS if f"X_{part}" in arrays}
-    labels = {part: arrays[f"y_{part}"] for part in PARTS if f"y_{part}" in arrays}
+    labels = {
+        part: clean_labels(arrays[f"y_{part}"], f"{name}: y_{part}")
+        if "X_val" not in arrays
+        else arrays[f"y_{part}"]
+        for part in samples
+    }
+    groups, group_notes = _groups(arrays, samples, name)
+    notes += group_notes
     if "val" not in samples:
-        _same_length(name, samples["train"], labels["train"], arrays.get("groups_train"))
-        stay, held = hold_out(
-            labels["train"], arrays.get("groups_train"), share=0.2, seed=_SPLIT_SEED, name=name
-        )
-        samples["train"], samples["val"] = samples["train"][stay], samples["train"][held]
-        labels["train"], labels["val"] = labels["train"][stay], labels["train"][held]
-    return make_dataset(
-        name=name, samples=samples, labels=labels, class_names=class_names, source=source, licence=licence
-    )
-
-
-def split_parts(
-    *,
-    name: str,
-    samples: Array,
-    labels: Array,
-    groups: Array | None,
-    class_names: tuple[str, ...] | None,
-    source: str,
-    licence: str,
-    seed: int,
-) -> Dataset:
-    """A data set of samples that come in one heap: 60 % train, 20 % val, 20 % test."""
-    _same_length(name, samples, labels, groups)
-    flat = labels.reshape(-1)
-    rest, test = hold_out(flat, groups, share=0.2, seed=seed, name=name)
-    inner = None if groups is None else groups[rest]
-    stay, held = hold_out(flat[rest], inner, share=0.25, seed=seed, name=name)
-    index = {"train": rest[stay], "val": rest[held], "test": test}
+        samples, labels, groups = hold_out_validation(samples, labels, groups, name=name)
     return make_dataset(
         name=name,
-        samples={part: samples[index[part]] for part in PARTS},
-        labels={part: flat[index[part]] for part in PARTS},
+        samples=samples,
+        labels=labels,
         class_names=class_names,
         source=source,
         licence=licence,
+        groups=groups if len(groups) > 1 else None,
+        input_kind=options.input_kind,
+        notes=notes,
     )
 
 
-def _same_length(name: str, samples: Array, labels: Array, groups: Array | None) -> None:
-    if labels.size != len(labels) or samples.ndim < 2:
-        raise UserError(
-            f"{name}: samples of shape {samples.shape} and labels of shape {labels.shape} do not go together.",
-            "Labels are one class index for each sample (not one-hot).",
-        )
-    if len(samples) == 0:
-        raise UserError(f"{name} holds no samples.", "Each part needs samples of each class.")
-    if len(samples) != len(labels):
-        raise UserError(
-            f"{name}: {len(samples)} samples but {len(labels)} labels.", "Each sample needs one label."
-        )
-    if groups is not None and groups.shape != (len(labels),):
-        raise UserError(
-            f"{name}: groups has shape {groups.shape} for {len(labels)} samples.",
-            "Each sample needs one group.",
-        )
+def _groups(
+    arrays: Mapping[str, Array], samples: Mapping[str, Array], name: str
+) -> tuple[dict[str, Array], list[str]]:
+    """Groups by part, and a word where `groups` had to be understood.
 
-
-def _read(path: Path) -> dict[str, NDArray[np.generic]]:
-    if not path.is_file():
-        raise UserError(f"There is no file {path}.", "Check the path after npz:.")
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise UserError(f"{path} is a single array, not an .npz.", _HINT)
-        with archive:
-            return {key: archive[key] for key in archive.files}
-    except UserError:
-        raise
-    except MemoryError:
-        raise UserError(f"{path} does not fit into memory.", "Store fewer or smaller samples.") from None
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
-        if "allow_pickle" in str(error):
+    Raises:
+        UserError: Groups that do not go with their samples.
+    """
+    groups = {part: arrays[f"groups_{part}"] for part in samples if f"groups_{part}" in arrays}
+    notes = []
+    if "groups" in arrays:
+        if "train" in groups:
+            raise UserError(f"{name}: groups and groups_train are both given.", "Leave one of them out.")
+        if len(arrays["groups"]) != len(samples["train"]):
             raise UserError(
-                f"{path} holds pickled objects, which are never loaded.",
-                "Save plain numeric arrays (no dtype=object).",
-            ) from None
-        raise UserError(f"{path} cannot be read as .npz ({error}).", "Write it with numpy.savez.") from None
+                f"{name}: groups has shape {arrays['groups'].shape}, but X_train has {len(samples['train'])} samples.",
+                "Beside given parts, call them groups_train, groups_val and groups_test.",
+            )
+        groups["train"] = arrays["groups"]
+        if "val" in samples:
+            notes.append("The parts are given, so that groups (taken for those of X_train) split nothing.")
+        else:
+            notes.append("groups is taken for the groups of X_train: the val part holds other groups.")
+    return {part: check_groups(array, len(samples[part]), name) for part, array in groups.items()}, notes
 
 
-def _text(arrays: dict[str, NDArray[np.generic]], key: str) -> str:
+def _refuse_meant(path: Path, contents: Contents) -> None:
+    """Refuses data that would be ignored because their name is another than the expected one."""
+    meant = sorted(key for key in contents.unused if _MEANT.fullmatch(key))
+    if meant:
+        raise UserError(f"{path} has an array {meant[0]}, which no part of the data is called.", _HINT)
+
+
+def _unused_notes(contents: Contents) -> list[str]:
+    """Names what the file holds and nobody reads, with a hint where it looks like subjects."""
+    notes = []
+    subjects = sorted(key for key in contents.unused if _SUBJECTS.fullmatch(key))
+    others = sorted({*contents.unused, *contents.strangers} - set(subjects))
+    if subjects:
+        one = len(subjects) == 1
+        notes.append(
+            f"{'Array' if one else 'Arrays'} {', '.join(subjects)} {'is' if one else 'are'} not used;"
+            " as groups (or groups_train, groups_val, groups_test) they tell which samples are of one subject."
+        )
+    if others:
+        notes.append(
+            f"Not used: {', '.join(others[:8])}"
+            + (f" and {len(others) - 8} more." if len(others) > 8 else ".")
+        )
+    return notes
+
+
+def _text(arrays: Mapping[str, Array], key: str) -> str:
     array = arrays.get(key)
-    return "" if array is None or array.dtype.kind != "U" else " ".join(str(a) for a in array.reshape(-1))
+    if array is None or array.dtype.kind not in "SU":
+        return ""
+    return " ".join(names_of(array, key))
 
 
 TASK = load

@@ -2,12 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.tasks.dataset import Array, Dataset, make_dataset
+from nas.tasks.loading import PARTS
+from nas.tasks.loading.kinds import InputKind
+from nas.tasks.loading.labels import clean_labels
 
 Indices = NDArray[np.int64]
+
+_SEED = 0  # the data set's own split: the run's seed must not move the test set
+
+
+def split_parts(
+    *,
+    name: str,
+    samples: Array,
+    labels: Array,
+    groups: Array | None,
+    class_names: tuple[str, ...] | None,
+    source: str,
+    licence: str,
+    input_kind: InputKind = "auto",
+    notes: Sequence[str] = (),
+) -> Dataset:
+    """A data set of samples that come in one heap: 60 % train, 20 % val, 20 % test.
+
+    Raises:
+        UserError: Arrays that do not go together, or too few samples to split.
+    """
+    if samples.ndim < 2 or labels.ndim == 0 or labels.size != len(labels):
+        raise UserError(
+            f"{name}: samples of shape {samples.shape} and labels of shape {labels.shape} do not go together.",
+            "Labels are one class index for each sample (not one-hot).",
+        )
+    if len(samples) == 0:
+        raise UserError(f"{name} holds no samples.", "Each part needs samples of each class.")
+    _same_length(name, samples, labels)
+    said = list(notes)
+    if labels.dtype.kind == "f":
+        said.append("y: floats of whole numbers, taken as class indices.")
+    flat = clean_labels(labels, f"{name}: y")
+    known = None if groups is None else check_groups(groups, len(flat), name)
+    rest, test = hold_out(flat, known, share=0.2, seed=_SEED, name=name)
+    inner = None if known is None else known[rest]
+    stay, held = hold_out(flat[rest], inner, share=0.25, seed=_SEED, name=name)
+    index = {"train": rest[stay], "val": rest[held], "test": test}
+    return make_dataset(
+        name=name,
+        samples={part: samples[index[part]] for part in PARTS},
+        labels={part: flat[index[part]] for part in PARTS},
+        class_names=class_names,
+        source=source,
+        licence=licence,
+        groups=None if known is None else {part: known[index[part]] for part in PARTS},
+        input_kind=input_kind,
+        notes=said,
+    )
+
+
+def hold_out_validation(
+    samples: Mapping[str, Array], labels: Mapping[str, Array], groups: Mapping[str, Array], *, name: str
+) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
+    """Takes the val part out of the train part.
+
+    Args:
+        samples: Arrays of train and test.
+        labels: Their cleaned labels.
+        groups: Groups of train, or of train and test, or none.
+        name: The task, for messages.
+    """
+    _same_length(name, samples["train"], labels["train"])
+    stay, held = hold_out(labels["train"], groups.get("train"), share=0.2, seed=_SEED, name=name)
+
+    def parted(arrays: Mapping[str, Array]) -> dict[str, Array]:
+        if "train" not in arrays:
+            return dict(arrays)
+        return {**arrays, "train": arrays["train"][stay], "val": arrays["train"][held]}
+
+    return parted(samples), parted(labels), parted(groups)
+
+
+def check_groups(groups: Array, count: int, name: str) -> Array:
+    """Groups as a row, one a sample.
+
+    Raises:
+        UserError: Another number of them, or NaN.
+    """
+    flat = groups.reshape(-1) if groups.ndim == 2 and groups.shape[1] == 1 else groups
+    if flat.shape != (count,):
+        raise UserError(
+            f"{name}: groups has shape {groups.shape} for {count} samples.", "Each sample needs one group."
+        )
+    if flat.dtype.kind == "f" and np.isnan(flat).any():
+        raise UserError(f"{name}: groups has NaN.", "Each sample needs one group.")
+    return flat
+
+
+def _same_length(name: str, samples: Array, labels: Array) -> None:
+    if len(samples) != len(labels):
+        raise UserError(
+            f"{name}: {len(samples)} samples but {len(labels)} labels.", "Each sample needs one label."
+        )
 
 
 def hold_out(

@@ -65,6 +65,27 @@ def synthetic_summary(trials: int = 64, seed: int = 3, *, calibrated: bool = Tru
             "class_names": CLASSES,
             "samples": {"train": 1077, "val": 360, "test": 360},
         },
+        "data": {
+            "taken_as": "pictures of 8 x 8, 1 channel",
+            "raw_type": "uint8",
+            "class_names": CLASSES,
+            "parts": {
+                part: {
+                    "samples": count,
+                    "classes": [count // len(CLASSES)] * len(CLASSES),
+                    "low": [0.0],
+                    "high": [16.0],
+                    "clipped": 0.0,
+                    "copies": 0,
+                }
+                for part, count in (("train", 1077), ("val", 360), ("test", 360))
+            },
+            "constant": [],
+            "levels": [17],
+            "groups": None,
+            "notes": ["3 of 360 test samples are exact copies of training samples."],
+            "lines": [],
+        },
         "trials": made,
         "front": front,
         "chosen": _chosen(best, rng, calibrated=calibrated),

@@ -53,6 +53,9 @@ def look(folder: Path, summary: dict[str, Any], width: int, *, dark: bool = Fals
 def fifty_classes(summary: dict[str, Any]) -> dict[str, Any]:
     made = copy.deepcopy(summary)
     made["task"]["class_names"] = [f"a longer class name {index}" for index in range(50)]
+    made["data"]["class_names"] = made["task"]["class_names"]
+    for part in made["data"]["parts"].values():
+        part["classes"] = [7] * 50
     made["chosen"]["confusion"] = [[20 if i == j else (i * j) % 2 for j in range(50)] for i in range(50)]
     return made
 
@@ -78,7 +81,7 @@ def test_the_report_is_laid_out_well(
     assert all(after - before <= 1 for before, after in zip(seen["headings"], seen["headings"][1:]))
     assert (seen["panels"] == 3) == (kind != "empty")
     if kind == "empty":
-        assert seen["sections"] == ["verdict", "run"]
+        assert seen["sections"] == ["verdict", "data", "run"]
 
 
 def test_a_limit_on_latency_has_its_own_panel(tmp_path: Path, summary: dict[str, Any]) -> None:

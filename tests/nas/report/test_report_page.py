@@ -113,7 +113,7 @@ def test_plotly_is_inside_and_cannot_end_its_script_early(summary: dict[str, Any
 
 def test_every_section_is_present(summary: dict[str, Any]) -> None:
     page = Page(lean(summary))
-    for section in ("verdict", "front", "model", "confusion", "trials", "rejected", "time", "run"):
+    for section in ("verdict", "front", "model", "confusion", "trials", "rejected", "time", "data", "run"):
         assert section in page.ids
     for words in (
         "Pareto front",
@@ -121,6 +121,8 @@ def test_every_section_is_present(summary: dict[str, Any]) -> None:
         "What it confuses",
         "Every trial",
         "rejected, and why",
+        "3 of 360 test samples are exact copies of training samples.",
+        "pictures of 8 x 8, 1 channel, uint8",
         "1234",
     ):
         assert words in page.text

@@ -1,0 +1,222 @@
+"""The layout of a folder of pictures: parts, classes and files. No class and no picture vanishes without a word."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cost_models.errors import UserError
+from nas.tasks.loading.labels import is_printable
+
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"))
+# Pictures that are not read: in a class of its own such a file would be missed by nobody.
+_OTHER_PICTURES = frozenset(
+    (".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".nef", ".arw", ".psd", ".exr", ".hdr",
+     ".tga", ".dcm", ".npy", ".jfif", ".jpe", ".pbm", ".pnm", ".ico", ".eps", ".pdf")
+)  # fmt: skip
+_PARTS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The pictures of a folder.
+
+    Attributes:
+        files: (class, file) by part: train, val and test; train and test; or "all".
+        classes: Names in order.
+        notes: What was left out, in words.
+    """
+
+    files: dict[str, list[tuple[str, Path]]]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class _LeftOut:
+    """Counts what is not read."""
+
+    def __init__(self) -> None:
+        self.hidden: list[str] = []
+        self.loose: list[str] = []
+        self.suffixes: Counter[str] = Counter()
+
+    def notes(self) -> list[str]:
+        lines = []
+        if self.hidden:
+            count = len(self.hidden)
+            lines.append(
+                f"{count} hidden file{' or folder' if count == 1 else 's or folders'} left out:"
+                f" {_listed(sorted(self.hidden))}."
+            )
+        if self.loose:
+            count = len(self.loose)
+            lines.append(
+                f"{count} file{'' if count == 1 else 's'} outside of class folders left out:"
+                f" {_listed(sorted(self.loose))}."
+            )
+        if self.suffixes:
+            kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.suffixes.items()))
+            lines.append(f"Files in class folders that are no pictures left out: {kinds}.")
+        return lines
+
+
+def read_layout(root: Path) -> Layout:
+    """Finds `root/<class>/*.png`, or such folders under train, val and test (or training, validation, testing).
+
+    Raises:
+        UserError: A class without readable pictures, nested folders, names that cannot be used, fewer than two
+            classes, or parts that are not complete.
+    """
+    try:
+        left_out = _LeftOut()
+        parts = _parts(root, left_out)
+        places = parts or {"all": root}
+        files = {
+            part: _class_files(place, left_out, loose=place != root or not parts)
+            for part, place in places.items()
+        }
+    except OSError as error:
+        raise UserError(
+            f"{show(Path(error.filename or root))} cannot be read ({error.strerror}).",
+            "Check its permissions.",
+        ) from None
+    classes = sorted({name for part in files.values() for name, _ in part})
+    _check_classes(root, classes)
+    return Layout(files=files, classes=tuple(classes), notes=tuple(left_out.notes()))
+
+
+def show(path: Path) -> str:
+    """A path as it can be printed anywhere, even if its name is no UTF-8."""
+    text = str(path)
+    return text if is_printable(text) else ascii(text)
+
+
+def _parts(root: Path, left_out: _LeftOut) -> dict[str, Path]:
+    """The folders of the parts, or nothing where the folders are classes."""
+    found: dict[str, Path] = {}
+    folders = _folders(root)
+    for folder in folders:
+        for part, names in _PARTS.items():
+            if folder.name.lower() in names:
+                if part in found:
+                    raise UserError(
+                        f"{root} has both {found[part].name} and {folder.name}.",
+                        f"Keep one folder for {part}.",
+                    )
+                found[part] = folder
+    if not found or ("train" not in found and len(folders) > len(found)):
+        return {}  # a class may be called test
+    missing = [part for part in ("train", "test") if part not in found]
+    if missing:
+        raise UserError(
+            f"{root} has a folder {next(iter(found.values())).name}, but none for {missing[0]}.",
+            "Give train, val and test (val may be missing), or one folder for each class.",
+        )
+    others = [folder.name for folder in folders if folder not in found.values()]
+    if others:
+        raise UserError(
+            f"{root} has {_listed([show(Path(name)) for name in others])} beside the folders of the parts.",
+            "Keep only train, val and test there.",
+        )
+    left_out.hidden += [p.name for p in root.iterdir() if p.name.startswith(".")]
+    left_out.loose += [
+        show(Path(p.name)) for p in root.iterdir() if p.is_file() and not p.name.startswith(".")
+    ]
+    return {part: found[part] for part in _PARTS if part in found}
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _class_files(root: Path, left_out: _LeftOut, *, loose: bool) -> list[tuple[str, Path]]:
+    """(class, file) of each picture below `root`, sorted."""
+    entries = sorted(root.iterdir())
+    left_out.hidden += [show(Path(p.name)) for p in entries if p.name.startswith(".")]
+    if loose:
+        left_out.loose += [
+            show(Path(p.name)) for p in entries if not p.is_dir() and not p.name.startswith(".")
+        ]
+    found: list[tuple[str, Path]] = []
+    real: dict[Path, Path] = {}
+    for folder in _folders(root):
+        if (same := real.setdefault(folder.resolve(), folder)) != folder:
+            raise UserError(f"{show(folder)} and {show(same)} are the same folder.", "Remove the link.")
+        found += [(folder.name, path) for path in _pictures(folder, left_out)]
+    return found
+
+
+def _pictures(folder: Path, left_out: _LeftOut) -> list[Path]:
+    """The pictures of one class.
+
+    Raises:
+        UserError: There are none, or some lie deeper.
+    """
+    if not is_printable(folder.name) or not folder.name.strip():
+        raise UserError(
+            f"The class folder {show(folder)} has a name with characters that cannot be printed or are not UTF-8.",
+            "The name of the folder becomes the name of the class: rename it.",
+        )
+    pictures, others = [], Counter[str]()
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            left_out.hidden.append(show(Path(folder.name, path.name)))
+        elif path.is_dir():
+            if (deep := _first_picture(path)) is not None:
+                raise UserError(
+                    f"{show(deep)} lies deeper than its class folder {show(folder)}.",
+                    "Pictures lie in FOLDER/<class>/ directly: move them up, or give the folder above the classes.",
+                )
+        elif path.suffix.lower() in SUFFIXES:
+            pictures.append(path)
+        else:
+            others[path.suffix.lower() or "without suffix"] += 1
+    unread = sorted(suffix for suffix in others if suffix in _OTHER_PICTURES)
+    if not pictures or unread:
+        kinds = ", ".join(f"{count} {show(Path(suffix))}" for suffix, count in sorted(others.items()))
+        what = "no picture" if not pictures else "pictures of types that are not read"
+        raise UserError(
+            f"The class folder {show(folder)} holds {what}{f' ({kinds})' if kinds else ': it is empty'}.",
+            f"Give it pictures ({', '.join(sorted(SUFFIXES))}), or remove them.",
+        )
+    left_out.suffixes += others
+    return pictures
+
+
+def _first_picture(folder: Path) -> Path | None:
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            if Path(name).suffix.lower() in SUFFIXES | _OTHER_PICTURES and not name.startswith("."):
+                return Path(place, name)
+    return None
+
+
+def _check_classes(root: Path, classes: Sequence[str]) -> None:
+    if len(classes) < 2:
+        raise UserError(
+            f"{root} holds {len(classes)} class folder{'s' if len(classes) != 1 else ''} with pictures.",
+            "A classifier needs at least two: FOLDER/cat/*.png, FOLDER/dog/*.png.",
+        )
+    seen: dict[str, str] = {}
+    for name in classes:
+        same = seen.setdefault(unicodedata.normalize("NFC", name).casefold().strip(), name)
+        if same != name:
+            raise UserError(
+                f"{root} has the class folders {same!r} and {name!r}, which differ in case or spelling only.",
+                "Give one class one name in all parts.",
+            )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

@@ -1,0 +1,306 @@
+"""The scaling from raw samples to the int8 input, fitted on the training part, and what it leaves of each channel.
+
+Bytes become [0, 1], so that the int8 input is just `raw - 128`. Other numbers are standardized by channel, and one
+range holds 99.9 % of the values. Then the int8 levels that each channel uses are counted: where markers of missing
+values or outliers leave the others too few, the scaling is fitted without them, and this is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.errors import UserError
+from nas.finished import Preprocess, RawType
+from nas.tasks.loading.outliers import Channel, Kept, find_outliers
+
+Array = NDArray[np.generic]
+
+_LEAST_SPREAD = (
+    1e-30  # in float32 the inverse of its deviation, folded with the input's scale, still is a number
+)
+_DOUBLE_NOISE = 1e-14  # relative: rounding of float64 sums, no information
+_ENOUGH = 16.0  # effective int8 levels of a channel, below which a better scaling is looked for
+_TOO_FEW = 4.0  # and below which the user hears of it
+_WIDE = 8.0  # deviations that a channel may span before it is narrowed for the sake of the others
+_MOST_ROUNDING = 0.25  # of an int8 step, that float32 may cost
+_MOST_SHADES = 16
+_NAMED = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """A fitted scaling.
+
+    Attributes:
+        preprocess: Raw samples to real-valued inputs.
+        input_range: Range of the input quantization.
+        constant: Channels that hold a single value in the training part.
+        levels: int8 levels that each channel uses in the training part.
+        notes: What was left out or cannot be represented, in words.
+    """
+
+    preprocess: Preprocess
+    input_range: tuple[float, float]
+    constant: tuple[int, ...]
+    levels: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+def fit_scaling(samples: Mapping[str, Array], raw_type: RawType, name: str) -> Scaling:
+    """The scaling of raw samples and the range of the int8 input.
+
+    Args:
+        samples: The parts as they were read; of val and test only the largest byte counts.
+            Shape: (n, ..., channels).
+        raw_type: What the samples are stored as.
+        name: The task, for messages.
+
+    Raises:
+        UserError: A channel varies less than float32 can tell.
+    """
+    train = samples["train"]
+    constant = _constant_channels(train, name)
+    if raw_type == "uint8":
+        # Small bytes (pictures of 16 shades) get the whole range.
+        largest = max(int(array.max()) for array in samples.values())
+        top = 255.0 if largest > _MOST_SHADES else float(max(largest, 1))
+        preprocess = Preprocess(raw_type="uint8", offset=(0.0,), scale=(1.0 / top,))
+        fitted = _Fitted(preprocess=preprocess, input_range=(0.0, 1.0))
+        return _scaling(train, fitted, constant, [])
+    fitted = _standardize(train, raw_type, constant)
+    notes: list[str] = []
+    poor = _poor_channels(train, fitted, constant)
+    if poor:
+        fitted, notes = _repair(train, fitted, constant, poor)
+    _check_rounding(train, fitted, name)
+    return _scaling(train, fitted, constant, notes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fitted:
+    preprocess: Preprocess
+    input_range: tuple[float, float]
+
+    def codes(self, channel: int, values: Array) -> NDArray[np.int64]:
+        """The int8 codes of one channel's raw values, counted from 0."""
+        low, high = self.input_range
+        inputs = _apply(self.preprocess, channel, values)
+        codes = np.rint((np.clip(inputs, low, high) - low) * (255 / (high - low)))
+        return np.asarray(codes, np.int64)
+
+
+def _apply(preprocess: Preprocess, channel: int, values: Array) -> NDArray[np.float32]:
+    index = channel if len(preprocess.offset) > 1 else 0
+    one = replace(preprocess, offset=(preprocess.offset[index],), scale=(preprocess.scale[index],))
+    return one.apply(values)
+
+
+def _constant_channels(train: Array, name: str) -> tuple[int, ...]:
+    """Channels of one value. Integers are compared as such: float64 would not tell those beyond 2^53 apart.
+
+    Raises:
+        UserError: The values of a channel differ, but not in float32.
+    """
+    axes = tuple(range(train.ndim - 1))
+    lows, highs = train.min(axis=axes), train.max(axis=axes)
+    found = []
+    for channel, (low, high) in enumerate(zip(lows.tolist(), highs.tolist(), strict=True)):
+        spread, size = abs(high - low), max(abs(high), abs(low))
+        if low == high or (train.dtype.kind == "f" and spread <= _DOUBLE_NOISE * size):
+            found.append(channel)
+        elif spread < _LEAST_SPREAD:
+            raise UserError(
+                f"{name}: channel {channel} of X_train varies by {spread:.3g} only, too little for float32.",
+                "Store it in a smaller unit (nano, pico ...).",
+            )
+        elif np.float32(low) == np.float32(high):
+            raise _too_fine(name, channel, train, spread, size)
+    return tuple(found)
+
+
+def _standardize(
+    train: Array, raw_type: RawType, constant: tuple[int, ...], kept: Kept | None = None
+) -> _Fitted:
+    """Zero mean and unit deviation of each channel, and the range of 99.9 % of all values."""
+    axes = tuple(range(train.ndim - 1))
+    values = train.astype(np.float64)
+    mean, deviation = values.mean(axis=axes).reshape(-1), values.std(axis=axes).reshape(-1)
+    for channel, inside in (kept or {}).items():
+        rest = values[..., channel].reshape(-1)
+        rest = rest[(rest >= inside.low) & (rest <= inside.high)]
+        mean[channel], deviation[channel] = rest.mean(), rest.std()
+    deviation[list(constant)] = 1.0
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    return _with_range(
+        train, Preprocess(raw_type=raw_type, offset=_floats(mean), scale=_floats(1.0 / deviation)), kept
+    )
+
+
+def _floats(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(np.float32(value)) for value in values)
+
+
+def _with_range(train: Array, preprocess: Preprocess, kept: Kept | None) -> _Fitted:
+    inputs = preprocess.apply(train)
+    if kept:
+        # What was left out must not widen the range.
+        inside = np.ones(train.shape, bool)
+        for channel, bounds in kept.items():
+            values = train[..., channel].astype(np.float64)
+            inside[..., channel] = (values >= bounds.low) & (values <= bounds.high)
+        inputs = inputs[inside]
+    low, high = np.percentile(inputs, (0.05, 99.95))
+    # The range must hold zero, or the quantized zero (padding) would not exist.
+    return _Fitted(preprocess=preprocess, input_range=(min(float(low), -0.1), max(float(high), 0.1)))
+
+
+def _poor_channels(train: Array, fitted: _Fitted, constant: tuple[int, ...]) -> dict[int, float]:
+    """Channels that carry more than the int8 levels they use can tell, with their effective levels."""
+    poor = {}
+    for channel in range(train.shape[-1]):
+        if channel in constant:
+            continue
+        levels = Channel.sample(train, channel).effective_levels(partial(fitted.codes, channel))
+        if levels is not None and levels < _ENOUGH:
+            poor[channel] = levels
+    return poor
+
+
+def _repair(
+    train: Array, fitted: _Fitted, constant: tuple[int, ...], poor: dict[int, float]
+) -> tuple[_Fitted, list[str]]:
+    """A scaling that leaves the poor channels more levels, and what was done for it, in words."""
+    raw_type = fitted.preprocess.raw_type
+    notes = []
+    kept: Kept = {}
+    for channel, levels in poor.items():
+        if (bounds := find_outliers(train[..., channel], levels)) is not None:
+            kept[channel] = bounds
+    if kept:
+        better = _standardize(train, raw_type, constant, kept)
+        left = _poor_channels(train, better, constant)
+        if _gain({channel: poor[channel] for channel in kept}, left) >= 2:
+            fitted, poor = better, left
+            notes += _outlier_notes(kept, train.shape[-1])
+        else:
+            kept = {}
+    if poor and train.shape[-1] > 1:
+        narrowed, wide = _narrow(train, fitted, constant, kept)
+        if wide:
+            left = _poor_channels(train, narrowed, constant)
+            others = {c: levels for c, levels in poor.items() if c not in wide}
+            if others and _gain(others, left) >= 1.5:
+                notes.append(
+                    f"{_channels(wide)} {'has' if len(wide) == 1 else 'have'} rare large values and"
+                    f" {'is' if len(wide) == 1 else 'are'} scaled by range, so that the other channels keep their"
+                    " int8 levels."
+                )
+                fitted, poor = narrowed, left
+    for channel, levels in list(poor.items())[:_NAMED]:
+        if levels < _TOO_FEW:
+            where = f"channel {channel}" if train.shape[-1] > 1 else "the input"
+            notes.append(
+                f"Most values of {where} share {max(1, round(levels))} of 256 int8 levels, as few large values take"
+                " the range; a logarithm of the values may keep more."
+            )
+    return fitted, notes
+
+
+def _gain(before: dict[int, float], after: dict[int, float]) -> float:
+    """By which factor the effective levels of the poor channels rise, the least of them."""
+    return min((after.get(channel, 256.0) / levels for channel, levels in before.items()), default=0.0)
+
+
+def _narrow(
+    train: Array, fitted: _Fitted, constant: tuple[int, ...], kept: Kept
+) -> tuple[_Fitted, tuple[int, ...]]:
+    """The same with the widest channels scaled down to the span of the usual ones."""
+    spans = np.zeros(train.shape[-1])
+    for channel in set(range(train.shape[-1])) - set(constant):
+        values = train[..., channel].reshape(-1).astype(np.float64)
+        if channel in kept:
+            values = values[(values >= kept[channel].low) & (values <= kept[channel].high)]
+        inputs = _apply(fitted.preprocess, channel, values)
+        spans[channel] = np.abs(np.percentile(inputs, (0.05, 99.95))).max()
+    usual = float(np.median(spans[spans > 0])) if (spans > 0).any() else 0.0
+    limit = min(_WIDE, max(usual, _WIDE / 2))
+    wide = tuple(int(c) for c in np.flatnonzero(spans > limit))
+    scale = np.asarray(fitted.preprocess.scale)
+    for channel in wide:
+        scale[channel] *= limit / spans[channel]
+    return _with_range(train, replace(fitted.preprocess, scale=_floats(scale)), kept), wide
+
+
+def _outlier_notes(kept: Kept, channels: int) -> list[str]:
+    """A line for each kind of value that was left out, with its channels."""
+    alike: dict[str, list[int]] = {}
+    for channel, bounds in kept.items():
+        alike.setdefault(bounds.outside, []).append(channel)
+    lines = []
+    for members in list(alike.values())[:_NAMED]:
+        first = kept[members[0]]
+        shares = [100 * kept[channel].share for channel in members]
+        ends = dict.fromkeys((f"{min(shares):.2g}", f"{max(shares):.2g}"))
+        share = f"{' to '.join(ends)} %"
+        where = "" if channels == 1 else f" of {_channels(tuple(members)).lower()}"
+        verbs = ("lies", "saturates") if first.single else ("lie", "saturate")
+        span = f"{min(kept[c].low for c in members):.6g} to {max(kept[c].high for c in members):.6g}"
+        lines.append(
+            f"{first.outside} ({share} of the values{where}) {verbs[0]} far from the others ({span}) and {verbs[1]}:"
+            " the int8 range is left to the others."
+        )
+    if len(alike) > _NAMED:
+        lines.append(f"The same holds for {len(alike) - _NAMED} more channels.")
+    return lines
+
+
+def _check_rounding(train: Array, fitted: _Fitted, name: str) -> None:
+    """Measures what float32 costs: integers beyond 24 bits, timestamps, differences far from zero.
+
+    Raises:
+        UserError: A channel's values are rounded by a good part of an int8 step.
+    """
+    low, high = fitted.input_range
+    preprocess = fitted.preprocess
+    for channel, (offset, scale) in enumerate(zip(preprocess.offset, preprocess.scale, strict=True)):
+        values = Channel.sample(train, channel).values
+        exact = (values.astype(np.float64) - offset) * scale
+        inside = (exact >= low) & (exact <= high)
+        if not inside.any():
+            continue
+        rounding = np.abs(_apply(preprocess, channel, values).astype(np.float64) - exact)[inside]
+        if np.quantile(rounding, 0.99) * 255 / (high - low) > _MOST_ROUNDING:
+            raise _too_fine(name, channel, train, 1 / scale, float(np.abs(values.astype(np.float64)).max()))
+
+
+def _too_fine(name: str, channel: int, train: Array, spread: float, size: float) -> UserError:
+    where = f"channel {channel} of X_train" if train.shape[-1] > 1 else "X_train"
+    return UserError(
+        f"{name}: {where} varies by {float(spread):.3g} at values of {float(size):.6g}, finer than float32 holds.",
+        "The chip computes in float32: subtract a constant (such as the first time stamp), or leave it out.",
+    )
+
+
+def _scaling(train: Array, fitted: _Fitted, constant: tuple[int, ...], notes: list[str]) -> Scaling:
+    levels = tuple(
+        int(np.count_nonzero(np.bincount(fitted.codes(c, Channel.sample(train, c).values), minlength=256)))
+        for c in range(train.shape[-1])
+    )
+    return Scaling(
+        preprocess=fitted.preprocess,
+        input_range=fitted.input_range,
+        constant=constant,
+        levels=levels,
+        notes=tuple(notes),
+    )
+
+
+def _channels(channels: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, channels[:_NAMED]))
+    more = f" and {len(channels) - _NAMED} more" if len(channels) > _NAMED else ""
+    return f"{'Channel' if len(channels) == 1 else 'Channels'} {shown}{more}"
