@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,7 +183,16 @@ def _parse(start: bytes, read: Callable[[int], bytes]) -> tuple[_Header | None, 
     parse = np.lib.format.read_array_header_1_0 if start[6] == 1 else np.lib.format.read_array_header_2_0
     try:
         shape, _, dtype = parse(io.BytesIO(text))
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, OverflowError, KeyError):
+    except (
+        ValueError,
+        SyntaxError,
+        TokenError,
+        TypeError,
+        LookupError,
+        RecursionError,
+        MemoryError,
+        OverflowError,
+    ):
         return None, 0
     if any(not 0 <= n < 1 << 62 for n in shape):
         return None, 0
