@@ -19,6 +19,7 @@ from cost_models.cycles.boards import Check, Measurement, fit_rates
 from cost_models.cycles.calibration import Residual, cross_validate, folds, inside, spreads
 from cost_models.cycles.measurements import CORES, MeasuredRun, read_kernels, read_runs
 from cost_models.cycles.published import SOURCES, published
+from cost_models.cycles.shipped import bare_kernels
 from cost_models.cycles.table import core_table
 from cost_models.graph import OpGraph, macs
 from cost_models.lean import lean
@@ -160,7 +161,7 @@ def _work(folder: Path, scripts: Path) -> list[Row]:
     found: list[Row] = []
     for (library, core), measured in sorted(runs.items()):
         where = f"{library} {core}"
-        residuals = cross_validate(measured, kernels[core] if library == "cmsis_nn" else [])
+        residuals = cross_validate(measured, bare_kernels(kernels[core], library))
         errors = [residual.instructions for residual in residuals]
         coverage = _coverage(residuals, errors)
         found.append(row_of("instructions", where, "kernel loops", errors, coverage=coverage, left_out=True))

@@ -9,21 +9,25 @@ from cost_models.cycles.counting import (
     pad_before,
     taps_inside,
 )
-from cost_models.graph import Conv2DOptions, Operator, Tensor
+from cost_models.graph import Conv2DOptions, DepthwiseConv2DOptions, Operator, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
 
+# What a depthwise convolution of one channel does first with Helium: its filter is transposed, tap by tap.
+TRANSPOSED = ("transposed", "transposed_rows", "transposed_taps", "transposed_elements")
+_NOT_TRANSPOSED = (0, 0, 0, 0)
+
 FEATURES: dict[str, tuple[str, ...]] = {
     "conv_1x1_dsp": ("strided", *gemm.NT_T_DSP),
     "conv_1x1_scalar": ("strided", *gemm.NT_T_SCALAR),
-    "conv_1x1_mve": ("strided", *gemm.NT_T_MVE),
-    "conv_1_x_n_mve": (*gemm.NT_T_MVE, "edge_vectors"),
+    "conv_1x1_mve": ("strided", *gemm.NT_T_MVE, *TRANSPOSED),
+    "conv_1_x_n_mve": (*gemm.NT_T_MVE, "edge_vectors", *TRANSPOSED),
     "conv_im2col_dsp": gemm.IM2COL_DSP,
     "conv_im2col_scalar": gemm.IM2COL_SCALAR,
     "conv_grouped_dsp": gemm.IM2COL_DSP,
     "conv_grouped_scalar": gemm.IM2COL_SCALAR,
-    "conv_im2col_mve": gemm.IM2COL_MVE,
+    "conv_im2col_mve": (*gemm.IM2COL_MVE, *TRANSPOSED),
     "dense_dsp": dense.DENSE_DSP,
     "dense_scalar": dense.DENSE_SCALAR,
     "dense_mve": dense.DENSE_MVE,
@@ -35,12 +39,27 @@ FEATURES: dict[str, tuple[str, ...]] = {
 
 
 def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
-    """`arm_convolve_wrapper_s8`: 1x1, 1xN (Helium only) or im2col."""
+    """`arm_convolve_wrapper_s8`."""
     options = op.options
     assert isinstance(options, Conv2DOptions)
     _, height, width, depth = tensors[op.inputs[0]].shape
-    channels, kernel_h, kernel_w, filter_depth = tensors[op.inputs[1]].shape
     _, out_h, out_w, _ = tensors[op.outputs[0]].shape
+    filters = tensors[op.inputs[1]].shape
+    return convolution(isa, (height, width, depth), filters, (out_h, out_w), options)
+
+
+def convolution(
+    isa: str,
+    source: tuple[int, int, int],
+    filters: tuple[int, ...],
+    out: tuple[int, int],
+    options: Conv2DOptions | DepthwiseConv2DOptions,
+    transposed: tuple[float, ...] = _NOT_TRANSPOSED,
+) -> Trips:
+    """1x1, 1xN (Helium only) or im2col, as the wrapper chooses; `transposed` is counted with Helium only."""
+    height, width, depth = source
+    channels, kernel_h, kernel_w, filter_depth = filters
+    out_h, out_w = out
     stride_h, stride_w = options.stride_h, options.stride_w
     dilation_h, dilation_w = options.dilation_h, options.dilation_w
     pad_h = pad_before(options.padding, height, out_h, kernel_h, stride_h, dilation_h)
@@ -52,30 +71,39 @@ def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
         and depth == filter_depth
     ):
         if stride_h == stride_w == 1:
-            return product(isa, height * width, channels, depth, 1)
-        return product(isa, out_w, channels, depth, out_h, strided=1)
+            return product(isa, height * width, channels, depth, 1, 0, transposed)
+        return product(isa, out_w, channels, depth, out_h, 1, transposed)
     if isa == "mve" and height == kernel_h == dilation_w == 1 and depth == filter_depth:
-        trips = _conv_1_x_n_mve(width, depth, channels, kernel_w, out_w, stride_w, pad_w)
-        if trips is not None:
-            return trips
+        counts = _conv_1_x_n_mve(width, depth, channels, kernel_w, out_w, stride_w, pad_w)
+        if counts is not None:
+            return "conv_1_x_n_mve", (*counts, *transposed)
     return im2col(
         isa,
-        (height, width, depth),
+        source,
         (channels, kernel_h, kernel_w, filter_depth),
-        (out_h, out_w),
+        out,
         (
             taps_inside(height, out_h, kernel_h, stride_h, pad_h, dilation_h),
             taps_inside(width, out_w, kernel_w, stride_w, pad_w, dilation_w),
         ),
+        transposed,
     )
 
 
-def product(isa: str, rows: int, channels: int, depth: int, calls: int, strided: int = 0) -> Trips:
+def product(
+    isa: str,
+    rows: int,
+    channels: int,
+    depth: int,
+    calls: int,
+    strided: int = 0,
+    transposed: tuple[float, ...] = _NOT_TRANSPOSED,
+) -> Trips:
     """The 1x1 convolution: one product, or with a stride one for each output row."""
     if isa == "dsp":
         return "conv_1x1_dsp", (strided, *gemm.nt_t_dsp(rows, channels, depth, calls))
     if isa == "mve":
-        return "conv_1x1_mve", (strided, *gemm.nt_t_mve(rows, channels, depth, calls))
+        return "conv_1x1_mve", (strided, *gemm.nt_t_mve(rows, channels, depth, calls), *transposed)
     return "conv_1x1_scalar", (strided, *gemm.nt_t_scalar(rows, channels, depth, calls))
 
 
@@ -85,6 +113,7 @@ def im2col(
     filters: tuple[int, int, int, int],
     out: tuple[int, int],
     inside: tuple[int, int],
+    transposed: tuple[float, ...] = _NOT_TRANSPOSED,
 ) -> Trips:
     """`arm_convolve_s8`; `inside` holds the taps inside the image, per dimension."""
     channels, kernel_h, kernel_w, filter_depth = filters
@@ -101,7 +130,8 @@ def im2col(
     if isa == "mve":
         vectors = (filter_depth + 15) >> 4
         moves = (tap_rows, taps, by_row, by_column, copies * vectors, outside * vectors)
-        return "conv_im2col_mve", gemm.im2col_mve(out[0], positions, group_channels, columns, moves, groups)
+        counts = gemm.im2col_mve(out[0], positions, group_channels, columns, moves, groups)
+        return "conv_im2col_mve", (*counts, *transposed)
     gather = (
         tap_rows,
         taps,
@@ -120,7 +150,7 @@ def im2col(
 
 def _conv_1_x_n_mve(
     width: int, depth: int, channels: int, kernel: int, out_w: int, stride: int, pad: int
-) -> Trips | None:
+) -> tuple[float, ...] | None:
     """`arm_convolve_1_x_n_s8`: padded left part, inner part, padded right part; None where it falls back."""
     if stride * depth % 4:
         return None
@@ -136,7 +166,7 @@ def _conv_1_x_n_mve(
     columns = kernel * depth
     parts = [gemm.nt_t_mve(rows, channels, columns, 1) for rows in (left, inner, right)]
     edge = ((columns + 15) >> 4) + ((pad * depth + 15) >> 4) * 2 + ((columns - depth + 15) >> 4)
-    return "conv_1_x_n_mve", (*(sum(counts) for counts in zip(*parts, strict=True)), edge)
+    return (*(sum(counts) for counts in zip(*parts, strict=True)), edge)
 
 
 def fully_connected(op: Operator, tensors: Tensors, isa: str) -> Trips:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from cost_models.cycles import gemm
-from cost_models.cycles.conv import im2col
+from cost_models.cycles.conv import convolution
 from cost_models.cycles.counting import fill_instructions, pad_before, tap_inside, taps_inside
 from cost_models.graph import DepthwiseConv2DOptions, Operator, Tensor
 
@@ -83,7 +82,6 @@ DEPTHWISE_DILATED = (*DEPTHWISE_GENERIC, "outputs*dilated_height", "outputs*dila
 DEPTHWISE_MULT_4 = ("operator", "rows", "positions", "positions*inputs", "tiles", "tile_rows", "tile_taps")
 
 FEATURES: dict[str, tuple[str, ...]] = {
-    "depthwise_as_conv_mve": ("filter_rows", "filter_elements", *gemm.IM2COL_MVE),
     "depthwise_3x3_dsp": DEPTHWISE_3X3,
     "depthwise_3x3_scalar": DEPTHWISE_3X3,
     "depthwise_opt_dsp": DEPTHWISE_OPT_DSP,
@@ -109,15 +107,16 @@ def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     multiplier = channels // depth
 
     if isa == "mve" and depth == 1 and channels > 1:
-        # arm_depthwise_conv_to_conv_s8: as a convolution, once the filter is transposed.
-        _, trips = im2col(
+        # arm_depthwise_conv_to_conv_s8: arm_transpose_s8 on the filter, then the convolution's own wrapper.
+        taps = kernel_h * kernel_w
+        return convolution(
             isa,
             (height, width, 1),
             (channels, kernel_h, kernel_w, 1),
             (out_h, out_w),
-            (rows_in, taps_inside(width, out_w, kernel_w, stride_w, pad_w, dilation_w)),
+            options,
+            transposed=(1, kernel_h, taps, taps * channels),
         )
-        return "depthwise_as_conv_mve", (channels * kernel_h, channels * kernel_h * kernel_w, *trips)
     plain = multiplier == 1 and dilation_h == dilation_w == 1
     positions = out_h * out_w
     if plain and isa != "mve" and kernel_h == kernel_w == 3 and pad_h <= 1 and pad_w <= 1:

@@ -37,6 +37,11 @@ def operator_of(row: Mapping[str, str]) -> tuple[Operator, tuple[Tensor, ...]]:
         right = output.shape[2] - source.shape[2] - left
         amounts = Tensor(shape=(4, 2), dtype="int32", values=(0, 0, above, below, left, right, 0, 0))
         return Operator(kind=kind, inputs=(0, 1), outputs=(2,), options=options), (source, amounts, output)
+    if kind == "MEAN" and row.get("filter_shape"):
+        # The filter's place holds the axes.
+        axes = _shape(row["filter_shape"])
+        reduced = Tensor(shape=(len(axes),), dtype="int32", values=axes)
+        return Operator(kind=kind, inputs=(0, 1), outputs=(2,), options=options), (source, reduced, output)
     if kind in _WEIGHTED:
         scales = 1 if row.get("per_channel") == "0" else output.shape[-1]
         weights = Tensor(shape=_shape(row["filter_shape"]), data_bytes=1, scales=scales)

@@ -39,8 +39,8 @@ def coefficient_document(folder: Path, kernel_table: Path) -> dict[str, Any]:
         runs[run.kernels, run.core].append(run)
     tables: dict[str, Any] = {}
     for (library, core), measured in sorted(runs.items()):
-        bare = kernels[core] if library == "cmsis_nn" else []
-        source = f"{_MODELS}; {_KERNELS}" if bare else _MODELS
+        bare = bare_kernels(kernels[core], library)
+        source = f"{_MODELS}; {_KERNELS}" if library == "cmsis_nn" else _MODELS
         table = fit_table(measured, bare, source)
         residuals = cross_validate(measured, bare)
         table["spread_model"], table["spread_operator"] = (
@@ -60,6 +60,11 @@ def coefficient_document(folder: Path, kernel_table: Path) -> dict[str, Any]:
     return {"tables": dict(sorted(tables.items()))}
 
 
+def bare_kernels(samples: Sequence[Sample], library: str) -> list[Sample]:
+    """The bare kernels that a library has: the portable one shares TFLM's own with CMSIS-NN's."""
+    return [sample for sample in samples if library == "cmsis_nn" or sample.path == "mean"]
+
+
 def _borrow(table: dict[str, Any], donor: dict[str, Any]) -> None:
     """Fills TFLM's own kernels that a core was not measured with, in the ratio of one that it was."""
     wanted = {
@@ -70,13 +75,19 @@ def _borrow(table: dict[str, Any], donor: dict[str, Any]) -> None:
     for measure in ("instructions", "cycles"):
         for path, alike in wanted.items():
             if path not in table[measure] and alike in table[measure]:
-                scale = table[measure][alike]["elements"] / donor[measure][alike]["elements"]
+                scale = _per_element(table[measure][alike]) / _per_element(donor[measure][alike])
                 table[measure][path] = {
                     feature: round(value * scale, 3) for feature, value in donor[measure][path].items()
                 }
         # The portable library shares these kernels, and its core with the donor, which has more samples of them.
         if "softmax" not in table[measure]:
             table[measure].update({path: donor[measure][path] for path in wanted})
+
+
+def _per_element(entry: dict[str, float]) -> float:
+    """What an element costs; a mean's is that of four dimensions with the middle two reduced."""
+    steps = {"elements": 1, "elements*rank": 4, "elements*comparisons": 7, "elements*kept": 2}
+    return sum(entry.get(name, 0.0) * count for name, count in steps.items())
 
 
 def _derive(bare: Sequence[Sample], donor: dict[str, Any]) -> dict[str, Any]:

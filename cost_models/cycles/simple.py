@@ -67,7 +67,15 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "relu6": ("operator", "elements"),
     "pad": ("operator", "rows", "pixels", "copy_instructions", "fill_instructions"),
     "pad_mve": ("operator", "rows", "pixels", "copies_and_fills", "vectors"),
-    "mean": ("operator", "elements", "carries", "outputs"),
+    "mean": (
+        "operator",
+        "elements",
+        "elements*rank",
+        "elements*comparisons",
+        "elements*kept",
+        "carries",
+        "outputs",
+    ),
     "reshape": ("operator", "copy_instructions"),
     "concatenation": ("operator", "inputs", "rows", "copies", "copy_instructions"),
 }
@@ -223,16 +231,36 @@ def pad(op: Operator, tensors: Tensors, isa: str) -> Trips:
 def mean(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """TFLM's `QuantizedMeanOrSum`: an odometer over all elements, then one scaling per output.
 
-    Each element costs a step for every dimension and a comparison for every dimension and axis. Source:
-    instructions counted under QEMU with 3 and 4 dimensions, 1 and 2 axes, relative to 4 and 2.
+    Each element's place in the output is computed from scratch (`ReducedOutputOffset`): a step for every
+    dimension, a comparison with the axes until one is equal, a product for every dimension that is kept.
     """
-    source = tensors[op.inputs[0]]
-    elements = source.elements
-    rank = len(source.shape)
-    axes = tensors[op.inputs[1]].elements if len(op.inputs) > 1 else 2
-    effort = (23.2 + 22.7 * rank + 2.1 * rank * axes) / 130.8
-    carries = elements // source.shape[-1] if source.shape else 0
-    return "mean", (1, elements * effort, carries, tensors[op.outputs[0]].elements)
+    shape = tensors[op.inputs[0]].shape
+    rank, elements = len(shape), tensors[op.inputs[0]].elements
+    axes = _axes(op, tensors, rank)
+    comparisons = sum(axes.index(index) + 1 if index in axes else len(axes) for index in range(rank))
+    carries, outer = 0, 1
+    for extent in shape[:-1]:
+        outer *= extent
+        carries += outer
+    return "mean", (
+        1,
+        elements,
+        elements * rank,
+        elements * comparisons,
+        elements * (rank - len(axes)),
+        carries,
+        tensors[op.outputs[0]].elements,
+    )
+
+
+def _axes(op: Operator, tensors: Tensors, rank: int) -> tuple[int, ...]:
+    """The axes that are reduced, in the order of the file; a map's height and width where it names none."""
+    if len(op.inputs) > 1:
+        amounts = tensors[op.inputs[1]]
+        if amounts.values is not None:
+            return tuple(dict.fromkeys(int(axis) % rank for axis in amounts.values)) if rank else ()
+        return tuple(range(1, 1 + amounts.elements))
+    return (1, 2)
 
 
 def reshape(op: Operator, tensors: Tensors, isa: str) -> Trips:

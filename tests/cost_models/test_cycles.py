@@ -244,14 +244,61 @@ def test_a_dense_layer_of_one_scale_takes_its_own_kernel() -> None:
         assert path_of(op, tensors, "dsp") == expected
 
 
-def test_mean_over_fewer_axes_takes_less() -> None:
-    counts = []
-    for axes in (1, 2):
-        op = Operator(kind="MEAN", inputs=(0, 1), outputs=(2,))
-        tensors = (
-            Tensor(shape=(1, 4, 4, 8)),
-            Tensor(shape=(axes,), dtype="int32", data_bytes=4 * axes),
-            Tensor(shape=(1, 8)),
-        )
-        counts.append(COUNTERS["cmsis_nn"]["MEAN"](op, tensors, "dsp")[1][1])
-    assert counts[0] < counts[1] == 128
+def mean_trips(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[float, ...]:
+    op = Operator(kind="MEAN", inputs=(0, 1), outputs=(2,))
+    tensors = (
+        Tensor(shape=shape),
+        Tensor(shape=(len(axes),), dtype="int32", data_bytes=4 * len(axes), values=axes),
+        Tensor(shape=tuple(extent for index, extent in enumerate(shape) if index not in axes)),
+    )
+    return COUNTERS["cmsis_nn"]["MEAN"](op, tensors, "dsp")[1]
+
+
+def test_a_mean_compares_each_dimension_with_the_axes_until_one_is_equal() -> None:
+    _, elements, steps, comparisons, kept, carries, outputs = mean_trips((1, 4, 4, 8), (1, 2))
+    assert (elements, steps, kept, outputs) == (128, 4 * 128, 2 * 128, 8)
+    # Dimensions 0 and 3 are compared with both axes, 1 with the first alone.
+    assert comparisons == (2 + 1 + 2 + 2) * 128
+    # The innermost dimension wraps 16 times, the next 4 times, and once.
+    assert carries == 16 + 4 + 1
+
+
+def test_axes_counted_from_the_end_are_those_counted_from_the_start() -> None:
+    assert mean_trips((1, 6, 8), (1,)) != mean_trips((1, 6, 8), (2,))
+    tensors = (
+        Tensor(shape=(1, 6, 8)),
+        Tensor(shape=(1,), dtype="int32", data_bytes=4, values=(-1,)),
+        Tensor(shape=(1, 6)),
+    )
+    op = Operator(kind="MEAN", inputs=(0, 1), outputs=(2,))
+    assert COUNTERS["cmsis_nn"]["MEAN"](op, tensors, "dsp")[1] == mean_trips((1, 6, 8), (2,))
+
+
+@pytest.mark.parametrize(
+    ("height", "kernel", "stride", "expected"),
+    [
+        (9, 3, 1, "conv_im2col_mve"),
+        (9, 1, 1, "conv_1x1_mve"),
+        (1, 1, 4, "conv_1x1_mve"),
+        (1, 4, 4, "conv_1_x_n_mve"),
+    ],
+)
+def test_with_helium_a_depthwise_of_one_channel_is_transposed_and_takes_the_convolutions_path(
+    height: int, kernel: int, stride: int, expected: str
+) -> None:
+    kernel_h = min(height, kernel)
+    outputs = (8 - kernel) // stride + 1
+    op = Operator(
+        kind="DEPTHWISE_CONV_2D",
+        inputs=(0, 1),
+        outputs=(2,),
+        options=DepthwiseConv2DOptions(padding="VALID", depth_multiplier=6, stride_h=stride, stride_w=stride),
+    )
+    tensors = (
+        Tensor(shape=(1, height, 8, 1)),
+        Tensor(shape=(1, kernel_h, kernel, 6)),
+        Tensor(shape=(1, (height - kernel_h) // stride + 1, outputs, 6)),
+    )
+    path, trips = COUNTERS["cmsis_nn"]["DEPTHWISE_CONV_2D"](op, tensors, "mve")
+    assert path == expected
+    assert trips[-4:] == (1, kernel_h, kernel_h * kernel, kernel_h * kernel * 6)

@@ -16,6 +16,7 @@ from cost_models.cycles.counting import copy_at, fill_at
 from cost_models.cycles.measurements import CORES, MeasuredRun, read_kernels, read_runs
 from cost_models.cycles.published import SOURCES, published
 from cost_models.cycles.shape_rows import graph_of
+from cost_models.cycles.shipped import bare_kernels
 from cost_models.cycles.table import core_table
 from cost_models.evaluation import row_of
 from cost_models.target import load_target
@@ -43,7 +44,8 @@ def test_each_sampled_operator_is_predicted(row: dict[str, str]) -> None:
     assert table is not None
     predicted = work.instructions - table.dispatch[0] - table.invoke[0]
     # What an exponential or a rounding takes depends on the data, by some per cent.
-    tolerance = 0.06 if row["op"] in ("SOFTMAX", "ADD") else 0.02
+    # TFLM's portable mean is unrolled by the number of dimensions on some cores, which no loop of it says.
+    tolerance = {"SOFTMAX": 0.06, "ADD": 0.06, "MEAN": 0.04}.get(row["op"], 0.02)
     assert predicted == pytest.approx(float(row["insns"]), rel=tolerance)
 
 
@@ -98,7 +100,7 @@ def test_models_of_families_left_out_stay_within_the_aim() -> None:
         runs[run.kernels, run.core].append(run)
     assert len(runs) == 6
     for (library, core), measured in runs.items():
-        residuals = cross_validate(measured, kernels[core] if library == "cmsis_nn" else [])
+        residuals = cross_validate(measured, bare_kernels(kernels[core], library))
         assert len(residuals) > 0.9 * len(measured)
         errors = [abs(residual.instructions) for residual in residuals]
         assert statistics.median(errors) < 0.02, (library, core)
