@@ -29,7 +29,8 @@ class Preprocess:
         """Real-valued inputs. Shape: any, channels last."""
         offset = np.asarray(self.offset, np.float32)
         scale = np.asarray(self.scale, np.float32)
-        return np.asarray((raw.astype(np.float32) - offset) * scale, np.float32)
+        with np.errstate(over="ignore"):  # a marker of a missing value may become infinite, and saturates
+            return np.asarray((raw.astype(np.float32) - offset) * scale, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

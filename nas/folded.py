@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from typing import TextIO
+from typing import IO
 
 
-def folded(text: str, stream: TextIO, *, indent: int) -> str:
+def folded(text: str, stream: IO[str], *, indent: int) -> str:
     """The text as it should be printed to `stream`.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from nas.folded import folded
 from nas.search.records import TrialRecord
 
 
@@ -29,7 +30,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(text, markup=False)
+        self._console.print(folded(text, self._console.file, indent=4), markup=False)
 
     def stage(self, text: str, total: int) -> None:
         """A stage of `total` trials begins."""

@@ -125,7 +125,8 @@ def _gap_line(validation: Accuracy, test: Accuracy) -> list[str]:
         return []
     return [
         f"Validation and test accuracy differ by {gap * 100:.1f} points ({_percent(validation.value)} and"
-        f" {_percent(test.value)}), more than their numbers of samples explain: the two parts are not alike."
+        f" {_percent(test.value)}), more than their numbers of samples explain: the parts differ,"
+        " or the choice fits the validation part."
     ]
 
 

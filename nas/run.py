@@ -143,7 +143,7 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
     for note in job.budget.notes:
         progress.say(note)
     for line in job.dataset.report.lines():
-        progress.say(folded(f"data: {line}", sys.stderr, indent=2))
+        progress.say(f"data: {line}")
     found = _survey(job)
     if not found.feasible:
         return _nothing_feasible(found)

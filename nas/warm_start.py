@@ -44,6 +44,7 @@ def earlier_trainings(path: str, *, config: RunConfig, data_digest: str) -> tupl
         saved = folder.load_config()
         trials = json.loads(folder.result_file.read_text(encoding="utf-8"))["trials"]
         space, digest = saved["config"]["space"], saved["data_sha256"]
+        kind = saved["config"].get("input_kind", "auto")
         found = tuple(
             EarlierTraining(
                 params=dict(trial["params"]),
@@ -59,6 +60,10 @@ def earlier_trainings(path: str, *, config: RunConfig, data_digest: str) -> tupl
         raise UserError(
             f"{path} searched the space {space}, not {config.space}.",
             f"Add --space {space}, or leave it out.",
+        )
+    if kind != config.input_kind:
+        raise UserError(
+            f"{path} took its arrays as {kind}, not as {config.input_kind}.", f"Add --input-kind {kind}."
         )
     if digest != data_digest:
         raise UserError(

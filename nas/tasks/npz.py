@@ -43,6 +43,9 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     arrays = dict(contents.arrays)
     name = path.stem
     class_names = names_of(arrays["class_names"], f"{name}: class_names") if "class_names" in arrays else None
+    for key, array in arrays.items():
+        if array.ndim == 0 and key.startswith(("X", "y", "groups")):
+            raise UserError(f"{path}: {key} is a single value.", _HINT)
     source, licence = _text(arrays, "source"), _text(arrays, "license")
     notes = _unused_notes(contents)
     if "X" in arrays and "y" in arrays:

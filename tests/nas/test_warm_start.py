@@ -65,6 +65,12 @@ def test_a_run_of_another_space_or_other_data_is_refused(
     assert str(error.value) == f"{run.path} {message}"
 
 
+def test_arrays_taken_in_another_way_are_other_data(run: RunFolder) -> None:
+    config = CONFIG.model_copy(update={"input_kind": "signals"})
+    with pytest.raises(UserError, match=r"took its arrays as auto, not as signals\. Add --input-kind auto\."):
+        earlier_trainings(str(run.path), config=config, data_digest="digest")
+
+
 def test_what_is_no_finished_run_is_one_sentence(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--warm-start", "nowhere", "--out", str(run.path / "a")]) == 2
     message = "nas-run: nowhere is not a run. --warm-start takes the folder of an earlier run.\n"

@@ -127,7 +127,7 @@ def _check_file(path: Path, hint: str) -> None:
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
-    infos = [info for info in archive.infolist() if not info.is_dir()]
+    infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
     if len(infos) > _MOST_MEMBERS:
         raise UserError(f"{path} has {len(infos):,} members.", f"Store at most {_MOST_MEMBERS:,} arrays.")
     name, times = Counter(info.filename for info in infos).most_common(1)[0] if infos else ("", 1)

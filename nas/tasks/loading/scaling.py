@@ -205,8 +205,8 @@ def _repair(
         if levels < _TOO_FEW:
             where = f"channel {channel}" if train.shape[-1] > 1 else "the input"
             notes.append(
-                f"Most values of {where} share {max(1, round(levels))} of 256 int8 levels, as few large values take"
-                " the range; a logarithm of the values may keep more."
+                f"Most values of {where} share {max(1, round(levels))} of 256 int8 levels: they differ little beside"
+                " the range of all values; a logarithm may keep more."
             )
     return fitted, notes
 

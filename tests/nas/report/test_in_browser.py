@@ -56,6 +56,8 @@ def fifty_classes(summary: dict[str, Any]) -> dict[str, Any]:
     made["data"]["class_names"] = made["task"]["class_names"]
     for part in made["data"]["parts"].values():
         part["classes"] = [7] * 50
+        part["low"], part["high"] = [-31415.9] * 12, [0.00271828] * 12
+    made["data"]["levels"] = [255] * 12
     made["chosen"]["confusion"] = [[20 if i == j else (i * j) % 2 for j in range(50)] for i in range(50)]
     return made
 

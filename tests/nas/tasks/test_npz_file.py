@@ -215,6 +215,8 @@ def test_groups_beside_x_train_keep_the_subjects_of_the_validation_part_apart(tm
     [
         ({"groups": np.arange(80)}, "groups has shape (80,), but X_train has 40 samples"),
         ({"groups": np.arange(40), "groups_train": np.arange(40)}, "groups and groups_train are both given"),
+        ({"groups": np.array(3)}, "groups is a single value"),
+        ({"X_train": np.array(3.0), "X_val": None, "y_val": None}, "X_train is a single value"),
         ({"groups_test": np.arange(3)}, "groups has shape (3,) for 20 samples"),
         ({"groups_train": np.full(40, np.nan)}, "groups has NaN"),
     ],
