@@ -40,8 +40,6 @@ def split_parts(
             f"{name}: samples of shape {samples.shape} and labels of shape {labels.shape} do not go together.",
             "Labels are one class index for each sample (not one-hot).",
         )
-    if len(samples) == 0:
-        raise UserError(f"{name} holds no samples.", "Each part needs samples of each class.")
     _same_length(name, samples, labels)
     said = list(notes)
     if labels.dtype.kind == "f":
@@ -108,6 +106,8 @@ def _same_length(name: str, samples: Array, labels: Array) -> None:
         raise UserError(
             f"{name}: {len(samples)} samples but {len(labels)} labels.", "Each sample needs one label."
         )
+    if len(samples) == 0:
+        raise UserError(f"{name} holds no samples.", "Each part needs samples of each class.")
 
 
 def hold_out(

@@ -79,7 +79,8 @@ def inspect(path: Path) -> Picture:
         if depth != "8 bits" and image.format == "TIFF" and _tag(image, _PHOTOMETRIC) == 0:
             raise UnreadableError(path, f"{depth} with white as zero")
         orientation = image.getexif().get(_ORIENTATION, 1)
-        if orientation in (5, 6, 7, 8):
+        # Of a TIFF, Pillow gives the upright size already.
+        if orientation in (5, 6, 7, 8) and image.format != "TIFF":
             height, width = width, height
         return Picture(
             path=path,
@@ -148,7 +149,8 @@ def _opened(path: Path) -> Iterator[Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            # By its path Pillow would map a TIFF into memory, and mix its pixels up where it is to be turned.
+            with path.open("rb") as file, Image.open(file) as image:
                 yield image
     except UnreadableError:
         raise

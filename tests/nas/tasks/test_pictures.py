@@ -77,22 +77,40 @@ def test_a_palette_with_a_transparent_colour_is_shown_over_white(tmp_path: Path)
     assert pixels == [[255, 255, 255], [10, 20, 30]]
 
 
-def test_pictures_are_turned_as_their_cameras_noted(tmp_path: Path) -> None:
-    upright = np.zeros((20, 12, 3), np.uint8)
-    upright[:10] = 255  # the sky above
+# What a camera stores of an upright picture, by the orientation that it notes.
+STORED: dict[int, Callable[[Any], Any]] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, -1),
+}
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_pictures_are_turned_as_their_cameras_noted(
+    suffix: str, orientation: int, bits: int, tmp_path: Path
+) -> None:
+    upright = np.zeros((20, 12), np.uint8)
+    upright[:10, :6], upright[:10, 6:] = 255, 128
+    upright = upright if bits == 8 else upright.astype(np.uint16) * 100
 
     def save(path: Path, name: str) -> None:
-        lying = Image.fromarray(np.rot90(upright))
-        exif = lying.getexif()
-        exif[0x0112] = 6
-        (lying if name == "cat" else Image.fromarray(upright)).save(
-            f"{path}.png", exif=exif if name == "cat" else None
-        )
+        image = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+        exif = image.getexif()
+        exif[0x0112] = orientation
+        image.save(f"{path}.{suffix}", exif=exif)
 
     dataset = load(tmp_path, save)
-    assert dataset.info.input_shape == (20, 12, 3)
-    assert all((sample[:10] == 255).all() and not sample[10:].any() for sample in dataset.samples["train"])
-    assert dataset.notes[0] == "10 pictures were turned upright, as their cameras noted."
+    assert dataset.info.input_shape == (20, 12, 1)
+    assert (dataset.samples["train"][..., 0] == upright).all()
+    if orientation > 1:
+        assert dataset.notes[0] == "20 pictures were turned upright, as their cameras noted."
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "LAB", "YCbCr"])

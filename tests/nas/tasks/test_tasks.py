@@ -219,6 +219,8 @@ def test_an_array_that_is_no_archive_or_empty_is_refused(tmp_path: Path) -> None
         load_task(f"npz:{tmp_path / 'a.npy'}")
     with pytest.raises(UserError, match="data holds no samples"):
         load(tmp_path, {"X": np.zeros((0, 4)), "y": np.zeros(0, int)})
+    with pytest.raises(UserError, match="data holds no samples"):
+        load(tmp_path, parts(X_train=np.zeros((0, 16, 3)), y_train=np.zeros(0, int), X_val=None, y_val=None))
 
 
 def test_words_that_a_task_has_no_use_for_are_refused() -> None:
