@@ -53,7 +53,12 @@ def load_task(text: str, *, image_size: int | None = None, input_kind: InputKind
         raise UserError(f"--input-kind is of no use to the task {name}.", "It is for npz:PATH.")
     _check_text(argument)
     load = cast(Load, importlib.import_module(f"nas.tasks.{name}").TASK)
-    return load(argument, TaskOptions(image_size=image_size, input_kind=input_kind))
+    try:
+        return load(argument, TaskOptions(image_size=image_size, input_kind=input_kind))
+    except MemoryError:
+        raise UserError(
+            f"The data of {text} do not fit into memory.", "Give fewer or smaller samples."
+        ) from None
 
 
 def _check_text(argument: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +14,12 @@ from cost_models.errors import UserError
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS, TaskOptions
 from nas.tasks.loading.class_folders import read_layout
-from nas.tasks.loading.memory import require_memory
+from nas.tasks.loading.memory import require_memory, work_bytes
 from nas.tasks.loading.picture_file import Picture, UnreadableError, decode, inspect, unreadable
 from nas.tasks.split import hold_out_validation, split_parts
 
 _DEFAULT_SIZE = 48  # pixels; where pictures differ in size or are large
 _LARGEST_KEPT = 96
-_WORK_BYTES = 13  # of a value and its float copies while the scaling is fitted
 
 
 def load(argument: str, options: TaskOptions) -> Dataset:
@@ -48,7 +48,10 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     size, format_notes = _common_size(list(pictures.values()), image_size)
     grey = all(picture.grey for picture in pictures.values())
     _check_depths(list(pictures.values()), root)
-    needed = len(pictures) * size[0] * size[1] * (1 if grey else 3) * _WORK_BYTES
+    deep = next(iter(pictures.values())).depth != "8 bits"
+    shape = (len(pictures), *size, 1 if grey else 3)
+    # Pictures are decoded one by one and then stacked.
+    needed = 2 * math.prod(shape) * (4 if deep else 1) + work_bytes(shape, np.dtype("f4" if deep else "u1"))
     require_memory(needed, str(root), "Give a smaller --image-size or fewer pictures.")
     pixels, through = _decode_all(pictures, size, grey=grey)
     index = {label: i for i, label in enumerate(layout.classes)}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 from cost_models.errors import UserError
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_COPIES, _BYTE_COPIES = 24, 4  # bytes a value
 
 
 def available_bytes() -> int:
@@ -39,6 +43,11 @@ def require_memory(needed_bytes: int, what: str, hint: str) -> None:
         raise UserError(
             f"{what} would take about {_size(needed_bytes)} of memory; {_size(room)} are available.", hint
         )
+
+
+def work_bytes(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:
+    """Bytes of the copies that are made of samples while they are split and their scaling is fitted; measured."""
+    return math.prod(shape) * (_BYTE_COPIES if dtype == np.uint8 else _COPIES)
 
 
 def _cgroup_room() -> list[int]:

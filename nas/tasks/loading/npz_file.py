@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.tasks.loading.memory import require_memory
+from nas.tasks.loading.memory import require_memory, work_bytes
 
 Array = NDArray[np.generic]
 
@@ -29,7 +29,6 @@ _MOST_MEMBERS = 1000
 _MOST_HEADER = 1 << 16
 _BOMB_BYTES = 256 << 20
 _BOMB_RATIO = 200  # deflate reaches 1,000 on zeros; recordings stay below 10
-_WORK_BYTES = 12  # of float64 and float32 copies while the scaling is fitted, for each value
 _ARRAY_FILE = ".npy"
 _MAGIC = b"\x93NUMPY"
 
@@ -81,7 +80,7 @@ def read_npz(path: Path, *, wanted: Callable[[str], bool], hint: str) -> Content
                 if name not in strangers
             }
             headers = {key: _header(archive, info, path) for key, info in arrays.items() if wanted(key)}
-            needed = sum(header.bytes + _WORK_BYTES * math.prod(header.shape) for header in headers.values())
+            needed = sum(header.bytes + work_bytes(header.shape, header.dtype) for header in headers.values())
             require_memory(needed, str(path), "Store fewer or smaller samples.")
             return Contents(
                 arrays={key: _array(archive, arrays[key], header, path) for key, header in headers.items()},

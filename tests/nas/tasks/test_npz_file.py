@@ -148,7 +148,16 @@ def test_more_than_the_memory_is_refused_with_both_sizes(
 ) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
     path = saved(tmp_path, X_train=np.random.default_rng(0).normal(0, 1, (40, 5000)))
-    assert refusal(path) == f"{path} would take about 4 MB of memory; 1 MB are available."
+    assert refusal(path) == f"{path} would take about 6 MB of memory; 1 MB are available."
+
+
+def test_memory_that_runs_out_later_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("nas.tasks.dataset.fit_scaling", full)
+    path = saved(tmp_path)
+    assert refusal(path) == f"The data of npz:{path} do not fit into memory."
 
 
 def test_the_available_memory_is_known() -> None:
