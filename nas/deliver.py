@@ -15,6 +15,33 @@ from nas.export.manifest import MANIFEST_NAME, Manifest, parse_manifest
 
 _TIMEOUT_S = 120
 
+# Nothing that a repository or its configuration names is run: no hook, monitor, signing program, filter or transport.
+# Given as -c, these come after every configuration file. Later versions of git take hooks from the configuration, too.
+_NO_PROGRAMS = (
+    *("-c", f"core.hooksPath={os.devnull}"),
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.pager=cat"),
+    *("-c", "core.untrackedCache=false"),
+    *("-c", "commit.gpgSign=false"),
+    *("-c", "log.showSignature=false"),
+    *("-c", "gc.auto=0"),
+    *("-c", "maintenance.auto=false"),
+    *("-c", "protocol.allow=never"),
+    *("-c", "submodule.recurse=false"),
+)
+_QUIET_GIT = {
+    "GIT_NO_LAZY_FETCH": "1",  # a partial clone would ask its remote for what it lacks, by a program it names
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TRACE2": "0",
+    "GIT_TRACE2_EVENT": "0",
+    "GIT_TRACE2_PERF": "0",
+}
+# Which files git reads its configuration from is the user's choice; settings in the environment are not kept.
+_KEPT = ("GIT_AUTHOR_", "GIT_COMMITTER_")
+_KEPT_FILES = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
@@ -158,7 +185,9 @@ def _tree(repo: _Repo, base: str | None, folder: str, bundle: Bundle, old: Manif
     if base:
         _check_free(repo, base, [f"{folder}/{name}" for name in names], present, own)
     blobs = {
-        f"{folder}/{name}": repo.git("hash-object", "-w", "--stdin", data=(bundle.path / name).read_bytes())
+        f"{folder}/{name}": repo.git(
+            "hash-object", "-w", "--no-filters", "--stdin", data=(bundle.path / name).read_bytes()
+        )
         for name in names
     }
     expected = {path: entry for path, entry in present.items() if path not in own}
@@ -203,15 +232,29 @@ class _Repo:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.is_dir() or self.maybe("rev-parse", "--git-dir") is None:
+        if not path.is_dir():
+            raise _no_repository(path)
+        self._hooks_off: tuple[str, ...] = ()
+        asked = self._run(["rev-parse", "--git-dir"], {}, b"")
+        if b"dubious ownership" in asked.stderr:
             raise UserError(
-                f"{path} is no git repository.", "Give the folder of a checkout, REPO or REPO:PATH."
+                f"git does not trust {path}: it belongs to another user.",
+                f"If you do: git config --global --add safe.directory {path.resolve()}",
             )
+        if asked.returncode != 0:
+            raise _no_repository(path)
+        self._hooks_off = self._configured_hooks()
         top = self.maybe("rev-parse", "--show-prefix")
         if top:
             raise UserError(
                 f"{path} is a folder inside a repository.", "Give the repository's own folder, and REPO:PATH."
             )
+
+    def _configured_hooks(self) -> tuple[str, ...]:
+        """Options that switch off each hook that the configuration names."""
+        listed = self.maybe("config", "--name-only", "-z", "--get-regexp", r"^hook\.") or ""
+        names = {key.split(".", 1)[1].rpartition(".")[0] for key in listed.split("\0") if key.count(".") > 1}
+        return tuple(word for name in sorted(names) for word in ("-c", f"hook.{name}.enabled=false"))
 
     def check_branch(self, branch: str) -> None:
         """Refuse what is no branch's name, and a branch that some work tree has checked out."""
@@ -265,13 +308,13 @@ class _Repo:
         clean = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith("GIT_") or key.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_"))
+            if not key.startswith("GIT_") or key.startswith(_KEPT) or key in _KEPT_FILES
         }
         try:
             return subprocess.run(
-                ["git", *words],
+                ["git", "--no-pager", *_NO_PROGRAMS, *self._hooks_off, *words],
                 cwd=self.path,
-                env={**clean, **env},
+                env={**clean, **_QUIET_GIT, **env},
                 input=data,
                 capture_output=True,
                 timeout=_TIMEOUT_S,
@@ -284,3 +327,7 @@ class _Repo:
                 f"git {words[0]} was not done after {_TIMEOUT_S} s in {self.path}.",
                 "Look for what holds it up.",
             ) from None
+
+
+def _no_repository(path: Path) -> UserError:
+    return UserError(f"{path} is no git repository.", "Give the folder of a checkout, REPO or REPO:PATH.")

@@ -245,3 +245,114 @@ def test_the_table_leaves_out_what_neither_model_has(finished: Finished, tmp_pat
         "| sram | - | 2,928 B (2.9 KB) |  |",
         "| flash | - | 45,400 B (44.3 KB) |  |",
     ]
+
+
+def plant_programs(repo: Path, ran: Path) -> None:
+    """Name a program wherever a repository can: hooks, monitors, filters, signing, transports, traces."""
+    program = repo.parent / "program"
+    program.write_text(f'#!/bin/sh\necho "$0 $*" >> {ran}\nexit 1\n')
+    program.chmod(0o755)
+    hooks = repo / "planted_hooks"
+    hooks.mkdir()
+    for name in [
+        "reference-transaction",
+        "post-index-change",
+        "pre-commit",
+        "commit-msg",
+        "prepare-commit-msg",
+        "post-commit",
+        "post-checkout",
+        "pre-auto-gc",
+        "post-rewrite",
+        "update",
+        "fsmonitor-watchman",
+    ]:
+        for folder in (hooks, repo / ".git" / "hooks"):
+            (folder / name).write_text(program.read_text())
+            (folder / name).chmod(0o755)
+    for key, value in {
+        "core.hooksPath": str(hooks),
+        "core.fsmonitor": str(program),
+        "core.pager": str(program),
+        "core.editor": str(program),
+        "core.sshCommand": str(program),
+        "core.askPass": str(program),
+        "core.alternateRefsCommand": str(program),
+        "commit.gpgSign": "true",
+        "gpg.program": str(program),
+        "log.showSignature": "true",
+        "filter.odd.clean": str(program),
+        "filter.odd.smudge": str(program),
+        "filter.odd.process": str(program),
+        "filter.odd.required": "true",
+        "diff.odd.textconv": str(program),
+        "merge.odd.driver": str(program),
+        "credential.helper": f"!{program}",
+        "alias.rev-parse": f"!{program}",
+        "alias.commit-tree": f"!{program}",
+        "hook.planted.command": str(program),
+        "hook.planted.event": "reference-transaction",
+        "pager.ls-tree": str(program),
+        "pager.cat-file": str(program),
+        "submodule.recurse": "true",
+        "extensions.partialClone": "origin",
+        "remote.origin.url": f"ext::{program}",
+        "remote.origin.promisor": "true",
+        "remote.origin.uploadpack": str(program),
+        "protocol.ext.allow": "always",
+        "protocol.allow": "always",
+        "gc.auto": "1",
+    }.items():
+        git(repo, "config", key, value)
+    included = repo / ".git" / "more"
+    included.write_text(f"[core]\n\tfsmonitor = {program}\n\thooksPath = {hooks}\n")
+    git(repo, "config", f"includeIf.gitdir:{repo}/.path", str(included))
+    (repo / ".git" / "info").mkdir(exist_ok=True)
+    (repo / ".git" / "info" / "attributes").write_text("* filter=odd diff=odd merge=odd\n")
+
+
+def test_no_program_that_the_repository_names_is_run(
+    bundle: Bundle, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    plant_programs(repo, ran)
+    trace = tmp_path / "trace"
+    monkeypatch.setenv("GIT_TRACE2_EVENT", str(trace))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.fsmonitor")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(repo.parent / "program"))
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(repo.parent / "program"))
+    first = deliver(bundle, str(repo))
+    assert first.commit is not None
+    assert deliver(bundle, str(repo)).commit is None
+    assert not ran.exists()
+    assert not trace.exists()
+
+
+def test_a_partial_clone_that_lacks_an_object_asks_nobody_for_it(
+    bundle: Bundle, repo: Path, tmp_path: Path
+) -> None:
+    deliver(bundle, str(repo))
+    blob = git(repo, "rev-parse", "mcu-nas/kws:models/kws/manifest.json")
+    (repo / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    ran = tmp_path / "ran"
+    plant_programs(repo, ran)
+    with pytest.raises(UserError, match="is in the repository and of no bundle"):
+        deliver(bundle, str(repo))
+    assert not ran.exists()
+
+
+def test_a_repository_of_another_user_is_a_sentence(
+    bundle: Bundle, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub = tmp_path / "bin" / "git"
+    stub.parent.mkdir()
+    stub.write_text(
+        "#!/bin/sh\necho \"fatal: detected dubious ownership in repository at '$PWD'\" >&2\nexit 128\n"
+    )
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stub.parent}:/usr/bin:/bin")
+    with pytest.raises(UserError) as caught:
+        deliver(bundle, str(repo))
+    assert caught.value.message == f"git does not trust {repo}: it belongs to another user."
+    assert caught.value.hint == f"If you do: git config --global --add safe.directory {repo}"
