@@ -1,0 +1,137 @@
+"""What installs the project: interpreters, the lock file, the extras, the wheel."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+VERSIONS = ("3.11", "3.12", "3.13")
+
+_FAKE_PYTHON = """#!/bin/sh
+version=$(cat "$(dirname "$0")/$(basename "$0").version")
+case "$1 $2" in
+  "-V ") echo "Python $version" ;;
+  "-c "*) case $version in 3.11.*|3.12.*|3.13.*) exit 0 ;; *) exit 1 ;; esac ;;
+  "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && cp "$0.version" "$3/bin/python.version" ;;
+  "-m pip") echo "$@" >>"$(dirname "$0")/../pip.log" ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with the environment script, and a folder `bin` in which a test puts interpreters."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "environment", tmp_path / "scripts")
+    (tmp_path / "requirements.lock").write_text("")
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "bin").mkdir()
+    for tool in ("bash", "sh", "cat", "cksum", "dirname", "basename", "mkdir", "cp", "rm", "tail", "flock"):
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or tool)
+    return tmp_path
+
+
+def put_python(folder: Path, name: str, version: str) -> None:
+    (folder / name).write_text(_FAKE_PYTHON)
+    (folder / name).chmod(0o755)
+    (folder / f"{name}.version").write_text(version)
+
+
+def source(checkout: Path) -> subprocess.CompletedProcess[str]:
+    command = 'set -euo pipefail; source scripts/environment; "$python" -V'
+    environ = {"PATH": str(checkout / "bin"), "HOME": os.environ.get("HOME", "/")}
+    bash = str(checkout / "bin" / "bash")
+    return subprocess.run(
+        [bash, "-c", command], cwd=checkout, env=environ, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("present", "taken"),
+    [
+        ({"python3.11": "3.11.7", "python3.12": "3.12.1", "python3": "3.13.0"}, "3.11.7"),
+        ({"python3.12": "3.12.1", "python3.13": "3.13.0"}, "3.12.1"),
+        ({"python3.13": "3.13.0", "python3": "3.14.0"}, "3.13.0"),
+        ({"python3": "3.12.3"}, "3.12.3"),
+        ({"python3": "3.10.1", "python": "3.13.2"}, "3.13.2"),
+    ],
+)
+def test_the_environment_takes_any_of_three_pythons_and_prefers_3_11(
+    checkout: Path, present: dict[str, str], taken: str
+) -> None:
+    for name, version in present.items():
+        put_python(checkout / "bin", name, version)
+    done = source(checkout)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"Python {taken}\n"
+    assert f"with Python {taken} (once; some minutes)..." in done.stderr
+    installs = (checkout / ".venv" / "pip.log").read_text().splitlines()
+    assert "--require-hashes" in installs[0]
+    assert "--no-deps" in installs[1]
+
+
+def test_without_one_of_them_the_environment_says_which_it_needs(checkout: Path) -> None:
+    put_python(checkout / "bin", "python3", "3.10.1")
+    put_python(checkout / "bin", "python", "3.14.0")
+    done = source(checkout)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Python 3.11, 3.12 or 3.13 was not found. Install one (Debian: apt install python3 python3-venv)"
+        " and try again.\n"
+    )
+
+
+def test_the_environment_is_made_once_and_again_when_its_python_changed(checkout: Path) -> None:
+    put_python(checkout / "bin", "python3.12", "3.12.1")
+    assert "Making the environment" in source(checkout).stderr
+    assert source(checkout).stderr == ""
+    (checkout / ".venv" / "bin" / "python.version").write_text("3.13.0")  # as an upgrade of the system does
+    assert "Making the environment" in source(checkout).stderr
+    assert source(checkout).stderr == ""
+    (checkout / ".venv" / "bin" / "python").unlink()  # as the removal of that Python does
+    assert "Making the environment" in source(checkout).stderr
+
+
+def test_the_pythons_that_are_declared_are_the_same_everywhere() -> None:
+    declared = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert tuple(declared) == VERSIONS
+    assert PROJECT["requires-python"] == ">=3.11,<3.14"
+
+
+def test_the_lock_file_pins_and_hashes_all_that_is_required() -> None:
+    pinned = {match[1]: match[0] for match in re.finditer(r"(?m)^([a-z0-9._-]+)==\S+( ; .*?)? \\$", LOCK)}
+    assert len(pinned) == len(re.findall(r"(?m)^[a-z]", LOCK))
+    blocks = re.split(r"(?m)^(?=[a-z])", LOCK)[1:]
+    assert all("--hash=sha256:" in block for block in blocks)
+    extras = PROJECT["optional-dependencies"]
+    locked = [
+        *PROJECT["dependencies"],
+        *extras["search"],
+        *extras["vela"],
+        *extras["calibrate"],
+        *extras["dev"],
+    ]
+    names = {re.match(r"[\w.-]+", text)[0].lower() for text in locked} - {"mcu-nas"}  # type: ignore[index]
+    assert names <= set(pinned), names - set(pinned)
+
+
+def test_only_tflms_interpreter_is_bound_to_a_platform_and_litert_takes_its_place() -> None:
+    bound = {
+        text.partition(";")[0].strip(): text.partition(";")[2].strip() for text in PROJECT["dependencies"]
+    }
+    here = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+    elsewhere = "sys_platform != 'linux' or platform_machine != 'x86_64'"
+    assert bound["tflite-micro"] == here
+    assert bound["ai-edge-litert>=2.3,<2.4"] == elsewhere
+    assert re.search(
+        r"(?m)^tflite-micro==\S+ ; platform_machine == 'x86_64' and sys_platform == 'linux' \\$", LOCK
+    )
