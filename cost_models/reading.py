@@ -29,7 +29,7 @@ def read_bounded(path: Path, limit: int, *, follow_links: bool = True) -> bytes:
         flags |= getattr(os, "O_NOFOLLOW", 0)
     try:
         # Looked at before it is opened: opening a device can have effects, and a FIFO waits for its other end.
-        _check_kind(path, os.stat(path, follow_symlinks=follow_links))
+        _check_kind(path, path.stat(follow_symlinks=follow_links))
         descriptor = os.open(path, flags)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
