@@ -26,7 +26,6 @@ _LEAST_SPREAD = (
 _DOUBLE_NOISE = 1e-14  # relative: rounding of float64 sums, no information
 _ENOUGH = 16.0  # effective int8 levels of a channel, below which a better scaling is looked for
 _TOO_FEW = 4.0  # and below which the user hears of it
-_WIDE = 8.0  # deviations that a channel may span before it is narrowed for the sake of the others
 _MOST_ROUNDING = 0.25  # of an int8 step, that float32 may cost
 _MOST_SHADES = 16
 _NAMED = 6
@@ -187,20 +186,6 @@ def _repair(
         if _gain({channel: poor[channel] for channel in kept}, left) >= 2:
             fitted, poor = better, left
             notes += _outlier_notes(kept, train.shape[-1])
-        else:
-            kept = {}
-    if poor and train.shape[-1] > 1:
-        narrowed, wide = _narrow(train, fitted, constant, kept)
-        if wide:
-            left = _poor_channels(train, narrowed, constant)
-            others = {c: levels for c, levels in poor.items() if c not in wide}
-            if others and _gain(others, left) >= 1.5:
-                notes.append(
-                    f"{_channels(wide)} {'has' if len(wide) == 1 else 'have'} rare large values and"
-                    f" {'is' if len(wide) == 1 else 'are'} scaled by range, so that the other channels keep their"
-                    " int8 levels."
-                )
-                fitted, poor = narrowed, left
     for channel, levels in list(poor.items())[:_NAMED]:
         if levels < _TOO_FEW:
             where = f"channel {channel}" if train.shape[-1] > 1 else "the input"
@@ -214,26 +199,6 @@ def _repair(
 def _gain(before: dict[int, float], after: dict[int, float]) -> float:
     """By which factor the effective levels of the poor channels rise, the least of them."""
     return min((after.get(channel, 256.0) / levels for channel, levels in before.items()), default=0.0)
-
-
-def _narrow(
-    train: Array, fitted: _Fitted, constant: tuple[int, ...], kept: Kept
-) -> tuple[_Fitted, tuple[int, ...]]:
-    """The same with the widest channels scaled down to the span of the usual ones."""
-    spans = np.zeros(train.shape[-1])
-    for channel in set(range(train.shape[-1])) - set(constant):
-        values = train[..., channel].reshape(-1).astype(np.float64)
-        if channel in kept:
-            values = values[(values >= kept[channel].low) & (values <= kept[channel].high)]
-        inputs = _apply(fitted.preprocess, channel, values)
-        spans[channel] = np.abs(np.percentile(inputs, (0.05, 99.95))).max()
-    usual = float(np.median(spans[spans > 0])) if (spans > 0).any() else 0.0
-    limit = min(_WIDE, max(usual, _WIDE / 2))
-    wide = tuple(int(c) for c in np.flatnonzero(spans > limit))
-    scale = np.asarray(fitted.preprocess.scale)
-    for channel in wide:
-        scale[channel] *= limit / spans[channel]
-    return _with_range(train, replace(fitted.preprocess, scale=_floats(scale)), kept), wide
 
 
 def _outlier_notes(kept: Kept, channels: int) -> list[str]:

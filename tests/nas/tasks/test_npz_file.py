@@ -135,6 +135,17 @@ def test_a_header_is_judged_before_memory_is_taken(content: bytes, message: str,
     assert message in refusal(path)
 
 
+def test_a_header_of_gigabytes_is_not_read() -> None:
+    asked = []
+
+    def read(count: int) -> bytes:
+        asked.append(count)
+        return struct.pack("<I", 1 << 31)[:count]
+
+    assert npz_file._parse(b"\x93NUMPY\x02\x00", read) == (None, 0)
+    assert asked == [4]
+
+
 def test_a_bomb_of_zeros_is_refused_by_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(npz_file, "_BOMB_BYTES", 1 << 20)
     path = archive(tmp_path, [("X_train.npy", npy(np.zeros((40, 10000)))), *good(skip="X_train")])

@@ -163,6 +163,11 @@ def test_the_unit_of_the_samples_does_not_matter(unit: float) -> None:
             r"channel \d of X_train varies by .* finer than float32 holds",
         ),
         (lambda x, p: x + np.array([0, 0, 0, 0, 0, 1.6e9]), np.float64, "channel 5 of X_train varies by"),
+        (
+            lambda x, p: 1.6e9 + x * 100,
+            np.float64,
+            r"channel \d of X_train varies by .* at values of 1.6e\+09, finer",
+        ),
         (lambda x, p: 2**60 + np.rint(x * 1000).astype(np.int64), np.int64, "finer than float32 holds"),
         (lambda x, p: x, np.complex64, "X_train holds complex64, complex numbers"),
         (replaced(np.inf, 0.01), np.float32, "X_train has NaN or infinite values"),
@@ -267,3 +272,24 @@ def test_dark_training_pictures_do_not_clip_bright_test_pictures() -> None:
     dataset = make_dataset(name="d", samples=samples, labels=labels, class_names=None)
     assert dataset.info.preprocess.scale == (1 / 255,)
     assert dataset.report.parts["test"].clipped == 0
+
+
+def test_glitches_of_many_values_are_left_out_where_the_others_would_be_lost() -> None:
+    rng = np.random.default_rng(5)
+    dataset = data(lambda x, p: np.where(rng.random(x.shape) < 0.02, rng.uniform(1e5, 1e6, x.shape), x))
+    assert min(dataset.report.levels) > 80
+    assert re.match(
+        r"\d+ values from \d+ to \d+ \(\S+ % of the values of channel 0\) lie far from", dataset.notes[0]
+    )
+
+
+def test_pulses_that_leave_the_others_some_levels_keep_their_range() -> None:
+    rng = np.random.default_rng(5)
+    samples, labels = {}, {}
+    for part, count in SIZES.items():
+        pulses = (rng.random((count, 100, 1)) < 0.02) * rng.normal(1, 0.1, (count, 100, 1))
+        samples[part] = rng.normal(0, 0.02, (count, 100, 1)) + pulses
+        labels[part] = np.arange(count) % 3
+    dataset = make_dataset(name="d", samples=samples, labels=labels, class_names=None)
+    assert dataset.notes == ()
+    assert dataset.report.parts["train"].clipped < 0.01
