@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from typing import Any
 
 from cost_models.errors import UserError
 from nas.config import RunConfig, make_config
+from nas.file_lock import lock_exclusively
 
 _MARK = "config.json"
 _BEGUN = ".begun"
@@ -62,9 +62,9 @@ class RunFolder:
             UserError: Another driver runs in this folder.
         """
         # The descriptor stays open on purpose: the kernel drops the lock with the process.
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_exclusively(descriptor)
         except OSError:
             os.close(descriptor)
             raise UserError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import heapq
-import resource
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from cost_models.costing import CostModel
 from cost_models.target import load_target
 from nas.candidates import Screen, survey
 from nas.execute import Done, EvaluatorSpec, Executor
+from nas.execute.memory_limit import peak_bytes
 from nas.finished import Accuracy
 from nas.outcome import Evaluated, Failed, Outcome, Request
 from nas.search.driver import Driver, Plan
@@ -162,7 +162,7 @@ class Meter:
         rows = max(1, self.trained - count)
         each = {k: (v - before[k]) / rows * 1e3 for k, v in self.spent.items()}
         other = (cpu - spent) / rows * 1e3 - sum(each.values())
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        memory = peak_bytes() / 2**20
         print(
             f"{self.trained:8} {rows / (now - at):9.1f} {each['ask']:8.2f} {each['tell']:8.2f}"
             f" {other:9.2f} {memory:6.0f}",

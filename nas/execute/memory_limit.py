@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import threading
 import time
 from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+resource: Any = import_module("resource") if find_spec("resource") else None  # Windows has none
 
 _GIB = 1 << 30
 _POLL_SECONDS = 0.05
@@ -19,10 +25,20 @@ _EXIT_CODE = 70
 
 def fair_share() -> int:
     """Bytes that one of as many workers as cores may take of this machine or container, at least 4 GiB."""
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    whole = 0  # unknown, on Windows
+    with suppress(AttributeError, OSError, ValueError):
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(OSError, ValueError):  # no cgroup, or "max"
         whole = min(whole, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return max(4 * _GIB, int(0.9 * whole) // (os.cpu_count() or 1))
+
+
+def peak_bytes() -> int:
+    """The most memory that this process ever took; 0 where the system does not say."""
+    if resource is None:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if sys.platform == "darwin" else int(peak) * 1024
 
 
 class MemoryLimit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import tempfile
 import time
 from collections import deque
@@ -19,7 +18,7 @@ from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError
 
 from cost_models.errors import UserError
 from nas.execute import Done, EvaluatorSpec
-from nas.execute.memory_limit import MemoryLimit, fair_share
+from nas.execute.memory_limit import MemoryLimit, fair_share, peak_bytes
 from nas.lost import LostError
 from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request
 
@@ -80,7 +79,7 @@ class _Worker:
             outcome = Failed(stage="worker", reason=reason, retryable=True)
         except Exception as error:
             outcome = Failed(stage="worker", reason=f"{type(error).__name__}: {error}", retryable=False)
-        return outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return outcome, peak_bytes()
 
 
 @dataclass(frozen=True, slots=True)

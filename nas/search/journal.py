@@ -22,7 +22,8 @@ class _Lines(BaseJournalBackend):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        binary = getattr(os, "O_BINARY", 0)  # or Windows would write each line end as two bytes
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | binary, 0o644)
         self._mend()
         self._fresh: list[bytes] = []
         self._first_fresh: int | None = None  # number of the first of `_fresh`; None before the file was read

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-import resource
 from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cost_models.errors import UserError
+
+resource: Any = import_module("resource") if find_spec("resource") else None  # Windows has none
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _COPIES, _BYTE_COPIES = 24, 4  # bytes a value
@@ -24,11 +28,7 @@ def available_bytes() -> int:
             if line.startswith("MemAvailable:"):
                 left.append(int(line.split()[1]) * 1024)
     left += _cgroup_room()
-    with suppress(OSError, ValueError, IndexError):
-        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if limit != resource.RLIM_INFINITY:
-            taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-            left.append(limit - taken)
+    left += _own_room()
     return max(0, min(left))
 
 
@@ -48,6 +48,18 @@ def require_memory(needed_bytes: int, what: str, hint: str) -> None:
 def work_bytes(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:
     """Bytes of the copies that are made of samples while they are split and their scaling is fitted; measured."""
     return math.prod(shape) * (_BYTE_COPIES if dtype == np.uint8 else _COPIES)
+
+
+def _own_room() -> list[int]:
+    """Room below the limit that this process was started with (`ulimit -v`)."""
+    if resource is None:
+        return []
+    with suppress(OSError, ValueError, IndexError):
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+            return [limit - taken]
+    return []
 
 
 def _cgroup_room() -> list[int]:
