@@ -12,11 +12,28 @@ from pathlib import Path
 from cost_models.errors import UserError
 from nas.tasks.loading.labels import is_printable
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"))
+SUFFIXES = frozenset(
+    (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".bmp",
+        ".gif",
+        ".pbm",
+        ".pgm",
+        ".pnm",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    )
+)
 # Pictures that are not read: in a class of its own such a file would be missed by nobody.
 _OTHER_PICTURES = frozenset(
     (".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".nef", ".arw", ".psd", ".exr", ".hdr",
-     ".tga", ".dcm", ".npy", ".jfif", ".jpe", ".pbm", ".pnm", ".ico", ".eps", ".pdf")
+     ".tga", ".dcm", ".jxr")
 )  # fmt: skip
 _PARTS = {
     "train": ("train", "training"),
@@ -80,15 +97,17 @@ def read_layout(root: Path) -> Layout:
         left_out = _LeftOut()
         parts = _parts(root, left_out)
         places = parts or {"all": root}
-        files = {
-            part: _class_files(place, left_out, loose=place != root or not parts)
-            for part, place in places.items()
-        }
+        files = {part: _class_files(place, left_out) for part, place in places.items()}
     except OSError as error:
         raise UserError(
             f"{show(Path(error.filename or root))} cannot be read ({error.strerror}).",
             "Check its permissions.",
         ) from None
+    for part, listed in files.items():
+        if parts and not listed:
+            raise UserError(
+                f"{show(places[part])} holds no pictures.", "Each part needs pictures of each class."
+            )
     classes = sorted({name for part in files.values() for name, _ in part})
     _check_classes(root, classes)
     return Layout(files=files, classes=tuple(classes), notes=tuple(left_out.notes()))
@@ -113,8 +132,14 @@ def _parts(root: Path, left_out: _LeftOut) -> dict[str, Path]:
                         f"Keep one folder for {part}.",
                     )
                 found[part] = folder
-    if not found or ("train" not in found and len(folders) > len(found)):
-        return {}  # a class may be called test
+    if not any(_folders(folder) for folder in found.values()):
+        # A class may be called test or train; several such names without classes below are parts without labels.
+        if len(found) > 1:
+            places = " and ".join(show(found[part]) for part in _PARTS if part in found)
+            raise UserError(f"{places} hold no class folders.", "Pictures lie in FOLDER/train/<class>/.")
+        return {}
+    if "train" not in found and len(folders) > len(found):
+        return {}
     missing = [part for part in ("train", "test") if part not in found]
     if missing:
         raise UserError(
@@ -138,14 +163,16 @@ def _folders(root: Path) -> list[Path]:
     return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _class_files(root: Path, left_out: _LeftOut, *, loose: bool) -> list[tuple[str, Path]]:
+def _class_files(root: Path, left_out: _LeftOut) -> list[tuple[str, Path]]:
     """(class, file) of each picture below `root`, sorted."""
     entries = sorted(root.iterdir())
+    for path in entries:
+        if path.is_symlink() and not path.exists():
+            raise UserError(
+                f"{show(path)} is a link to nothing.", "Remove it, or bring back its class folder."
+            )
     left_out.hidden += [show(Path(p.name)) for p in entries if p.name.startswith(".")]
-    if loose:
-        left_out.loose += [
-            show(Path(p.name)) for p in entries if not p.is_dir() and not p.name.startswith(".")
-        ]
+    left_out.loose += [show(Path(p.name)) for p in entries if not p.is_dir() and not p.name.startswith(".")]
     found: list[tuple[str, Path]] = []
     real: dict[Path, Path] = {}
     for folder in _folders(root):
@@ -186,7 +213,7 @@ def _pictures(folder: Path, left_out: _LeftOut) -> list[Path]:
         what = "no picture" if not pictures else "pictures of types that are not read"
         raise UserError(
             f"The class folder {show(folder)} holds {what}{f' ({kinds})' if kinds else ': it is empty'}.",
-            f"Give it pictures ({', '.join(sorted(SUFFIXES))}), or remove them.",
+            "Give it pictures (PNG, JPEG, BMP, GIF, PGM, PPM, TIFF, WebP), or remove them.",
         )
     left_out.suffixes += others
     return pictures

@@ -56,8 +56,9 @@ def test_without_a_val_folder_the_training_pictures_give_it_and_this_is_said(tmp
     assert dataset.notes[0] == "There is no val folder: a fifth of the training pictures is held out for it."
 
 
-def test_a_class_may_be_called_test(tmp_path: Path) -> None:
-    assert load_task(f"images:{classes(tmp_path, 'cat', 'test')}").info.class_names == ("cat", "test")
+@pytest.mark.parametrize("names", [("cat", "test"), ("car", "plane", "train")])
+def test_a_class_may_be_called_as_a_part(names: tuple[str, ...], tmp_path: Path) -> None:
+    assert load_task(f"images:{classes(tmp_path, *names)}").info.class_names == names
 
 
 def parts(root: Path) -> Path:
@@ -115,6 +116,7 @@ def other_case(root: Path) -> None:
             "R has the class folders 'Cat' and 'cat', which differ in case",
         ),
         (classes, lambda r: (r / "puma").symlink_to(r / "cat"), "R/puma and R/cat are the same folder."),
+        (classes, lambda r: (r / "lynx").symlink_to("nowhere"), "R/lynx is a link to nothing."),
         (
             parts,
             other_case,
@@ -123,6 +125,8 @@ def other_case(root: Path) -> None:
         (parts, lambda r: shutil.rmtree(r / "test"), "R has a folder train, but none for test."),
         (parts, lambda r: classes(r / "validation"), "R has both val and validation."),
         (parts, lambda r: classes(r / "unlabelled"), "R has unlabelled beside the folders of the parts."),
+        (parts, lambda r: [shutil.rmtree(r / "val"), (r / "val").mkdir()], "R/val holds no pictures."),
+        (lambda r: classes(r, "train", "test"), lambda r: None, "R/train and R/test hold no class folders."),
         (parts, lambda r: shutil.rmtree(r / "train/dog"), "the training part holds one class only (cat)."),
     ],
 )
