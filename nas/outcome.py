@@ -24,6 +24,7 @@ class Request:
         full: Whether this is a final candidate: TFLM's own accuracy is then measured too.
         seed: Seed of weights, batches and augmentation.
         sparsity: Share of weights that tfmot's magnitude pruning zeroes.
+        train_seconds: Time left for building and training, from the worker's receipt on; None for as long as it takes.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Request:
     full: bool
     seed: int
     sparsity: float
+    train_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Evaluated:
         costs: Costs read back from the bytes.
         tflite: The lean bytes.
         seconds: Where the time went, by stage.
+        cut_at: Training steps after which the time was up; None where all were done.
     """
 
     digest: str
@@ -53,6 +56,7 @@ class Evaluated:
     costs: Costs
     tflite: bytes
     seconds: dict[str, float] = field(default_factory=dict)
+    cut_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +70,21 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """An evaluation that went wrong; `retryable` when another try may help."""
+    """An evaluation that went wrong.
+
+    Attributes:
+        stage: Where.
+        reason: What, in a line.
+        retryable: Whether another try may help.
+        trace: The traceback, where there is one.
+        users_file: The user's own file that raised, with the line: "space.py, line 12"; empty where it was not theirs.
+    """
 
     stage: Stage
     reason: str
     retryable: bool
+    trace: str = ""
+    users_file: str = ""
 
 
 Outcome = Evaluated | Rejected | Failed

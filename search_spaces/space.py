@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +86,45 @@ class Candidate:
 
 
 def candidate(space: SearchSpace, trial: Suggest, *, input_shape: Shape, classes: int) -> Candidate:
-    """Ask for a network of `space` and for its prune ratio (the choice `prune_ratio`)."""
-    wide = space.build(trial, input_shape=input_shape, classes=classes)
+    """Ask for a network of `space` and for its prune ratio (the choice `prune_ratio`).
+
+    Raises:
+        UserError: The space has no network for this input, or its code fails.
+    """
+    try:
+        wide = space.build(trial, input_shape=input_shape, classes=classes)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"The search space {space.name} fails for input {input_shape}: {users_fault(error, space.build)}.",
+            "Each answer to its choices must give a network that can be built.",
+        ) from error
+    if not isinstance(wide, ArchSpec):
+        raise UserError(
+            f"The build method of the search space {space.name} returns {type(wide).__name__}.",
+            "It must return an ArchSpec, as Sketch.spec() makes it.",
+        )
     ratio = trial.suggest_categorical("prune_ratio", PRUNE_RATIOS)
     return Candidate(wide=wide, prune_ratio=ratio, narrow=pruned(wide, ratio))
+
+
+def users_fault(error: Exception, source: object) -> str:
+    """An exception of a plug-in's code in a line: what it is, and the last line of the plug-in's own file.
+
+    Args:
+        error: What was raised.
+        source: A function of the plug-in, or the name of its file.
+    """
+    code = getattr(source, "__code__", None)
+    own = source if isinstance(source, str) else getattr(code, "co_filename", "")
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    if isinstance(error, SyntaxError) and error.filename == own:
+        place = f" ({Path(own).name}, line {error.lineno})"
+    else:
+        place = f" ({Path(own).name}, line {lines[-1].lineno})" if lines else ""
+    text = (error.msg if isinstance(error, SyntaxError) else str(error)).strip().splitlines()
+    return f"{type(error).__name__}{': ' + text[0].rstrip('.') if text else ''}{place}"
 
 
 def list_spaces() -> tuple[str, ...]:
@@ -110,11 +146,12 @@ def load_space(name: str) -> SearchSpace:
     elif "." in name and all(part.isidentifier() for part in name.split(".")):
         try:
             module = importlib.import_module(name)
-        except ImportError as error:
+        except Exception as error:
+            reason = str(error) if isinstance(error, ImportError) else users_fault(error, "")
             raise UserError(
-                f"The search space {name} cannot be imported: {error}.",
+                f"The search space {name} cannot be imported: {reason}.",
                 "Check the module's name and its path.",
-            ) from None
+            ) from error
     else:
         raise UserError(f"There is no search space {name!r}.", did_you_mean(name, list_spaces()))
     space = getattr(module, "SPACE", None)
@@ -135,5 +172,7 @@ def _from_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UserError(f"The search space {path} fails to load: {type(error).__name__}: {error}.") from error
+        raise UserError(
+            f"The search space {path} fails to load: {users_fault(error, str(path))}.", "Mend the file."
+        ) from error
     return module

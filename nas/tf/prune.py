@@ -94,20 +94,21 @@ def sparsify(
     *,
     sparsity: float,
     rng: np.random.Generator,
-) -> tf_keras.Model:
+    until: float | None = None,
+) -> tuple[tf_keras.Model, int]:
     """Fine-tunes with tfmot's magnitude pruning until `sparsity` of each kernel's weights are zero.
 
     Zeros save nothing under TFLM's dense kernels: they shrink only what is compressed, such as an update that
     is sent over the air. Costs never count them.
+
+    Returns:
+        The model and the number of steps that were done; see `train` for `until`.
     """
     import tensorflow_model_optimization as tfmot
 
+    end, every = max(1, schedule.steps // 2), max(1, schedule.steps // 50)
     pruning = tfmot.sparsity.keras.PolynomialDecay(
-        initial_sparsity=0.0,
-        final_sparsity=sparsity,
-        begin_step=0,
-        end_step=max(1, schedule.steps // 2),
-        frequency=max(1, schedule.steps // 50),
+        initial_sparsity=0.0, final_sparsity=sparsity, begin_step=0, end_step=end, frequency=every
     )
     wrapped = tfmot.sparsity.keras.prune_low_magnitude(model, pruning_schedule=pruning)
     wrappers = [layer for layer in wrapped.layers if hasattr(layer, "pruning_step")]
@@ -116,7 +117,11 @@ def sparsify(
         for wrapper in wrappers:
             wrapper.pruning_step.assign(tf.cast(step, wrapper.pruning_step.dtype))
 
-    train(wrapped, data, schedule, rng=rng, before_step=before_step)
+    done = train(wrapped, data, schedule, rng=rng, before_step=before_step, until=until)
+    if done <= end:  # stopped by the time before the schedule reached its sparsity
+        before_step(end // every * every)
+        for wrapper in wrappers:
+            wrapper.pruning_obj.conditional_mask_update()
     for wrapper in wrappers:
         wrapper.pruning_obj.weight_mask_op()
-    return tfmot.sparsity.keras.strip_pruning(wrapped)
+    return tfmot.sparsity.keras.strip_pruning(wrapped), done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +73,8 @@ def train(
     *,
     rng: np.random.Generator,
     before_step: Callable[[Any], None] | None = None,
-) -> None:
+    until: float | None = None,
+) -> int:
     """Trains `model` in place.
 
     Args:
@@ -81,15 +83,22 @@ def train(
         schedule: How.
         rng: Source of batches and augmentation.
         before_step: Called in the graph with the step's number, before each step.
+        until: `time.time()` at which to stop, after one step at the least. Where the steps cannot all be done by
+            then, the learning rate falls with the time instead of with the steps, so that it is low at the end.
+
+    Returns:
+        The number of steps that were done.
     """
     optimizer = AdamW(model.trainable_variables, decay=schedule.weight_decay)
-    loop = _loop(model, optimizer, data, schedule, before_step)
-    loop(
+    loop = _loop(model, optimizer, data, schedule, before_step, limited=until is not None)
+    done = loop(
         tf.constant(_batches(data.count, schedule, rng)),
         tf.constant(schedule.rates()),
         tf.constant(_shifts(schedule, rng)),
         tf.constant(_gains(schedule, rng)),
+        tf.constant([time.time(), until or 0.0], tf.float64),
     )
+    return int(done[0])
 
 
 def _loop(
@@ -98,6 +107,8 @@ def _loop(
     data: TrainingData,
     schedule: Schedule,
     before_step: Callable[[Any], None] | None,
+    *,
+    limited: bool,
 ) -> Any:
     smoothing = schedule.label_smoothing
     variables = model.trainable_variables
@@ -120,7 +131,22 @@ def _loop(
         return tf.ensure_shape(tf.concat(parts, 0), batch.shape)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def loop(batches: Any, rates: Any, shifts: Any, gains: Any) -> Any:
+    def loop(batches: Any, rates: Any, shifts: Any, gains: Any, times: Any) -> Any:
+        steps = tf.shape(batches)[0]
+
+        def share_of_time() -> Any:
+            return (tf.timestamp() - times[0]) / (times[1] - times[0])
+
+        def goes_on(step: Any) -> Any:
+            more = step < steps
+            return more & ((step == 0) | (share_of_time() < 1.0)) if limited else more
+
+        def rate(step: Any) -> Any:
+            if not limited:
+                return rates[step]
+            by_time = tf.cast(tf.minimum(share_of_time(), 1.0) * tf.cast(steps, tf.float64), tf.int32)
+            return rates[tf.minimum(tf.maximum(step, by_time), steps - 1)]
+
         def body(step: Any) -> tuple[Any]:
             if before_step is not None:
                 before_step(step)
@@ -133,12 +159,10 @@ def _loop(
                 logits = model(samples, training=True)
                 loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
             gradients = tape.gradient(loss, variables)
-            optimizer.apply(gradients, rate=rates[step], step=step)
+            optimizer.apply(gradients, rate=rate(step), step=step)
             return (step + 1,)
 
-        return tf.while_loop(
-            lambda step: step < tf.shape(batches)[0], body, (tf.constant(0),), parallel_iterations=1
-        )
+        return tf.while_loop(goes_on, body, (tf.constant(0),), parallel_iterations=1)
 
     return loop
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -69,7 +70,8 @@ class Evaluator:
         try:
             return self._evaluate(request, seconds)
         except _StageError as error:
-            return Failed(stage=error.stage, reason=error.reason, retryable=False)
+            trace = "".join(traceback.format_exception(error.__cause__ or error))
+            return Failed(stage=error.stage, reason=error.reason, retryable=False, trace=trace)
         finally:
             tf_keras.backend.clear_session()
             gc.collect()
@@ -84,7 +86,7 @@ class Evaluator:
         key = job_key(proposed)
         # The same network gets the same seed in any trial, on any worker, in any run of this seed.
         rng = np.random.default_rng([request.seed, int(key, 16) & 0xFFFFFFFF, request.steps])
-        model = self._train(proposed, request, rng, seconds)
+        model, steps = self._train(proposed, request, rng, seconds)
         with _stage("quantize", seconds):
             tflite = convert(model, self._representative(proposed.narrow, rng))
         with _stage("cost", seconds):
@@ -96,42 +98,56 @@ class Evaluator:
             accuracy = measure_accuracy(tflite, self._dataset, "val", "litert")
             tflm = measure_accuracy(tflite, self._dataset, "val", "tflm") if request.full else None
         return Evaluated(
-            digest=key, accuracy=accuracy, tflm_accuracy=tflm, costs=costs, tflite=tflite, seconds=seconds
+            digest=key,
+            accuracy=accuracy,
+            tflm_accuracy=tflm,
+            costs=costs,
+            tflite=tflite,
+            seconds=seconds,
+            cut_at=steps if steps < request.steps else None,
         )
 
     def _train(
         self, proposed: Candidate, request: Request, rng: np.random.Generator, seconds: dict[str, float]
-    ) -> tf_keras.Model:
+    ) -> tuple[tf_keras.Model, int]:
+        """The trained network, and how many steps it was trained for."""
         steps = request.steps
         sparse_steps = round(steps * _SPARSE_SHARE) if request.sparsity > 0 else 0
         dense_steps = max(1, steps - sparse_steps)
         data = self._data(proposed.wide)
+        clock = _Clock(request.train_seconds, steps)
         with _stage("build", seconds):
             model = build(proposed.wide, seed=_weight_seed(request.seed, proposed.wide))
         if proposed.narrow == proposed.wide:
             with _stage("train", seconds):
-                train(model, data, self._schedule(dense_steps, _PEAK_RATE), rng=rng)
+                schedule = self._schedule(dense_steps, _PEAK_RATE)
+                clock.done += train(model, data, schedule, rng=rng, until=clock.until(dense_steps))
         else:
             wide_steps = max(1, round(dense_steps * _WIDE_SHARE))
             with _stage("train", seconds):
-                train(model, data, self._schedule(wide_steps, _PEAK_RATE), rng=rng)
+                schedule = self._schedule(wide_steps, _PEAK_RATE)
+                clock.done += train(model, data, schedule, rng=rng, until=clock.until(wide_steps))
             with _stage("prune", seconds):
                 model = narrow_model(model, proposed, seed=request.seed)
             with _stage("train", seconds):
                 rest = max(1, dense_steps - wide_steps)
-                train(model, data, self._schedule(rest, _PEAK_RATE / 2), rng=rng)
+                schedule = self._schedule(rest, _PEAK_RATE / 2)
+                until = clock.until(wide_steps + rest)
+                clock.done += train(model, data, schedule, rng=rng, until=until)
         if sparse_steps:
             with _stage("prune", seconds):
-                model = sparsify(
+                model, done = sparsify(
                     model,
                     data,
                     self._schedule(sparse_steps, _PEAK_RATE / 4),
                     sparsity=request.sparsity,
                     rng=rng,
+                    until=clock.until(steps),
                 )
+                clock.done += done
         if not all(np.isfinite(weights).all() for weights in model.get_weights()):
             raise _StageError("train", "the training diverged: weights are not finite")
-        return model
+        return model, min(clock.done, steps)
 
     def _data(self, spec: ArchSpec) -> TrainingData:
         if spec.input_shape not in self._training:
@@ -165,6 +181,27 @@ class Evaluator:
             members = np.flatnonzero(labels == label)
             picks += rng.choice(members, min(share, len(members)), replace=False).tolist()
         return self._inputs[picks].reshape(len(picks), *spec.input_shape)
+
+
+class _Clock:
+    """Shares the time that is left among the phases of a training, by their steps.
+
+    Args:
+        seconds: Until the training must have ended; None for as long as it takes.
+        steps: Of all phases.
+    """
+
+    def __init__(self, seconds: float | None, steps: int) -> None:
+        self._begun = time.time()
+        self._seconds = seconds
+        self._steps = steps
+        self.done = 0
+
+    def until(self, steps: int) -> float | None:
+        """`time.time()` at which the phase that ends with so many steps must end."""
+        if self._seconds is None:
+            return None
+        return self._begun + self._seconds * steps / self._steps
 
 
 def _one_thread() -> None:

@@ -27,12 +27,20 @@ def test_the_space_in_the_docs_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_space_in_the_docs_is_predicted_exactly(tmp_path: Path) -> None:
+@pytest.mark.parametrize("input_shape", [(8, 8, 1), (64, 6)])
+def test_the_space_in_the_docs_is_predicted_exactly(tmp_path: Path, input_shape: tuple[int, ...]) -> None:
     from nas.tf.twins import difference
 
     space = load_space(str(example(tmp_path)))
     trial = FixedTrial({"filters": 8, "growth": 2, "prune_ratio": 0.5})
-    assert difference(candidate(space, trial, input_shape=(8, 8, 1), classes=3).narrow) is None
+    assert difference(candidate(space, trial, input_shape=input_shape, classes=3).narrow) is None
+
+
+def test_the_space_in_the_docs_takes_signals(tmp_path: Path) -> None:
+    space = load_space(str(example(tmp_path)))
+    trial = FixedTrial({"filters": 8, "growth": 2, "prune_ratio": 0.0})
+    one = candidate(space, trial, input_shape=(64, 6), classes=3)
+    assert one.wide.shapes[:3] == ((64, 1, 8), (32, 1, 8), (32, 1, 16))
 
 
 def test_the_docs_name_every_space() -> None:

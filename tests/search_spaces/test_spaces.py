@@ -134,3 +134,52 @@ def test_plain_vectors_are_refused_by_convolutional_spaces() -> None:
         "This search space needs images (height, width, channels) or signals (time, channels), not (64,). "
         "For plain vectors take the space mlp."
     )
+
+
+BROKEN_SPACE = """
+class Space:
+    name = "mine"
+
+    def build(self, trial, *, input_shape, classes):
+        height, width, channels = input_shape
+        return height
+
+
+SPACE = Space()
+"""
+
+
+def test_a_users_space_that_raises_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "my_space.py"
+    path.write_text(BROKEN_SPACE)
+    with pytest.raises(UserError) as caught:
+        candidate(load_space(str(path)), FixedTrial({}), input_shape=(64, 6), classes=2)
+    assert str(caught.value) == (
+        "The search space mine fails for input (64, 6): ValueError: not enough values to unpack (expected 3, got 2)"
+        " (my_space.py, line 6). Each answer to its choices must give a network that can be built."
+    )
+    with pytest.raises(UserError) as caught:
+        candidate(load_space(str(path)), FixedTrial({}), input_shape=(8, 8, 1), classes=2)
+    assert str(caught.value) == (
+        "The build method of the search space mine returns int. It must return an ArchSpec, as Sketch.spec() makes it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("x = 1\ny = x / 0\n", r"ZeroDivisionError: division by zero \(my_space\.py, line 2\)\."),
+        ("def f(:\n", r"SyntaxError: invalid syntax \(my_space\.py, line 1\)\."),
+        (
+            "import no_such_thing\n",
+            r"ModuleNotFoundError: No module named 'no_such_thing' \(my_space\.py, line 1\)\.",
+        ),
+    ],
+)
+def test_a_space_file_that_fails_to_load_is_named_with_its_line(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    path = tmp_path / "my_space.py"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"The search space .*my_space\.py fails to load: " + fault):
+        load_space(str(path))
