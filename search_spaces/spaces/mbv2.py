@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_spaces.arch import ArchSpec, Sketch
+from search_spaces.axes import along, as_map, stem_kernel, stem_strides, width
 from search_spaces.layers import INPUT, Add, Conv, Dense, DepthwiseConv, GlobalAveragePool, Shape
 from search_spaces.space import Suggest
-from search_spaces.axes import along, as_map, stem_kernel, stem_strides, width
 
 STAGES = 4
 SMALLEST = 4  # a map shorter than this is not halved any more

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from search_spaces.arch import ArchSpec, Sketch
+from search_spaces.axes import along, as_map, width
 from search_spaces.layers import INPUT, AveragePool, Dense, Flatten, Shape
 from search_spaces.space import Suggest
-from search_spaces.axes import along, as_map, width
 
 LAYERS = 3
 

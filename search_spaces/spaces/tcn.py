@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from cost_models.errors import UserError
 from search_spaces.arch import ArchSpec, Sketch
+from search_spaces.axes import stem_kernel, stem_strides, width
 from search_spaces.layers import INPUT, Add, Conv, Dense, GlobalAveragePool, Shape
 from search_spaces.space import Suggest
-from search_spaces.axes import stem_kernel, stem_strides, width
 
 STAGES = 4
 SMALLEST = 4  # a signal shorter than this is not halved any more
