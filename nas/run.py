@@ -211,7 +211,6 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     def save_model(key: str, steps: int, tflite: bytes) -> None:
         folder.save_model(model_key(key, steps), tflite)
 
-    limit = config.timeout
     with StopRequest(progress.say) as stop:
         executor = RayExecutor(
             spec=EvaluatorSpec(
@@ -233,8 +232,8 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
                 seed=job.seed,
                 sparsity=config.sparsity,
                 policy=config.policy,
-                deadline=None if limit is None else now + limit,
-                limit=limit,
+                limit=config.timeout,
+                test_share=job.dataset.info.samples["test"] / job.dataset.info.samples["val"],
             ),
             study=study,
             proposer=proposer,

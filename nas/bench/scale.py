@@ -79,6 +79,7 @@ class SimulatedExecutor:
 
     def __init__(self, slots: int, seconds: float) -> None:
         self.slots = slots
+        self.up = True
         self._evaluate = make_sleeper(seconds=0.0)
         self._seconds = seconds
         self._now = 0.0
@@ -150,6 +151,9 @@ class Meter:
         if not self.quiet:
             print(f"{'trained':>8} {'trials/s':>9} {'ask ms':>8} {'tell ms':>8} {'other ms':>9} {'MB':>6}")
 
+    def say(self, text: str) -> None:
+        """Nobody reads it."""
+
     def trial(self, record: TrialRecord) -> None:
         self.trained += record.state == "evaluated"
         if self.trained in _MARKS and record.state == "evaluated" and not self.quiet:
@@ -206,6 +210,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         meter.clock = lambda: time.thread_time() - meter.spent["workers"]
 
     def drive(folder: str, executor: Executor, limit: float) -> Driver:
+        end = time.monotonic() + limit
         storage = open_storage(arguments.storage, Path(folder, "study.journal"))
         return Driver(
             plan=Plan(
@@ -215,15 +220,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 space="ds_cnn",
                 seed=1,
                 sparsity=0.0,
-                deadline=time.monotonic() + limit,
-                limit=0.0,
             ),
             study=Study(storage=storage, name="bench", identity={}),
             proposer=Proposer(screen=screen, steps=_STEPS, seed=1, samples=10_000, feasible=found.feasible),
             executor=executor,
             save_model=lambda key, steps, tflite: None,
             listener=meter,
-            stop=lambda: False,
+            stop=lambda: time.monotonic() > end,
         )
 
     make = make_ray_executor if arguments.ray else SimulatedExecutor

@@ -55,6 +55,10 @@ class Executor(Protocol):
     def slots(self) -> int:
         """How many evaluations run at a time."""
 
+    @property
+    def up(self) -> bool:
+        """Whether a worker is up."""
+
     def submit(self, request: Request) -> None:
         """Starts an evaluation; at most `slots` may be under way."""
 

@@ -16,6 +16,7 @@ class InlineExecutor:
         self._evaluate = evaluate
         self._queue: list[tuple[Request, float]] = []
         self.slots = slots
+        self.up = True
 
     def submit(self, request: Request) -> None:
         """Queues the request."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -78,7 +79,8 @@ class _Worker:
             reason = f"out of memory, the limit of a worker is {self._memory_bytes / 2**20:,.0f} MiB"
             outcome = Failed(stage="worker", reason=reason, retryable=True)
         except Exception as error:
-            outcome = Failed(stage="worker", reason=f"{type(error).__name__}: {error}", retryable=False)
+            reason = f"{type(error).__name__}: {error}"
+            outcome = Failed(stage="worker", reason=reason, retryable=False, trace=traceback.format_exc())
         return outcome, peak_bytes()
 
 
@@ -167,6 +169,11 @@ class RayExecutor:
     def slots(self) -> int:
         """How many workers are up; 1 before any is."""
         return max(1, sum(slot.live for slot in self._slots))
+
+    @property
+    def up(self) -> bool:
+        """Whether a worker is up."""
+        return any(slot.live for slot in self._slots)
 
     def submit(self, request: Request) -> None:
         """Hands the request to an idle worker, or keeps it until there is one."""

@@ -49,6 +49,9 @@ class LiveReport:
         self._stage, self._total, self._done, self._earlier = text, total, 0, 0
         self._begun = self._clock()
 
+    def say(self, text: str) -> None:
+        """A sentence for the terminal; the page says the same in its own words."""
+
     def trial(self, record: TrialRecord) -> None:
         """A training ended, now or in an earlier part of the run."""
         if record.state == "rejected":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -11,16 +12,22 @@ from typing import Any, Literal, Protocol
 from nas.config import Policy
 from nas.execute import Done, Executor
 from nas.outcome import Evaluated, Failed, Rejected, Request
+from nas.search.belief import expected_seconds
 from nas.search.proposer import ETA, Proposal, Proposer
 from nas.search.records import TrialRecord
 from nas.search.reserve import Reserve
 from nas.search.study import Study
+from nas.search.time_limit import TimeLimit
 
 StoppedBy = Literal["trials", "timeout", "interrupt", "exhausted", "failures"]
 
 _MOST_FAILURES = 8  # in a row, none having succeeded: the cause is not the architecture
 _POLL_SECONDS = 0.25
-_EXPORT_SECONDS = 15.0  # that a run takes after its last training, generously
+_SEARCH_OVERTIME = 1 / 3  # of the time kept for the finalists, that trainings of the search may take
+_WORTH_MORE = (
+    1.5  # a full training that cannot end is begun where it gets so many times further than the last one
+)
+_START_SECONDS = 12.0  # of workers, for the first estimate
 
 
 class Listener(Protocol):
@@ -31,6 +38,9 @@ class Listener(Protocol):
 
     def trial(self, record: TrialRecord) -> None:
         """A trial ended."""
+
+    def say(self, text: str) -> None:
+        """A sentence that stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +55,8 @@ class Plan:
         seed: The run's seed.
         sparsity: Of magnitude pruning.
         policy: How the one will be chosen, which decides who is trained in full.
-        deadline: `time.monotonic()` when all trainings must have ended; None for never.
-        limit: How long the whole run may take, in seconds: a part of it is kept for the end.
+        limit: Seconds that the run may take from its first worker on: a part of it is kept for the end.
+        test_share: Test samples for each validation sample.
     """
 
     trials: int
@@ -56,8 +66,8 @@ class Plan:
     seed: int
     sparsity: float
     policy: Policy = "accuracy"
-    deadline: float | None = None
     limit: float | None = None
+    test_share: float = 1.0
 
 
 @dataclass(slots=True)
@@ -92,14 +102,19 @@ class Driver:
     started: float = field(default_factory=time.monotonic)
     _pending: dict[int, _Pending] = field(default_factory=dict)
     _reserve: Reserve | None = None
-    _late_at: float | None = None
+    _time: TimeLimit = field(default_factory=lambda: TimeLimit(seconds=None))
+    _late_now: bool = False
+    _announced: bool = False
+    _finals: bool = False
     _failures: int = 0
     _evaluated: int = 0
 
     def search(self) -> StoppedBy:
         """Trains `plan.trials` networks that fit, those of earlier runs included, and the best of them longer."""
         earlier = self.study.records()
-        self._late_at = None
+        self._late_now = False
+        self._time = TimeLimit(seconds=self.plan.limit, test_share=self.plan.test_share)
+        self._start_clock()
         if self.plan.limit is not None:
             self._reserve = Reserve(
                 proposer=self.proposer,
@@ -107,7 +122,7 @@ class Driver:
                 spread=self._spread,
                 workers=self.executor.slots,
                 limit=self.plan.limit,
-                after=_EXPORT_SECONDS,
+                after=self._time.after,
             )
         self.listener.stage("search", self._expected())
         for record in earlier:
@@ -122,18 +137,25 @@ class Driver:
                 break
             late = self._late()
             if late:
-                # What is under way may end, as long as time is left for the full trainings.
+                # What is under way was told to end in time, and most of the time for the full trainings is left.
                 reason = "timeout"
-                if not self._pending or _past(self._grace()):
+                if not self._pending or self._time.over(self._kept()):
                     break
             while not late and len(self._pending) < self.executor.slots:
                 proposal = self._propose()
                 if proposal is None:
                     break
+                if self._possible_steps(proposal, self._kept()) < self.plan.steps[proposal.rung]:
+                    late = self._late_now = True
+                    break
                 self._begin(proposal)
-            if not self._pending and not late:
+            if late and not self._pending:
+                continue  # which ends the search
+            if not self._pending:
                 reason = "trials" if self.proposer.begun >= self.plan.trials else "exhausted"
                 break
+            if not self._announced:
+                self._announce()
             self._collect()
             if self._failures >= _MOST_FAILURES and not self._evaluated:
                 reason = "failures"
@@ -150,16 +172,30 @@ class Driver:
 
     def _late(self) -> bool:
         """Whether what is left of the time is needed for the full trainings."""
-        if self._late_at is None and self._reserve is not None and self.plan.deadline is not None:
-            now = time.monotonic()
-            if self._reserve.reached(self.plan.deadline - now):
-                self._late_at = now
-        return self._late_at is not None
+        left = self._time.left()
+        if not self._late_now and self._reserve is not None and left is not None:
+            self._late_now = self._reserve.reached(left + self._time.after)
+        return self._late_now
 
-    def _grace(self) -> float | None:
-        """When trials that overran the search's time are given up: a third of the way to the end of all."""
-        start, end = self._late_at, self.plan.deadline
-        return start if start is None or end is None else start + (end - start) / 3
+    def _kept(self) -> float:
+        """Seconds that trainings of the search leave to the full ones; before a training ended, none."""
+        if self._reserve is None or not self._evaluated:
+            return 0.0
+        return max(0.0, self._reserve.seconds() - self._time.after) * (1 - _SEARCH_OVERTIME)
+
+    def _announce(self) -> None:
+        """Says what is being waited for, until the first training ends and speaks for itself."""
+        self._announced = True
+        if not self._pending or self._evaluated:
+            return
+        waited = [
+            (one.proposal.screened, self.plan.steps[one.proposal.rung]) for one in self._pending.values()
+        ]
+        seconds = min(float(expected_seconds([screened], steps)[0]) for screened, steps in waited)
+        self.listener.say(
+            f"starting workers; the first of {len(waited)} {trainings(len(waited), 'at once')}"
+            f" should end in about {_START_SECONDS + seconds:.0f} s"
+        )
 
     @property
     def _spread(self) -> bool:
@@ -167,8 +203,9 @@ class Driver:
 
     def train_finalists(self) -> None:
         """Trains the most promising networks in full, those that are not yet."""
-        if self.stop() or _past(self.plan.deadline):
+        if self.stop() or self._time.over():
             return
+        self._finals = True
         rung = len(self.plan.steps) - 1
         chosen = self.study.finalists(
             lambda: [one.params for one in self.proposer.finalists(self.plan.finalists, spread=self._spread)]
@@ -177,11 +214,32 @@ class Driver:
             one for params in chosen if not self.proposer.has(one := self.proposer.replayed(params, rung))
         ]
         self.listener.stage("full training", len(todo))
-        while (todo or self._pending) and not self.stop() and not _past(self.plan.deadline):
+        left_out = 0
+        while (todo or self._pending) and not self.stop() and not self._time.over():
             while todo and len(self._pending) < self.executor.slots:
-                self._begin(todo.pop(0))
-            self._collect()
+                proposal = todo.pop(0)
+                if self._worth_beginning(proposal):
+                    self._begin(proposal)
+                else:
+                    left_out += 1
+            if self._pending:
+                self._collect()
+        if left_out:
+            self.listener.say(f"no time left for {left_out} more full {trainings(left_out)}")
         self._abandon()
+
+    def _worth_beginning(self, proposal: Proposal) -> bool:
+        """Whether a full training ends within the time, or gets well beyond the network's last training."""
+        further = max(1.0, _WORTH_MORE * self.proposer.trained_steps(proposal))
+        return self._possible_steps(proposal) >= min(self.plan.steps[-1], further)
+
+    def _possible_steps(self, proposal: Proposal, keep: float = 0.0) -> float:
+        """Training steps for which there is time, at the pace so far; before any was timed as many as are asked."""
+        seconds, steps = self._time.training(keep), self.plan.steps[proposal.rung]
+        pace = None if self._reserve is None else self._reserve.pace()
+        if seconds is None or pace is None:
+            return steps
+        return steps * seconds / (pace * float(expected_seconds([proposal.screened], steps)[0]))
 
     def records(self) -> list[TrialRecord]:
         """Every ended trial."""
@@ -197,8 +255,13 @@ class Driver:
         self._pending[trial.number] = _Pending(trial, proposal, 0, time.monotonic() - self.started)
         self.executor.submit(self._request(trial.number, proposal))
 
+    def _start_clock(self) -> None:
+        if self.executor.up:
+            self._time.start()
+
     def _collect(self) -> None:
         """Takes in what came back."""
+        self._start_clock()
         for done in self.executor.wait(_POLL_SECONDS):
             waiting = self._pending.pop(done.request.number)
             if self._retries(done, waiting):
@@ -211,17 +274,27 @@ class Driver:
 
     def _learn(self, record: TrialRecord) -> None:
         evaluated = record.state == "evaluated"
+        self._time.tell(record)
         self._failures = self._failures + 1 if record.state == "failed" else 0
         self._evaluated += evaluated
+        whole = self.proposer.replayed(record.params, self.plan.steps.index(record.steps))
         if evaluated and self._reserve is not None:
-            screened = self.proposer.replayed(record.params, 0).screened
-            self._reserve.tell(screened, record.steps, sum(record.seconds.values()))
-        self.proposer.tell(
-            record.number,
-            record.params,
-            self.plan.steps.index(record.steps),
-            1.0 - record.value if evaluated else None,
-        )
+            self._reserve.after = self._time.after
+            self._reserve.tell(whole.screened, record.trained_steps, sum(record.seconds.values()))
+        rung = self._rung(record)
+        if rung is None:
+            self.proposer.forget(whole)
+        else:
+            self.proposer.tell(record.number, record.params, rung, 1.0 - record.value if evaluated else None)
+
+    def _rung(self, record: TrialRecord) -> int | None:
+        """The fidelity that a training counts for: one cut short counts for a shorter one that it covers, if any."""
+        if record.cut_at is None:
+            return self.plan.steps.index(record.steps)
+        covered = [rung for rung, steps in enumerate(self.plan.steps) if steps <= record.cut_at]
+        if not covered or self.proposer.has(self.proposer.replayed(record.params, covered[-1])):
+            return None
+        return covered[-1]
 
     def _abandon(self) -> None:
         """Gives up what is under way; a resume begins it again."""
@@ -240,7 +313,13 @@ class Driver:
             full=proposal.rung == len(self.plan.steps) - 1,
             seed=self.plan.seed,
             sparsity=self.plan.sparsity,
+            train_seconds=self._train_seconds(proposal),
         )
+
+    def _train_seconds(self, proposal: Proposal) -> float | None:
+        full = self._finals or proposal.rung == len(self.plan.steps) - 1
+        seconds = self._time.training(0.0 if full else self._kept())
+        return None if seconds is None else max(seconds, 0.0)
 
     def _retries(self, done: Done, waiting: _Pending) -> bool:
         """Asks once more where that may help."""
@@ -267,10 +346,15 @@ class Driver:
             case Evaluated() as ended if not math.isfinite(ended.accuracy.value):
                 return replace(base, costs=ended.costs, reason="evaluate: the accuracy is not a number")
             case Evaluated() as ended:
-                self.save_model(screened.key, done.request.steps, ended.tflite)
+                steps = done.request.steps if ended.cut_at is None else ended.cut_at
+                self.save_model(screened.key, steps, ended.tflite)
+                covers = len(self.plan.steps) < 2 or steps >= self.plan.steps[-2]
                 return replace(
                     base,
                     state="evaluated",
+                    rung="full" if done.request.full and covers else "search",
+                    cut_at=ended.cut_at,
+                    model_sha256=hashlib.sha256(ended.tflite).hexdigest(),
                     accuracy=ended.accuracy,
                     tflm_accuracy=ended.tflm_accuracy,
                     costs=ended.costs,
@@ -284,5 +368,6 @@ class Driver:
                 return replace(base, state="failed", costs=screened.costs, reason=reason)
 
 
-def _past(deadline: float | None) -> bool:
-    return deadline is not None and time.monotonic() >= deadline
+def trainings(count: int, more: str = "") -> str:
+    """The noun in its number."""
+    return f"training{'' if count == 1 else 's'}{' ' + more if more and count > 1 else ''}"

@@ -58,7 +58,7 @@ def pareto_front(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
     best: dict[str, TrialRecord] = {}
     for record in records:
         known = best.get(record.key)
-        if record.state == "evaluated" and (known is None or record.steps >= known.steps):
+        if record.state == "evaluated" and (known is None or record.trained_steps >= known.trained_steps):
             best[record.key] = record
     # In this order nothing is dominated by what follows, so each need be compared with the front alone.
     vectors = sorted(((objectives(record), record) for record in best.values()), key=lambda pair: pair[0])
@@ -70,7 +70,7 @@ def pareto_front(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
             front.append(record)
     # Equal vectors dominate each other nowhere: the earliest of them stands for all.
     unique: dict[tuple[float, ...], TrialRecord] = {}
-    for record in sorted(front, key=lambda r: (-r.steps, r.number)):
+    for record in sorted(front, key=lambda r: (-r.trained_steps, r.number)):
         unique.setdefault(objectives(record), record)
     return tuple(sorted(unique.values(), key=lambda r: (objectives(r), r.number)))
 

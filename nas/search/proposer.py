@@ -113,6 +113,11 @@ class Proposer:
         network = self._networks.get(proposal.params)
         return network is not None and (proposal.rung in network.errors or network.failed)
 
+    def trained_steps(self, proposal: Proposal) -> int:
+        """Steps of a network's longest training so far; 0 before any."""
+        network = self._networks.get(proposal.params)
+        return self._steps[max(network.errors)] if network is not None and network.errors else 0
+
     def start(self, proposal: Proposal) -> None:
         """A training is under way."""
         self._set_pending(proposal, proposal.rung)

@@ -21,7 +21,9 @@ class TrialRecord:
     Attributes:
         number: Optuna's number within its study.
         rung: "search" (a short training) or "full".
-        steps: Training steps.
+        steps: Training steps that were asked for.
+        cut_at: Steps after which the time limit ended the training; None where all were done.
+        model_sha256: Of the bytes that the training left; None before hashes were kept.
         key: Name of the training job, see `nas.candidates.job_key`.
         started: Seconds since the run started.
         seconds: Where the worker's time went, by stage.
@@ -41,6 +43,8 @@ class TrialRecord:
     seconds: dict[str, float] = field(default_factory=dict)
     started: float = 0.0
     worker: str = ""
+    cut_at: int | None = None
+    model_sha256: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for Optuna's storage."""
@@ -53,6 +57,11 @@ class TrialRecord:
         for name, accuracy in (("accuracy", self.accuracy), ("tflm_accuracy", self.tflm_accuracy)):
             content[name] = None if accuracy is None else accuracy.value
         return content
+
+    @property
+    def trained_steps(self) -> int:
+        """Training steps that were done."""
+        return self.steps if self.cut_at is None else self.cut_at
 
     @property
     def value(self) -> float:

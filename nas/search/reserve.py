@@ -45,6 +45,10 @@ class Reserve:
             self._paces.append(seconds / float(expected_seconds([screened], steps)[0]))
         self._needed = None
 
+    def pace(self) -> float | None:
+        """How slow this machine is against the expected times; None before a training ended."""
+        return _MARGIN * float(np.quantile(self._paces, _SLOW)) if self._paces else None
+
     def reached(self, left: float) -> bool:
         """Whether what is left of the time, in seconds, is needed for the full trainings."""
         return left <= self.limit * SHARE and left <= self.seconds()
@@ -57,9 +61,9 @@ class Reserve:
 
     def _estimate(self) -> float:
         most = self.limit * SHARE
-        if not self._paces:
+        pace = self.pace()
+        if pace is None:
             return most
-        pace = _MARGIN * float(np.quantile(self._paces, _SLOW))
         todo, under_way = self.proposer.ahead(self.finalists, spread=self.spread)
         # The longest may be the last to start.
         longest = max(todo, default=0.0)

@@ -15,6 +15,7 @@ import tf_keras
 
 from nas.tf.adamw import AdamW
 
+_INSTANT = 1e-3  # seconds: no time at all is taken for so much
 _SHIFT_GROUPS = 4  # a batch is cut into this many groups, each shifted its own way
 
 
@@ -135,7 +136,7 @@ def _loop(
         steps = tf.shape(batches)[0]
 
         def share_of_time() -> Any:
-            return (tf.timestamp() - times[0]) / (times[1] - times[0])
+            return (tf.timestamp() - times[0]) / tf.maximum(times[1] - times[0], _INSTANT)
 
         def goes_on(step: Any) -> Any:
             more = step < steps

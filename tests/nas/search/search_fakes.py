@@ -68,12 +68,16 @@ class Heard:
     def __init__(self) -> None:
         self.stages: list[str] = []
         self.trials: list[TrialRecord] = []
+        self.said: list[str] = []
 
     def stage(self, text: str, total: int) -> None:
         self.stages.append(text)
 
     def trial(self, record: TrialRecord) -> None:
         self.trials.append(record)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 def make_driver(

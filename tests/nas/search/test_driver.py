@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_fakes import FakeEvaluator, Heard, make_driver, make_screen
+from search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
 
 from cost_models.budget import Violation
 from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request
@@ -266,30 +268,112 @@ def test_a_space_without_more_networks_ends_the_search(tmp_path: Path) -> None:
     assert len({r.key for r in driver.records()}) < 500
 
 
-def test_time_limits_end_the_search_and_the_full_trainings(tmp_path: Path) -> None:
+def test_a_time_limit_ends_the_search_and_the_full_trainings(tmp_path: Path) -> None:
     driver, _ = make_driver(tmp_path, trials=6)
     driver.search()
     whole = driver.plan
-    driver.plan = replace(whole, trials=500, deadline=time.monotonic() - 1, limit=10.0)
+    driver.plan = replace(whole, trials=500, limit=1e-9)
     assert driver.search() == "timeout"
     assert len({r.key for r in driver.study.records()}) == 6
-    driver.plan = replace(whole, deadline=time.monotonic() - 1)
     driver.train_finalists()
     assert not any(r.rung == "full" for r in driver.records())
     driver.plan = whole
+    driver.search()
     driver.train_finalists()
     assert any(r.rung == "full" for r in driver.records())
 
 
-def test_trials_under_way_at_a_time_limit_make_room_for_the_full_trainings(tmp_path: Path) -> None:
-    driver, _ = make_driver(tmp_path, trials=500, slots=3)
+class Slow:
+    """Evaluations that take real time, and do as many steps as the time allows."""
+
+    def __init__(self, seconds_a_step: float) -> None:
+        self.fake = FakeEvaluator(make_screen())
+        self.seconds_a_step = seconds_a_step
+
+    def __call__(self, request: Request) -> Outcome:
+        steps = request.steps
+        if request.train_seconds is not None:
+            steps = max(1, min(steps, int(request.train_seconds / self.seconds_a_step)))
+        time.sleep(steps * self.seconds_a_step)
+        ended = self.fake(request)
+        assert isinstance(ended, Evaluated)
+        seconds = {"train": steps * self.seconds_a_step, "evaluate": 0.01}
+        return replace(ended, seconds=seconds, cut_at=steps if steps < request.steps else None)
+
+
+def test_a_training_that_meets_the_time_limit_is_kept_with_the_steps_that_it_did(tmp_path: Path) -> None:
+    driver, models = make_driver(tmp_path, evaluate=Slow(0.2), trials=500)
+    driver.plan = replace(driver.plan, limit=1.0)  # a training of 10 steps takes 2 s
     began = time.monotonic()
-    driver.plan = replace(driver.plan, deadline=began + 1.3, limit=1.2)
     assert driver.search() == "timeout"
-    assert time.monotonic() < began + 60
-    driver.plan = replace(driver.plan, deadline=None)
     driver.train_finalists()
-    assert sum(r.rung == "full" for r in driver.records()) >= 3
+    assert time.monotonic() - began < 4.0
+    (record,) = driver.records()
+    assert record.steps == 10
+    assert record.cut_at == record.trained_steps
+    assert 1 <= record.trained_steps < 10
+    assert list(models) == [(record.key, record.trained_steps)]
+    assert record.model_sha256 == hashlib.sha256(models[record.key, record.trained_steps]).hexdigest()
+
+
+def test_a_resume_trains_whole_what_was_cut_short(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, evaluate=Slow(0.2), trials=1)
+    driver.plan = replace(driver.plan, limit=1.0)
+    driver.search()
+    cut = driver.records()[0]
+    driver, _ = make_driver(tmp_path, evaluate=Slow(0.0), trials=1)
+    driver.search()
+    again = [r for r in driver.records() if r.key == cut.key and r.steps == cut.steps and r.cut_at is None]
+    assert len(again) <= 1
+    driver.train_finalists()
+    assert all(r.cut_at is None for r in driver.records()[1:])
+    assert any(r.rung == "full" for r in driver.records())
+
+
+def test_what_was_cut_short_counts_for_the_fidelity_that_it_covers(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=4)
+    driver.search()
+    record = driver.records()[0]
+    params = next(r.params for r in driver.records() if r.steps == STEPS[0])
+    cut = replace(record, params=params, steps=STEPS[2], cut_at=STEPS[1] + 5)
+    assert driver._rung(cut) in (1, None)
+    assert driver._rung(replace(cut, cut_at=STEPS[0] - 1)) is None
+    assert driver._rung(replace(cut, cut_at=None)) == 2
+
+
+def test_a_finalist_that_cannot_get_far_enough_is_not_begun(tmp_path: Path) -> None:
+    slow = Slow(0.01)
+    driver, _ = make_driver(tmp_path, evaluate=slow, trials=500)
+    driver.plan = replace(driver.plan, limit=1.5)
+    assert driver.search() == "timeout"
+    slow.seconds_a_step = 0.01
+    driver.train_finalists()
+    heard = driver.listener
+    assert isinstance(heard, Heard)
+    full = [r for r in driver.records() if r.steps == STEPS[-1]]
+    assert all(r.trained_steps > STEPS[0] for r in full)
+    assert len(full) + sum("no time left" in text for text in heard.said) >= 1
+
+
+def test_trainings_of_the_search_leave_time_to_the_full_ones(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, evaluate=Slow(0.001), trials=5000, slots=3)
+    began = time.monotonic()
+    driver.plan = replace(driver.plan, limit=2.0)
+    assert driver.search() == "timeout"
+    driver.train_finalists()
+    assert time.monotonic() < began + 20
+    assert sum(r.rung == "full" for r in driver.records()) >= 1
+
+
+def test_the_first_training_is_announced(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=3, slots=2)
+    driver.search()
+    heard = driver.listener
+    assert isinstance(heard, Heard)
+    assert len(heard.said) == 1
+    assert re.fullmatch(
+        r"starting workers; the first of 2 trainings at once should end in about \d+ s", heard.said[0]
+    )
 
 
 def test_several_slots_evaluate_each_network_once(tmp_path: Path) -> None:

@@ -158,3 +158,28 @@ def test_channels_without_influence_are_the_ones_that_pruning_removes() -> None:
         narrow = narrow_model(wide, proposed, seed=0)
         samples = rng.random((5, *proposed.wide.input_shape)).astype(np.float32)
         np.testing.assert_allclose(narrow(samples), wide(samples), atol=1e-5)
+
+
+def test_ample_time_changes_nothing(evaluator: Any) -> None:
+    free, limited = evaluator(request()), evaluator(request(train_seconds=10_000.0))
+    assert isinstance(free, Evaluated)
+    assert isinstance(limited, Evaluated)
+    assert limited.cut_at is None
+    assert limited.tflite == free.tflite
+
+
+@pytest.mark.parametrize("changes", [{"ratio": 0.0}, {"ratio": 0.5}, {"sparsity": 0.5}])
+def test_a_training_that_runs_out_of_time_is_measured_where_it_stands(
+    changes: dict[str, Any], evaluator: Any
+) -> None:
+    ended = evaluator(request(steps=1_000_000, train_seconds=8.0, **changes))
+    assert isinstance(ended, Evaluated)
+    assert ended.cut_at is not None
+    assert 50 < ended.cut_at < 1_000_000
+    assert ended.accuracy.value > 0.5
+
+
+def test_without_any_time_one_step_is_done(evaluator: Any) -> None:
+    ended = evaluator(request(train_seconds=0.0))
+    assert isinstance(ended, Evaluated)
+    assert ended.cut_at == 1
