@@ -86,8 +86,14 @@ def _parser() -> Parser:
     )
     how.add_argument("--warm-start", metavar="RUN", help="learn from an earlier run on the same data")
     how.add_argument("--resume", metavar="RUN", help="go on with an earlier run; nothing is repeated")
+    how.add_argument(
+        "--trust-space",
+        action="store_true",
+        help="with --resume: run the code of the search space that the run names",
+    )
     show = parser.add_argument_group("what to show")
     show.add_argument("--json", action="store_true", help="print the result as JSON")
+    show.add_argument("--verbose", action="store_true", help="show the traceback of each failed trial")
     show.add_argument("--dry-run", action="store_true", help="say what would be done, train nothing")
     return parser
 
@@ -137,6 +143,8 @@ def _run(flags: dict[str, Any]) -> int:
     as_json = flags.pop("json", False)
     dry_run = flags.pop("dry_run", False)
     resume = flags.pop("resume", None)
+    verbose = flags.pop("verbose", False)
+    trust_space = flags.pop("trust_space", False)
     job = flags.pop("config", None)
     url, follow = flags.pop("submit", None), flags.pop("follow", None)
     from nas import run
@@ -155,13 +163,15 @@ def _run(flags: dict[str, Any]) -> int:
     if resume is not None and dry_run:
         raise UserError("--dry-run and --resume do not go together.", "Leave one of them out.")
     if resume is not None:
-        return run.resume(resume, values, origin, as_json=as_json)
+        return run.resume(resume, values, origin, as_json=as_json, verbose=verbose, trust_space=trust_space)
     config = make_config(values, origin)
     if url is not None:
         from nas.execute.submit import submit
 
         return submit(url, config, values, follow=follow, as_json=as_json)
-    return run.dry_run(config, as_json=as_json) if dry_run else run.start(config, as_json=as_json)
+    if dry_run:
+        return run.dry_run(config, as_json=as_json)
+    return run.start(config, as_json=as_json, verbose=verbose)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cost_models.errors import UserError, did_you_mean
+from nas.storage_url import StorageUrl
 from nas.tasks.loading.kinds import InputKind
 
 Policy = Literal["accuracy", "balanced", "smallest"]
@@ -94,9 +94,13 @@ class RunConfig(BaseModel):
     def shown(self) -> dict[str, Any]:
         """What reports may show: a password in the storage's URL is none of it."""
         content = self.model_dump()
-        content["storage"] = (
-            re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", self.storage) if self.storage else None
-        )
+        content["storage"] = StorageUrl.parse(self.storage).shown() if self.storage else None
+        return content
+
+    def kept(self) -> dict[str, Any]:
+        """What a run folder keeps: a password in the storage's URL is none of it."""
+        content = self.model_dump()
+        content["storage"] = StorageUrl.parse(self.storage).kept() if self.storage else None
         return content
 
     def search_identity(self) -> dict[str, Any]:

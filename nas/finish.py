@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cost_models.errors import UserError
 from cost_models.tflite_graph import read_graph
 from nas.cli import ALL_FAILED, DONE
+from nas.finished import Accuracy
 from nas.job import Job
 from nas.progress import Progress
-from nas.run_folder import RunFolder, versions, write_atomically
+from nas.run_folder import RunFolder, model_key, versions, write_atomically
 from nas.search.records import TrialRecord
 
-
-def model_key(key: str, steps: int) -> str:
-    """Name of the bytes that a network left after so many training steps."""
-    return f"{key}-{steps}"
+_TRAINING = ("build", "train", "prune")
+_USED_SHARE = 0.6  # of a time limit, that a training may take
 
 
 def finish(
@@ -40,10 +40,14 @@ def finish(
     from nas.search.front import pareto_front
 
     front = pareto_front(records)
-    chosen = notes = None
+    chosen, refusal = None, ""
+    notes: tuple[str, ...] = ()
     if front:
         progress.say("exporting and verifying the chosen model")
-        chosen, notes = _export_best(job, folder, front)
+        try:
+            chosen, notes = _export_best(job, folder, front)
+        except _NotDeliveredError as error:
+            refusal = str(error)
     summary = summarize(
         run=folder.path.resolve().name,
         started=str(folder.load_config()["started"]),
@@ -53,7 +57,7 @@ def finish(
         versions=versions(),
         target=job.target,
         budget=job.budget,
-        notes=notes or (),
+        notes=(*notes, *_time_notes(records, chosen)),
         task=job.dataset.info,
         records=records,
         chosen=chosen,
@@ -73,12 +77,44 @@ def finish(
         if job.config.deliver is not None:
             _deliver(folder, job.config.deliver, job.config.branch)
         return DONE
-    failed = [record for record in records if record.state == "failed"]
-    if failed:
-        print(f"nas-run: No trial succeeded: {failed[-1].reason}.", file=sys.stderr)
-        return ALL_FAILED
-    print(f"nas-run: Stopped before a trial ended. --resume {folder.path} goes on.", file=sys.stderr)
+    print(f"nas-run: {refusal or _nothing_chosen(folder, records)}", file=sys.stderr)
+    for note in () if refusal else _time_notes(records, None):
+        print(f"nas-run: {note}", file=sys.stderr)
     return ALL_FAILED
+
+
+def _nothing_chosen(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
+    failed = [record for record in records if record.state == "failed"]
+    if not failed:
+        return f"Stopped before a training ended. --resume {folder.path} goes on."
+    last = failed[-1]
+    log = f" The traceback is in {folder.path / last.log}." if last.log else ""
+    return f"No trial succeeded: {last.reason.rstrip('.') if last.reason else 'no reason given'}.{log}"
+
+
+def _time_notes(records: Sequence[TrialRecord], chosen: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """What a time limit did to the chosen model, or to the only trainings; and how much time would do."""
+    ended = [record for record in records if record.state == "evaluated"]
+    number = None if chosen is None else chosen["number"]
+    cut = next((r for r in ended if chosen is None or r.number == number), None)
+    if cut is None or cut.cut_at is None:
+        return ()
+    spent = sum(seconds for stage, seconds in cut.seconds.items() if stage in _TRAINING)
+    whole = spent * cut.steps / cut.cut_at
+    return (
+        f"The time limit ended the training of trial {cut.number} after {cut.cut_at:,} of {cut.steps:,} steps."
+        f" A whole training of this network takes about {whole:,.0f} s here: give --timeout"
+        f" {_round_time(whole / _USED_SHARE)}, or fewer --steps and --final-steps.",
+    )
+
+
+def _round_time(seconds: float) -> str:
+    """The next time that people would write."""
+    return f"{math.ceil(seconds / 10) * 10}s" if seconds <= 90 else f"{math.ceil(seconds / 60)}m"
+
+
+class _NotDeliveredError(Exception):
+    """The chosen model must not leave as firmware; the text says why and what to do."""
 
 
 def _deliver(folder: RunFolder, place: str, branch: str | None) -> None:
@@ -107,27 +143,49 @@ def _export_best(
     left = list(front)
     while True:
         record = choose(left, job.config.policy)
+        key = model_key(record.key, record.trained_steps)
         try:
-            part, notes = _export(job, folder, record)
+            tflite = folder.load_model(key, trial=record.number, sha256=record.model_sha256)
+            part, notes = _export(job, folder, record, tflite)
         except UserError as error:
             left.remove(record)
-            if job.target.npu is None or not left:
+            if not left or (job.target.npu is None and not folder.model_lost(key, record.model_sha256)):
                 raise
             passed_over.append(f"Trial {record.number} was passed over. {error.message}")
         else:
             return part, (*passed_over, *notes)
 
 
-def _export(job: Job, folder: RunFolder, record: TrialRecord) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The chosen model as a verified bundle, and its part of the result."""
+def _near_chance(record: TrialRecord, accuracy: Accuracy, folder: RunFolder) -> str:
+    from nas.quality import near_chance_text
+
+    notes = _time_notes([record], {"number": record.number})
+    advice = notes[0] if notes else "Train longer (--steps, --final-steps), or look at the data."
+    return (
+        f"Trial {record.number} is the best and is not delivered. {near_chance_text(accuracy)} {advice}"
+        f" nas-export {folder.path} --model {record.number} --out FOLDER exports it all the same."
+    )
+
+
+def _export(
+    job: Job, folder: RunFolder, record: TrialRecord, tflite: bytes
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The chosen model as a verified bundle, and its part of the result.
+
+    Raises:
+        _NotDeliveredError: It has learned nothing.
+    """
     from nas.accuracy import measure_accuracy
     from nas.export import export, verify
+    from nas.quality import is_near_chance
     from nas.result import chosen_model
     from nas.run_models import finished_model
 
-    tflite = folder.model_file(model_key(record.key, record.steps)).read_bytes()
-    test = measure_accuracy(tflite, job.dataset, "test", "tflm")
     validation = record.tflm_accuracy or measure_accuracy(tflite, job.dataset, "val", "tflm")
+    test = measure_accuracy(tflite, job.dataset, "test", "tflm")
+    for accuracy in (validation, test):
+        if is_near_chance(accuracy):
+            raise _NotDeliveredError(_near_chance(record, accuracy, folder))
     graph = read_graph(tflite)
     costs = job.model.estimate(graph, file_bytes=len(tflite))
     finished = finished_model(

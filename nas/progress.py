@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from nas.folded import folded
-from nas.search.records import TrialRecord
+from nas.search.records import TrialRecord, trainings
 
 
 class Progress:
@@ -13,14 +13,16 @@ class Progress:
 
     Args:
         stream: Where to, normally stderr.
+        verbose: Whether tracebacks of failed trials are shown.
         quiet_rejections: Rejected trials are counted, not printed one by one.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, verbose: bool = False) -> None:
         from rich.console import Console
 
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
         self._live = self._console.is_terminal
+        self.verbose = verbose
         self._bar: object | None = None
         self._total = 0
         self._done = 0
@@ -52,7 +54,7 @@ class Progress:
             bar.start()
             self._bar = bar
         elif total:
-            self.say(f"{text}: {total} trainings")
+            self.say(f"{text}: {'about ' if text == 'search' else ''}{total:,} {trainings(total)}")
 
     def trial(self, record: TrialRecord) -> None:
         """A trial ended."""
@@ -60,20 +62,24 @@ class Progress:
             self._rejected += 1
             return
         self._done += 1
+        self._total = max(self._total, self._done)  # how many are promoted is known only afterwards
         if record.state == "evaluated" and (self._best is None or record.value > self._best):
             self._best = record.value
         if self._bar is not None:
             best = "" if self._best is None else f"best int8 accuracy {self._best:.4f}"
             if self._rejected:
                 best += f", {self._rejected} rejected before training"
-            self._bar.update(0, completed=self._done, best=best)  # type: ignore[attr-defined]
+            self._bar.update(0, completed=self._done, total=self._total, best=best)  # type: ignore[attr-defined]
         if self._bar is None or record.state == "failed":
             self.say(self._line(record))
 
     def _line(self, record: TrialRecord) -> str:
-        head = f"  {self._stage} {self._done}/{self._total} trial {record.number}, {record.steps} steps:"
+        steps = f"{record.steps:,} steps"
+        if record.cut_at is not None:
+            steps = f"time limit, {record.cut_at:,} of {steps}"
+        head = f"  {self._stage} {self._done}/{self._total} trial {record.number}, {steps}:"
         if record.state == "failed" or record.costs is None:
-            return f"{head} failed, {record.reason}"
+            return f"{head} failed, {record.reason}{f' (traceback in {record.log})' if record.log else ''}"
         costs = record.costs
         cycles = "" if costs.cycles is None else f", {costs.cycles / 1e6:.2f} M cycles"
         took = sum(value for stage, value in record.seconds.items() if stage != "waiting")

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cost_models.budget import format_quantity
 from cost_models.errors import UserError
 from nas.candidates import Survey, survey
 from nas.cli import DONE, NOTHING_FEASIBLE
 from nas.config import RunConfig, make_config
-from nas.finish import finish, model_key
+from nas.finish import finish
 from nas.folded import folded
 from nas.job import Job, prepare
 from nas.lost import LostError
@@ -23,11 +24,14 @@ from nas.run_folder import (
     RunFolder,
     check_out,
     create_run_folder,
+    model_key,
     open_run_folder,
     save_config,
     saved_config,
 )
+from nas.storage_url import StorageUrl
 from nas.warm_start import earlier_trainings, load, save
+from search_spaces.space import list_spaces
 
 _SURVEY_DRAWS = 500
 _SURVEY_WANTED = 20  # networks that fit, to start from
@@ -36,11 +40,12 @@ _RESUMABLE = (
     "trials", "timeout", "trial_timeout", "workers", "ray_address", "gpus_per_trial", "finalists", "policy",
     "name", "format", "deliver", "branch",
 )  # fmt: skip
+_CODE_HINT = "Add --trust-space if you trust it, or name it yourself: --space {}."
 
 
-def start(config: RunConfig, *, as_json: bool) -> int:
+def start(config: RunConfig, *, as_json: bool, verbose: bool = False) -> int:
     """A new run. Returns the exit code."""
-    progress = Progress(sys.stderr)
+    progress = Progress(sys.stderr, verbose=verbose)
     job = prepare(config.with_seed())
     folder = create_run_folder(config.out, config.task)
     try:
@@ -53,22 +58,45 @@ def start(config: RunConfig, *, as_json: bool) -> int:
         folder.discard_unless_begun()  # so that the corrected call can take the same name
 
 
-def resume(path: str, values: Mapping[str, Any], origin: Mapping[str, str], *, as_json: bool) -> int:
+def resume(
+    path: str,
+    values: Mapping[str, Any],
+    origin: Mapping[str, str],
+    *,
+    as_json: bool,
+    verbose: bool = False,
+    trust_space: bool = False,
+) -> int:
     """Goes on with an earlier run; flags may change how long and where, not what is searched.
+
+    Args:
+        path: The run folder.
+        values: What was given, by key.
+        origin: Where each key was given.
+        as_json: Print the result as JSON.
+        verbose: Show tracebacks of failed trials.
+        trust_space: Run the code of a search space that the run folder names, and the user did not.
 
     Raises:
         UserError: Not a run, other data, or a flag that would make it another search.
     """
     folder = open_run_folder(path)
     config = saved_config(folder)
+    if config.space not in list_spaces() and "space" not in values and not trust_space:
+        raise UserError(
+            f"The run {path} searches the space {config.space}, which is code that a resume would execute.",
+            _CODE_HINT.format(config.space),
+        )
     for key in values:
+        if key == "storage" and config.storage and _same_storage(values[key], config.storage):
+            continue  # the same database, with the password that is kept nowhere
         if key not in _RESUMABLE and values[key] != getattr(config, key, None):
             raise UserError(
                 f"{origin[key]} cannot change in a resumed run.",
                 f"Start a new run, or change only {', '.join(_RESUMABLE)}.",
             )
     config = make_config(config.model_dump() | dict(values), origin)
-    progress = Progress(sys.stderr)
+    progress = Progress(sys.stderr, verbose=verbose)
     job = prepare(config)
     digest = job.dataset.digest()
     if folder.load_config().get("data_sha256") != digest:
@@ -77,6 +105,10 @@ def resume(path: str, values: Mapping[str, Any], origin: Mapping[str, str], *, a
             "Start a new run for new data.",
         )
     return _search(job, folder, progress, as_json=as_json)
+
+
+def _same_storage(one: str, other: str) -> bool:
+    return StorageUrl.parse(one).kept() == StorageUrl.parse(other).kept()
 
 
 def dry_run(config: RunConfig, *, as_json: bool) -> int:
@@ -97,7 +129,7 @@ def dry_run(config: RunConfig, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(content))
     else:
-        limits = ", ".join(f"{name} <= {limit:,.0f}" for name, limit in job.budget.limits())
+        limits = ", ".join(f"{name} <= {format_quantity(name, limit)}" for name, limit in job.budget.limits())
         samples = job.dataset.info.samples
         print(
             f"task    {job.config.task}: {job.dataset.info.input_shape}, {len(job.dataset.info.class_names)} classes,"
@@ -109,10 +141,11 @@ def dry_run(config: RunConfig, *, as_json: bool) -> int:
         print(f"target  {job.target.name} ({job.target.title}): {limits}")
         for note in job.budget.notes:
             print(f"        {note}")
-        print(
-            f"search  {job.config.trials} networks, trained for {job.config.steps} steps, the best of them longer,"
-            f" the best {job.config.finalists} for {job.config.final_steps}"
-        )
+        if found.feasible:
+            print(
+                f"search  {job.config.trials} networks, trained for {job.config.steps} steps, the best of them longer,"
+                f" the best {job.config.finalists} for {job.config.final_steps}"
+            )
     if not found.feasible:
         return _nothing_feasible(found)
     return DONE
@@ -148,7 +181,7 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
     if not found.feasible:
         return _nothing_feasible(found)
     try:
-        with lost_storage():
+        with lost_storage(job.config.storage):
             return _search_feasible(job, folder, progress, found, as_json=as_json)
     except LostError as error:
         raise UserError(
@@ -178,7 +211,7 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     from nas.execute.ray_workers import RayExecutor
     from nas.search.driver import Driver, Plan
     from nas.search.proposer import Proposer
-    from nas.search.study import Study, open_storage
+    from nas.search.study import Study, damaged_record, find_study, open_storage
     from nas.stop import StopRequest
 
     config = job.config
@@ -192,24 +225,46 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     try:
         for one in load(folder):
             proposer.tell_earlier(one.params, one.steps, one.error)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, UserError):
         raise UserError(
             f"The choices of {config.warm_start} are not those that {config.space} asks for.",
             "The space has changed since; leave --warm-start out.",
         ) from None
     storage = open_storage(config.storage, folder.journal)
-    name = folder.path.resolve().name
+    saved = folder.load_config()
     # The start tells this run from another of the same name and seed in one database: its models are elsewhere.
-    identity = config.search_identity() | {"started": folder.load_config()["started"]}
-    study = Study(storage=storage, name=name, identity=identity)
+    identity = config.search_identity() | {"started": saved["started"]}
+    with damaged_record(StorageUrl.parse(config.storage).shown() if config.storage else str(folder.journal)):
+        name = find_study(
+            storage,
+            started=saved["started"],
+            name=saved.get("study"),
+            fallback=folder.path.resolve().name,
+        )
+        study = Study(storage=storage, name=name, identity=identity)
+        records = study.records()
+    if config.storage is not None:
+        study.claim(folder.path)
+    hashes = {(r.key, r.trained_steps): r.model_sha256 for r in records if r.state == "evaluated"}
+    lost = {key for key in hashes if folder.model_lost(model_key(*key), hashes[key])}
+    if lost:
+        progress.say(
+            f"{len(lost)} of {len(hashes)} models are missing in {folder.path}/models or are not those that were"
+            " trained: their records still guide the search, and final candidates among them are trained again"
+        )
     # A resumed run's clock goes on where the record ends, so that times of all trials are on one line.
-    before = max((r.started + sum(r.seconds.values()) for r in study.records()), default=0.0)
+    before = max((r.started + sum(r.seconds.values()) for r in records), default=0.0)
     now = time.monotonic()
     clock = now - before
     progress.say(f"run folder {folder.path}, seed {job.seed}")
 
     def save_model(key: str, steps: int, tflite: bytes) -> None:
         folder.save_model(model_key(key, steps), tflite)
+
+    def save_log(number: int, trace: str) -> str:
+        if progress.verbose:
+            progress.say(trace)
+        return folder.save_log(number, trace)
 
     with StopRequest(progress.say) as stop:
         executor = RayExecutor(
@@ -241,6 +296,8 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
             save_model=save_model,
             listener=progress,
             stop=stop,
+            save_log=save_log,
+            model_lost=lambda key, steps: (key, steps) in lost,
             started=clock,
         )
         folder.begin()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import time
 from dataclasses import dataclass
@@ -85,6 +87,44 @@ class RunFolder:
     def save_model(self, key: str, tflite: bytes) -> None:
         write_atomically(self.model_file(key), tflite)
 
+    def load_model(self, key: str, *, trial: int, sha256: str | None) -> bytes:
+        """The bytes that a trial left.
+
+        Args:
+            key: See `model_key`.
+            trial: Number, for messages.
+            sha256: Their hash as recorded; None in a run that kept none.
+
+        Raises:
+            UserError: They are gone, or other bytes than were trained.
+        """
+        hint = f"Take another of the front, or train it again with --resume {self.path}."
+        try:
+            tflite = self.model_file(key).read_bytes()
+        except OSError:
+            raise UserError(f"The model of trial {trial} is not in {self.path}.", hint) from None
+        if sha256 is not None and hashlib.sha256(tflite).hexdigest() != sha256:
+            raise UserError(
+                f"The model of trial {trial} in {self.path} is not the one that was trained: its hash differs.",
+                hint,
+            )
+        return tflite
+
+    def model_lost(self, key: str, sha256: str | None) -> bool:
+        """Whether `load_model` would refuse."""
+        try:
+            self.load_model(key, trial=0, sha256=sha256)
+        except UserError:
+            return True
+        return False
+
+    def save_log(self, number: int, trace: str) -> str:
+        """Keeps the traceback of a failed trial; returns the file's name in the folder."""
+        name = f"trials/{number}.log"
+        (self.path / "trials").mkdir(exist_ok=True)
+        write_atomically(self.path / name, trace.encode(errors="replace"))
+        return name
+
     def load_config(self) -> dict[str, Any]:
         """What `create` wrote."""
         return dict(json.loads(self.config_file.read_text(encoding="utf-8")))
@@ -150,10 +190,15 @@ def open_run_folder(path: str) -> RunFolder:
         raise UserError(
             f"{path} is not a run: it has no {_MARK}.", "--resume takes a folder that nas-run made."
         ) from None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         raise UserError(f"{path}/{_MARK} cannot be read.", "The run is damaged; start a new one.") from None
-    if saved.get("schema") != SCHEMA or not isinstance(saved.get("config"), dict):
+    if saved.get("schema") != SCHEMA:
         raise UserError(f"{path} was written by another version of nas-run.", "Start a new run.")
+    for key, kind in (("config", dict), ("data_sha256", str), ("started", str)):
+        if not isinstance(saved.get(key), kind):
+            raise UserError(
+                f"{path}/{_MARK} is damaged: its {key} is missing or of another type.", "Start a new run."
+            )
     try:
         (folder.path / "models").mkdir(exist_ok=True)
     except OSError as error:
@@ -161,11 +206,17 @@ def open_run_folder(path: str) -> RunFolder:
     return folder
 
 
+def model_key(key: str, steps: int) -> str:
+    """Name of the bytes that a network left after so many training steps."""
+    return f"{key}-{steps}"
+
+
 def save_config(folder: RunFolder, config: RunConfig, data_digest: str) -> None:
-    """Writes the effective configuration, versions and seed."""
+    """Writes the effective configuration, versions and seed, and the name of the study wherever the folder lies."""
     content = {
         "schema": SCHEMA,
-        "config": config.model_dump(),
+        "study": f"{folder.path.resolve().name}-{secrets.token_hex(4)}",
+        "config": config.kept(),
         "data_sha256": data_digest,
         "versions": versions(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

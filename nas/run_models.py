@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import BaseModel, TypeAdapter
 
 from cost_models.budget import Budget, parse_budget
 from cost_models.costing import CostModel, Costs
@@ -16,15 +17,28 @@ from cost_models.errors import UserError
 from cost_models.target import Target, load_target
 from cost_models.tflite_graph import read_graph
 from nas.config import RunConfig
-from nas.finish import model_key
 from nas.finished import Accuracy, FinishedModel
-from nas.run_folder import RunFolder, open_run_folder, saved_config
+from nas.run_folder import RunFolder, model_key, open_run_folder, saved_config
 from nas.tasks import load_task
 
 if TYPE_CHECKING:
     from nas.tasks.dataset import Dataset
 
 GOLDEN_COUNT = 8
+
+
+class _TrialShape(BaseModel):
+    """What is read of a trial in result.json."""
+
+    number: int
+    digest: str
+    steps: int
+    params: dict[str, Any]
+    model_sha256: str | None = None
+    cut_at: int | None = None
+
+
+_SHAPE = TypeAdapter(_TrialShape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +124,7 @@ def finished_model(
             "trial": trial["number"],
             "seed": config.seed,
             "params": trial["params"],
-            "steps": trial["steps"],
+            "steps": trained_steps(trial),
             "sparsity": config.sparsity,
             "versions": dict(versions),
         },
@@ -125,23 +139,36 @@ def golden_samples(dataset: Dataset, seed: int) -> np.ndarray[Any, np.dtype[Any]
     return np.asarray(samples[np.sort(picks)])
 
 
+def trained_steps(trial: Mapping[str, Any]) -> int:
+    """Training steps that were done of a trial in the result: fewer than asked for where time was up."""
+    return int(trial["steps"] if trial.get("cut_at") is None else trial["cut_at"])
+
+
 def _find(folder: RunFolder, model_id: str | None) -> dict[str, Any]:
     try:
         result = json.loads(folder.result_file.read_text(encoding="utf-8"))
-        trials, chosen, front = result["trials"], result["chosen"], result["front"]
-    except (OSError, ValueError, KeyError):
+        chosen, front = result["chosen"], result["front"]
+        evaluated = [trial for trial in result["trials"] if trial["state"] == "evaluated"]
+        chosen_number = None if chosen is None else int(chosen["number"])
+        for trial in evaluated:
+            _SHAPE.validate_python(trial)
+    except FileNotFoundError:
         raise UserError(
             f"{folder.path} has no result yet.", f"Let nas-run end, or --resume {folder.path}."
         ) from None
-    evaluated = [trial for trial in trials if trial["state"] == "evaluated"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UserError(
+            f"{folder.result_file} cannot be read as the result of a run.",
+            f"nas-run --resume {folder.path} writes it again.",
+        ) from None
     if model_id is None:
         if chosen is None:
             raise UserError(f"The run {folder.path} chose no model.", "Nothing of it fits its budget.")
-        return next(trial for trial in evaluated if trial["number"] == chosen["number"])
+        model_id = str(chosen_number)
     by_number = [trial for trial in evaluated if str(trial["number"]) == model_id]
     # Of one network trained several times, the longest training counts.
     by_digest = [trial for trial in evaluated if len(model_id) >= 6 and trial["digest"].startswith(model_id)]
-    found = by_number or sorted(by_digest, key=lambda trial: -trial["steps"])
+    found = by_number or sorted(by_digest, key=lambda trial: -trained_steps(trial))
     if not found:
         raise UserError(
             f"The run {folder.path} has no model {model_id}.",
@@ -151,12 +178,8 @@ def _find(folder: RunFolder, model_id: str | None) -> dict[str, Any]:
 
 
 def _model_bytes(folder: RunFolder, trial: dict[str, Any]) -> bytes:
-    try:
-        return folder.model_file(model_key(trial["digest"], trial["steps"])).read_bytes()
-    except OSError:
-        raise UserError(
-            f"The model of trial {trial['number']} is not in {folder.path}.", "Export another of the front."
-        ) from None
+    key = model_key(trial["digest"], trained_steps(trial))
+    return folder.load_model(key, trial=trial["number"], sha256=trial.get("model_sha256"))
 
 
 def _check_data(folder: RunFolder, dataset: Dataset, task: str) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.space import NoChoiceError
+
 
 class Choices:
     """Answers a search space: from known choices, at random, or a mixture of both (a mutation).
@@ -36,7 +38,7 @@ class Choices:
 
     def _draw(self, name: str) -> np.random.Generator:
         if self._rng is None:
-            raise KeyError(f"the choice {name} is not among those to replay")
+            raise NoChoiceError(f"the choice {name} is not among those to replay")
         return self._rng
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:

@@ -20,6 +20,10 @@ PRUNE_RATIOS = (0.0, 0.25, 0.5)
 Choice = None | bool | int | float | str
 
 
+class NoChoiceError(KeyError):
+    """A replay was asked for a choice that it does not hold: the space has changed since."""
+
+
 class Suggest(Protocol):
     """Where choices come from; Optuna's `Trial`, `FixedTrial` and `FrozenTrial` are one as they stand."""
 
@@ -93,7 +97,7 @@ def candidate(space: SearchSpace, trial: Suggest, *, input_shape: Shape, classes
     """
     try:
         wide = space.build(trial, input_shape=input_shape, classes=classes)
-    except UserError:
+    except (UserError, NoChoiceError):
         raise
     except Exception as error:
         raise UserError(

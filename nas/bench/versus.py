@@ -19,9 +19,9 @@ from nas.accuracy import measure_accuracy
 from nas.config import RunConfig
 from nas.execute import EvaluatorSpec
 from nas.execute.ray_workers import RayExecutor
-from nas.finish import model_key
 from nas.job import Job, prepare
 from nas.outcome import Evaluated, Request
+from nas.run_folder import model_key
 from nas.search.baselines import PlainOptuna
 from nas.search.front import dominates, hypervolume
 

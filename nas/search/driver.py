@@ -14,7 +14,7 @@ from nas.execute import Done, Executor
 from nas.outcome import Evaluated, Failed, Rejected, Request
 from nas.search.belief import expected_seconds
 from nas.search.proposer import ETA, Proposal, Proposer
-from nas.search.records import TrialRecord
+from nas.search.records import TrialRecord, trainings
 from nas.search.reserve import Reserve
 from nas.search.study import Study
 from nas.search.time_limit import TimeLimit
@@ -90,6 +90,8 @@ class Driver:
         save_model: Keeps the bytes of an evaluated model, by key and training steps.
         listener: Who is told of progress.
         stop: Asked often; True ends the search with what there is.
+        save_log: Keeps the traceback of a failed trial, by number; returns the file's name.
+        model_lost: Whether the bytes of a recorded training are gone, by key and training steps.
     """
 
     plan: Plan
@@ -99,6 +101,8 @@ class Driver:
     save_model: Callable[[str, int, bytes], None]
     listener: Listener
     stop: Callable[[], bool]
+    save_log: Callable[[int, str], str] = lambda number, trace: ""
+    model_lost: Callable[[str, int], bool] = lambda key, steps: False
     started: float = field(default_factory=time.monotonic)
     _pending: dict[int, _Pending] = field(default_factory=dict)
     _reserve: Reserve | None = None
@@ -192,10 +196,14 @@ class Driver:
             (one.proposal.screened, self.plan.steps[one.proposal.rung]) for one in self._pending.values()
         ]
         seconds = min(float(expected_seconds([screened], steps)[0]) for screened, steps in waited)
+        several = f"first of {len(waited)} trainings at once" if len(waited) > 1 else "first training"
         self.listener.say(
-            f"starting workers; the first of {len(waited)} {trainings(len(waited), 'at once')}"
-            f" should end in about {_START_SECONDS + seconds:.0f} s"
+            f"starting workers; the {several} should end in about {_START_SECONDS + seconds:.0f} s{self._counted()}"
         )
+
+    def _counted(self) -> str:
+        limit = self.plan.limit
+        return "" if limit is None else f", and the time limit of {limit:g} s counts from the first worker on"
 
     @property
     def _spread(self) -> bool:
@@ -210,9 +218,8 @@ class Driver:
         chosen = self.study.finalists(
             lambda: [one.params for one in self.proposer.finalists(self.plan.finalists, spread=self._spread)]
         )
-        todo = [
-            one for params in chosen if not self.proposer.has(one := self.proposer.replayed(params, rung))
-        ]
+        replayed = [self.proposer.replayed(params, rung) for params in chosen]
+        todo = [one for one in replayed if not self.proposer.has(one) or self._lost(one)]
         self.listener.stage("full training", len(todo))
         left_out = 0
         while (todo or self._pending) and not self.stop() and not self._time.over():
@@ -227,6 +234,13 @@ class Driver:
         if left_out:
             self.listener.say(f"no time left for {left_out} more full {trainings(left_out)}")
         self._abandon()
+
+    def _lost(self, proposal: Proposal) -> bool:
+        """Whether a network was trained and its bytes are gone: it is trained again."""
+        steps = self.plan.steps[proposal.rung]
+        return self.proposer.trained_steps(proposal) >= steps and self.model_lost(
+            proposal.screened.key, steps
+        )
 
     def _worth_beginning(self, proposal: Proposal) -> bool:
         """Whether a full training ends within the time, or gets well beyond the network's last training."""
@@ -364,10 +378,6 @@ class Driver:
             case Rejected() as ended:
                 return replace(base, state="rejected", costs=ended.costs, violations=ended.violations)
             case Failed() as ended:
+                log = self.save_log(done.request.number, ended.trace) if ended.trace else ""
                 reason = f"{ended.stage}: {ended.reason}"
-                return replace(base, state="failed", costs=screened.costs, reason=reason)
-
-
-def trainings(count: int, more: str = "") -> str:
-    """The noun in its number."""
-    return f"training{'' if count == 1 else 's'}{' ' + more if more and count > 1 else ''}"
+                return replace(base, state="failed", costs=screened.costs, reason=reason, log=log)

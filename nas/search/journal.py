@@ -11,6 +11,8 @@ from typing import Any
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
+from cost_models.errors import UserError
+
 
 class _Lines(BaseJournalBackend):
     """Appends whole lines, or nothing.
@@ -43,7 +45,7 @@ class _Lines(BaseJournalBackend):
         else:
             lines = self._fresh[log_number_from - self._first_fresh :]
             self._first_fresh, self._fresh = self._first_fresh + len(self._fresh), []
-        return map(json.loads, lines)
+        return (_entry(line, number) for number, line in enumerate(lines, log_number_from + 1))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         lines = [json.dumps(log, separators=(",", ":")).encode() for log in logs]
@@ -64,6 +66,19 @@ class _Lines(BaseJournalBackend):
 
     def sync(self) -> None:
         os.fsync(self._file)
+
+
+def _entry(line: bytes, number: int) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        entry = None
+    if not isinstance(entry, dict):
+        raise UserError(
+            f"Line {number} of the run's record study.journal cannot be read.",
+            "The file is damaged: bring back an undamaged copy, or start a new run.",
+        )
+    return entry
 
 
 class RunJournal(JournalStorage):

@@ -23,6 +23,7 @@ class TrialRecord:
         rung: "search" (a short training) or "full".
         steps: Training steps that were asked for.
         cut_at: Steps after which the time limit ended the training; None where all were done.
+        log: File in the run folder with the traceback of a failed trial.
         model_sha256: Of the bytes that the training left; None before hashes were kept.
         key: Name of the training job, see `nas.candidates.job_key`.
         started: Seconds since the run started.
@@ -45,6 +46,7 @@ class TrialRecord:
     worker: str = ""
     cut_at: int | None = None
     model_sha256: str | None = None
+    log: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for Optuna's storage."""
@@ -82,3 +84,8 @@ def record_from_json(content: dict[str, Any]) -> TrialRecord:
         values["costs"] = Costs(**values["costs"])
     values["violations"] = tuple(Violation(**v) for v in values["violations"])
     return TrialRecord(**values)
+
+
+def trainings(count: int) -> str:
+    """The noun in its number."""
+    return "training" if count == 1 else "trainings"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,13 @@ from nas.search.asked import Asked
 from nas.search.front import objectives
 from nas.search.journal import RunJournal
 from nas.search.records import TrialRecord, record_from_json
+from nas.storage_url import PASSWORD_VARIABLE, StorageUrl
 from search_spaces.choices import Choices
 
 _RECORD = "record"
 _IDENTITY = "search"
 _STEPS = "steps"
+_HOME = "run_folder"
 _FINALISTS = "finalists"
 _DIRECTIONS = [optuna.study.StudyDirection.MINIMIZE] * 4
 _OBJECTIVES = ["int8 error", "sram_bytes", "flash_bytes", "cycles"]
@@ -38,29 +42,35 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     if url is None:
-        return RunJournal(journal)
-    if "://" not in url:
+        with damaged_record(str(journal)):
+            return RunJournal(journal)
+    address = StorageUrl.parse(url)
+    if not address.scheme:
         raise UserError(
             f"--storage {url} is not a URL.",
             "Write sqlite:///PATH or postgresql://USER@HOST/DATABASE, or leave it out.",
         )
     from sqlalchemy.exc import SQLAlchemyError
 
-    for scheme in ("postgres://", "postgresql://"):
-        if url.startswith(scheme):
-            url = f"postgresql+psycopg://{url.removeprefix(scheme)}"
+    if address.scheme in ("postgres", "postgresql"):
+        address = replace(address, scheme="postgresql+psycopg")
     try:
-        return optuna.storages.RDBStorage(url)
+        return optuna.storages.RDBStorage(address.complete())
     except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
+        reason = address.scrub((str(error).strip() or type(error).__name__).splitlines()[0][:200])
         raise UserError(
-            f"The storage cannot be opened: {reason}.", "Check the URL, the server and its driver."
+            f"The storage {address.shown()} cannot be opened: {reason}.",
+            "Check the URL, the server and its driver."
+            f" A password that was not kept may come from the environment variable {PASSWORD_VARIABLE}.",
         ) from None
 
 
 @contextmanager
-def lost_storage() -> Iterator[None]:
+def lost_storage(url: str | None = None) -> Iterator[None]:
     """Turns what a database that goes away raises into a sentence.
+
+    Args:
+        url: Of the storage, whose password must not be shown.
 
     Raises:
         LostError: The storage cannot be reached any more.
@@ -71,8 +81,45 @@ def lost_storage() -> Iterator[None]:
         yield
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ or error
-        reason = str(cause).strip().splitlines()[0][:200].rstrip(".")
+        reason = StorageUrl.parse(url or "").scrub(str(cause).strip().splitlines()[0][:200].rstrip("."))
         raise LostError(f"The storage cannot be reached any more: {reason}.") from error
+
+
+def find_study(storage: BaseStorage, *, started: str, name: str | None, fallback: str) -> str:
+    """The name of a run's study, wherever its folder lies now.
+
+    Args:
+        storage: Where it is kept.
+        started: When the run began, which every study says of its search.
+        name: As the run's configuration has it; None in runs that kept none.
+        fallback: For a study that has not been made yet.
+    """
+    if name is not None:
+        return name
+    for study in storage.get_all_studies():
+        try:
+            identity = json.loads(study.user_attrs.get(_IDENTITY, "null"))
+        except ValueError:
+            continue
+        if isinstance(identity, dict) and identity.get("started") == started:
+            return study.study_name
+    return fallback
+
+
+@contextmanager
+def damaged_record(place: str) -> Iterator[None]:
+    """Turns what a broken or newer record raises while it is read into a sentence.
+
+    Raises:
+        UserError: The record cannot be read.
+    """
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, AttributeError, AssertionError, RecursionError) as error:
+        raise UserError(
+            f"The record of the run in {place} cannot be read ({type(error).__name__}).",
+            "It is damaged or was written by another version; start a new run.",
+        ) from error
 
 
 class Study:
@@ -110,6 +157,23 @@ class Study:
         self._open: list[FrozenTrial] = []
         self._recover()
         self.asked = len(self._study.get_trials(deepcopy=False))
+
+    def claim(self, home: Path) -> None:
+        """Notes which run folder the study belongs to: two folders must not record into one study of a database.
+
+        Raises:
+            UserError: The folder is a copy, and the run's own folder still exists.
+        """
+        place = f"{socket.gethostname()}:{home.resolve()}"
+        theirs = str(self._study.user_attrs.get(_HOME, place))
+        host, _, path = theirs.partition(":")
+        if theirs != place and host == socket.gethostname() and Path(path, "config.json").is_file():
+            raise UserError(
+                f"{home} is a copy of {path}, and both would record into one study of the database.",
+                f"Go on with --resume {path}, or learn from it in a new run: --warm-start {home}.",
+            )
+        if self._study.user_attrs.get(_HOME) != place:
+            self._study.set_user_attr(_HOME, place)
 
     def ask(self, params: Mapping[str, Any], steps: int, space: Callable[[Choices], object]) -> Trial:
         """A new trial of these choices at this fidelity, written at once.

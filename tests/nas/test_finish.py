@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +12,7 @@ from cost_models.errors import UserError
 from cost_models.target import load_target
 from nas import finish
 from nas.finished import Accuracy
+from nas.run_folder import RunFolder
 from nas.search.records import TrialRecord
 
 
@@ -32,25 +36,39 @@ FRONT = [trial(3, 90), trial(4, 80), trial(5, 70)]
 
 
 def export_best(
-    monkeypatch: pytest.MonkeyPatch, refused: set[int], target: str = "corstone300-u55-128"
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    refused: set[int],
+    target: str = "corstone300-u55-128",
+    lost: frozenset[int] = frozenset(),
 ) -> tuple[int, tuple[str, ...]]:
-    def export(job: object, folder: object, record: TrialRecord) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def export(
+        job: object, folder: object, record: TrialRecord, tflite: bytes
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
+        assert tflite == b"model"
         if record.number in refused:
             raise UserError(f"Vela cannot compile {record.number}.", "Do something.")
         return {"number": record.number}, ("verified",)
 
     monkeypatch.setattr(finish, "_export", export)
     job: Any = SimpleNamespace(config=SimpleNamespace(policy="accuracy"), target=load_target(target))
-    part, notes = finish._export_best(job, None, FRONT)  # type: ignore[arg-type]
+    folder = RunFolder(path=tmp_path)
+    (tmp_path / "models").mkdir()
+    for record in FRONT:
+        if record.number not in lost:
+            folder.save_model(f"{record.key}-{record.steps}", b"model")
+    part, notes = finish._export_best(job, folder, FRONT)
     return part["number"], notes
 
 
-def test_the_policys_choice_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert export_best(monkeypatch, set()) == (3, ("verified",))
+def test_the_policys_choice_is_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert export_best(monkeypatch, tmp_path, set()) == (3, ("verified",))
 
 
-def test_a_model_that_vela_refuses_is_passed_over_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    number, notes = export_best(monkeypatch, {3, 4})
+def test_a_model_that_vela_refuses_is_passed_over_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    number, notes = export_best(monkeypatch, tmp_path, {3, 4})
     assert number == 5
     assert notes == (
         "Trial 3 was passed over. Vela cannot compile 3.",
@@ -59,11 +77,71 @@ def test_a_model_that_vela_refuses_is_passed_over_and_that_is_said(monkeypatch: 
     )
 
 
-def test_when_all_are_refused_the_last_reason_is_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_all_are_refused_the_last_reason_is_the_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match="Vela cannot compile 5"):
-        export_best(monkeypatch, {3, 4, 5})
+        export_best(monkeypatch, tmp_path, {3, 4, 5})
 
 
-def test_without_an_npu_nothing_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_npu_nothing_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Vela cannot compile 3"):
-        export_best(monkeypatch, {3}, target="nrf52840")
+        export_best(monkeypatch, tmp_path, {3}, target="nrf52840")
+
+
+def test_a_model_that_is_gone_is_passed_over_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    number, notes = export_best(monkeypatch, tmp_path, set(), target="nrf52840", lost=frozenset({3}))
+    assert number == 4
+    assert notes[0] == f"Trial 3 was passed over. The model of trial 3 is not in {tmp_path}."
+
+
+def test_a_swapped_model_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder(path=tmp_path)
+    (tmp_path / "models").mkdir()
+    folder.save_model("k-5", b"another")
+    with pytest.raises(UserError) as caught:
+        folder.load_model("k-5", trial=7, sha256=hashlib.sha256(b"model").hexdigest())
+    assert str(caught.value) == (
+        f"The model of trial 7 in {tmp_path} is not the one that was trained: its hash differs."
+        f" Take another of the front, or train it again with --resume {tmp_path}."
+    )
+    assert folder.model_lost("k-5", hashlib.sha256(b"model").hexdigest())
+    assert not folder.model_lost("k-5", None)
+
+
+def cut(trial: TrialRecord, at: int) -> TrialRecord:
+    return replace(trial, cut_at=at, seconds={"train": 10.0, "build": 2.0, "waiting": 50.0})
+
+
+def test_a_time_limit_that_cut_the_chosen_training_is_said_with_the_time_that_would_do() -> None:
+    records = [cut(FRONT[0], 10), FRONT[1]]
+    assert finish._time_notes(records, {"number": 4}) == ()
+    assert finish._time_notes(records, {"number": 3}) == (
+        "The time limit ended the training of trial 3 after 10 of 100 steps. A whole training of this network takes"
+        " about 120 s here: give --timeout 4m, or fewer --steps and --final-steps.",
+    )
+    assert finish._time_notes(records, None) == finish._time_notes(records, {"number": 3})
+    assert finish._time_notes([], None) == ()
+
+
+def test_a_model_near_chance_is_not_delivered_and_told_how_to_get_a_better_one(tmp_path: Path) -> None:
+    accuracy = Accuracy(part="val", engine="tflm", correct=14, total=100, confusion=((7, 43), (43, 7)))
+    text = finish._near_chance(cut(FRONT[0], 10), accuracy, RunFolder(path=tmp_path))
+    assert text.startswith("Trial 3 is the best and is not delivered. The 14.0 % accuracy on validation data")
+    assert "give --timeout 4m" in text
+    assert text.endswith(f"nas-export {tmp_path} --model 3 --out FOLDER exports it all the same.")
+    text = finish._near_chance(FRONT[0], accuracy, RunFolder(path=tmp_path))
+    assert "Train longer (--steps, --final-steps), or look at the data." in text
+
+
+def test_a_failed_trial_is_told_with_its_log(tmp_path: Path) -> None:
+    failed = replace(FRONT[0], state="failed", reason="train: the loss is not finite.", log="trials/3.log")
+    folder = RunFolder(path=tmp_path)
+    assert finish._nothing_chosen(folder, [failed]) == (
+        f"No trial succeeded: train: the loss is not finite. The traceback is in {tmp_path}/trials/3.log."
+    )
+    assert finish._nothing_chosen(folder, []) == (
+        f"Stopped before a training ended. --resume {tmp_path} goes on."
+    )

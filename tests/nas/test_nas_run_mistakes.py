@@ -239,7 +239,22 @@ def test_a_damaged_or_foreign_run_cannot_be_resumed(
     config.write_text('{"schema": 99}')
     assert main(["--resume", str(tmp_path)]) == 2
     assert "was written by another version of nas-run. Start a new run." in capsys.readouterr().err
-    config.write_text('{"schema": 1, "config": {"task": "digits", "colour": 3}}')
+    for damaged, key in (
+        ('{"schema": 1}', "config"),
+        ('{"schema": 1, "config": []}', "config"),
+        ('{"schema": 1, "config": {}}', "data_sha256"),
+        ('{"schema": 1, "config": {}, "data_sha256": 3}', "data_sha256"),
+        ('{"schema": 1, "config": {}, "data_sha256": "x"}', "started"),
+    ):
+        config.write_text(damaged)
+        assert main(["--resume", str(tmp_path)]) == 2
+        assert (
+            f"is damaged: its {key} is missing or of another type. Start a new run."
+            in capsys.readouterr().err
+        )
+    config.write_text(
+        '{"schema": 1, "config": {"task": "digits", "colour": 3}, "data_sha256": "", "started": ""}'
+    )
     assert main(["--resume", str(tmp_path)]) == 2
     assert "key colour is unknown" in capsys.readouterr().err
 
@@ -258,5 +273,6 @@ def test_no_report_shows_the_password_of_a_storage() -> None:
 
     for user in ("me", "me:secret", ""):
         shown = RunConfig(storage=f"postgresql://{user}@host:5432/db").shown()["storage"]
-        assert shown == f"postgresql://{user.replace('secret', '***')}@host:5432/db"
+        login = f"{user.replace('secret', '***')}@" if user else ""
+        assert shown == f"postgresql://{login}host:5432/db"
     assert RunConfig().shown()["storage"] is None

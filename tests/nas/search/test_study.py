@@ -37,9 +37,12 @@ def test_a_study_of_another_search_is_refused(tmp_path: Path) -> None:
     ("url", "message"),
     [
         ("here", "--storage here is not a URL"),
-        ("nosuch://x", "The storage cannot be opened"),
-        ("sqlite:////no/such/folder/db", "The storage cannot be opened"),
-        ("postgresql://nobody@127.0.0.1:1/none", "The storage cannot be opened"),
+        ("nosuch://x", "The storage nosuch://x cannot be opened"),
+        ("sqlite:////no/such/folder/db", "The storage sqlite:////no/such/folder/db cannot be opened"),
+        (
+            "postgresql://nobody:s@cret@127.0.0.1:1/none",
+            r"The storage \S+//nobody:\*\*\*@127.0.0.1:1/none cannot",
+        ),
     ],
 )
 def test_a_storage_that_cannot_be_reached_is_one_sentence(url: str, message: str, tmp_path: Path) -> None:
