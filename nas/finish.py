@@ -46,6 +46,7 @@ def finish(
         progress.say("exporting and verifying the chosen model")
         try:
             chosen, notes = _export_best(job, folder, front)
+            chosen["warnings"] += _time_notes(records, chosen)
         except _NotDeliveredError as error:
             refusal = str(error)
     summary = summarize(
@@ -57,7 +58,7 @@ def finish(
         versions=versions(),
         target=job.target,
         budget=job.budget,
-        notes=(*notes, *_time_notes(records, chosen)),
+        notes=notes,
         task=job.dataset.info,
         records=records,
         chosen=chosen,

@@ -172,7 +172,6 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
     from nas.export import BundleError
     from nas.search.study import lost_storage
 
-    folder.lock()
     for note in job.budget.notes:
         progress.say(note)
     for line in job.dataset.report.lines():
@@ -181,7 +180,7 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
     if not found.feasible:
         return _nothing_feasible(found)
     try:
-        with lost_storage(job.config.storage):
+        with folder.locked(), lost_storage(job.config.storage):
             return _search_feasible(job, folder, progress, found, as_json=as_json)
     except LostError as error:
         raise UserError(

@@ -8,6 +8,8 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -57,13 +59,14 @@ class RunFolder:
         """The lean .tflite of one evaluated candidate."""
         return self.path / "models" / f"{key}.tflite"
 
-    def lock(self) -> None:
-        """Keeps other drivers out until this process ends, however it ends.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other drivers out, until the end or until this process ends, however it ends.
 
         Raises:
             UserError: Another driver runs in this folder.
         """
-        # The descriptor stays open on purpose: the kernel drops the lock with the process.
+        # The kernel drops the lock with the process.
         descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             lock_exclusively(descriptor)
@@ -74,6 +77,10 @@ class RunFolder:
             ) from None
         for left in (*self.path.glob(".*.part"), *self.path.glob("models/.*.part")):
             left.unlink(missing_ok=True)  # of a driver that was killed while it wrote
+        try:
+            yield
+        finally:
+            os.close(descriptor)
 
     def begin(self) -> None:
         """Notes that the search begins: from here on the folder holds what must not be lost."""

@@ -196,6 +196,7 @@ class Driver:
             (one.proposal.screened, self.plan.steps[one.proposal.rung]) for one in self._pending.values()
         ]
         seconds = min(float(expected_seconds([screened], steps)[0]) for screened, steps in waited)
+        seconds = min(seconds, self.plan.limit or seconds)
         several = f"first of {len(waited)} trainings at once" if len(waited) > 1 else "first training"
         self.listener.say(
             f"starting workers; the {several} should end in about {_START_SECONDS + seconds:.0f} s{self._counted()}"

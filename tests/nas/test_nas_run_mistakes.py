@@ -224,9 +224,10 @@ def test_a_second_driver_stays_out_of_a_run_folder(tmp_path: Path) -> None:
     from nas.run_folder import RunFolder
 
     first, second = RunFolder(path=tmp_path), RunFolder(path=tmp_path)
-    first.lock()
-    with pytest.raises(UserError, match="Another nas-run is at work in"):
-        second.lock()
+    with first.locked(), pytest.raises(UserError, match="Another nas-run is at work in"), second.locked():
+        pass
+    with second.locked():
+        pass
 
 
 def test_a_damaged_or_foreign_run_cannot_be_resumed(

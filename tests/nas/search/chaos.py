@@ -28,7 +28,11 @@ SCREEN = make_screen("12KB")
 
 def drive(folder: RunFolder, seed: int, trials: int) -> None:
     """What `nas-run --resume` does, with an evaluator that writes a line for each call."""
-    folder.lock()
+    with folder.locked():
+        _drive(folder, seed, trials)
+
+
+def _drive(folder: RunFolder, seed: int, trials: int) -> None:
     evaluate = FakeEvaluator(SCREEN)
 
     def logged(request: Request) -> Outcome:
