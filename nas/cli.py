@@ -14,7 +14,7 @@ from cost_models.errors import UserError
 DONE, ALL_FAILED, USER_ERROR, NOTHING_FEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
 
 _EPILOG = """\
-exit code: 0 a verified bundle, 1 all trials failed, 2 a mistake in what was given,
+exit code: 0 a verified bundle, 1 no model worth delivering, 2 a mistake in what was given,
 3 nothing fits the budget
 
 examples:

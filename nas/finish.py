@@ -36,7 +36,6 @@ def finish(
     from rich.console import Console
 
     from nas.report import print_front, write_report
-    from nas.result import summarize
     from nas.search.front import pareto_front
 
     front = pareto_front(records)
@@ -49,21 +48,7 @@ def finish(
             chosen["warnings"] += _time_notes(records, chosen)
         except _NotDeliveredError as error:
             refusal = str(error)
-    summary = summarize(
-        run=folder.path.resolve().name,
-        started=str(folder.load_config()["started"]),
-        seconds=time.monotonic() - clock,
-        stopped_by=stopped_by,
-        config=job.config,
-        versions=versions(),
-        target=job.target,
-        budget=job.budget,
-        notes=notes,
-        task=job.dataset.info,
-        records=records,
-        chosen=chosen,
-        data=job.dataset.report.to_json(),
-    )
+    summary = summary_of(job, folder, records, stopped_by, clock, notes=notes, chosen=chosen)
     write_atomically(folder.result_file, (json.dumps(summary, indent=1) + "\n").encode())
     write_report(folder.report_file, summary)
     if as_json:
@@ -82,6 +67,36 @@ def finish(
     for note in () if refusal else _time_notes(records, None):
         print(f"nas-run: {note}", file=sys.stderr)
     return ALL_FAILED
+
+
+def summary_of(
+    job: Job,
+    folder: RunFolder,
+    records: Sequence[TrialRecord],
+    stopped_by: str,
+    clock: float,
+    *,
+    notes: Sequence[str] = (),
+    chosen: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The run's result as it stands."""
+    from nas.result import summarize
+
+    return summarize(
+        run=folder.path.resolve().name,
+        started=str(folder.load_config()["started"]),
+        seconds=time.monotonic() - clock,
+        stopped_by=stopped_by,
+        config=job.config,
+        versions=versions(),
+        target=job.target,
+        budget=job.budget,
+        notes=notes,
+        task=job.dataset.info,
+        records=records,
+        chosen=chosen,
+        data=job.dataset.report.to_json(),
+    )
 
 
 def _nothing_chosen(folder: RunFolder, records: Sequence[TrialRecord]) -> str:

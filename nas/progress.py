@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO
 
 from nas.folded import folded
 from nas.search.records import TrialRecord, trainings
+
+if TYPE_CHECKING:
+    from nas.search.driver import Listener
+
+
+class Listeners:
+    """Several who want to know how a search goes."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = tuple(listeners)
+
+    def stage(self, text: str, total: int) -> None:
+        """A stage of `total` trainings begins."""
+        for listener in self._listeners:
+            listener.stage(text, total)
+
+    def trial(self, record: TrialRecord) -> None:
+        """A training ended."""
+        for listener in self._listeners:
+            listener.trial(record)
+
+    def say(self, text: str) -> None:
+        """A sentence that stays."""
+        for listener in self._listeners:
+            listener.say(text)
 
 
 class Progress:

@@ -15,11 +15,11 @@ from cost_models.errors import UserError
 from nas.candidates import Survey, survey
 from nas.cli import DONE, NOTHING_FEASIBLE
 from nas.config import RunConfig, make_config
-from nas.finish import finish
+from nas.finish import finish, summary_of
 from nas.folded import folded
 from nas.job import Job, prepare
 from nas.lost import LostError
-from nas.progress import Progress
+from nas.progress import Listeners, Progress
 from nas.run_folder import (
     RunFolder,
     check_out,
@@ -28,6 +28,7 @@ from nas.run_folder import (
     open_run_folder,
     save_config,
     saved_config,
+    write_atomically,
 )
 from nas.storage_url import StorageUrl
 from nas.warm_start import earlier_trainings, load, save
@@ -208,6 +209,7 @@ def _own_files(config: RunConfig) -> dict[str, bytes]:
 def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Survey, *, as_json: bool) -> int:
     from nas.execute import EvaluatorSpec
     from nas.execute.ray_workers import RayExecutor
+    from nas.report.live import LiveReport
     from nas.search.driver import Driver, Plan
     from nas.search.proposer import Proposer
     from nas.search.study import Study, damaged_record, find_study, open_storage
@@ -265,6 +267,11 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
             progress.say(trace)
         return folder.save_log(number, trace)
 
+    live = LiveReport(
+        folder.report_file,
+        summarize=lambda: summary_of(job, folder, study.records(), "running", clock),
+        write=write_atomically,
+    )
     with StopRequest(progress.say) as stop:
         executor = RayExecutor(
             spec=EvaluatorSpec(
@@ -293,7 +300,7 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
             proposer=proposer,
             executor=executor,
             save_model=save_model,
-            listener=progress,
+            listener=Listeners((progress, live)),
             stop=stop,
             save_log=save_log,
             model_lost=lambda key, steps: (key, steps) in lost,

@@ -75,6 +75,7 @@ def load_run_model(path: Path, model_id: str | None = None, *, name: str | None 
     config = saved_config(folder)
     trial = _find(folder, model_id)
     tflite = _model_bytes(folder, trial)
+    graph = read_graph(tflite)
     target = load_target(config.target)
     dataset = load_task(config.task, image_size=config.image_size, input_kind=config.input_kind)
     _check_data(folder, dataset, config.task)
@@ -88,7 +89,7 @@ def load_run_model(path: Path, model_id: str | None = None, *, name: str | None 
             versions=folder.load_config().get("versions", {}),
         ),
         target=target,
-        costs=CostModel(target).estimate(read_graph(tflite), file_bytes=len(tflite)),
+        costs=CostModel(target).estimate(graph, file_bytes=len(tflite)),
         budget=parse_budget(config.budget, target),
     )
 
