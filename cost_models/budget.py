@@ -29,6 +29,9 @@ _UNIT_NAMES = {
     "energy": "uJ, mJ or J",
     "cycles": "K, M or G, or nothing",
 }
+# How a judgement by `Budget.certain` is said.
+UPPER_END = "upper end of its 90 % interval"
+_CERTAIN = "Predictions are held to the limits by the upper ends of their 90 % intervals."
 _EXAMPLE = "Write it like 256KB, or like sram=256KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M."
 _QUANTITY = re.compile(r"([+-]?)(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})\s*([A-Za-zµ]*)", re.ASCII)
 
@@ -41,11 +44,19 @@ class HasCosts(Protocol):
     @property
     def flash_bytes(self) -> int: ...
     @property
+    def flash_high_bytes(self) -> int: ...
+    @property
     def latency_us(self) -> float | None: ...
+    @property
+    def latency_high_us(self) -> float | None: ...
     @property
     def energy_uj(self) -> float | None: ...
     @property
+    def energy_high_uj(self) -> float | None: ...
+    @property
     def cycles(self) -> int | None: ...
+    @property
+    def cycles_high(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +67,13 @@ class Violation:
         resource: Which one.
         value: What the network needs; bytes, microseconds, microjoules or cycles.
         limit: What the budget allows, in the same unit.
+        upper: Whether `value` is the upper end of an interval.
     """
 
     resource: Resource
     value: float
     limit: float
+    upper: bool = False
 
     @property
     def excess(self) -> float:
@@ -68,8 +81,9 @@ class Violation:
         return self.value / self.limit - 1
 
     def __str__(self) -> str:
+        end = f" ({UPPER_END})" if self.upper else ""
         return (
-            f"{self.resource} {format_quantity(self.resource, self.value)}"
+            f"{self.resource} {format_quantity(self.resource, self.value)}{end}"
             f" is over the limit of {format_quantity(self.resource, self.limit)}"
         )
 
@@ -84,6 +98,7 @@ class Budget:
         latency_us: Limit on one inference.
         energy_uj: Limit on one inference.
         cycles: Limit on one inference.
+        certain: Whether predictions are held to the limits by the upper ends of their intervals, not by their middle.
         notes: What was changed about the user's words, or must be known of the limits, one sentence each.
     """
 
@@ -92,6 +107,7 @@ class Budget:
     latency_us: float | None = None
     energy_uj: float | None = None
     cycles: int | None = None
+    certain: bool = False
     notes: tuple[str, ...] = ()
 
     def limits(self) -> tuple[tuple[Resource, float], ...]:
@@ -112,23 +128,36 @@ class Budget:
             ValueError: A resource is limited whose cost is unknown, which `parse_budget` never lets happen.
         """
         broken = []
-        values = {
+        values = self.judged(costs)
+        for resource, limit in self.limits():
+            value = values[resource]
+            if value is None:
+                raise ValueError(f"{resource} is limited, but its cost is unknown")
+            if value > limit:
+                upper = self.certain and resource != "sram"
+                broken.append(Violation(resource=resource, value=value, limit=limit, upper=upper))
+        return tuple(broken)
+
+    def judged(self, costs: HasCosts) -> dict[Resource, float | None]:
+        """What of `costs` is held to the limits: the middle of each interval, or its upper end."""
+        if self.certain:
+            return {
+                "sram": costs.sram_bytes,
+                "flash": costs.flash_high_bytes,
+                "latency": costs.latency_high_us,
+                "energy": costs.energy_high_uj,
+                "cycles": costs.cycles_high,
+            }
+        return {
             "sram": costs.sram_bytes,
             "flash": costs.flash_bytes,
             "latency": costs.latency_us,
             "energy": costs.energy_uj,
             "cycles": costs.cycles,
         }
-        for resource, limit in self.limits():
-            value = values[resource]
-            if value is None:
-                raise ValueError(f"{resource} is limited, but its cost is unknown")
-            if value > limit:
-                broken.append(Violation(resource=resource, value=value, limit=limit))
-        return tuple(broken)
 
 
-def parse_budget(text: str | None, target: Target) -> Budget:
+def parse_budget(text: str | None, target: Target, *, certain: bool = False) -> Budget:
     """Limits from `--budget`, what it does not name from the target's memory less what is reserved.
 
     A bare size limits the tensor arena in SRAM. 1 KB = 1 KiB = 1024 B; of cycles, 1 K is 1000. A limit above
@@ -137,6 +166,7 @@ def parse_budget(text: str | None, target: Target) -> Budget:
     Args:
         text: The user's words; None for the target's own limits.
         target: The chip.
+        certain: Hold predictions to the limits by the upper ends of their intervals.
 
     Raises:
         UserError: The words are no budget, or limit something that this target has no calibration for.
@@ -148,6 +178,8 @@ def parse_budget(text: str | None, target: Target) -> Budget:
             f"Networks are counted as the {target.core} alone would run them; what is exported is compiled for"
             f" {target.npu.accelerator} by Vela, and held to both limits again."
         )
+    if certain:
+        notes.append(_CERTAIN)
     for resource in ("latency", "cycles", "energy"):
         if resource in given:
             _refuse_uncalibrated(resource, target)
@@ -157,6 +189,7 @@ def parse_budget(text: str | None, target: Target) -> Budget:
         latency_us=float(given["latency"]) if "latency" in given else None,
         energy_uj=float(given["energy"]) if "energy" in given else None,
         cycles=int(given["cycles"]) if "cycles" in given else None,
+        certain=certain,
         notes=tuple(notes),
     )
 
@@ -230,7 +263,7 @@ def _memory(resource: str, given: dict[str, Fraction], target: Target, notes: li
 
 
 def _refuse_uncalibrated(resource: str, target: Target) -> None:
-    if target.rates is None:
+    if target.cycle_rates is None:
         raise UserError(
             f"{resource} cannot be limited: target {target.name} has no calibration of its cycles.",
             "Limit sram or flash, take a target that has one (nas-cost --targets), or run nas-calibrate.",

@@ -72,6 +72,11 @@ def _parser() -> Parser:
         help="256KB limits SRAM; sram=64KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M name any"
         " (default: the memory that the target has to spare)",
     )
+    parser.add_argument(
+        "--certain",
+        action="store_true",
+        help="hold predictions to the limits by the upper ends of their 90 %% intervals",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--per-op", action="store_true", help="show each operator's share as well")
     parser.add_argument("--lean", action="store_true", help="show also what the leaned model would cost")
@@ -93,7 +98,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from cost_models.target import load_target
 
     target = load_target(arguments.target)
-    budget = parse_budget(arguments.budget, target)
+    budget = parse_budget(arguments.budget, target, certain=arguments.certain)
     for note in budget.notes:
         print(f"nas-cost: {note}", file=sys.stderr)
     model = CostModel(target)
@@ -107,7 +112,10 @@ def _run(arguments: argparse.Namespace) -> int:
             print(f"nas-cost: {path}: {error}", file=sys.stderr)
             entries.append({"path": path, "error": str(error)})
     if arguments.json:
-        _print(json.dumps({"schema": 1, "target": target.name, "models": entries}, indent=1))
+        document: dict[str, Any] = {"schema": 1, "target": target.name, "models": entries}
+        if budget.certain:
+            document["certain"] = True
+        _print(json.dumps(document, indent=1))
     elif reports:
         _print(models_text(reports, model, budget, per_op=arguments.per_op))
     if len(reports) < len(entries):

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION, arena
 from cost_models.code_size import CodeSizes
 from cost_models.cycles import Work, predict
+from cost_models.cycles.rates import Basis
 from cost_models.graph import OpGraph, macs
 from cost_models.model_bytes import model_bytes
 from cost_models.target import Target
+
+# How the bases of cycle rates are said: see `cost_models.cycles.rates.Basis`.
+_BASES = {
+    "measured": "calibrated, with its 90 % interval",
+    "class": "not measured on this chip, with a 90 % interval for any board of its core",
+    "bound": "not measured on this core, with a 90 % interval from its pipeline",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +60,26 @@ class Costs:
     energy_uj: float | None
 
     @property
+    def latency_low_us(self) -> float | None:
+        """Lower end of the 90 % interval of `latency_us`."""
+        return self._scaled(self.latency_us, self.cycles_low)
+
+    @property
+    def latency_high_us(self) -> float | None:
+        """Upper end of it."""
+        return self._scaled(self.latency_us, self.cycles_high)
+
+    @property
+    def energy_high_uj(self) -> float | None:
+        """Upper end of `energy_uj`, as far as the cycles go."""
+        return self._scaled(self.energy_uj, self.cycles_high)
+
+    def _scaled(self, value: float | None, end: int | None) -> float | None:
+        if value is None or end is None or not self.cycles:
+            return value
+        return value * end / self.cycles
+
+    @property
     def flash_low_bytes(self) -> int:
         """Lower end of what `flash_bytes` may be."""
         return self.model_bytes + self.code_low_bytes
@@ -88,10 +116,12 @@ class Explanation:
     Attributes:
         costs: The whole.
         operators: The parts; MACs, instructions and cycles add up to the whole's.
+        uncounted: Operator kinds whose instructions nobody counted on this core: why numbers are None.
     """
 
     costs: Costs
     operators: tuple[OperatorCost, ...]
+    uncounted: tuple[str, ...] = ()
 
 
 class CostModel:
@@ -103,7 +133,13 @@ class CostModel:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self._rates = target.cycle_rates
         self._code_sizes = CodeSizes(kernels=target.kernels, core=target.core)
+
+    @property
+    def basis(self) -> Basis | None:
+        """What cycles, latency and energy rest on: measured, class or bound; None where they are not known."""
+        return None if self._rates is None else self._rates.basis
 
     def bases(self) -> dict[str, str]:
         """What each number is, in words: exact, calibrated, or not known."""
@@ -111,11 +147,11 @@ class CostModel:
         build = f"TFLM {TFLM_VERSION}"
         if target.kernels == "cmsis_nn":
             build += f" with CMSIS-NN {CMSIS_NN_VERSION}"
-        rates = target.rates
+        rates = self._rates
         cycles = "not known: this target has no calibration"
         energy = cycles
         if rates is not None:
-            cycles = f"calibrated, with its 90 % interval: {rates.source}"
+            cycles = f"{_BASES[rates.basis]}: {rates.source}"
             energy = "not known: this target has no sourced figure"
         if rates is not None and target.energy_uj_per_mcycle is not None:
             figure = f"{target.energy_uj_per_mcycle:g} uJ per million cycles"
@@ -164,11 +200,11 @@ class CostModel:
             )
             for index, op in enumerate(graph.operators)
         )
-        return Explanation(costs=costs, operators=operators)
+        return Explanation(costs=costs, operators=operators, uncounted=work.unknown_kinds)
 
     def _work(self, graph: OpGraph) -> Work:
         target = self.target
-        return predict(graph, kernels=target.kernels, core=target.core, rates=target.rates)
+        return predict(graph, kernels=target.kernels, core=target.core, rates=self._rates)
 
     def _costs(self, graph: OpGraph, work: Work, file_bytes: int | None) -> Costs:
         target = self.target

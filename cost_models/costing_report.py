@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cost_models.budget import Budget, Violation, format_quantity
-from cost_models.costing import CostModel, Costs, OperatorCost
+from cost_models.costing import CostModel, Costs, Explanation, OperatorCost
+from cost_models.errors import UserError
 from cost_models.graph import OpGraph
 from cost_models.target import Target, list_targets, load_target
 
@@ -36,6 +37,8 @@ class ModelReport:
         costs: Of the file as it stands.
         operators: What each operator adds, in execution order.
         violations: The limits it breaks.
+        uncounted: Operator kinds whose instructions nobody counted: why cycles are missing.
+        basis: What cycles, latency and energy rest on; None where they are not known.
         lean: The same for the leaned model, where asked for.
     """
 
@@ -44,6 +47,8 @@ class ModelReport:
     costs: Costs
     operators: tuple[OperatorCost, ...]
     violations: tuple[Violation, ...]
+    uncounted: tuple[str, ...] = ()
+    basis: str | None = None
     lean: ModelReport | None = None
 
     @property
@@ -67,6 +72,7 @@ class ModelReport:
             "instructions": costs.instructions,
             "latency_us": _rounded(costs.latency_us),
             "energy_uj": _rounded(costs.energy_uj),
+            "basis": self.basis,
             "fits": self.fits,
             "per_op": [
                 {
@@ -79,6 +85,8 @@ class ModelReport:
                 for each in self.operators
             ],
         }
+        if self.uncounted:
+            entry["uncounted"] = list(self.uncounted)
         if self.lean is not None:
             entry["lean"] = {key: value for key, value in self.lean.as_json().items() if key != "path"}
         return entry
@@ -105,12 +113,15 @@ def _report(
     path: str, graph: OpGraph, size: int, model: CostModel, budget: Budget, lean: ModelReport | None
 ) -> ModelReport:
     explanation = model.explain(graph, file_bytes=size)
+    require_counted(explanation, model, budget)
     return ModelReport(
         path=path,
         graph=graph,
         costs=explanation.costs,
         operators=explanation.operators,
         violations=budget.violations(explanation.costs),
+        uncounted=explanation.uncounted,
+        basis=model.basis if explanation.costs.cycles is not None else None,
         lean=lean,
     )
 
@@ -132,8 +143,14 @@ def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *,
         if each.lean is not None:
             _add_row(table, "  leaned", each.lean)
     notes = [f"{each.path}: {broken}." for each in reports for broken in each.violations]
+    notes += [f"{each.path}: {_missing(each.uncounted, target)}" for each in reports if each.uncounted]
     notes.append(_limits_text(budget))
-    notes += [f"{_SHOWN_AS[key]}: {basis}." for key, basis in model.bases().items()]
+    shown = any(each.costs.cycles is not None for each in reports) or model.basis is None
+    notes += [
+        f"{_SHOWN_AS[key]}: {basis}."
+        for key, basis in model.bases().items()
+        if shown or key not in ("cycles", "energy_uj")
+    ]
     parts: list[Table | str] = [title, table, *notes]
     if per_op:
         for each in reports:
@@ -159,10 +176,36 @@ def _add_row(table: Table, name: str, each: ModelReport) -> None:
         f"{costs.model_bytes:,}",
         f"{costs.macs:,}",
         cycles,
-        "unknown" if costs.latency_us is None else format_quantity("latency", costs.latency_us),
+        _latency_text(each),
         "unknown" if costs.energy_uj is None else format_quantity("energy", costs.energy_uj),
         "yes" if each.fits else "no",
     )
+
+
+def _latency_text(each: ModelReport) -> str:
+    costs = each.costs
+    if costs.latency_us is None or costs.latency_low_us is None or costs.latency_high_us is None:
+        return "unknown"
+    low, high = (format_quantity("latency", end) for end in (costs.latency_low_us, costs.latency_high_us))
+    return f"{format_quantity('latency', costs.latency_us)}\n{low} to\n{high}\n({each.basis})"
+
+
+def require_counted(explanation: Explanation, model: CostModel, budget: Budget) -> None:
+    """Refuses a limit on what nobody can say of this model.
+
+    Raises:
+        UserError: Latency, cycles or energy are limited, and an operator has no counted instructions.
+    """
+    limited = [name for name, _ in budget.limits() if name in ("latency", "cycles", "energy")]
+    if explanation.uncounted and limited:
+        raise UserError(
+            f"{limited[0]} cannot be limited: {_missing(explanation.uncounted, model.target)}",
+            "Limit sram or flash, or leave that operator out of the network.",
+        )
+
+
+def _missing(kinds: tuple[str, ...], target: Target) -> str:
+    return f"its cycles are not known, as nobody counted the instructions of {', '.join(kinds)} on {target.core}."
 
 
 def _operators_table(each: ModelReport) -> Table:
@@ -225,7 +268,7 @@ def targets_text() -> str:
     title = "Targets; memory in KB, less what is reserved"
     table = Table()
     for name in ("name", "what", "core", "kernels"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name == "name")
     for name in ("MHz", "SRAM", "flash"):
         table.add_column(name, justify="right")
     table.add_column("cycles")
@@ -238,7 +281,7 @@ def targets_text() -> str:
             f"{target.clock_hz / 1e6:g}",
             f"{target.sram_bytes // 1024:,}-{target.reserved_sram_bytes // 1024:,}",
             f"{target.flash_bytes // 1024:,}-{target.reserved_flash_bytes // 1024:,}",
-            "known" if target.rates else "unknown",
+            "unknown" if target.cycle_rates is None else target.cycle_rates.basis,
         )
     return _rendered([title, table])
 
@@ -249,7 +292,11 @@ def targets_json() -> str:
     more = ("reserved_sram_bytes", "reserved_flash_bytes", "energy_uj_per_mcycle")
     entries = [
         {key: getattr(target, key) for key in (*fields, *more)}
-        | {"calibrated": target.rates is not None, "sources": dict(target.sources)}
+        | {
+            "calibrated": target.rates is not None,
+            "basis": None if target.cycle_rates is None else target.cycle_rates.basis,
+            "sources": dict(target.sources),
+        }
         for target in map(load_target, list_targets())
     ]
     return json.dumps({"schema": 1, "targets": entries}, indent=1)

@@ -15,8 +15,10 @@ from scipy.optimize import nnls
 
 from cost_models.arena import arena
 from cost_models.code_size import CodeSizes
+from cost_models.cycles.board_facts import measured_boards
 from cost_models.cycles.boards import Check, Measurement, fit_rates
 from cost_models.cycles.calibration import Residual, cross_validate, folds, inside, spreads
+from cost_models.cycles.class_fit import factor_of, leave_board_out
 from cost_models.cycles.measurements import CORES, MeasuredRun, read_kernels, read_runs
 from cost_models.cycles.published import SOURCES, published
 from cost_models.cycles.shipped import bare_kernels
@@ -100,6 +102,7 @@ def evaluate(folder: Path, scripts: Path) -> list[Row]:
         *_flash(folder, rows, files, graphs),
         *_work(folder, scripts),
         *_boards(folder, scripts),
+        *_classes(folder, scripts),
     ]
 
 
@@ -230,6 +233,28 @@ def _boards(folder: Path, scripts: Path) -> list[Row]:
         found.append(_board_row(name, check))
         found.extend(_board_baselines(name, measured))
     return found
+
+
+def _classes(folder: Path, scripts: Path) -> list[Row]:
+    """Boards predicted by their core's class without them."""
+    left_out = leave_board_out([factor_of(board) for board in measured_boards(folder, scripts)])
+    return [
+        Row(
+            what="board cycles",
+            where=f"{each.board} ({each.core})",
+            how=f"its class, {each.others} other board{'s' * (each.others != 1)}"
+            if each.others
+            else "boards of other cores",
+            cases=each.cases,
+            exact=None,
+            median=each.median,
+            p90=each.p90,
+            worst=each.worst,
+            coverage=each.coverage,
+            left_out=True,
+        )
+        for each in sorted(left_out, key=lambda each: (each.core, each.board))
+    ]
 
 
 def _board_baselines(name: str, measured: Sequence[Measurement]) -> list[Row]:

@@ -24,6 +24,8 @@ def rates_toml(rates: Rates) -> str:
             lines.append(f"{name} = {_number(value)}")
     lines.append(f"spread_model = {_number(rates.spread_model)}")
     lines.append(f"spread_operator = {_number(rates.spread_operator)}")
+    if rates.basis != "measured":
+        lines.append(f"basis = {json.dumps(rates.basis)}")
     lines.append(f"source = {json.dumps(rates.source, ensure_ascii=False)}")
     return "\n".join(lines) + "\n"
 

@@ -39,6 +39,8 @@ Accelerator = Literal[
 # The modes in which the tensor arena is all the SRAM that the NPU uses.
 MemoryMode = Literal["Sram_Only", "Shared_Sram"]
 
+WeightsMemory = Literal["flash", "xip"]
+
 DEFAULT_TARGET = "nrf52840"
 TARGETS_FOLDER = Path(__file__).parent / "targets"
 
@@ -74,8 +76,11 @@ class Target:
         flash_bytes: All memory that code and model could lie in.
         reserved_sram_bytes: What stack, drivers and static data keep of the SRAM.
         reserved_flash_bytes: What boot loader, start-up code and drivers keep of the flash.
-        rates: Calibrated cycle rates of the core and its memory; None: no cycles, latency or energy.
+        rates: Calibrated cycle rates of the chip; None where nobody measured it.
+        class_rates: Rates of its core's class, where it has none of its own; None where the core has none either.
         energy_uj_per_mcycle: Energy of a million cycles of inference; None where no source exists.
+        weights_memory: Where code and weights lie while the network runs: on-chip "flash" (or MRAM, or RAM), or "xip",
+            external flash executed in place. It decides what a core's class adds for fetching weights.
         npu: The NPU that chosen models are compiled for; costs are those of the core alone all the same.
         sources: Where each figure comes from, by the figure's name.
     """
@@ -90,9 +95,19 @@ class Target:
     reserved_sram_bytes: int = 0
     reserved_flash_bytes: int = 0
     rates: Rates | None = None
+    class_rates: Rates | None = None
     energy_uj_per_mcycle: float | None = None
     npu: Npu | None = None
+    weights_memory: WeightsMemory = "flash"
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def cycle_rates(self) -> Rates | None:
+        """What cycles, latency and energy are predicted with: own rates, or those of the core's class.
+
+        None where no board of that core was measured and none is like it: no cycles, latency or energy.
+        """
+        return self.rates if self.rates is not None else self.class_rates
 
     @property
     def usable_sram_bytes(self) -> int:

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cost_models.cycles.classes import class_rates
 from cost_models.cycles.rates import Rates
 from cost_models.errors import UserError, did_you_mean
-from cost_models.target import Accelerator, Core, Kernels, MemoryMode, Npu, Target, find_target
+from cost_models.target import Accelerator, Core, Kernels, MemoryMode, Npu, Target, WeightsMemory, find_target
 
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=(.*)""")
 _TABLE = re.compile(r"\s*\[\[?([^\[\]]+)\]\]?\s*(?:#.*)?$")
@@ -33,6 +34,7 @@ class _RatesFields(BaseModel):
     spread_model: float = Field(ge=0, lt=10)
     spread_operator: float = Field(ge=0, lt=10)
     source: str = Field(min_length=1)
+    basis: str = Field(default="measured", pattern="^(measured|class|bound)$")
 
 
 class _NpuFields(BaseModel):
@@ -62,6 +64,7 @@ class _TargetFields(BaseModel):
     energy_uj_per_mcycle: float | None = Field(default=None, gt=0, lt=1e9)
     rates: _RatesFields | None = None
     npu: _NpuFields | None = None
+    weights_memory: WeightsMemory = "flash"
     sources: dict[str, str] = Field(default_factory=dict)
 
 
@@ -180,7 +183,9 @@ def _target(name: str, fields: _TargetFields, document: _Document, base: _Docume
             raise at.error(("sources", key), f"sources.{key} is the source of no field", hint)
     values = {key: getattr(fields, key) for key in _TargetFields.model_fields if key not in _TABLE_KEYS}
     npu = Npu(**fields.npu.model_dump()) if fields.npu else None
-    return Target(name=name, rates=_rates(fields.rates), npu=npu, **values)
+    rates = _rates(fields.rates)
+    of_class = None if rates else class_rates(fields.core, fields.kernels, fields.weights_memory)
+    return Target(name=name, rates=rates, class_rates=of_class, npu=npu, **values)
 
 
 def _rates(fields: _RatesFields | None) -> Rates | None:

@@ -37,7 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         arguments = _parse(list(sys.argv[1:] if argv is None else argv))
-        verdict = check(Path(arguments.path), target_name=arguments.target, budget_text=arguments.budget)
+        verdict = check(
+            Path(arguments.path),
+            target_name=arguments.target,
+            budget_text=arguments.budget,
+            certain=arguments.certain,
+        )
     except UserError as error:
         print(f"nas-check: {error}", file=sys.stderr)
         return USER_ERROR
@@ -47,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return PASS if verdict["ok"] else FAIL
 
 
-def check(path: Path, *, target_name: str | None = None, budget_text: str | None = None) -> dict[str, Any]:
+def check(
+    path: Path, *, target_name: str | None = None, budget_text: str | None = None, certain: bool = False
+) -> dict[str, Any]:
     """The verdict on a bundle or a model, as `--json` prints it.
 
     Args:
@@ -61,7 +68,7 @@ def check(path: Path, *, target_name: str | None = None, budget_text: str | None
     from cost_models.target import DEFAULT_TARGET, load_target
 
     if path.is_dir():
-        return _check_bundle(path, target_name, budget_text)
+        return _check_bundle(path, target_name, budget_text, certain)
     if not path.exists():
         raise UserError(f"{path} does not exist.", "Give a bundle's folder or a .tflite.")
     target = load_target(target_name or DEFAULT_TARGET)
@@ -69,10 +76,12 @@ def check(path: Path, *, target_name: str | None = None, budget_text: str | None
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read.", f"{error.strerror}.") from None
-    return _verdict(path, "model", target, _budget(budget_text, target), data, [])
+    return _verdict(path, "model", target, _budget(budget_text, target, certain), data, [])
 
 
-def _check_bundle(folder: Path, target_name: str | None, budget_text: str | None) -> dict[str, Any]:
+def _check_bundle(
+    folder: Path, target_name: str | None, budget_text: str | None, certain: bool
+) -> dict[str, Any]:
     from cost_models.target import load_target
     from nas.export.bundle import Bundle
     from nas.export.manifest import MANIFEST_NAME
@@ -102,22 +111,26 @@ def _check_bundle(folder: Path, target_name: str | None, budget_text: str | None
     target = load_target(target_name or manifest.target.name)
     data = (folder / manifest.int8_path()).read_bytes()
     limits = None if budget_text else {limit.resource: limit.limit for limit in manifest.budget}
-    budget = _budget(budget_text, target, limits)
+    budget = _budget(budget_text, target, certain, limits)
     return _verdict(folder, "bundle", target, budget, data, [*manifest.notes, *found.notes], manifest)
 
 
-def _budget(text: str | None, target: Target, limits: dict[str, float] | None = None) -> Budget:
+def _budget(
+    text: str | None, target: Target, certain: bool, limits: dict[str, float] | None = None
+) -> Budget:
     from cost_models.budget import Budget, parse_budget
 
     if not limits:
-        return parse_budget(text, target)
-    default = parse_budget(None, target)
+        return parse_budget(text, target, certain=certain)
+    default = parse_budget(None, target, certain=certain)
     return Budget(
         sram_bytes=int(limits.get("sram", default.sram_bytes)),
         flash_bytes=int(limits.get("flash", default.flash_bytes)),
         latency_us=limits.get("latency"),
         energy_uj=limits.get("energy"),
         cycles=int(limits["cycles"]) if "cycles" in limits else None,
+        certain=certain,
+        notes=default.notes,
     )
 
 
@@ -133,9 +146,13 @@ def _verdict(
     from dataclasses import asdict
 
     from cost_models.costing import CostModel
+    from cost_models.costing_report import require_counted
     from cost_models.tflite_graph import read_graph
 
-    costs = CostModel(target).estimate(read_graph(data), file_bytes=len(data))
+    model = CostModel(target)
+    explanation = model.explain(read_graph(data), file_bytes=len(data))
+    require_counted(explanation, model, budget)
+    costs = explanation.costs
     violations = budget.violations(costs)
     npu = manifest.npu if manifest else None
     lacking = _lacking_arena(manifest, target, costs)
@@ -148,6 +165,8 @@ def _verdict(
         "path": str(path),
         "kind": kind,
         "target": target.name,
+        "basis": model.basis,
+        "certain": budget.certain,
         "ok": not (violations or lacking),
         "reason": "arena" if lacking else "budget" if violations else None,
         "verdict": _sentence(path, target, budget, costs, violations, lacking) + _on_npu(npu),
@@ -180,20 +199,16 @@ def _sentence(
     violations: tuple[Violation, ...],
     lacking: str | None,
 ) -> str:
-    from cost_models.budget import format_quantity
+    from cost_models.budget import UPPER_END, format_quantity
 
     if violations or lacking:
         faults = [*([lacking] if lacking else []), *map(str, violations)]
         return f"FAIL {path} on {target.name}: {'; '.join(faults)}"
-    values = {
-        "sram": costs.sram_bytes,
-        "flash": costs.flash_bytes,
-        "latency": costs.latency_us,
-        "energy": costs.energy_uj,
-        "cycles": costs.cycles,
-    }
+    values = budget.judged(costs)
     parts = [
-        f"{resource} {format_quantity(resource, value)} of {format_quantity(resource, limit)}"
+        f"{resource} {format_quantity(resource, value)}"
+        f"{f' ({UPPER_END})' if budget.certain and resource != 'sram' else ''}"
+        f" of {format_quantity(resource, limit)}"
         for resource, limit in budget.limits()
         if (value := values[resource]) is not None
     ]
@@ -210,6 +225,11 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--budget", metavar="LIMITS", help="as for nas-run; default: the bundle's own")
     parser.add_argument(
         "--target", metavar="NAME", help="chip or board, or a TOML file; default: the bundle's own"
+    )
+    parser.add_argument(
+        "--certain",
+        action="store_true",
+        help="hold predictions to the limits by the upper ends of their 90 %% intervals",
     )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     return parser.read(argv)

@@ -43,6 +43,11 @@ def _parser() -> Parser:
         help="256KB limits SRAM; sram=64KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M name any",
     )
     what.add_argument(
+        "--certain",
+        action="store_true",
+        help="hold predictions to the limits by the upper ends of their 90 %% intervals",
+    )
+    what.add_argument(
         "--policy", help="how the one is chosen: accuracy, balanced or smallest (default: accuracy)"
     )
     what.add_argument("--image-size", metavar="PIXELS", type=int, help="side of pictures, for images:FOLDER")

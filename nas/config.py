@@ -26,6 +26,7 @@ class RunConfig(BaseModel):
         space: Name of a search space, or a path or module that exports SPACE.
         target: Name of a target, or a path of a TOML file.
         budget: Limits as on the command line; None takes the target's memory.
+        certain: Whether predictions are held to the limits by the upper ends of their 90 % intervals.
         trials: Networks to train at the search fidelity.
         timeout: Seconds after which the search ends with the best so far; None for none.
         trial_timeout: Seconds after which one evaluation is given up.
@@ -55,6 +56,7 @@ class RunConfig(BaseModel):
     space: str = "ds_cnn"
     target: str = "nrf52840"
     budget: str | None = None
+    certain: bool = False
     trials: int = Field(default=24, ge=1, le=1_000_000)
     timeout: float | None = Field(default=None, gt=0)
     trial_timeout: float = Field(default=1800.0, gt=0)
@@ -107,8 +109,12 @@ class RunConfig(BaseModel):
         """What two runs must share to be one search: a resume may change the rest."""
         keys = ("task", "space", "target", "budget", "seed", "steps", "final_steps", "sparsity", "image_size")
         identity = {key: getattr(self, key) for key in keys}
-        # Left out where it is not given: runs from before there was such a key can be resumed.
-        return identity if self.input_kind == "auto" else identity | {"input_kind": self.input_kind}
+        # Left out where they are not given: runs from before there were such keys can be resumed.
+        if self.input_kind != "auto":
+            identity["input_kind"] = self.input_kind
+        if self.certain:
+            identity["certain"] = True
+        return identity
 
 
 # What the JSON words of pydantic mean on a command line.

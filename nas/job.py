@@ -51,7 +51,7 @@ def prepare(config: RunConfig) -> Job:
     target = load_target(config.target)
     if target.npu is not None:
         require_vela(target)
-    budget = parse_budget(config.budget, target)
+    budget = parse_budget(config.budget, target, certain=config.certain)
     space = load_space(config.space)
     dataset = load_task(config.task, image_size=config.image_size, input_kind=config.input_kind)
     model = CostModel(target)

@@ -51,6 +51,7 @@ def summarize(
             "core": target.core,
             "kernels": target.kernels,
             "clock_hz": target.clock_hz,
+            "basis": None if target.cycle_rates is None else target.cycle_rates.basis,
         },
         "budget": [{"resource": resource, "limit": limit, "note": ""} for resource, limit in budget.limits()],
         "notes": [*budget.notes, *notes],

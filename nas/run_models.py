@@ -90,7 +90,7 @@ def load_run_model(path: Path, model_id: str | None = None, *, name: str | None 
         ),
         target=target,
         costs=CostModel(target).estimate(graph, file_bytes=len(tflite)),
-        budget=parse_budget(config.budget, target),
+        budget=parse_budget(config.budget, target, certain=config.certain),
     )
 
 

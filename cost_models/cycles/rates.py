@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+# measured: by cycles of that chip (or of one that shares its core, clock and flash); class: by the boards of its core;
+# bound: by instruction counts and what is published of the core's pipeline.
+Basis = Literal["measured", "class", "bound"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """The `[rates]` section of a target; a target without it has no cycles, no latency and no energy.
+    """The `[rates]` section of a target; a target without it takes its core's class.
 
     An operator's cycles on the board are
 
@@ -28,6 +33,7 @@ class Rates:
             logarithm. Errors of this kind average out over a model's operators, those of `spread_model` do
             not; the 90 % interval of a sum is built from both.
         source: Where the measurements come from, for the report.
+        basis: What the rates rest on.
     """
 
     scale: float
@@ -37,6 +43,7 @@ class Rates:
     spread_model: float
     spread_operator: float
     source: str
+    basis: Basis = "measured"
 
     def scale_of(self, kind: str) -> float:
         """Board cycles per ideal cycle of one operator kind."""

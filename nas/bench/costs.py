@@ -94,7 +94,7 @@ def report(specs: Sequence[ArchSpec], model: CostModel) -> None:
         marks.append(clock())
         model_bytes(graph)
         marks.append(clock())
-        predict(graph, kernels=target.kernels, core=target.core, rates=target.rates)
+        predict(graph, kernels=target.kernels, core=target.core, rates=target.cycle_rates)
         marks.append(clock())
         for stage, (before, after) in zip(stages.values(), itertools.pairwise(marks), strict=True):
             stage.append((after - before) / 1000)

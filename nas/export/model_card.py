@@ -49,6 +49,7 @@ def model_card(context: Context) -> str:
     return render(
         "model_card.md.j2",
         context,
+        basis=None if context.target.cycle_rates is None else context.target.cycle_rates.basis,
         accuracy_rows=[_accuracy_row(accuracy) for accuracy in accuracies],
         class_rows=class_rows(preferred[0], context.model.task.class_names) if preferred else [],
         class_table_of=preferred[0] if preferred else None,

@@ -21,6 +21,12 @@ from nas.report.quantities import (
 
 Trial = Mapping[str, Any]
 
+# How the bases of cycle rates are said; "calibrated" where the chip itself was measured.
+_BASES = {
+    "class": "class: no measurement of this chip, but of its core's boards",
+    "bound": "bound: no measurement of this core",
+}
+
 STOPPED = {
     "running": "still under way",
     "trials": "all trials done",
@@ -38,6 +44,8 @@ class Use:
         share: Use relative to the limit; None without a limit or without a known value.
         share_high: The same at the upper end of the interval.
         note: What was changed about the limit.
+        rests_on: What a prediction of cycles rests on: measured, class or bound.
+        certain: Whether the limit is held by the upper end of the interval.
     """
 
     resource: Resource
@@ -47,10 +55,13 @@ class Use:
     share_high: float | None
     interval: str
     note: str
+    rests_on: str = "measured"
+    certain: bool = False
 
     @property
     def fits(self) -> bool | None:
-        return None if self.share is None else self.share <= 1
+        share = self.share_high if self.certain and self.share_high is not None else self.share
+        return None if share is None else share <= 1
 
     @property
     def text(self) -> str:
@@ -61,7 +72,11 @@ class Use:
         if self.value is None:
             return "not known: no calibration for this target"
         between = f", {self.resource.between} {self.interval}" if self.interval else ""
-        return self.resource.basis + between
+        basis = self.resource.basis
+        if self.resource in (LATENCY, ENERGY, CYCLES):
+            basis = _BASES.get(self.rests_on, basis)
+        held = ", held to its limit by the upper end" if self.certain and self.limit and between else ""
+        return basis + between + held
 
     @property
     def verdict(self) -> str:
@@ -121,18 +136,25 @@ def uses(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> list[Use]:
     it stands for the cycles too, unless these are limited.
     """
     found = [
-        _use(resource_of(e["resource"]), costs, e["limit"], e.get("note", "")) for e in summary["budget"]
+        _use(summary, resource_of(e["resource"]), costs, e["limit"], e.get("note", ""))
+        for e in summary["budget"]
     ]
     limited = {use.resource.name for use in found}
     for resource in (LATENCY, ENERGY, CYCLES):
         known = costs.get(resource.key) is not None
         said = resource is CYCLES and costs.get(LATENCY.key) is not None
         if resource.name not in limited and (resource is LATENCY or (known and not said)):
-            found.append(_use(resource, costs, None, ""))
+            found.append(_use(summary, resource, costs, None, ""))
     return found
 
 
-def _use(resource: Resource, costs: Mapping[str, Any], limit: float | None, note: str) -> Use:
+def _use(
+    summary: Mapping[str, Any],
+    resource: Resource,
+    costs: Mapping[str, Any],
+    limit: float | None,
+    note: str,
+) -> Use:
     value = costs.get(resource.key)
     ends = interval(resource, costs)
     return Use(
@@ -143,6 +165,8 @@ def _use(resource: Resource, costs: Mapping[str, Any], limit: float | None, note
         share_high=None if ends is None or not limit else ends[1] / limit,
         interval=interval_text(resource, costs),
         note=note,
+        rests_on=summary.get("target", {}).get("basis") or "measured",
+        certain=bool(summary.get("config", {}).get("certain")),
     )
 
 

@@ -237,3 +237,38 @@ def test_any_text_is_a_budget_or_a_users_mistake(text: str) -> None:
     assert message.endswith(".")
     assert hint.endswith((".", "?"))
     assert 0 < sram_bytes <= CALIBRATED.usable_sram_bytes
+
+
+@dataclass(frozen=True)
+class Intervals(Numbers):
+    flash_high_bytes: int = 3
+    latency_high_us: float | None = 60_000.0
+    energy_high_uj: float | None = 3.0
+    cycles_high: int | None = 3
+
+
+def test_certainty_holds_the_upper_ends_to_the_limits_and_says_so() -> None:
+    costs = Intervals(latency_us=40_000.0)
+    assert parse_budget("latency=50ms", CALIBRATED).violations(costs) == ()
+    budget = parse_budget("latency=50ms", CALIBRATED, certain=True)
+    assert budget.notes == ("Predictions are held to the limits by the upper ends of their 90 % intervals.",)
+    (broken,) = budget.violations(costs)
+    assert (broken.value, broken.upper) == (60_000.0, True)
+    assert str(broken) == "latency 60 ms (upper end of its 90 % interval) is over the limit of 50 ms"
+
+
+@pytest.mark.parametrize("limit", ["flash=2B", "energy=2uJ", "cycles=2"])
+def test_every_prediction_has_an_upper_end_that_certainty_judges(limit: str) -> None:
+    assert parse_budget(limit, CALIBRATED).violations(Intervals()) == ()
+    assert len(parse_budget(limit, CALIBRATED, certain=True).violations(Intervals())) == 1
+
+
+def test_certainty_leaves_the_exact_sram_as_it_is() -> None:
+    (broken,) = parse_budget("1KB", CALIBRATED, certain=True).violations(Intervals(sram_bytes=1025))
+    assert str(broken) == "sram 1,025 B (1.0 KB) is over the limit of 1,024 B (1.0 KB)"
+
+
+def test_a_class_lets_latency_be_limited() -> None:
+    rates = Rates(scale=1.0, spread_model=0.2, spread_operator=0.1, source="test", basis="class")
+    budget = parse_budget("latency=50ms", replace(UNCALIBRATED, class_rates=rates))
+    assert budget.latency_us == 50_000

@@ -85,7 +85,8 @@ def test_every_target_costs_a_model(name: str) -> None:
     costs = estimate(graph(MODELS[0]), target)
     assert costs.arena_used_bytes <= costs.sram_bytes
     assert costs.flash_low_bytes <= costs.flash_bytes <= costs.flash_high_bytes
-    assert (costs.cycles is None) == (target.rates is None)
+    assert (costs.cycles is None) == (target.cycle_rates is None)
+    assert (target.cycle_rates is None) == (not target.core.startswith("cortex"))
 
 
 def test_costs_are_the_same_whatever_was_costed_before() -> None:
@@ -120,3 +121,29 @@ def test_every_field_of_the_costs_carries_its_unit() -> None:
     counts = {"ops", "macs", "instructions", "cycles", "cycles_low", "cycles_high"}
     names = {field.name for field in fields(Costs)} - counts
     assert all(name.endswith(("_bytes", "_us", "_uj")) for name in names)
+
+
+def test_a_class_says_that_the_chip_was_not_measured() -> None:
+    rates = replace(RATES, basis="class")
+    model = CostModel(replace(PLAIN, class_rates=rates))
+    assert model.basis == "class"
+    assert model.bases()["cycles"] == (
+        "not measured on this chip, with a 90 % interval for any board of its core: test"
+    )
+    model = CostModel(replace(PLAIN, class_rates=replace(rates, basis="bound")))
+    assert model.bases()["cycles"] == (
+        "not measured on this core, with a 90 % interval from its pipeline: test"
+    )
+    assert CostModel(CALIBRATED).basis == "measured"
+    assert CostModel(PLAIN).basis is None
+
+
+def test_the_ends_of_latency_and_energy_follow_from_those_of_the_cycles() -> None:
+    costs = estimate(graph(MODELS[0]), CALIBRATED)
+    assert costs.cycles_low is not None
+    assert costs.cycles_high is not None
+    assert costs.latency_low_us == pytest.approx(costs.cycles_low / 50, rel=1e-3)
+    assert costs.latency_high_us == pytest.approx(costs.cycles_high / 50, rel=1e-3)
+    assert costs.energy_high_uj == pytest.approx(costs.cycles_high * 200e-6, rel=1e-3)
+    plain = estimate(graph(MODELS[0]), PLAIN)
+    assert plain.latency_low_us is plain.latency_high_us is plain.energy_high_uj is None

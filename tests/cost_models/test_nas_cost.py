@@ -13,6 +13,7 @@ import pytest
 
 from cost_models.arena.report import timeline
 from cost_models.cli import main
+from cost_models.cycles.paths import COUNTERS
 from cost_models.lean import lean
 from cost_models.target import list_targets
 from cost_models.tflite_graph import read_graph
@@ -35,6 +36,7 @@ KEYS = [
     "instructions",
     "latency_us",
     "energy_uj",
+    "basis",
     "fits",
     "per_op",
 ]
@@ -245,6 +247,68 @@ def test_targets_lists_every_target(run: Run) -> None:
     code, out, _ = run("--targets", "--json")
     assert code == 0
     assert [entry["name"] for entry in as_json(out)["targets"]] == list(list_targets())
+
+
+def test_targets_say_what_their_latency_rests_on(run: Run) -> None:
+    _, out, _ = run("--targets", "--json")
+    entries = {entry["name"]: entry for entry in as_json(out)["targets"]}
+    found = {name: (entries[name]["basis"], entries[name]["calibrated"]) for name in entries}
+    assert found["nrf52832"] == ("measured", True)
+    assert found["stm32u575"] == ("class", False)
+    assert found["stm32f103"] == ("bound", False)
+    assert found["esp32"] == (None, False)
+    _, out, _ = run("--targets")
+    lines = {line.split()[1]: line.split()[-2] for line in out.splitlines() if line.startswith("│ ")}
+    assert [lines[name] for name in ("nrf52832", "stm32u575", "stm32f103", "esp32")] == [
+        "measured",
+        "class",
+        "bound",
+        "unknown",
+    ]
+
+
+def test_a_class_shows_its_interval_and_says_what_it_is(run: Run) -> None:
+    code, out, _ = run(MODEL, "--target", "stm32u575")
+    assert code == 0
+    assert "(class)" in out
+    assert "cycles and latency: not measured on this chip" in out
+    assert "the class of Cortex-M33 boards: stm32l552, ra6m4, nrf5340, stm32u575." in out
+    _, out, _ = run(MODEL, "--target", "stm32u575", "--json")
+    assert as_json(out)["models"][0]["basis"] == "class"
+
+
+def test_certainty_judges_by_the_upper_end_and_the_verdict_says_so(run: Run) -> None:
+    _, out, _ = run(MODEL, "--target", "stm32u575", "--json")
+    entry = as_json(out)["models"][0]
+    limit = f"cycles={(entry['cycles'] + entry['cycles_high']) // 2}"
+    assert run(MODEL, "--target", "stm32u575", "--budget", limit)[0] == 0
+    code, out, err = run(MODEL, "--target", "stm32u575", "--budget", limit, "--certain")
+    assert code == 1
+    assert "cycles (upper end of its 90 % interval) is over the limit" in out
+    assert err == "nas-cost: Predictions are held to the limits by the upper ends of their 90 % intervals.\n"
+    _, out, _ = run(MODEL, "--target", "stm32u575", "--budget", limit, "--certain", "--json")
+    assert as_json(out)["certain"] is True
+
+
+def test_an_operator_that_nobody_counted_is_named_where_its_cycles_are_missing(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = read_graph(Path(MODEL).read_bytes()).operators[0].kind
+    monkeypatch.setitem(COUNTERS, "cmsis_nn", {k: v for k, v in COUNTERS["cmsis_nn"].items() if k != kind})
+    code, out, _ = run(MODEL)
+    assert code == 0
+    missing = f"its cycles are not known, as nobody counted the instructions of {kind} on cortex-m4."
+    assert f"{MODEL}: {missing}" in out
+    assert "calibrated, with its 90 %" not in out
+    _, out, _ = run(MODEL, "--json")
+    entry = as_json(out)["models"][0]
+    assert (entry["cycles"], entry["basis"], entry["uncounted"]) == (None, None, [kind])
+    code, _, err = run(MODEL, "--budget", "latency=1s")
+    assert code == 2
+    assert err == (
+        f"nas-cost: {MODEL}: latency cannot be limited: {missing}"
+        " Limit sram or flash, or leave that operator out of the network.\n"
+    )
 
 
 def test_a_target_file_of_the_users_own_works_by_its_path(run: Run, tmp_path: Path) -> None:

@@ -36,6 +36,21 @@ def test_a_limit_to_the_byte_passes_and_one_byte_less_fails(
     )
 
 
+def test_certainty_is_said_in_the_verdict(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (str(bundle.path), str(TCN)):
+        assert main([path, "--json"]) == PASS
+        costs = json.loads(capsys.readouterr().out)["costs"]
+        limit = f"cycles={(costs['cycles'] + costs['cycles_high']) // 2}"
+        assert main([path, "--budget", limit]) == PASS
+        assert main([path, "--budget", limit, "--certain"]) == FAIL
+        assert "cycles (upper end of its 90 % interval) is over the limit" in capsys.readouterr().out
+        assert main([path, "--certain"]) == PASS
+        assert "(upper end of its 90 % interval) of" in capsys.readouterr().out
+        assert main([path, "--certain", "--json"]) == PASS
+        data = json.loads(capsys.readouterr().out)
+        assert (data["certain"], data["basis"]) == (True, "measured")
+
+
 def test_a_bundle_is_held_to_the_budget_it_was_exported_under(
     finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,6 +92,24 @@ def test_a_limit_that_only_the_upper_end_breaks_is_pointed_out() -> None:
     assert facts.tight(facts.uses(budget(latency=19_000), COSTS)) == []
 
 
+def test_a_latency_says_what_it_rests_on() -> None:
+    for basis, expected in (
+        ("measured", "calibrated, "),
+        ("class", "class: no measurement of this chip, but of its core's boards, "),
+        ("bound", "bound: no measurement of this core, "),
+    ):
+        summary = budget(latency=16_000) | {"target": {"basis": basis}}
+        (use,) = (use for use in facts.uses(summary, COSTS) if use.resource is LATENCY)
+        assert use.basis.startswith(expected)
+
+
+def test_certainty_fails_what_only_the_upper_end_breaks() -> None:
+    summary = budget(latency=16_000) | {"config": {"certain": True}}
+    (use,) = (use for use in facts.uses(summary, COSTS) if use.resource is LATENCY)
+    assert use.fits is False
+    assert use.basis.endswith(", held to its limit by the upper end")
+
+
 def test_budgets_may_name_a_resource_by_its_cost_key() -> None:
     by_name, by_key = (facts.uses(budget(**{name: 32_768}), COSTS)[0] for name in ("sram", "sram_bytes"))
     assert by_name == by_key
