@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.tasks.loading.sampling import thinned
+
 Array = NDArray[np.generic]
 
 _SAMPLED = 50_000
@@ -55,8 +57,7 @@ class Channel:
     @classmethod
     def sample(cls, samples: Array, channel: int) -> Channel:
         """The channel of all samples, at most some 50,000 values of it."""
-        column = samples[..., channel].reshape(-1)
-        return cls(values=column[:: max(1, len(column) // _SAMPLED)])
+        return cls(values=thinned(samples[..., channel].reshape(-1), _SAMPLED))
 
     def effective_levels(self, codes: Callable[[Array], NDArray[np.int64]]) -> float | None:
         """Int8 levels among which the measured values spread evenly enough; None where no information is lost.

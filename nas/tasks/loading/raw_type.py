@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.finished import RawType
+from nas.tasks.loading.sampling import thinned
 
 Array = NDArray[np.generic]
 
@@ -16,7 +17,8 @@ _LARGEST = 1e36  # beyond it float32 arithmetic overflows once an offset or a sc
 _BOUNDS: dict[RawType, tuple[int, int]] = {"uint8": (0, 255), "int16": (-32768, 32767)}
 _OTHER_UNIT = 50.0  # times as large at every quantile: no subject, gain or quiet recording does that
 _DOUBTFUL = 8.0
-_QUANTILES = (0.5, 0.75, 0.9, 0.99, 1.0)
+_QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
+_LEAST_VALUES = 10  # of a channel other than zero: fewer do not tell its scale
 _SAMPLED = 200_000  # values of a channel that quantiles are taken of
 
 
@@ -108,11 +110,12 @@ def check_scales(samples: Mapping[str, Array], name: str) -> list[str]:
 
 
 def _magnitudes(array: Array) -> NDArray[np.float64]:
-    """Quantiles of the absolute values of each channel. Shape: (channels, quantiles)."""
+    """Quantiles of the absolute values of each channel, 0 where too few values tell. Shape: (channels, quantiles)."""
     rows = array.reshape(-1, array.shape[-1])
-    step = max(1, len(rows) // _SAMPLED)
-    sample = np.abs(rows[::step].astype(np.float64))
-    return np.asarray(np.quantile(sample, _QUANTILES, axis=0).T, np.float64)
+    sample = np.abs(thinned(rows, _SAMPLED).astype(np.float64))
+    quantiles = np.asarray(np.quantile(sample, _QUANTILES, axis=0).T, np.float64)
+    quantiles[np.count_nonzero(sample, axis=0) < _LEAST_VALUES] = 0
+    return quantiles
 
 
 def _factors(train: NDArray[np.float64], other: NDArray[np.float64]) -> dict[int, float]:
@@ -120,7 +123,7 @@ def _factors(train: NDArray[np.float64], other: NDArray[np.float64]) -> dict[int
     factors = {}
     for channel, (a, b) in enumerate(zip(train, other, strict=True)):
         known = (a > 0) & (b > 0)
-        if known.sum() < 2:
+        if known.sum() < 3:
             continue
         ratios = b[known] / a[known]
         if ratios.min() > 1:

@@ -11,6 +11,7 @@ import pytest
 
 from cost_models.errors import UserError
 from nas.tasks.dataset import Dataset, make_dataset
+from nas.tasks.loading.sampling import thinned
 
 SIZES = {"train": 600, "val": 200, "test": 200}
 Change = Callable[[Any, str], Any]
@@ -104,6 +105,18 @@ def test_parts_in_different_units_are_refused_with_both_ranges(change: Change, m
         data(change)
 
 
+def test_mostly_dark_pictures_of_another_scale_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    samples: dict[str, Any] = {
+        p: (rng.random((n, 8, 8)) < 0.03) * rng.integers(100, 256, (n, 8, 8)) for p, n in SIZES.items()
+    }
+    labels = {p: np.arange(n) % 3 for p, n in SIZES.items()}
+    with pytest.raises(UserError, match="on different scales"):
+        make_dataset(
+            name="d", samples=samples | {"val": samples["val"] / 255}, labels=labels, class_names=None
+        )
+
+
 def test_bytes_beside_fractions_of_one_are_refused() -> None:
     rng = np.random.default_rng(0)
     samples = {p: rng.integers(0, 256, (n, 8, 8)).astype(np.uint8) for p, n in SIZES.items()}
@@ -119,6 +132,8 @@ def test_bytes_beside_fractions_of_one_are_refused() -> None:
         lambda x, p: x if p != "val" else x * 0.2,  # a quiet recording
         lambda x, p: x if p != "test" else x * 2 + 1,  # another subject
         lambda x, p: x if p != "test" else np.where(np.arange(6) == 3, 0, x),  # a sensor that was off
+        # A rare event that is weak where it is seen twice.
+        lambda x, p: np.c_[x[:, :5], np.where(np.arange(len(x)) % 99 == 1, 1.0 if p == "val" else 90.0, 0.0)],
     ],
 )
 def test_parts_that_are_shifted_or_quiet_are_not_refused(change: Change) -> None:
@@ -293,3 +308,12 @@ def test_pulses_that_leave_the_others_some_levels_keep_their_range() -> None:
     dataset = make_dataset(name="d", samples=samples, labels=labels, class_names=None)
     assert dataset.notes == ()
     assert dataset.report.parts["train"].clipped < 0.01
+
+
+def test_a_sample_of_many_values_meets_every_pixel_and_is_the_same_every_time() -> None:
+    pixels = np.tile(np.arange(784), 400)
+    sample = thinned(pixels, 20_000)
+    assert len(sample) == 20_000
+    assert len(np.unique(sample)) == 784
+    assert (sample == thinned(pixels, 20_000)).all()
+    assert thinned(pixels, 784 * 400) is pixels
