@@ -112,7 +112,10 @@ def _check_bundle(
     data = (folder / manifest.int8_path()).read_bytes()
     limits = None if budget_text else {limit.resource: limit.limit for limit in manifest.budget}
     budget = _budget(budget_text, target, certain, limits)
-    return _verdict(folder, "bundle", target, budget, data, [*manifest.notes, *found.notes], manifest)
+    verdict = _verdict(folder, "bundle", target, budget, data, [*manifest.notes, *found.notes], manifest)
+    if found.engine != "tflm":
+        verdict["verdict"] += "; golden vectors by LiteRT, not verified by TFLM"
+    return verdict | {"engine": found.engine}
 
 
 def _budget(

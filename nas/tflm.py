@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.errors import UserError
+from nas.interpreter import Engine, InterpreterError, Port, check_inputs, read_port
+
+__all__ = ["Port", "TflmError", "TflmModel"]
 
 # The wheel is a 64-bit build whose arena is larger than a chip's, so its size says nothing: it only has to do.
 FIRST_ARENA_BYTES = 4 << 20
 LARGEST_ARENA_BYTES = 1 << 30
 
 
-class TflmError(RuntimeError):
+class TflmError(InterpreterError):
     """TFLM's interpreter refused a model or failed to run it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
-    """The model's input or output tensor.
-
-    Attributes:
-        shape: Without the batch.
-        scale: Of the int8 values, a float32.
-        zero_point: Of the int8 values.
-    """
-
-    shape: tuple[int, ...]
-    scale: float
-    zero_point: int
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
 
 
 class TflmModel:
@@ -51,15 +32,16 @@ class TflmModel:
         TflmError: TFLM refuses the model.
     """
 
+    engine: Engine = "tflm"
+
     def __init__(self, tflite: bytes) -> None:
         self._interpreter = _load(tflite)
-        self.input = _port(self._interpreter.get_input_details(0), "input")
-        self.output = _port(self._interpreter.get_output_details(0), "output")
+        self.input = read_port(self._interpreter.get_input_details(0), "input")
+        self.output = read_port(self._interpreter.get_output_details(0), "output")
 
     def run(self, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
         """Outputs of int8 inputs. Shape: (n, *input.shape) -> (n, *output.shape)."""
-        if inputs.dtype != np.int8 or inputs.shape[1:] != self.input.shape:
-            raise ValueError(f"inputs are {inputs.dtype} {inputs.shape[1:]}, not int8 {self.input.shape}")
+        check_inputs(inputs, self.input)
         outputs = np.empty((len(inputs), *self.output.shape), np.int8)
         for index in range(len(inputs)):
             try:
@@ -85,16 +67,3 @@ def _load(tflite: bytes) -> Any:
                 raise TflmError(f"TFLM refuses the model: {error}") from error
         except (struct.error, ValueError, IndexError, TypeError) as error:
             raise TflmError(f"The model is no readable flatbuffer: {error}") from error
-
-
-def _port(details: dict[str, Any], name: str) -> Port:
-    parameters = details["quantization_parameters"]
-    dtype = np.dtype(details["dtype"])
-    if dtype != np.int8 or len(parameters["scales"]) != 1:
-        raise UserError(f"The model's {name} is {dtype}, not int8.", "Convert it with int8 input and output.")
-    shape = tuple(int(size) for size in details["shape"])
-    if shape[:1] != (1,):
-        raise UserError(f"The model's {name} has the shape {shape}.", "Convert it with a batch of 1.")
-    return Port(
-        shape=shape[1:], scale=float(parameters["scales"][0]), zero_point=int(parameters["zero_points"][0])
-    )

@@ -15,8 +15,9 @@ from cost_models.tflite_graph import read_graph
 from nas.export.names import check_name
 from nas.export.operators import Registration, registrations
 from nas.finished import FinishedModel
+from nas.interpreter import Engine, Port
 from nas.quantize_input import InputScaling
-from nas.tflm import Port, TflmModel
+from nas.reference import reference_model
 from nas.vela import NpuModel, compile_for_npu, npu_violations
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Context:
         operator_count: Number of operators of the graph.
         golden_raw: Raw samples. Shape: (n, *input.shape).
         golden_inputs: The same, quantized.
-        golden_outputs: What TFLM computes from them. Shape: (n, *output.shape).
+        golden_outputs: What the engine computes from them. Shape: (n, *output.shape).
+        engine: The interpreter that did, "tflm" or "litert".
         npu: The model compiled for the target's NPU, which then is what the bundle's array holds.
     """
 
@@ -64,6 +66,7 @@ class Context:
     golden_raw: NDArray[np.generic]
     golden_inputs: NDArray[np.int8]
     golden_outputs: NDArray[np.int8]
+    engine: Engine = "tflm"
     npu: NpuModel | None = None
 
     @property
@@ -115,7 +118,7 @@ def make_context(
         raise UserError(f"The model is over its budget: {broken[0]}.", "Choose a smaller model of the front.")
     npu = _compiled(model, target, budget) if target.npu else None
     emitted = npu.compiled.graph if npu else graph
-    interpreter = TflmModel(model.tflite)
+    interpreter = reference_model(model.tflite)
     classes = len(model.task.class_names)
     if classes and classes != interpreter.output.size:
         raise UserError(
@@ -146,6 +149,7 @@ def make_context(
         golden_raw=raw,
         golden_inputs=inputs,
         golden_outputs=interpreter.run(inputs),
+        engine=interpreter.engine,
         npu=npu,
     )
 

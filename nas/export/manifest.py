@@ -169,6 +169,7 @@ class Manifest(_Strict):
     npu: NpuEntry | None = None
     accuracies: tuple[AccuracyEntry, ...]
     golden_count: int
+    engine: Literal["tflm", "litert"] = "tflm"  # which interpreter answered the golden vectors
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any]
     files: tuple[FileEntry, ...]
@@ -247,6 +248,7 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
             for low, high in (wilson(accuracy.correct, accuracy.total),)
         ),
         golden_count=len(context.golden_raw),
+        engine=context.engine,
         notes=layout_notes(context, format_name),
         provenance=model.provenance,
         files=tuple(

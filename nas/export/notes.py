@@ -9,6 +9,11 @@ from nas.export.context import Context
 # What each ecosystem builds for, by the start of a core's name; the others build for any.
 _CORES: Mapping[str, tuple[str, ...]] = {"esp-idf": ("xtensa", "riscv"), "cmsis-pack": ("cortex-",)}
 
+EXPORTED_BY_LITERT = (
+    "Golden vectors and accuracies are by LiteRT without delegates, not by TFLM's interpreter, which was not installed"
+    " where the model was exported: an output may differ from TFLM's by 1."
+)
+
 
 def layout_notes(context: Context, format_name: str) -> tuple[str, ...]:
     """Sentences for the manifest of a bundle in this layout.
@@ -30,4 +35,6 @@ def layout_notes(context: Context, format_name: str) -> tuple[str, ...]:
             f"The costs are those of {target.core} ({target.name}), which {format_name} does not build for:"
             " export for the chip that the model shall run on."
         )
+    if context.engine != "tflm":
+        notes.append(EXPORTED_BY_LITERT)
     return tuple(notes)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nas.reference import NOT_BY_TFLM
 from nas.report import facts
 from nas.report.quantities import (
     CYCLES,
@@ -99,7 +100,8 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
     rows = [
         ("Chosen", f"trial {chosen['number']} {_of_trials(summary)}"),
         ("Policy", str(chosen["policy"])),
-        ("Test accuracy", f"{facts.accuracy_text(chosen['test_accuracy'])}, int8, measured"),
+        ("Test accuracy", f"{facts.accuracy_text(chosen['test_accuracy'])}, int8, measured{_by(chosen)}"),
+        *(("Not verified", NOT_BY_TFLM) for _ in range(_by(chosen) != "")),
         *(("Warning", text) for text in chosen.get("warnings") or ()),
     ]
     found = facts.uses(summary, chosen["costs"])
@@ -115,6 +117,12 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
     if chosen.get("npu"):
         rows += [("On the NPU", text) for text in facts.npu_lines(chosen["npu"])]
     return lines + [f"  {name:<{_NAME_WIDTH - 3}} {text}" for name, text in rows]
+
+
+def _by(chosen: Mapping[str, Any]) -> str:
+    """Who measured where it was not TFLM's interpreter, which is what people take for granted."""
+    engine = chosen["test_accuracy"]["engine"]
+    return "" if engine == "tflm" else f" by {facts.engine_title(engine)}"
 
 
 def _of_trials(summary: Mapping[str, Any]) -> str:

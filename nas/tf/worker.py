@@ -22,6 +22,7 @@ from cost_models.tflite_graph import read_graph
 from nas.accuracy import measure_accuracy
 from nas.candidates import job_key
 from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request, Stage
+from nas.reference import reference_engine
 from nas.tasks.dataset import Dataset
 from nas.tf.build import build
 from nas.tf.convert import convert
@@ -96,7 +97,8 @@ class Evaluator:
             return Rejected(digest=key, violations=violations, costs=costs)
         with _stage("evaluate", seconds):
             accuracy = measure_accuracy(tflite, self._dataset, "val", "litert")
-            tflm = measure_accuracy(tflite, self._dataset, "val", "tflm") if request.full else None
+            by_tflm = request.full and reference_engine() == "tflm"
+            tflm = measure_accuracy(tflite, self._dataset, "val", "tflm") if by_tflm else None
         return Evaluated(
             digest=key,
             accuracy=accuracy,

@@ -12,8 +12,9 @@ from cost_models.budget import parse_budget
 from cost_models.costing import CostModel
 from cost_models.target import load_target
 from cost_models.tflite_graph import read_graph
-from nas.accuracy import LiteRt, measure_accuracy
+from nas.accuracy import measure_accuracy
 from nas.candidates import Screen, job_key
+from nas.litert import LiteRtModel
 from nas.outcome import Evaluated, Failed, Rejected, Request
 from nas.tasks import load_task
 from nas.tasks.dataset import Dataset
@@ -95,7 +96,7 @@ def test_magnitude_pruning_zeroes_the_share_that_was_asked(evaluator: Any) -> No
 
 def zero_share(tflite: bytes) -> float:
     """Share of zeros among all weights of convolutions and dense layers."""
-    interpreter = LiteRt(tflite)._interpreter
+    interpreter = LiteRtModel(tflite)._interpreter
     interpreter.allocate_tensors()
     zeros = total = 0
     for detail in interpreter.get_tensor_details():
