@@ -10,6 +10,7 @@ from typing import Any
 
 from cost_models.command_line import Parser
 from cost_models.errors import UserError
+from nas.folded import folded
 
 DONE, ALL_FAILED, USER_ERROR, NOTHING_FEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -134,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(_parse(list(sys.argv[1:] if argv is None else argv)))
     except UserError as error:
-        print(f"nas-run: {error}", file=sys.stderr)
+        print(folded(f"nas-run: {error}", sys.stderr, indent=2), file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("nas-run: ended; --resume goes on with it.", file=sys.stderr)

@@ -13,6 +13,7 @@ from cost_models.errors import UserError
 from cost_models.tflite_graph import read_graph
 from nas.cli import ALL_FAILED, DONE
 from nas.finished import Accuracy
+from nas.folded import folded
 from nas.job import Job
 from nas.progress import Progress
 from nas.run_folder import RunFolder, model_key, versions, write_atomically
@@ -63,9 +64,12 @@ def finish(
         if job.config.deliver is not None:
             _deliver(folder, job.config.deliver, job.config.branch)
         return DONE
-    print(f"nas-run: {refusal or _nothing_chosen(folder, records)}", file=sys.stderr)
+    print(
+        folded(f"nas-run: {refusal or _nothing_chosen(folder, records)}", sys.stderr, indent=2),
+        file=sys.stderr,
+    )
     for note in () if refusal else _time_notes(records, None):
-        print(f"nas-run: {note}", file=sys.stderr)
+        print(folded(f"nas-run: {note}", sys.stderr, indent=2), file=sys.stderr)
     return ALL_FAILED
 
 

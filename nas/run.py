@@ -130,26 +130,31 @@ def dry_run(config: RunConfig, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(content))
     else:
-        limits = ", ".join(f"{name} <= {format_quantity(name, limit)}" for name, limit in job.budget.limits())
-        samples = job.dataset.info.samples
-        print(
-            f"task    {job.config.task}: {job.dataset.info.input_shape}, {len(job.dataset.info.class_names)} classes,"
-        )
-        print(f"        {samples['train']} train, {samples['val']} val, {samples['test']} test samples")
-        for line in job.dataset.report.lines():
-            print(folded(f"data    {line}", sys.stdout, indent=8))
-        print(f"space   {job.space.name}: {found.fitting} of {found.drawn} random networks fit")
-        print(f"target  {job.target.name} ({job.target.title}): {limits}")
-        for note in job.budget.notes:
-            print(f"        {note}")
-        if found.feasible:
-            print(
-                f"search  {job.config.trials} networks, trained for {job.config.steps} steps, the best of them longer,"
-                f" the best {job.config.finalists} for {job.config.final_steps}"
-            )
+        for line in _plan_lines(job, found):
+            print(folded(line, sys.stdout, indent=8))
     if not found.feasible:
         return _nothing_feasible(found)
     return DONE
+
+
+def _plan_lines(job: Job, found: Survey) -> list[str]:
+    """What would be done, in words."""
+    config, info = job.config, job.dataset.info
+    limits = ", ".join(f"{name} <= {format_quantity(name, limit)}" for name, limit in job.budget.limits())
+    lines = [
+        f"task    {config.task}: {info.input_shape}, {len(info.class_names)} classes,",
+        f"        {info.samples['train']} train, {info.samples['val']} val, {info.samples['test']} test samples",
+        *(f"data    {line}" for line in job.dataset.report.lines()),
+        f"space   {job.space.name}: {found.fitting} of {found.drawn} random networks fit",
+        f"target  {job.target.name} ({job.target.title}): {limits}",
+        *(f"        {note}" for note in job.budget.notes),
+    ]
+    if found.feasible:
+        lines.append(
+            f"search  {config.trials} networks, trained for {config.steps} steps, the best of them longer,"
+            f" the best {config.finalists} for {config.final_steps}"
+        )
+    return lines
 
 
 def _survey(job: Job) -> Survey:
@@ -158,14 +163,15 @@ def _survey(job: Job) -> Survey:
 
 def _nothing_feasible(found: Survey) -> int:
     if found.closest.refused is not None:
-        print(f"nas-run: Nothing fits: {found.closest.refused}", file=sys.stderr)
+        text = f"nas-run: Nothing fits: {found.closest.refused}"
+        print(folded(text, sys.stderr, indent=2), file=sys.stderr)
         return NOTHING_FEASIBLE
     worst = max(found.closest.violations, key=lambda violation: violation.excess)
-    print(
+    text = (
         f"nas-run: Nothing fits: of {found.drawn} networks and a descent from the best of them the closest misses"
-        f" by {worst}. Raise the {worst.resource} limit, or take another --space or --target.",
-        file=sys.stderr,
+        f" by {worst}. Raise the {worst.resource} limit, or take another --space or --target."
     )
+    print(folded(text, sys.stderr, indent=2), file=sys.stderr)
     return NOTHING_FEASIBLE
 
 
