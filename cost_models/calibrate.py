@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cost_models.command_line import Parser
+from cost_models.command_line import Parser, require_extra
 from cost_models.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def _parser() -> Parser:
 
 
 def _run(args: argparse.Namespace) -> int:
+    require_extra("calibrate", "nas-calibrate")
     from cost_models.rates_file import with_rates
     from cost_models.target import load_target
 

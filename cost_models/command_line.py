@@ -1,14 +1,47 @@
-"""What the commands share: a parser whose complaints are `UserError`s with a hint."""
+"""What the commands share: a parser whose complaints are `UserError`s with a hint, and a look at what is installed."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from importlib import metadata
 from typing import NoReturn
 
 from cost_models.errors import UserError, did_you_mean
 
 _NEGATIVE = re.compile(r"-[\d.]")
+
+_REQUIREMENT = re.compile(r"([\w.-]+).*\bextra == ['\"](\w+)['\"]")
+
+
+def require_extra(extra: str, command: str) -> None:
+    """Refuses to begin what would end for want of a package.
+
+    Args:
+        extra: One of this distribution's, as in `pip install 'mcu-nas[extra]'`.
+        command: The command or flag that needs it.
+
+    Raises:
+        UserError: A package of the extra is not installed.
+    """
+    for name in _packages_of(extra):
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            raise UserError(
+                f"{name} is not installed, which {command} needs.",
+                f"Install it: pip install 'mcu-nas[{extra}]'.",
+            ) from None
+
+
+def _packages_of(extra: str) -> list[str]:
+    """Names of an extra's packages; none where this code runs without having been installed."""
+    try:
+        declared = metadata.requires("mcu-nas") or []
+    except metadata.PackageNotFoundError:
+        return []
+    found = [_REQUIREMENT.match(text) for text in declared]
+    return [match[1] for match in found if match and match[2] == extra]
 
 
 class Parser(argparse.ArgumentParser):

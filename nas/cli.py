@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cost_models.command_line import Parser
+from cost_models.command_line import Parser, require_extra
 from cost_models.errors import UserError
 from nas.folded import folded
 
@@ -146,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(flags: dict[str, Any]) -> int:
+    require_extra("search", "nas-run")
     as_json = flags.pop("json", False)
     dry_run = flags.pop("dry_run", False)
     resume = flags.pop("resume", None)

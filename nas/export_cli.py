@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cost_models.command_line import Parser
+from cost_models.command_line import Parser, require_extra
 from cost_models.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from nas.export.exporter import load_exporter
     from nas.run_models import load_run_model
 
+    require_extra("search", "nas-export")
     load_exporter(arguments.format)
     found = load_run_model(Path(arguments.run), arguments.model, name=arguments.name)
     bundle = export(

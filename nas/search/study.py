@@ -15,6 +15,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from cost_models.command_line import require_extra
 from cost_models.errors import UserError
 from nas.lost import LostError
 from nas.search.asked import Asked
@@ -53,6 +54,7 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
     from sqlalchemy.exc import SQLAlchemyError
 
     if address.scheme in ("postgres", "postgresql"):
+        require_extra("postgresql", f"--storage {address.scheme}://")
         address = replace(address, scheme="postgresql+psycopg")
     try:
         return optuna.storages.RDBStorage(address.complete())
