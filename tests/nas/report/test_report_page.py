@@ -122,7 +122,7 @@ def test_every_section_is_present(summary: dict[str, Any]) -> None:
         "Every trial",
         "rejected, and why",
         "3 of 360 test samples are exact copies of training samples.",
-        "pictures of 8 x 8, 1 channel, uint8",
+        "Pictures of 8 x 8, 1 channel, uint8.",
         "1234",
     ):
         assert words in page.text
