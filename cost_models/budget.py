@@ -12,15 +12,17 @@ from cost_models.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from cost_models.target import Target
 
-Resource = Literal["sram", "flash", "latency", "energy", "cycles"]
+Resource = Literal["sram", "flash", "latency", "energy", "cycles", "instructions"]
 
 _BYTES = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2}
+_COUNTS = {"": 1, "K": 1000, "M": 1_000_000, "G": 1_000_000_000}
 _UNITS: dict[str, dict[str, int]] = {
     "sram": _BYTES,
     "flash": _BYTES,
     "latency": {"US": 1, "MS": 1000, "S": 1_000_000},
     "energy": {"UJ": 1, "MJ": 1000, "J": 1_000_000},
-    "cycles": {"": 1, "K": 1000, "M": 1_000_000, "G": 1_000_000_000},
+    "cycles": _COUNTS,
+    "instructions": _COUNTS,
 }
 _UNIT_NAMES = {
     "sram": "B, KB or MB",
@@ -28,9 +30,24 @@ _UNIT_NAMES = {
     "latency": "us, ms or s",
     "energy": "uJ, mJ or J",
     "cycles": "K, M or G, or nothing",
+    "instructions": "K, M or G, or nothing",
 }
 # How a judgement by `Budget.certain` is said.
 UPPER_END = "upper end of its 90 % interval"
+_VALUES: dict[Resource, str] = {
+    "sram": "sram_bytes",
+    "flash": "flash_bytes",
+    "latency": "latency_us",
+    "energy": "energy_uj",
+    "cycles": "cycles",
+    "instructions": "instructions",
+}
+_UPPER: dict[Resource, str] = {
+    "flash": "flash_high_bytes",
+    "latency": "latency_high_us",
+    "energy": "energy_high_uj",
+    "cycles": "cycles_high",
+}
 _CERTAIN = "Predictions are held to the limits by the upper ends of their 90 % intervals."
 _EXAMPLE = "Write it like 256KB, or like sram=256KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M."
 _QUANTITY = re.compile(r"([+-]?)(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})\s*([A-Za-zµ]*)", re.ASCII)
@@ -57,6 +74,8 @@ class HasCosts(Protocol):
     def cycles(self) -> int | None: ...
     @property
     def cycles_high(self) -> int | None: ...
+    @property
+    def instructions(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +117,7 @@ class Budget:
         latency_us: Limit on one inference.
         energy_uj: Limit on one inference.
         cycles: Limit on one inference.
+        instructions: Limit on what one inference executes; counted, so without an interval to speak of.
         certain: Whether predictions are held to the limits by the upper ends of their intervals, not by their middle.
         notes: What was changed about the user's words, or must be known of the limits, one sentence each.
     """
@@ -107,6 +127,7 @@ class Budget:
     latency_us: float | None = None
     energy_uj: float | None = None
     cycles: int | None = None
+    instructions: int | None = None
     certain: bool = False
     notes: tuple[str, ...] = ()
 
@@ -118,6 +139,7 @@ class Budget:
             ("latency", self.latency_us),
             ("energy", self.energy_uj),
             ("cycles", self.cycles),
+            ("instructions", self.instructions),
         )
         return tuple((resource, limit) for resource, limit in pairs if limit is not None)
 
@@ -134,27 +156,18 @@ class Budget:
             if value is None:
                 raise ValueError(f"{resource} is limited, but its cost is unknown")
             if value > limit:
-                upper = self.certain and resource != "sram"
+                upper = self.by_upper_end(resource)
                 broken.append(Violation(resource=resource, value=value, limit=limit, upper=upper))
         return tuple(broken)
 
+    def by_upper_end(self, resource: Resource) -> bool:
+        """Whether the upper end of a resource's interval is what its limit judges."""
+        return self.certain and resource in _UPPER
+
     def judged(self, costs: HasCosts) -> dict[Resource, float | None]:
         """What of `costs` is held to the limits: the middle of each interval, or its upper end."""
-        if self.certain:
-            return {
-                "sram": costs.sram_bytes,
-                "flash": costs.flash_high_bytes,
-                "latency": costs.latency_high_us,
-                "energy": costs.energy_high_uj,
-                "cycles": costs.cycles_high,
-            }
-        return {
-            "sram": costs.sram_bytes,
-            "flash": costs.flash_bytes,
-            "latency": costs.latency_us,
-            "energy": costs.energy_uj,
-            "cycles": costs.cycles,
-        }
+        names = _VALUES | _UPPER if self.certain else _VALUES
+        return {resource: getattr(costs, names[resource]) for resource, _ in self.limits()}
 
 
 def parse_budget(text: str | None, target: Target, *, certain: bool = False) -> Budget:
@@ -183,12 +196,15 @@ def parse_budget(text: str | None, target: Target, *, certain: bool = False) -> 
     for resource in ("latency", "cycles", "energy"):
         if resource in given:
             _refuse_uncalibrated(resource, target)
+    if "instructions" in given:
+        _refuse_uncounted(target)
     return Budget(
         sram_bytes=_memory("sram", given, target, notes),
         flash_bytes=_memory("flash", given, target, notes),
         latency_us=float(given["latency"]) if "latency" in given else None,
         energy_uj=float(given["energy"]) if "energy" in given else None,
         cycles=int(given["cycles"]) if "cycles" in given else None,
+        instructions=int(given["instructions"]) if "instructions" in given else None,
         certain=certain,
         notes=tuple(notes),
     )
@@ -203,8 +219,8 @@ def format_quantity(resource: Resource, value: float) -> str:
             return f"{value / 1000:,.3g} ms" if value < 1_000_000 else f"{value / 1e6:,.1f} s"
         case "energy":
             return f"{value:,.3g} uJ" if value < 1000 else f"{value / 1000:,.3f} mJ"
-        case "cycles":
-            return f"{int(value):,} cycles"
+        case "cycles" | "instructions":
+            return f"{int(value):,} {resource}"
 
 
 def _parse(text: str) -> dict[str, Fraction]:
@@ -236,7 +252,7 @@ def _quantity(key: str, quantity: str, text: str) -> Fraction:
         what = f"the unit {unit!r}" if unit else "no unit"
         raise UserError(f"Budget {text!r}: {key} has {what}.", f"Its units are {_UNIT_NAMES[key]}.")
     value = Fraction(number) * factor
-    if key in ("sram", "flash", "cycles"):
+    if key in ("sram", "flash", "cycles", "instructions"):
         value = Fraction(int(value))
     if sign == "-" or value == 0:
         raise UserError(f"Budget {text!r}: {key} must be more than 0.", _EXAMPLE)
@@ -260,6 +276,16 @@ def _memory(resource: str, given: dict[str, Fraction], target: Target, notes: li
         f" ({size:,} B less {reserved:,} B reserved)."
     )
     return usable
+
+
+def _refuse_uncounted(target: Target) -> None:
+    from cost_models.cycles.table import core_table
+
+    if core_table(target.kernels, target.core) is None:
+        raise UserError(
+            f"instructions cannot be limited: nobody counted {target.kernels} kernels on {target.core}.",
+            "Limit sram or flash, or take another target.",
+        )
 
 
 def _refuse_uncalibrated(resource: str, target: Target) -> None:

@@ -196,7 +196,7 @@ def require_counted(explanation: Explanation, model: CostModel, budget: Budget) 
     Raises:
         UserError: Latency, cycles or energy are limited, and an operator has no counted instructions.
     """
-    limited = [name for name, _ in budget.limits() if name in ("latency", "cycles", "energy")]
+    limited = [name for name, _ in budget.limits() if name not in ("sram", "flash")]
     if explanation.uncounted and limited:
         raise UserError(
             f"{limited[0]} cannot be limited: {_missing(explanation.uncounted, model.target)}",

@@ -132,6 +132,7 @@ def _budget(
         latency_us=limits.get("latency"),
         energy_uj=limits.get("energy"),
         cycles=int(limits["cycles"]) if "cycles" in limits else None,
+        instructions=int(limits["instructions"]) if "instructions" in limits else None,
         certain=certain,
         notes=default.notes,
     )
@@ -210,7 +211,7 @@ def _sentence(
     values = budget.judged(costs)
     parts = [
         f"{resource} {format_quantity(resource, value)}"
-        f"{f' ({UPPER_END})' if budget.certain and resource != 'sram' else ''}"
+        f"{f' ({UPPER_END})' if budget.by_upper_end(resource) else ''}"
         f" of {format_quantity(resource, limit)}"
         for resource, limit in budget.limits()
         if (value := values[resource]) is not None

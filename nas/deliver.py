@@ -139,6 +139,8 @@ def _value(manifest: Manifest | None, resource: Resource) -> float | None:
             return costs.energy_uj
         case "cycles":
             return costs.cycles
+        case "instructions":
+            return costs.instructions
 
 
 def _shown(resource: Resource, value: float | None) -> str:

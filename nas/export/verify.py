@@ -228,6 +228,7 @@ def _check_costs(graph: OpGraph, manifest: Manifest, tflite: bytes) -> None:
         "latency": costs.latency_us,
         "energy": costs.energy_uj,
         "cycles": costs.cycles,
+        "instructions": costs.instructions,
     }
     if manifest.npu:
         values |= {"sram": max(costs.sram_bytes, manifest.npu.arena_bytes)}

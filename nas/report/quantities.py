@@ -57,9 +57,12 @@ FLASH = Resource(
 LATENCY = Resource(name="latency", key="latency_us", label="Latency", scale="time", basis="calibrated")
 ENERGY = Resource(name="energy", key="energy_uj", label="Energy", scale="energy", basis="calibrated")
 CYCLES = Resource(name="cycles", key="cycles", label="Cycles", scale="count", basis="calibrated")
+INSTRUCTIONS = Resource(
+    name="instructions", key="instructions", label="Instructions", scale="count", basis="counted"
+)
 MACS = Resource(name="macs", key="macs", label="MACs", scale="count", basis="exact")
 
-RESOURCES = (SRAM, FLASH, LATENCY, ENERGY, CYCLES, MACS)
+RESOURCES = (SRAM, FLASH, LATENCY, ENERGY, CYCLES, INSTRUCTIONS, MACS)
 
 
 def resource_of(name: str) -> Resource:

@@ -272,3 +272,24 @@ def test_a_class_lets_latency_be_limited() -> None:
     rates = Rates(scale=1.0, spread_model=0.2, spread_operator=0.1, source="test", basis="class")
     budget = parse_budget("latency=50ms", replace(UNCALIBRATED, class_rates=rates))
     assert budget.latency_us == 50_000
+
+
+def test_instructions_can_be_limited_where_they_are_counted() -> None:
+    @dataclass(frozen=True)
+    class Counted(Intervals):
+        instructions: int | None = 2_500_000
+
+    budget = parse_budget("instructions=2M", UNCALIBRATED)
+    assert budget.limits()[-1] == ("instructions", 2_000_000)
+    (broken,) = budget.violations(Counted())
+    assert str(broken) == "instructions 2,500,000 instructions is over the limit of 2,000,000 instructions"
+    assert parse_budget("instructions=2.5M", UNCALIBRATED, certain=True).violations(Counted()) == ()
+
+
+def test_instructions_that_nobody_counted_cannot_be_limited() -> None:
+    with pytest.raises(UserError) as caught:
+        parse_budget("instructions=2M", replace(UNCALIBRATED, core="xtensa-lx6", kernels="reference"))
+    assert str(caught.value) == (
+        "instructions cannot be limited: nobody counted reference kernels on xtensa-lx6."
+        " Limit sram or flash, or take another target."
+    )
