@@ -78,7 +78,13 @@ DEPTHWISE_GENERIC = (
     "output_rows",
     "output_taps",
 )
-DEPTHWISE_DILATED = (*DEPTHWISE_GENERIC, "outputs*dilated_height", "outputs*dilated_width")
+DEPTHWISE_DILATED = (
+    *DEPTHWISE_GENERIC,
+    "outputs*dilated_height",
+    "outputs*dilated_width",
+    "quotient_bits",
+    "negative_quotients",
+)
 DEPTHWISE_MULT_4 = ("operator", "rows", "positions", "positions*inputs", "tiles", "tile_rows", "tile_taps")
 
 FEATURES: dict[str, tuple[str, ...]] = {
@@ -169,11 +175,32 @@ def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     )
     if dilation_h == dilation_w == 1:
         return "depthwise_generic", trips
+    bits_h, negative_h = _divisions(height, out_h, stride_h, pad_h, dilation_h)
+    bits_w, negative_w = _divisions(width, out_w, stride_w, pad_w, dilation_w)
     return "depthwise_dilated", (
         *trips,
         outputs if dilation_h > 1 else 0,
         outputs if dilation_w > 1 else 0,
+        (bits_h * out_w + bits_w * out_h) * channels,
+        (negative_h * out_w + negative_w * out_h) * channels,
     )
+
+
+def _divisions(extent: int, outputs: int, stride: int, pad: int, dilation: int) -> tuple[int, int]:
+    """(bits, negative) of the quotients by which a dimension's outputs find their first and last tap.
+
+    A core without a divider takes its time by the bits; a dilation of 1 is not divided by.
+    """
+    if dilation == 1:
+        return 0, 0
+    bits = negative = 0
+    for output in range(outputs):
+        base = output * stride - pad
+        first = dilation - 1 - base
+        bits += (abs(first) // dilation).bit_length()
+        bits += ((extent - base + dilation - 1) // dilation).bit_length()
+        negative += first < 0
+    return bits, negative
 
 
 def _depthwise_opt_dsp(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -302,3 +303,22 @@ def test_with_helium_a_depthwise_of_one_channel_is_transposed_and_takes_the_conv
     path, trips = COUNTERS["cmsis_nn"]["DEPTHWISE_CONV_2D"](op, tensors, "mve")
     assert path == expected
     assert trips[-4:] == (1, kernel_h, kernel_h * kernel, kernel_h * kernel * 6)
+
+
+def test_a_dilated_depthwise_counts_the_divisions_that_find_its_taps() -> None:
+    op = Operator(
+        kind="DEPTHWISE_CONV_2D",
+        inputs=(0, 1),
+        outputs=(2,),
+        options=DepthwiseConv2DOptions(padding="VALID", depth_multiplier=1, dilation_h=1, dilation_w=2),
+    )
+    tensors = (Tensor(shape=(1, 3, 6, 4)), Tensor(shape=(1, 1, 3, 4)), Tensor(shape=(1, 3, 2, 4)))
+    path, trips = COUNTERS["cmsis_nn"]["DEPTHWISE_CONV_2D"](op, tensors, "scalar")
+    assert path == "depthwise_dilated"
+    # Outputs at 0 and 1: first taps (1 - 0) / 2 = 0 and (1 - 1) / 2 = 0, last ones 7 / 2 = 3 and 6 / 2 = 3.
+    assert trips[-2:] == ((2 + 2) * 3 * 4, 0)
+    stride = replace(op, options=replace(op.options, stride_w=3))
+    wider = (Tensor(shape=(1, 3, 9, 4)), tensors[1], Tensor(shape=(1, 3, 2, 4)))
+    _, trips = COUNTERS["cmsis_nn"]["DEPTHWISE_CONV_2D"](stride, wider, "scalar")
+    # The second output starts at 3: (1 - 3) / 2 is negative, of one bit.
+    assert trips[-2:] == ((3 + 1 + 2) * 3 * 4, 3 * 4)
