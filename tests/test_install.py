@@ -6,13 +6,18 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT_FILE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PROJECT_FILE["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 VERSIONS = ("3.11", "3.12", "3.13")
 
@@ -135,3 +140,121 @@ def test_only_tflms_interpreter_is_bound_to_a_platform_and_litert_takes_its_plac
     assert re.search(
         r"(?m)^tflite-micro==\S+ ; platform_machine == 'x86_64' and sys_platform == 'linux' \\$", LOCK
     )
+
+
+def test_the_wheel_holds_what_runs_and_no_benchmark(tmp_path: Path) -> None:
+    finder = PROJECT_FILE["tool"]["setuptools"]["packages"]["find"]
+    found = {
+        path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in ROOT.glob("*/**/__init__.py")
+    }
+    kept = {
+        name
+        for name in found
+        if any(fnmatch(name, pattern) for pattern in finder["include"])
+        and not any(fnmatch(name, pattern) for pattern in finder["exclude"])
+    }
+    assert {"nas", "nas.tf", "nas.export", "search_spaces.spaces", "cost_models.cycles"} <= kept
+    assert not any("bench" in name for name in kept)
+    importers = [
+        path
+        for package in ("nas", "search_spaces", "cost_models")
+        for path in (ROOT / package).rglob("*.py")
+        if "nas.bench" in path.read_text(encoding="utf-8") and "bench" not in path.parts
+    ]
+    assert not importers, "what is not in the wheel cannot be imported from it"
+
+
+def test_the_image_copies_files_that_are_there_and_that_its_builder_gets() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    base = re.search(r"(?m)^FROM python:(3\.\d+)-slim$", dockerfile)
+    assert base is not None
+    assert base[1] in VERSIONS
+    passed = {
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line[:1] == "!"
+    }
+    copied = {name for line in re.findall(r"(?m)^COPY (.+) \S+$", dockerfile) for name in line.split()}
+    assert copied == passed
+    assert all((ROOT / name).exists() for name in copied)
+    packages = {
+        match.partition("*")[0] for match in PROJECT_FILE["tool"]["setuptools"]["packages"]["find"]["include"]
+    }
+    assert packages <= copied
+    assert "pip install --no-cache-dir --require-hashes -r requirements.lock" in dockerfile
+    assert "USER nas" in dockerfile
+
+
+def test_the_clusters_image_is_the_one_that_is_built_with_its_ray() -> None:
+    head, claim = yaml.safe_load_all((ROOT / "scripts/cluster/kuberay.yaml").read_text(encoding="utf-8"))
+    cluster = head["spec"]["rayClusterSpec"]
+    assert f"\nray=={cluster['rayVersion']} " in LOCK
+    templates = [
+        group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])
+    ]
+    assert {pod["containers"][0]["image"] for pod in templates} == {"REGISTRY/mcu-nas:latest"}
+    uid = re.search(r"useradd .*--uid (\d+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    assert uid is not None
+    assert templates[0]["securityContext"] == {"fsGroup": int(uid[1])}
+    assert claim["kind"] == "PersistentVolumeClaim"
+
+
+@pytest.fixture
+def action_step(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the last step of the action as a runner does, with this checkout in the place of what pip installs."""
+    (tmp_path / "mcu-nas").symlink_to(ROOT)
+    step = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["runs"]["steps"][-1]
+
+    def run(**inputs: str) -> subprocess.CompletedProcess[str]:
+        environ = {"PATH": "/usr/bin:/bin", "RUNNER_TEMP": str(tmp_path)}
+        for name, value in step["env"].items():
+            key = re.search(r"inputs\.(\S+)", value)
+            environ[name] = inputs.get(key[1], "") if key else sys.executable
+        return subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", step["run"]],
+            cwd=tmp_path, env=environ, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def test_the_action_checks_a_model_and_hands_on_its_limits(
+    action_step: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    model = str(ROOT / "tests" / "nas" / "export" / "data" / "tcn.tflite")
+    done = action_step(path=model)
+    assert (done.returncode, done.stdout[:5]) == (0, "PASS "), done.stderr
+    done = action_step(path=model, budget="2927B", target="nrf52840")
+    assert (done.returncode, done.stdout[:5]) == (1, "FAIL "), done.stderr
+    done = action_step(path="$(touch harm)")
+    assert done.returncode == 2
+    assert done.stderr.startswith("nas-check: $(touch harm) does not exist.")
+
+
+def test_the_action_is_composite_and_names_what_it_takes() -> None:
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    assert action["runs"]["using"] == "composite"
+    assert {name for name, given in action["inputs"].items() if given.get("required")} == {"path"}
+    assert action["inputs"]["python-version"]["default"] in VERSIONS
+    for step in action["runs"]["steps"]:
+        assert "uses" in step or step["shell"] == "bash"
+        assert "${{" not in step.get("run", ""), "an input in a script's text would be run"
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    assert (citation["title"], citation["version"], citation["license"]) == (
+        PROJECT["name"], PROJECT["version"], PROJECT["license"],
+    )  # fmt: skip
+    assert citation["authors"]
+
+
+def test_documents_for_contributors_name_files_that_are_there() -> None:
+    for name in ("CONTRIBUTING.md", "SECURITY.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        paths = re.findall(r"\]\(([\w./-]+)\)", text)
+        paths += re.findall(r"`((?:scripts|\.ci|nas|docs|cost_models)/[\w./-]+)", text)
+        assert paths
+        for path in paths:
+            assert "NAME" in path or (ROOT / path).exists(), f"{name} names {path}"
