@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             target_name=arguments.target,
             budget_text=arguments.budget,
             certain=arguments.certain,
+            run=arguments.run,
         )
     except UserError as error:
         print(f"nas-check: {error}", file=sys.stderr)
@@ -53,7 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check(
-    path: Path, *, target_name: str | None = None, budget_text: str | None = None, certain: bool = False
+    path: Path,
+    *,
+    target_name: str | None = None,
+    budget_text: str | None = None,
+    certain: bool = False,
+    run: bool = False,
 ) -> dict[str, Any]:
     """The verdict on a bundle or a model, as `--json` prints it.
 
@@ -61,6 +68,7 @@ def check(
         path: A bundle's folder or a .tflite.
         target_name: Whose costs count; None takes the bundle's own, for a model the default target.
         budget_text: The limits; None takes those that the bundle was exported under, for a model the target's.
+        run: Whether a bundle's sources, once they are known to be the exporter's, are compiled and run as well.
 
     Raises:
         UserError: Neither a bundle nor a model, or a target or budget that there is not.
@@ -68,31 +76,41 @@ def check(
     from cost_models.target import DEFAULT_TARGET, load_target
 
     if path.is_dir():
-        return _check_bundle(path, target_name, budget_text, certain)
-    if not path.exists():
-        raise UserError(f"{path} does not exist.", "Give a bundle's folder or a .tflite.")
+        return _check_bundle(path, target_name, budget_text, certain, run=run)
+    if run:
+        raise UserError("--run needs a bundle.", "A .tflite has no sources that could be compiled.")
     target = load_target(target_name or DEFAULT_TARGET)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read.", f"{error.strerror}.") from None
-    return _verdict(path, "model", target, _budget(budget_text, target, certain), data, [])
+    budget = _budget(budget_text, target, certain)
+    data = _model(path)
+    return _verdict(path, "model", target, budget, data, [])
+
+
+def _model(path: Path) -> bytes:
+    from cost_models.reading import LARGEST_MODEL_BYTES, read_bounded
+
+    if not os.path.lexists(path):
+        raise UserError(f"{path} does not exist.", "Give a bundle's folder or a .tflite.")
+    return read_bounded(path, LARGEST_MODEL_BYTES)
 
 
 def _check_bundle(
-    folder: Path, target_name: str | None, budget_text: str | None, certain: bool
+    folder: Path, target_name: str | None, budget_text: str | None, certain: bool, *, run: bool
 ) -> dict[str, Any]:
     from cost_models.target import load_target
-    from nas.export.bundle import Bundle
+    from nas.export import BundleError, check_bundle, verify
     from nas.export.manifest import MANIFEST_NAME
-    from nas.export.verify import BundleError, verify
 
-    if not (folder / MANIFEST_NAME).is_file():
+    if not os.path.lexists(folder / MANIFEST_NAME):
         raise UserError(
             f"{folder} is no bundle: it has no {MANIFEST_NAME}.", "Give the folder that nas-run made."
         )
+    given = load_target(target_name) if target_name else None
     try:
-        found = verify(folder)
+        if run:
+            verification = verify(folder, target=given)
+            checked, ran = verification.checked, verification.notes
+        else:
+            checked, ran = check_bundle(folder, target=given), ()
     except BundleError as error:
         return {
             "schema": 1,
@@ -107,15 +125,15 @@ def _check_bundle(
             "violations": [],
             "notes": [],
         }
-    manifest = Bundle.read(folder).manifest
-    target = load_target(target_name or manifest.target.name)
-    data = (folder / manifest.int8_path()).read_bytes()
+    manifest = checked.manifest
+    target = given or checked.target
     limits = None if budget_text else {limit.resource: limit.limit for limit in manifest.budget}
     budget = _budget(budget_text, target, certain, limits)
-    verdict = _verdict(folder, "bundle", target, budget, data, [*manifest.notes, *found.notes], manifest)
-    if found.engine != "tflm":
+    notes = list(dict.fromkeys([*manifest.notes, *checked.notes, *ran]))
+    verdict = _verdict(folder, "bundle", target, budget, checked.int8, notes, manifest)
+    if checked.engine != "tflm":
         verdict["verdict"] += "; golden vectors by LiteRT, not verified by TFLM"
-    return verdict | {"engine": found.engine}
+    return verdict | {"engine": checked.engine}
 
 
 def _budget(
@@ -222,7 +240,8 @@ def _sentence(
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = Parser(
         prog="nas-check",
-        description="Whether a bundle or an int8 .tflite may be shipped: hashes, golden vectors, budget.",
+        description="Whether a bundle or an int8 .tflite may be shipped: every byte of a bundle is written again from"
+        " its manifest and model and compared; the budget holds. Nothing of the bundle is run.",
         epilog=_EPILOG,
     )
     parser.add_argument("path", metavar="MODEL_OR_BUNDLE", help="a bundle's folder, or a .tflite")
@@ -234,6 +253,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "--certain",
         action="store_true",
         help="hold predictions to the limits by the upper ends of their 90 %% intervals",
+    )
+    parser.add_argument(
+        "--run", action="store_true", help="then compile the sources and run them on this machine, too"
     )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     return parser.read(argv)

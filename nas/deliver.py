@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from cost_models.budget import Resource, format_quantity
 from cost_models.errors import UserError
-from nas.export import Bundle, verify
+from nas.export import Bundle, Checked, check_bundle
 from nas.export.manifest import MANIFEST_NAME, Manifest, parse_manifest
 
 _TIMEOUT_S = 120
@@ -62,7 +62,7 @@ def deliver(bundle: Bundle, place: str, *, branch: str | None = None) -> Deliver
     """Commit a bundle to a branch of a git repository, through git's own plumbing: no checkout, no index, no hook.
 
     Args:
-        bundle: The bundle; it is verified first.
+        bundle: The bundle; it is checked first, and what was checked is what is committed.
         place: `REPO` or `REPO:PATH`, the folder inside it; default models/<name>.
         branch: Made from HEAD if it does not exist; default mcu-nas/<name>.
 
@@ -71,15 +71,15 @@ def deliver(bundle: Bundle, place: str, *, branch: str | None = None) -> Deliver
         UserError: No repository, a branch that is checked out, a folder that holds other files of these names or
             whose path leads through a file, or git does not keep what it was given.
     """
-    verify(bundle)
-    manifest = bundle.manifest
+    checked = check_bundle(bundle.path, target=bundle.target)
+    manifest = checked.manifest
     branch = branch or f"mcu-nas/{manifest.name}"
     repo, path_text = check_place(place, branch)
     folder = _folder(path_text or f"models/{manifest.name}")
     tip = repo.maybe("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
     base = tip or repo.maybe("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     old = _old_manifest(repo, base, folder)
-    tree = _tree(repo, base, folder, bundle, old)
+    tree = _tree(repo, base, folder, checked, old)
     table = size_table(old, manifest)
     known = base if base and tree == repo.git("rev-parse", f"{base}^{{tree}}") else None
     commit = known or repo.commit(tree, base, _message(manifest, old, folder, table))
@@ -179,18 +179,16 @@ def _old_manifest(repo: _Repo, base: str | None, folder: str) -> Manifest | None
         ) from error
 
 
-def _tree(repo: _Repo, base: str | None, folder: str, bundle: Bundle, old: Manifest | None) -> str:
+def _tree(repo: _Repo, base: str | None, folder: str, checked: Checked, old: Manifest | None) -> str:
     """The base's tree with the bundle in the place of the old one."""
-    names = [entry.path for entry in bundle.manifest.files] + [MANIFEST_NAME]
+    names = list(checked.files)
     own = {f"{folder}/{entry.path}" for entry in old.files} | {f"{folder}/{MANIFEST_NAME}"} if old else set()
     present = repo.entries(base, folder) if base else {}
     if base:
         _check_free(repo, base, [f"{folder}/{name}" for name in names], present, own)
     blobs = {
-        f"{folder}/{name}": repo.git(
-            "hash-object", "-w", "--no-filters", "--stdin", data=(bundle.path / name).read_bytes()
-        )
-        for name in names
+        f"{folder}/{name}": repo.git("hash-object", "-w", "--no-filters", "--stdin", data=data)
+        for name, data in checked.files.items()
     }
     expected = {path: entry for path, entry in present.items() if path not in own}
     expected |= {path: f"100644 blob {blob}" for path, blob in blobs.items()}

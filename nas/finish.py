@@ -62,7 +62,7 @@ def finish(
                 console.print(f"{what} {path}", markup=False, highlight=False, soft_wrap=True)
     if chosen is not None:
         if job.config.deliver is not None:
-            _deliver(folder, job.config.deliver, job.config.branch)
+            _deliver(job, folder, job.config.deliver)
         return DONE
     print(
         folded(f"nas-run: {refusal or _nothing_chosen(folder, records)}", sys.stderr, indent=2),
@@ -137,11 +137,11 @@ class _NotDeliveredError(Exception):
     """The chosen model must not leave as firmware; the text says why and what to do."""
 
 
-def _deliver(folder: RunFolder, place: str, branch: str | None) -> None:
+def _deliver(job: Job, folder: RunFolder, place: str) -> None:
     from nas.deliver import deliver
     from nas.export import Bundle
 
-    done = deliver(Bundle.read(folder.bundle), place, branch=branch)
+    done = deliver(Bundle.read(folder.bundle, target=job.target), place, branch=job.config.branch)
     # stdout is the result; with --json it must stay one JSON value.
     if done.commit is None:
         print(f"branch {done.branch} has this very bundle already", file=sys.stderr)

@@ -65,19 +65,27 @@ class NpuModel:
     estimate: Estimate
 
 
+def installed_vela() -> str | None:
+    """The version of Vela that is installed, or None."""
+    try:
+        return metadata.version(_PACKAGE)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def require_vela(target: Target) -> str:
     """The version of Vela that is installed.
 
     Raises:
         UserError: None is, and the target has an NPU.
     """
-    try:
-        return metadata.version(_PACKAGE)
-    except metadata.PackageNotFoundError:
+    version = installed_vela()
+    if version is None:
         raise UserError(
             f"{_PACKAGE} is not installed, which compiles models for target {target.name}.",
             "Install it: pip install 'mcu-nas[vela]'; or take a target without an NPU.",
-        ) from None
+        )
+    return version
 
 
 def compile_for_npu(

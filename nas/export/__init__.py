@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from nas.export.bundle import Bundle, export
-from nas.export.verify import BundleError, Verification, verify
+from nas.export.check import Checked, check_bundle
+from nas.export.errors import BundleError
+from nas.export.verify import Verification, verify
 
-__all__ = ["Bundle", "BundleError", "Verification", "export", "verify"]
+__all__ = ["Bundle", "BundleError", "Checked", "Verification", "check_bundle", "export", "verify"]

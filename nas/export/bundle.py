@@ -32,19 +32,25 @@ class Bundle:
     Attributes:
         path: The folder.
         manifest: What its manifest.json says.
+        target: What it was exported for; None finds the target by the name in the manifest.
     """
 
     path: Path
     manifest: Manifest
+    target: Target | None = None
 
     @classmethod
-    def read(cls, path: Path) -> Bundle:
+    def read(cls, path: Path, *, target: Target | None = None) -> Bundle:
         """The bundle in a folder.
+
+        Args:
+            path: The folder.
+            target: What it was exported for, where that is a target file of the user's.
 
         Raises:
             ValueError: The folder has no manifest, or a broken one.
         """
-        return cls(path=path, manifest=read_manifest(path))
+        return cls(path=path, manifest=read_manifest(path), target=target)
 
 
 def export(
@@ -69,14 +75,23 @@ def export(
     Raises:
         UserError: An unknown format, a model that cannot leave as C, or a folder that holds something else.
     """
-    exporter = load_exporter(format)
+    load_exporter(format)
     context = make_context(model, target=target, costs=costs, budget=budget)
-    files = {**exporter.files(context), **_documents(context)}
-    manifest = make_manifest(context, format_name=format, files=files)
-    _write(
-        out, {**{path: file.data for path, file in files.items()}, MANIFEST_NAME: manifest.to_json().encode()}
-    )
-    return Bundle(path=out, manifest=manifest)
+    manifest, files = render_bundle(context, format)
+    _write(out, files)
+    return Bundle(path=out, manifest=manifest, target=target)
+
+
+def render_bundle(context: Context, format_name: str) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest, and the bytes of every file by its path: a function of the context and the layout alone.
+
+    Raises:
+        UserError: An unknown format.
+    """
+    files = {**load_exporter(format_name).files(context), **_documents(context)}
+    manifest = make_manifest(context, format_name=format_name, files=files)
+    contents = {path: file.data for path, file in files.items()}
+    return manifest, {**contents, MANIFEST_NAME: manifest.to_json().encode()}
 
 
 def _documents(context: Context) -> dict[str, File]:

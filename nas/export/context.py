@@ -99,9 +99,21 @@ class Context:
 
 
 def make_context(
-    model: FinishedModel, *, target: Target, costs: Costs, budget: Budget | None = None
+    model: FinishedModel,
+    *,
+    target: Target,
+    costs: Costs,
+    budget: Budget | None = None,
+    compiled: NpuModel | None = None,
 ) -> Context:
     """Check that a model can leave as C, and compute what it must answer.
+
+    Args:
+        model: The finished model.
+        target: What it was costed for.
+        costs: Of the model's bytes on the target.
+        budget: The limits; a model over them is refused.
+        compiled: The model as it was compiled for the target's NPU; None compiles it where there is an NPU.
 
     Raises:
         UserError: A name that cannot begin files and C symbols, operators that TFLM lacks, labels or samples that
@@ -116,7 +128,11 @@ def make_context(
         )
     if budget is not None and (broken := budget.violations(costs)):
         raise UserError(f"The model is over its budget: {broken[0]}.", "Choose a smaller model of the front.")
-    npu = _compiled(model, target, budget) if target.npu else None
+    npu = (
+        _within(compiled or compile_for_npu(model.tflite, target=target, budget=budget), budget)
+        if target.npu
+        else None
+    )
     emitted = npu.compiled.graph if npu else graph
     interpreter = reference_model(model.tflite)
     classes = len(model.task.class_names)
@@ -124,6 +140,12 @@ def make_context(
         raise UserError(
             f"The model has {interpreter.output.size} outputs and the task {classes} classes.",
             "Give one name per output, or none for a model that is no classifier.",
+        )
+    if model.task.input_shape != interpreter.input.shape:
+        raise UserError(
+            f"The task's samples have the shape {model.task.input_shape}, the model's input"
+            f" {interpreter.input.shape}.",
+            "Export the model with the task that it was trained for.",
         )
     scaling = InputScaling.fold(
         model.task.preprocess, scale=interpreter.input.scale, zero_point=interpreter.input.zero_point
@@ -167,8 +189,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _compiled(model: FinishedModel, target: Target, budget: Budget | None) -> NpuModel:
-    found = compile_for_npu(model.tflite, target=target, budget=budget)
+def _within(found: NpuModel, budget: Budget | None) -> NpuModel:
     broken = (
         npu_violations(budget, arena_bytes=found.arena_bytes, model_bytes=len(found.tflite)) if budget else ()
     )

@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
+from cost_models.errors import UserError
+from cost_models.reading import read_bounded
 from nas.export.context import TFLM_DATE, Context, sha256
 from nas.export.exporter import File, Role
 from nas.export.intervals import wilson
 from nas.export.notes import layout_notes
 
 MANIFEST_NAME = "manifest.json"
+LARGEST_MANIFEST_BYTES = 4 << 20
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FileEntry(_Strict):
@@ -152,9 +156,10 @@ class AccuracyEntry(_Strict):
 
 
 class Manifest(_Strict):
-    """The whole manifest."""
+    """The whole manifest; `exporter` is the version of mcu-nas whose sources these are."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
+    exporter: str | None = None
     format: str
     name: str
     model_sha256: str
@@ -203,6 +208,7 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
     model, task, target = context.model, context.model.task, context.target
     return Manifest(
         schema=1,
+        exporter=exporter_version(),
         format=format_name,
         name=model.name,
         model_sha256=sha256(context.emitted),
@@ -276,20 +282,37 @@ def _npu_entry(context: Context) -> NpuEntry | None:
     )
 
 
+def exporter_version() -> str:
+    """The version of mcu-nas that exports and checks here."""
+    try:
+        return metadata.version("mcu-nas")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def read_manifest(folder: Path) -> Manifest:
     """A bundle's manifest.
 
     Raises:
         ValueError: There is none, or it breaks the schema; the text says where.
     """
+    return parse_manifest(read_manifest_bytes(folder))
+
+
+def read_manifest_bytes(folder: Path) -> bytes:
+    """The bytes of a bundle's manifest.
+
+    Raises:
+        ValueError: There is none that can be read.
+    """
     try:
-        text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{MANIFEST_NAME} cannot be read") from error
-    return parse_manifest(text)
+        return read_bounded(folder / MANIFEST_NAME, LARGEST_MANIFEST_BYTES, follow_links=False)
+    except UserError as error:
+        reason = error.message.removeprefix(f"{folder / MANIFEST_NAME} ").rstrip(".")
+        raise ValueError(f"{MANIFEST_NAME} {reason}") from error
 
 
-def parse_manifest(text: str) -> Manifest:
+def parse_manifest(text: str | bytes) -> Manifest:
     """A manifest's text, parsed.
 
     Raises:
@@ -298,6 +321,6 @@ def parse_manifest(text: str) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
         raise ValueError(f"{MANIFEST_NAME}: {where}: {first['msg']}") from error

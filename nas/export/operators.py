@@ -150,11 +150,3 @@ def registration(kind: str) -> Registration:
         f"TFLM's resolver has no operator {kind}.",
         "Export a model of operators that TFLM has int8 kernels for.",
     )
-
-
-def kind_of_method(method: str) -> str | None:
-    """The operator kind that a resolver method registers; None for a method unknown here."""
-    for kind in (*_INT8_ONLY, *_DEFAULT):
-        if registration(kind).method == method:
-            return kind
-    return None

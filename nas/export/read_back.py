@@ -1,14 +1,11 @@
-"""What a C compiler makes of a bundle's constants; without a compiler, what their text says."""
+"""What a C compiler makes of a bundle's constants."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from nas.export.compiler import CompileError, HostCompiler
 from nas.export.exporter import Role
@@ -24,7 +21,7 @@ class ReadBack:
 
     Attributes:
         model: The array.
-        misalignment: Its address modulo 16; None where nothing was compiled.
+        misalignment: Its address modulo 16.
         arena_bytes: The exact arena size of the header.
         input_size: Elements.
         output_size: Elements.
@@ -34,12 +31,12 @@ class ReadBack:
         golden_raw: The raw samples' bytes.
         golden_hash: FNV-1a of each quantized input, little-endian 32 bit.
         golden_output: The expected outputs' bytes.
-        golden_quantized: What the emitted C quantizes the raw samples to; None where nothing was compiled.
+        golden_quantized: What the emitted C quantizes the raw samples to.
         warnings: Of the compiler.
     """
 
     model: bytes
-    misalignment: int | None
+    misalignment: int
     arena_bytes: int
     input_size: int
     output_size: int
@@ -49,7 +46,7 @@ class ReadBack:
     golden_raw: bytes
     golden_hash: bytes
     golden_output: bytes
-    golden_quantized: bytes | None
+    golden_quantized: bytes
     warnings: tuple[str, ...] = ()
 
 
@@ -78,39 +75,6 @@ def read_compiled(folder: Path, manifest: Manifest, compiler: HostCompiler) -> R
     if run.returncode != 0:
         raise CompileError(f"the program that prints the constants ended with {run.returncode}")
     return _parse_print(run.stdout, tuple(warnings))
-
-
-def read_text(folder: Path, manifest: Manifest) -> ReadBack:
-    """Parse the constants out of the sources' text.
-
-    Raises:
-        CompileError: A constant is not where the exporter writes it.
-    """
-    header = _text(folder, manifest, "api_header")
-    golden = _text(folder, manifest, "golden_source")
-    upper = manifest.name.upper()
-    raw_dtype = np.dtype(manifest.input.raw_type)
-    return ReadBack(
-        model=bytes(int(word, 16) for word in _array(_text(folder, manifest, "model_source"), "_model")),
-        misalignment=None,
-        arena_bytes=int(_define(header, f"{upper}_ARENA_BYTES_EXACT")),
-        input_size=int(_define(header, f"{upper}_INPUT_SIZE")),
-        output_size=int(_define(header, f"{upper}_OUTPUT_SIZE")),
-        zero_points=(
-            int(_define(header, f"{upper}_INPUT_ZERO_POINT")),
-            int(_define(header, f"{upper}_OUTPUT_ZERO_POINT")),
-        ),
-        scales=np.array(
-            [_define(header, f"{upper}_INPUT_SCALE"), _define(header, f"{upper}_OUTPUT_SCALE")], np.float32
-        ).tobytes(),
-        class_names=_class_names(_text(folder, manifest, "io_source")),
-        golden_raw=_numbers(_array(golden, "_golden_raw"), raw_dtype),
-        golden_hash=np.array(
-            [int(word, 16) for word in _array(golden, "_golden_input_hash")], "<u4"
-        ).tobytes(),
-        golden_output=_numbers(_array(golden, "_golden_output"), np.dtype(np.int8)),
-        golden_quantized=None,
-    )
 
 
 def _check_headers(
@@ -145,45 +109,3 @@ def _parse_print(text: str, warnings: tuple[str, ...]) -> ReadBack:
         golden_quantized=bytes.fromhex(values["golden_quantized"]),
         warnings=warnings,
     )
-
-
-def _text(folder: Path, manifest: Manifest, role: Role) -> str:
-    return (folder / manifest.paths(role)[0]).read_text(encoding="utf-8")
-
-
-def _define(header: str, name: str) -> str:
-    match = re.search(rf"^#define {name} \(?([^\s()]+?)[uf]?\)?$", header, re.M)
-    if match is None:
-        raise CompileError(f"{name} is not defined as the exporter writes it")
-    return match.group(1)
-
-
-def _array(source: str, suffix: str) -> list[str]:
-    match = re.search(rf"\w*{suffix}(?:\[\d+\])+ = \{{(.*?)^\}};", source, re.S | re.M)
-    if match is None:
-        raise CompileError(f"the array {suffix.lstrip('_')} is not written as the exporter writes it")
-    return [
-        word.rstrip("uf") if word[:2] != "0x" else word.rstrip("u")
-        for word in re.findall(r"[^\s,{}]+", match.group(1))
-    ]
-
-
-def _numbers(words: list[str], dtype: np.dtype[np.generic]) -> bytes:
-    values = [{"INFINITY": "inf", "-INFINITY": "-inf"}.get(word, word) for word in words]
-    if dtype == np.float32:
-        return np.array(values, np.float32).tobytes()
-    return np.array([int(value) for value in values], dtype).tobytes()
-
-
-def _class_names(source: str) -> tuple[str, ...]:
-    match = re.search(r"kClassNames\[\] = \{\n(.*?)^\};", source, re.S | re.M)
-    literals = re.findall(r'^    "(.*)",$', match.group(1), re.M) if match else []
-    return tuple(_unescape(literal) for literal in literals)
-
-
-def _unescape(literal: str) -> str:
-    out = bytearray()
-    for match in re.finditer(r'\\([0-7]{3})|\\(["\\?])|([^\\])', literal):
-        octal, escaped, plain = match.groups()
-        out += bytes([int(octal, 8)]) if octal else (escaped or plain).encode()
-    return out.decode(errors="replace")

@@ -11,7 +11,7 @@ from cost_models.errors import UserError
 from nas.deliver import deliver, size_table
 from nas.export import Bundle, BundleError
 
-from .conftest import Finished
+from .conftest import Finished, make_finished
 
 
 def git(repo: Path, *words: str) -> str:
@@ -88,13 +88,14 @@ def test_the_same_model_twice_makes_no_second_commit(bundle: Bundle, repo: Path)
 
 
 def test_a_new_model_replaces_the_old_and_tells_the_difference(
-    finished: Finished, bundle: Bundle, repo: Path, tmp_path: Path
+    bundle: Bundle, repo: Path, tmp_path: Path
 ) -> None:
     first = deliver(bundle, str(repo))
-    better = replace(finished.model.accuracies[0], correct=10)
-    costs = replace(finished.costs, flash_bytes=finished.costs.flash_bytes * 2)
+    better = replace(make_finished().model.accuracies[0], correct=10, confusion=())
     other = (
-        replace(finished, costs=costs).with_model(accuracies=(better,)).export(tmp_path / "o", format="cmake")
+        make_finished(target_name="corstone300")
+        .with_model(accuracies=(better,))
+        .export(tmp_path / "o", format="cmake")
     )
     second = deliver(other, str(repo))
     assert git(repo, "rev-parse", "mcu-nas/kws^") == first.commit
@@ -102,7 +103,7 @@ def test_a_new_model_replaces_the_old_and_tells_the_difference(
     assert "models/kws/CMakeLists.txt" in listed
     assert "models/kws/kws.cc" not in listed
     assert "| accuracy | 90.00 % (test) | 100.00 % (test) | +10.00 points |" in second.table
-    assert "+100.0% |" in second.table
+    assert "| sram | 2,928 B (2.9 KB) | 3,296 B (3.2 KB) | +12.6% |" in second.table
     assert git(repo, "log", "-1", "--format=%s", "mcu-nas/kws").startswith("Update model kws")
 
 
@@ -239,7 +240,7 @@ def test_a_missing_identity_is_a_sentence(
 
 
 def test_the_table_leaves_out_what_neither_model_has(finished: Finished, tmp_path: Path) -> None:
-    costs = replace(finished.costs, latency_us=None, energy_uj=None)
+    costs = replace(finished.with_fixed_predictions().costs, latency_us=None, energy_uj=None)
     bare = replace(finished, costs=costs).with_model(accuracies=()).export(tmp_path / "b")
     assert size_table(None, bare.manifest).splitlines()[2:] == [
         "| sram | - | 2,928 B (2.9 KB) |  |",

@@ -14,7 +14,8 @@ from cost_models.budget import Budget
 from cost_models.errors import UserError
 from nas.check_cli import FAIL, PASS, main
 from nas.deliver import size_table
-from nas.export import Bundle, BundleError, verify
+from nas.export import Bundle, BundleError, check_bundle, verify
+from nas.export.check import ON_TRUST
 from nas.export.compiler import find_compiler
 from nas.export.context import sha256
 from nas.export.exporter import list_formats
@@ -125,22 +126,22 @@ def test_the_card_calls_estimates_what_they_are(bundle: Bundle) -> None:
 
 def test_a_flipped_byte_of_the_array_is_caught(bundle: Bundle) -> None:
     plant(bundle, "kws_model.cc", lambda source: source.replace("0x20, 0x00", "0x21, 0x00", 1))
-    assert check(bundle).reason == "array"
+    assert (
+        check(bundle).message
+        == "kws_model.cc is not what manifest and model give: it differs from line 19 on."
+    )
 
 
 def test_an_arena_16_bytes_too_small_is_caught(bundle: Bundle) -> None:
     plant(bundle, "kws.h", lambda source: source.replace("EXACT 1360u", "EXACT 1344u"))
-    assert (check(bundle).reason, "16 B smaller" in check(bundle).message) == ("arena", True)
+    assert (check(bundle).reason, "kws.h is not what" in check(bundle).message) == ("content", True)
     refresh(bundle, arena_bytes=1344)
-    assert check(bundle).message == "The arena of 1344 B is 16 B smaller than the model needs."
+    assert check(bundle).message == "manifest.json: npu.arena_bytes is 1344, model and target give 1360."
 
 
 def test_a_resolver_without_the_ethos_u_is_caught(bundle: Bundle) -> None:
     plant(bundle, "kws.cc", lambda source: source.replace("resolver.AddEthosU()", "resolver.AddSoftmax()"))
-    assert (check(bundle).reason, check(bundle).message) == (
-        "operators",
-        "Operator ETHOS_U is missing from the resolver.",
-    )
+    assert check(bundle).message == "kws.cc is not what manifest and model give: it differs from line 97 on."
 
 
 def test_another_int8_model_is_caught(bundle: Bundle) -> None:
@@ -155,12 +156,30 @@ def test_a_compiled_model_of_another_network_is_caught(bundle: Bundle) -> None:
     assert other != WHOLE
     (bundle.path / "kws.tflite").write_bytes(other)
     refresh(bundle)
-    assert check(bundle).reason in ("interface", "model")
+    assert check(bundle).message.startswith("manifest.json: model_sha256 is ")
+
+
+def test_without_the_same_vela_the_compiled_model_is_read_and_that_is_said(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check_bundle(bundle.path).notes == (ON_TRUST,)
+    monkeypatch.setattr("nas.export.check.installed_vela", lambda: None)
+    assert check_bundle(bundle.path).notes[1:] == (
+        "the model compiled for ethos-u55-128 and the estimates of Vela 5.2.0 were not compared with a new"
+        " compilation: this version of Vela is not installed",
+    )
+    refresh(bundle, arena_bytes=1344)
+    assert check(bundle).message == "manifest.json: npu.arena_bytes is 1344, model and target give 1360."
+    refresh(bundle, arena_bytes=1360)
+    other = WHOLE.replace(bytes([1, 0, 0, 0, 5, 0, 0, 0]), bytes([1, 0, 0, 0, 6, 0, 0, 0]))
+    (bundle.path / "kws.tflite").write_bytes(other)
+    refresh(bundle)
+    assert check(bundle).reason == "model"
 
 
 def test_a_manifest_that_lies_about_the_length_is_caught(bundle: Bundle) -> None:
     refresh(bundle, model_bytes=8000)
-    assert check(bundle).message == "The model has 8256 B, the manifest says 8000 B."
+    assert check(bundle).message == "manifest.json: npu.model_bytes is 8000, model and target give 8256."
 
 
 def test_a_manifest_without_its_int8_model_is_caught(bundle: Bundle) -> None:
@@ -168,7 +187,7 @@ def test_a_manifest_without_its_int8_model_is_caught(bundle: Bundle) -> None:
     data = json.loads(path.read_text())
     data["files"] = [entry for entry in data["files"] if entry["role"] != "int8_model"]
     path.write_text(json.dumps(data))
-    assert check(bundle).message == "manifest.json does not name exactly one file as int8_model."
+    assert check(bundle).message.startswith("manifest.json: files is ")
 
 
 @pytest.mark.parametrize(

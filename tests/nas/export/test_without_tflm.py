@@ -112,7 +112,7 @@ def test_a_last_bit_is_forgiven_to_another_engine_alone(
 ) -> None:
     bundle = make_finished().export(tmp_path / "b")
     monkeypatch.setattr(
-        sys.modules["nas.export.verify"],
+        sys.modules["nas.export.context"],
         "reference_model",
         lambda data: _OffBy(TflmModel(data), engine, difference),
     )
@@ -122,7 +122,7 @@ def test_a_last_bit_is_forgiven_to_another_engine_alone(
             for note in verify(bundle, compiler=None).notes
         )
     else:
-        with pytest.raises(BundleError, match="The golden vectors are stale: of vector 0"):
+        with pytest.raises(BundleError, match="The golden vectors are stale"):
             verify(bundle, compiler=None)
 
 
