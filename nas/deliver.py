@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from cost_models.budget import Resource, format_quantity
 from cost_models.errors import UserError
 from nas.export import Bundle, Checked, check_bundle
+from nas.export.c_text import plain_text
 from nas.export.manifest import MANIFEST_NAME, Manifest, parse_manifest
 
 _TIMEOUT_S = 120
@@ -155,8 +156,9 @@ def _accuracy(manifest: Manifest | None) -> tuple[str, float] | None:
 def _message(new: Manifest, old: Manifest | None, folder: str, table: str) -> str:
     verb = "Update" if old else "Add"
     return (
-        f"{verb} model {new.name} ({new.task.name}, {new.model_sha256[:12]})\n\n"
-        f"{folder}, for {new.target.title} and tflite-micro {new.runtime.tflite_micro}.\n\n{table}\n"
+        f"{verb} model {new.name} ({plain_text(new.task.name)}, {new.model_sha256[:12]})\n\n"
+        f"{plain_text(folder)}, for {plain_text(new.target.title)} and tflite-micro"
+        f" {new.runtime.tflite_micro}.\n\n{table}\n"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -35,16 +36,32 @@ def string_literal(text: str) -> str:
     return '"' + "".join(out) + '"'
 
 
+def plain_text(text: str) -> str:
+    """Text on a single line that neither controls a terminal nor turns the order of what is shown.
+
+    Source: N. Boucher, R. Anderson, "Trojan Source", 2021: characters that reorder text hide code from its reader.
+    """
+    return "".join(char if char.isprintable() else "\ufffd" for char in " ".join(text.split()))
+
+
 def comment_text(text: str) -> str:
     """Text that can stand inside a C comment."""
-    return " ".join(
-        text.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/").replace("??", "? ?").split()
-    )
+    # The backslash first: what it becomes must not end a comment together with what stands before it.
+    text = plain_text(text).replace("\\", "/")
+    while "??" in text:
+        text = text.replace("??", "? ?")
+    while "*/" in text or "/*" in text:
+        text = text.replace("*/", "* /").replace("/*", "/ *")
+    return text
 
 
-def table_text(text: str) -> str:
-    """Text that can stand in a cell of a Markdown table."""
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())
+def markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is, in a table too: no HTML, pictures, links or emphasis come of it."""
+    text = plain_text(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"([\\`*_{}\[\]#!|~$^])", r"\\\1", text)
+    # Addresses become links by themselves in some dialects.
+    text = re.sub(r"(?i)(www)\.", r"\1&#46;", text)
+    return text.replace("://", "&#58;//").replace("@", "&#64;")
 
 
 def hex_rows(data: bytes, *, per_row: int = 16) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,15 @@ import jinja2
 import numpy as np
 
 from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
-from nas.export.c_text import comment_text, float_literal, hex_rows, number_rows, string_literal, table_text
+from nas.export.c_text import (
+    comment_text,
+    float_literal,
+    hex_rows,
+    markdown_text,
+    number_rows,
+    plain_text,
+    string_literal,
+)
 from nas.export.context import TFLM_DATE, Context, fnv1a
 from nas.export.exporter import File, Role
 
@@ -80,7 +89,9 @@ def environment() -> jinja2.Environment:
     env.filters["c_float"] = float_literal
     env.filters["c_string"] = string_literal
     env.filters["c_comment"] = comment_text
-    env.filters["cell"] = table_text
+    env.filters["md"] = markdown_text
+    env.filters["plain"] = plain_text
+    env.filters["as_json"] = lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False)
     return env
 
 

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.export.c_text import comment_text, float_literal, hex_rows, number_rows, string_literal, table_text
+from nas.export.c_text import (
+    comment_text,
+    float_literal,
+    hex_rows,
+    markdown_text,
+    number_rows,
+    string_literal,
+)
 from nas.export.intervals import wilson
 
 
@@ -55,8 +62,16 @@ def test_rows_hold_every_value_in_order() -> None:
     assert list(number_rows([1.0, 0.5], is_float=True)) == ["1.0f, 0.5f,"]
 
 
-def test_cells_keep_to_their_cell() -> None:
-    assert table_text("a|b\nc\\") == r"a\|b c\\"
+def test_markdown_shows_text_as_it_is() -> None:
+    assert markdown_text("a|b\nc\\ [x](y) <b> &lt; *_`") == r"a\|b c\\ \[x\](y) &lt;b&gt; &amp;lt; \*\_\`"
+    assert markdown_text("https://x.org www.x.org a@x.org") == "https&#58;//x.org www&#46;x.org a&#64;x.org"
+    assert markdown_text("five gestures, CC0-1.0") == "five gestures, CC0-1.0"
+
+
+def test_no_text_ends_a_comment() -> None:
+    for text in ("*\\ x; /*", "*\\\\/", "**//", "*/*/", "/\\*", "???/", "a\u202eb"):
+        found = comment_text(text)
+        assert not any(mark in found for mark in ("*/", "/*", "\\", "??", "\u202e"))
 
 
 def test_wilson_intervals_are_those_of_the_tables() -> None:

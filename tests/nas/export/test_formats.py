@@ -196,3 +196,43 @@ def test_odd_task_names_and_labels_survive_every_layout(
         ElementTree.parse(bundle.path / "mcu_nas.kws.pdsc")
     if format_name == "platformio":
         json.loads((bundle.path / "library.json").read_text())
+
+
+HOSTILE = (
+    "*\\ int injected; /* */ int injected; \n#error injected\n</description><injected/> <img src=http://x.org/p.png>"
+    " ![p](http://x.org/p.png) [l](javascript:x) <script>x</script> $(shell,touch INJECTED) ${INJECTED} $ENV{HOME}"
+    ' "); system("touch INJECTED"); // ]]> --> `x` | cell \u202e \x1b[31m http://x.org www.x.org'
+)
+
+
+@pytest.mark.parametrize("format_name", list_formats())
+def test_hostile_names_stay_text_in_every_file(finished: Finished, tmp_path: Path, format_name: str) -> None:
+    bundle = (
+        finished.with_task(
+            name=HOSTILE,
+            source=HOSTILE,
+            licence=HOSTILE,
+            class_names=tuple(f"{HOSTILE}{at}" for at in range(5)),
+        )
+        .with_model(provenance={HOSTILE: HOSTILE, "list": [HOSTILE]})
+        .export(tmp_path / "b", format=format_name)
+    )
+    verify(bundle, cross=False)
+    for entry in bundle.manifest.files:
+        if entry.role == "model":
+            continue
+        text = (bundle.path / entry.path).read_text(encoding="utf-8")
+        assert not [char for char in text if not char.isprintable() and char not in "\n\t"], entry.path
+        assert not re.search(r"^\s*#error injected", text, re.M), entry.path
+        if entry.path.endswith((".yml", "CMakeLists.txt", "Kconfig")):
+            assert "INJECTED" not in text, entry.path
+        if entry.path.endswith(".pdsc"):
+            assert not list(ElementTree.fromstring(text).iter("injected"))
+        if entry.path.endswith(".md"):
+            assert not re.search(r"<[a-zA-Z/!]", text), entry.path
+            assert not re.search(r"(?<!\\)\[|(?<!\\)\]|https?:|www\\.", text), entry.path
+        if entry.path.endswith(".h"):
+            code = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+            assert "injected" not in code
+        if entry.path == "library.properties":
+            assert len(text.splitlines()) == 10
