@@ -90,6 +90,9 @@ def _parser() -> Parser:
     how.add_argument(
         "--config", metavar="JOB.toml", help="job file; its keys are the flags' names, flags win"
     )
+    how.add_argument(
+        "--init", metavar="JOB.toml", help="write a job file of every key and the flags given here, and stop"
+    )
     how.add_argument("--warm-start", metavar="RUN", help="learn from an earlier run on the same data")
     how.add_argument("--resume", metavar="RUN", help="go on with an earlier run; nothing is repeated")
     how.add_argument(
@@ -147,6 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(flags: dict[str, Any]) -> int:
     require_extra("search", "nas-run")
+    new_job = flags.pop("init", None)
     as_json = flags.pop("json", False)
     dry_run = flags.pop("dry_run", False)
     resume = flags.pop("resume", None)
@@ -167,6 +171,13 @@ def _run(flags: dict[str, Any]) -> int:
     for key in ("timeout", "trial_timeout"):
         if isinstance(values.get(key), str):
             values[key] = parse_time(values[key], origin[key])
+    if new_job is not None:
+        if job or resume or url or follow or dry_run or as_json:
+            raise UserError(
+                "--init takes no --config, --resume, --submit, --follow, --dry-run and --json.",
+                "Give it flags that a job file can hold.",
+            )
+        return _init(Path(new_job), values, origin)
     if resume is not None and dry_run:
         raise UserError("--dry-run and --resume do not go together.", "Leave one of them out.")
     if resume is not None:
@@ -179,6 +190,17 @@ def _run(flags: dict[str, Any]) -> int:
     if dry_run:
         return run.dry_run(config, as_json=as_json)
     return run.start(config, as_json=as_json, verbose=verbose)
+
+
+def _init(path: Path, values: dict[str, Any], origin: dict[str, str]) -> int:
+    from nas.config import make_config
+    from nas.job_template import write_job_template
+
+    make_config(values, origin)
+    meanings = {action.dest: action.help or "" for action in _parser()._actions}
+    write_job_template(path, values, meanings)
+    print(f"job file {path}; nas-run --config {path} runs it")
+    return DONE
 
 
 if __name__ == "__main__":
