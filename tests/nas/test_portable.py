@@ -25,6 +25,10 @@ sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
 lacking = "sysconf O_CLOEXEC O_NONBLOCK O_NOFOLLOW O_DIRECTORY getuid geteuid killpg setsid fork uname getloadavg"
 for name in lacking.split():
     delattr(os, name)
+import signal
+lacking = "SIGHUP SIGKILL SIGQUIT SIGPIPE SIGUSR1 SIGUSR2 SIGALRM alarm setitimer pthread_kill pthread_sigmask"
+for name in lacking.split():
+    delattr(signal, name)
 """
 
 
@@ -87,6 +91,17 @@ def test_the_journal_is_written_and_read_without_posix_flags(tmp_path: Path) -> 
         tmp_path,
     )
     assert said == "1\n"
+
+
+def test_a_search_can_be_asked_to_stop_without_posix_signals(tmp_path: Path) -> None:
+    said = as_on_windows(
+        "from nas.stop import StopRequest\n"
+        "with StopRequest(print) as stop:\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    print(stop())\n",
+        tmp_path,
+    )
+    assert said == "Stopping: the best so far will be exported. Once more to end at once.\nTrue\n"
 
 
 @pytest.mark.parametrize(("platform", "unit"), [("linux", 1024), ("darwin", 1)])
