@@ -70,6 +70,19 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenShare:
+    """How sensitive golden samples are: of weights changed one at a time, those that change an answer.
+
+    Attributes:
+        noticed: Changed weights that an answer shows.
+        tried: Changed weights.
+    """
+
+    noticed: int
+    tried: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedModel:
     """A trained, quantized, lean model and where it came from.
 
@@ -78,6 +91,7 @@ class FinishedModel:
         tflite: The lean flatbuffer; int8 input and output.
         task: The task it was trained for.
         golden_inputs: Raw samples that the bundle's self-test replays. Shape: (n, *input_shape).
+        golden_share: How sensitive they are; None where it was not measured.
         accuracies: What was measured on which part by which engine.
         provenance: Seed, trial number, space, digest, versions; JSON values only.
     """
@@ -88,3 +102,4 @@ class FinishedModel:
     golden_inputs: NDArray[np.generic]
     accuracies: tuple[Accuracy, ...]
     provenance: dict[str, object]
+    golden_share: GoldenShare | None = None

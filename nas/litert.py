@@ -24,6 +24,7 @@ class LiteRtModel:
 
     Args:
         tflite: The flatbuffer.
+        as_is: Whether it is made for LiteRT already.
 
     Raises:
         UserError: More than one input or output, or other than int8.
@@ -32,8 +33,8 @@ class LiteRtModel:
 
     engine: Engine = "litert"
 
-    def __init__(self, tflite: bytes) -> None:
-        self._interpreter = _load(tflite)
+    def __init__(self, tflite: bytes, *, as_is: bool = False) -> None:
+        self._interpreter = _load(tflite, as_is)
         source = self._interpreter.get_input_details()[0]
         sink = self._interpreter.get_output_details()[0]
         self._source, self._sink = source["index"], sink["index"]
@@ -53,13 +54,13 @@ class LiteRtModel:
         return outputs
 
 
-def _load(tflite: bytes) -> Any:
+def _load(tflite: bytes, as_is: bool) -> Any:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     try:
         interpreter = Interpreter(
             # LiteRT wants the zero points that TFLM does without; what is computed is the same.
-            model_content=lean(tflite, litert=True),
+            model_content=tflite if as_is else lean(tflite, litert=True),
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             num_threads=1,
         )

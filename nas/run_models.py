@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import BaseModel, TypeAdapter
 
 from cost_models.budget import Budget, parse_budget
@@ -23,8 +22,6 @@ from nas.tasks import load_task
 
 if TYPE_CHECKING:
     from nas.tasks.dataset import Dataset
-
-GOLDEN_COUNT = 8
 
 
 class _TrialShape(BaseModel):
@@ -113,11 +110,15 @@ def finished_model(
         accuracies: What was measured.
         versions: Packages that the run was made with.
     """
+    from nas.golden import choose_golden
+
+    golden = choose_golden(tflite, dataset.samples["test"], dataset.info.preprocess, config.seed or 0)
     return FinishedModel(
         name=config.name,
         tflite=tflite,
         task=dataset.info,
-        golden_inputs=golden_samples(dataset, config.seed or 0),
+        golden_inputs=golden.samples,
+        golden_share=golden.share,
         accuracies=accuracies,
         provenance={
             "space": config.space,
@@ -130,14 +131,6 @@ def finished_model(
             "versions": dict(versions),
         },
     )
-
-
-def golden_samples(dataset: Dataset, seed: int) -> np.ndarray[Any, np.dtype[Any]]:
-    """Raw test samples that the self-test replays, drawn from the run's seed."""
-    samples = dataset.samples["test"]
-    rng = np.random.default_rng([seed, *b"golden"])
-    picks = rng.choice(len(samples), min(GOLDEN_COUNT, len(samples)), replace=False)
-    return np.asarray(samples[np.sort(picks)])
 
 
 def trained_steps(trial: Mapping[str, Any]) -> int:

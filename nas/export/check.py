@@ -29,7 +29,7 @@ from nas.export.manifest import (
     read_manifest_bytes,
 )
 from nas.export.names import check_name
-from nas.finished import Accuracy, FinishedModel, Preprocess, TaskInfo
+from nas.finished import Accuracy, FinishedModel, GoldenShare, Preprocess, TaskInfo
 from nas.interpreter import Engine, InterpreterError
 from nas.litert import LARGEST_DIFFERENCE
 from nas.reference import NOT_BY_TFLM
@@ -197,6 +197,9 @@ def _check_accuracies(manifest: Manifest) -> None:
     task = manifest.task
     if any(not 0 <= count <= _LARGEST_COUNT for count in task.samples.values()):
         raise BundleError("manifest", f"{MANIFEST_NAME}: task.samples are no counts.")
+    share = manifest.golden_share
+    if share and not (0 <= share.noticed <= share.tried <= _LARGEST_COUNT and share.tried):
+        raise BundleError("manifest", f"{MANIFEST_NAME}: golden_share is no share.")
     parts = [(entry.part, entry.engine) for entry in manifest.accuracies]
     if len(set(parts)) != len(parts):
         raise BundleError("manifest", f"{MANIFEST_NAME}: accuracies state one part by one engine twice.")
@@ -363,7 +366,7 @@ def _as_exported(
 
 
 def _finished(manifest: Manifest, int8: bytes, raw: NDArray[np.generic]) -> FinishedModel:
-    task, entry = manifest.task, manifest.input
+    task, entry, share = manifest.task, manifest.input, manifest.golden_share
     return FinishedModel(
         name=manifest.name,
         tflite=int8,
@@ -388,6 +391,7 @@ def _finished(manifest: Manifest, int8: bytes, raw: NDArray[np.generic]) -> Fini
             for accuracy in manifest.accuracies
         ),
         provenance=manifest.provenance,
+        golden_share=GoldenShare(noticed=share.noticed, tried=share.tried) if share else None,
     )
 
 

@@ -155,6 +155,13 @@ class AccuracyEntry(_Strict):
     confusion: tuple[tuple[int, ...], ...]
 
 
+class GoldenShareEntry(_Strict):
+    """Of weights changed one at a time (exclusive or 0x7f), those that change an answer to the golden samples."""
+
+    noticed: int
+    tried: int
+
+
 class Manifest(_Strict):
     """The whole manifest; `exporter` is the version of mcu-nas whose sources these are."""
 
@@ -174,6 +181,7 @@ class Manifest(_Strict):
     npu: NpuEntry | None = None
     accuracies: tuple[AccuracyEntry, ...]
     golden_count: int
+    golden_share: GoldenShareEntry | None = None
     engine: Literal["tflm", "litert"] = "tflm"  # which interpreter answered the golden vectors
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any]
@@ -254,6 +262,7 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
             for low, high in (wilson(accuracy.correct, accuracy.total),)
         ),
         golden_count=len(context.golden_raw),
+        golden_share=None if model.golden_share is None else GoldenShareEntry(**asdict(model.golden_share)),
         engine=context.engine,
         notes=layout_notes(context, format_name),
         provenance=model.provenance,

@@ -11,7 +11,7 @@ from cost_models.costing import CostModel, Costs
 from cost_models.target import Target, load_target
 from cost_models.tflite_graph import read_graph
 from nas.export import Bundle, export
-from nas.finished import Accuracy, FinishedModel, Preprocess, TaskInfo
+from nas.finished import Accuracy, FinishedModel, GoldenShare, Preprocess, TaskInfo
 from nas.tflm import TflmModel
 
 DATA = Path(__file__).parent / "data"
@@ -105,6 +105,7 @@ def make_finished(
             Accuracy(part="val", engine="litert", correct=8, total=10),
         ),
         provenance={"seed": 1, "trial": 12, "space": "ds_cnn"},
+        golden_share=GoldenShare(noticed=295, tried=300),
     )
     costs = CostModel(target).estimate(read_graph(data), file_bytes=len(data))
     return Finished(model=model, target=target, costs=costs)

@@ -357,6 +357,9 @@ EDITS: dict[str, Edit] = {
     "accuracy stated twice": fields(lambda data: data["accuracies"].append(data["accuracies"][0])),
     "accuracies in another order": fields(lambda data: data["accuracies"].reverse()),
     "golden count": put("golden_count", value=30),
+    "sensitivity of the golden vectors": put("golden_share", "noticed", value=300),
+    "more noticed than tried": put("golden_share", "noticed", value=301),
+    "nothing tried": put("golden_share", value={"noticed": 0, "tried": 0}),
     "notes": put("notes", value=["Proved safe."]),
     "provenance": put("provenance", "seed", value=2),
     "an NPU": put("npu", value={"accelerator": "ethos-u55-128"}),
@@ -533,6 +536,7 @@ MESSAGES = {
         "manifest.json: accuracies, test by tflm: the confusion matrix is no table of 5 classes.",
     ),
     "accuracy stated twice": ("manifest", "manifest.json: accuracies state one part by one engine twice."),
+    "nothing tried": ("manifest", "manifest.json: golden_share is no share."),
     "negative samples": ("manifest", "manifest.json: task.samples are no counts."),
     "unknown limit": ("manifest", "manifest.json: budget does not limit sram and flash."),
     "golden sample as an expression": (

@@ -59,7 +59,7 @@ def test_the_chosen_model_leaves_verified_under_the_runs_name(
     assert main([str(run), "--out", str(tmp_path / "b"), "--json"]) == DONE
     data = json.loads(capsys.readouterr().out)
     assert (data["name"], data["format"], data["delivery"]) == ("gesture", "tflm", None)
-    assert data["verified"]["golden_count"] == 8
+    assert data["verified"]["golden_count"] == 16
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     assert manifest["provenance"]["trial"] == 1
     assert manifest["budget"][0] == {"resource": "sram", "limit": 65536.0}
@@ -118,7 +118,7 @@ def test_a_model_is_delivered_in_the_same_call(
 
 def test_an_exported_bundle_verifies_without_the_run(run: Path, tmp_path: Path) -> None:
     assert main([str(run), "--out", str(tmp_path / "b")]) == DONE
-    assert verify(tmp_path / "b", compiler=None).golden_count == 8
+    assert verify(tmp_path / "b", compiler=None).golden_count == 16
 
 
 @pytest.mark.parametrize(
