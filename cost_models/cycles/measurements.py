@@ -25,6 +25,9 @@ CORES = {
     "m55": "cortex-m55",
 }
 
+# TFLM's own kernels, which every library shares; the operator around them was counted with them.
+PORTABLE = ("mean", "relu", "relu6", "logistic")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredOperator:
@@ -109,12 +112,13 @@ def _operator(row: dict[str, str], graph: OpGraph, kernels: str, core: str) -> M
 
 
 def read_kernels(table: Path) -> dict[str, list[Sample]]:
-    """Bare CMSIS-NN kernels by core: instructions of one call on random data."""
+    """Bare kernels by core: instructions of one call on random data; of TFLM's own, of their `Eval`."""
     samples: dict[str, list[Sample]] = defaultdict(list)
     with table.open(newline="") as lines:
         for row in csv.DictReader(lines):
             op, tensors = operator_of(row)
             for short, core in CORES.items():
                 path, trips = COUNTERS["cmsis_nn"][op.kind](op, tensors, ISA[core])
-                samples[core].append(Sample(path=path, trips=trips, cost=float(row[short]), bare=True))
+                bare = path not in PORTABLE
+                samples[core].append(Sample(path=path, trips=trips, cost=float(row[short]), bare=bare))
     return dict(samples)

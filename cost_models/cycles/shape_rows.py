@@ -80,6 +80,9 @@ def _options(row: Mapping[str, str], source: Tensor, output: Tensor) -> Options:
         "MUL": ElementwiseOptions(),
         "MEAN": ReducerOptions(keep_dims=False),
         "RESHAPE": NoOptions(),
+        "RELU": NoOptions(),
+        "RELU6": NoOptions(),
+        "LOGISTIC": NoOptions(),
         "PAD": NoOptions(),
     }
     if kind in simple:

@@ -9,18 +9,14 @@ from typing import Any
 
 from cost_models.cycles.calibration import cross_validate, fit_table, spreads
 from cost_models.cycles.fit import Sample, fit_paths
-from cost_models.cycles.measurements import MeasuredRun, read_kernels, read_runs
+from cost_models.cycles.measurements import PORTABLE, MeasuredRun, read_kernels, read_runs
 from cost_models.cycles.paths import FEATURES
 
 _MODELS = "whole models under QEMU: tflite-micro 90b983c2, CMSIS-NN 4ab83cc3, GCC 12.2.1"
 _KERNELS = "CMSIS-NN kernels called bare under QEMU: CMSIS-NN 4ab83cc3, GCC 12.2.1 -O2"
 _DERIVED = "{kernels}; the interpreter around them and TFLM's own kernels taken from the Cortex-M4"
-# TFLM's own kernels that no measured model has: instructions per operator and element on the Cortex-M4, by least
-# squares on 60 models in a full TFLM build under QEMU; and whose ratio other cores take them in.
-_BESIDE = {
-    "relu": ({"operator": 254.0, "elements": 49.7}, "softmax"),
-    "relu6": ({"operator": 251.0, "elements": 14.0}, "mean"),
-}
+# What was measured on the Cortex-M4 alone, and a kernel of the same kind that every core was counted with.
+_BORROWED = {"mul_broadcast": "softmax"}
 # A derived core's interval is several times a counted one's. Full TFLM builds for the Cortex-M3 under QEMU, which
 # no fit saw: 143 models, median error 0.4 %, worst 5 % (a network of 20,000 instructions).
 _DERIVED_SPREADS = (0.006, 0.02)
@@ -49,10 +45,6 @@ def coefficient_document(folder: Path, kernel_table: Path) -> dict[str, Any]:
         )
         tables[f"{library} {core}"] = table
     donor = tables["cmsis_nn cortex-m4"]
-    ratio = _ratio(donor)
-    for path, (counts, _) in _BESIDE.items():
-        donor["instructions"][path] = counts
-        donor["cycles"][path] = {name: round(count * ratio, 3) for name, count in counts.items()}
     for table in tables.values():
         if table is not donor:
             _borrow(table, donor)
@@ -62,32 +54,21 @@ def coefficient_document(folder: Path, kernel_table: Path) -> dict[str, Any]:
 
 def bare_kernels(samples: Sequence[Sample], library: str) -> list[Sample]:
     """The bare kernels that a library has: the portable one shares TFLM's own with CMSIS-NN's."""
-    return [sample for sample in samples if library == "cmsis_nn" or sample.path == "mean"]
+    return [sample for sample in samples if library == "cmsis_nn" or sample.path in PORTABLE]
 
 
 def _borrow(table: dict[str, Any], donor: dict[str, Any]) -> None:
-    """Fills TFLM's own kernels that a core was not measured with, in the ratio of one that it was."""
-    wanted = {
-        "logistic": "softmax",
-        "mul_broadcast": "softmax",
-        **{path: alike for path, (_, alike) in _BESIDE.items()},
-    }
+    """Fills what was counted on the donor alone, in the ratio of a kernel that was counted on both."""
     for measure in ("instructions", "cycles"):
-        for path, alike in wanted.items():
-            if path not in table[measure] and alike in table[measure]:
-                scale = _per_element(table[measure][alike]) / _per_element(donor[measure][alike])
+        for path, alike in _BORROWED.items():
+            # The portable library shares these kernels, and its core with the donor, which has more samples of them.
+            scale = 1.0
+            if alike in table[measure]:
+                scale = table[measure][alike]["elements"] / donor[measure][alike]["elements"]
+            if path not in table[measure]:
                 table[measure][path] = {
                     feature: round(value * scale, 3) for feature, value in donor[measure][path].items()
                 }
-        # The portable library shares these kernels, and its core with the donor, which has more samples of them.
-        if "softmax" not in table[measure]:
-            table[measure].update({path: donor[measure][path] for path in wanted})
-
-
-def _per_element(entry: dict[str, float]) -> float:
-    """What an element costs; a mean's is that of four dimensions with the middle two reduced."""
-    steps = {"elements": 1, "elements*rank": 4, "elements*comparisons": 7, "elements*kept": 2}
-    return sum(entry.get(name, 0.0) * count for name, count in steps.items())
 
 
 def _derive(bare: Sequence[Sample], donor: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +83,8 @@ def _derive(bare: Sequence[Sample], donor: dict[str, Any]) -> dict[str, Any]:
         named = {
             name: round(value, 3) for name, value in zip(FEATURES[path], values, strict=True) if value > 5e-4
         }
-        named["operator"] = alike.get("operator", named.get("operator", 0.0))
+        if path not in PORTABLE:
+            named["operator"] = alike.get("operator", named.get("operator", 0.0))
         instructions[path] = named
     return {
         **donor,

@@ -81,6 +81,24 @@ def test_memset_takes_what_qemu_counted(size: int, target: int, isa: str, counte
     assert fill_at(size, target, isa) == counted
 
 
+@pytest.mark.parametrize(
+    ("core", "kind", "elements", "counted"),
+    [
+        ("cortex-m0plus", "RELU", 700, 72_312),
+        ("cortex-m7", "LOGISTIC", 700, 316_680),
+        ("cortex-m55", "RELU6", 700, 7_859),
+        ("cortex-m33", "LOGISTIC", 700, 253_750),
+    ],
+)
+def test_activations_take_what_qemu_counted(core: str, kind: str, elements: int, counted: int) -> None:
+    row = {"op": kind, "input_shape": f"1x{elements}", "output_shape": f"1x{elements}"}
+    work = predict(graph_of([row]), kernels="cmsis_nn", core=core)
+    table = core_table("cmsis_nn", core)
+    assert work.instructions is not None
+    assert table is not None
+    assert work.instructions - table.dispatch[0] - table.invoke[0] == pytest.approx(counted, rel=0.02)
+
+
 @needs_figures
 def test_every_measured_model_is_predicted_within_two_per_cent() -> None:
     for run in read_runs(CALIBRATION):
