@@ -14,6 +14,7 @@ from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import core_table
 from cost_models.cycles.traffic import weight_bytes_per_trip
 from cost_models.graph import OpGraph
+from cost_models.summing import ordered_sum
 
 CLASSES = Path(__file__).with_name("core_classes.json")
 # Cycles per fetched weight byte, by where weights lie: on-chip flash as on the boards that were measured (0.4 to 1.25),
@@ -70,8 +71,8 @@ def ideal_parts(graph: OpGraph, kernels: str, core: str) -> list[tuple[float, fl
         path, trips = COUNTERS[kernels][op.kind](op, graph.tensors, isa)
         parts.append(
             (
-                sum(map(mul, table.cycles[path], trips)) + table.dispatch[1],
-                sum(map(mul, weight_bytes_per_trip(path), trips)),
+                ordered_sum(map(mul, table.cycles[path], trips)) + table.dispatch[1],
+                ordered_sum(map(mul, weight_bytes_per_trip(path), trips)),
             )
         )
     return parts

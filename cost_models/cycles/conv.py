@@ -10,6 +10,7 @@ from cost_models.cycles.counting import (
     taps_inside,
 )
 from cost_models.graph import Conv2DOptions, DepthwiseConv2DOptions, Operator, Tensor
+from cost_models.summing import ordered_sum
 
 Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
@@ -166,7 +167,7 @@ def _conv_1_x_n_mve(
     columns = kernel * depth
     parts = [gemm.nt_t_mve(rows, channels, columns, 1) for rows in (left, inner, right)]
     edge = ((columns + 15) >> 4) + ((pad * depth + 15) >> 4) * 2 + ((columns - depth + 15) >> 4)
-    return (*(sum(counts) for counts in zip(*parts, strict=True)), edge)
+    return (*(ordered_sum(counts) for counts in zip(*parts, strict=True)), edge)
 
 
 def fully_connected(op: Operator, tensors: Tensors, isa: str) -> Trips:

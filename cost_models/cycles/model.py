@@ -12,6 +12,7 @@ from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import CoreTable, core_table
 from cost_models.cycles.traffic import weight_bytes_per_trip
 from cost_models.graph import OpGraph, macs
+from cost_models.summing import ordered_sum
 
 # The 90 % interval of a normal error reaches 1.645 standard deviations to each side.
 Z90 = 1.645
@@ -129,13 +130,13 @@ def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, r
         if coefficients is None:
             return _unknown(graph, table, kernels, isa)
         paths.append(path)
-        counts.append(dispatch + sum(map(mul, coefficients, trips)))
+        counts.append(dispatch + ordered_sum(map(mul, coefficients, trips)))
         if board is not None:
-            costs.append(board.operator_cycles + sum(map(mul, board.cycles[op.kind, path], trips)))
+            costs.append(board.operator_cycles + ordered_sum(map(mul, board.cycles[op.kind, path], trips)))
 
     if counts:
         counts[0] += table.invoke[0]
-    instructions = sum(counts)
+    instructions = ordered_sum(counts)
     low, high = _interval(instructions, counts, table.spread_model, table.spread_operator, CALL_SPREAD)
     if board is None or rates is None:
         return Work(
@@ -148,7 +149,7 @@ def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, r
         )
     if costs:
         costs[0] += board.invoke_cycles
-    cycles = sum(costs)
+    cycles = ordered_sum(costs)
     cycles_low, cycles_high = _interval(cycles, costs, rates.spread_model, rates.spread_operator)
     return Work(
         instructions=instructions,
@@ -204,7 +205,7 @@ def _interval(
     """The 90 % interval of a sum whose parts share one error and have one each of their own."""
     if not total:
         return 0.0, 0.0
-    squares = sum([part * part for part in parts])
+    squares = ordered_sum([part * part for part in parts])
     own = math.sqrt(spread_operator * spread_operator * squares + call * call * len(parts)) / total
     reach = Z90 * math.sqrt(spread_model * spread_model + own * own)
     return total * math.exp(-reach), total * math.exp(reach)

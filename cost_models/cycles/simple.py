@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cost_models.cycles.counting import copy_at, copy_instructions, fill_at, pad_before, taps_inside
 from cost_models.graph import ConcatenationOptions, Operator, Pool2DOptions, Tensor
+from cost_models.summing import ordered_sum
 
 Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
@@ -287,6 +288,6 @@ def concatenation(op: Operator, tensors: Tensors, isa: str) -> Trips:
         cycle = [
             copy_at(size, (index * row + offset) & 3, index * size & 3, isa) for index in range(min(outer, 4))
         ]
-        instructions += sum(cycle) * outer / len(cycle)
+        instructions += ordered_sum(cycle) * outer / len(cycle)
         offset += size
     return "concatenation", (1, len(sizes), outer, copies, instructions)
