@@ -152,6 +152,8 @@ class CostModel:
         energy = cycles
         if rates is not None:
             cycles = f"{_BASES[rates.basis]}: {rates.source}"
+            if target.npu is not None:
+                cycles = f"of the core alone, without {target.npu.accelerator}; {cycles}"
             energy = "not known: this target has no sourced figure"
         if rates is not None and target.energy_uj_per_mcycle is not None:
             figure = f"{target.energy_uj_per_mcycle:g} uJ per million cycles"

@@ -45,6 +45,7 @@ class Use:
         share_high: The same at the upper end of the interval.
         note: What was changed about the limit.
         rests_on: What a prediction of cycles rests on: measured, class or bound.
+        core_alone: Whether the model runs on an NPU, while a prediction of cycles is of the core alone.
         certain: Whether the limit is held by the upper end of the interval.
     """
 
@@ -56,6 +57,7 @@ class Use:
     interval: str
     note: str
     rests_on: str = "measured"
+    core_alone: bool = False
     certain: bool = False
 
     @property
@@ -75,6 +77,8 @@ class Use:
         basis = self.resource.basis
         if self.resource in (LATENCY, ENERGY, CYCLES):
             basis = _BASES.get(self.rests_on, basis)
+            if self.core_alone:
+                basis = f"of the core alone, without the NPU; {basis}"
         held = ", held to its limit by the upper end" if self.certain and self.limit and between else ""
         return basis + between + held
 
@@ -166,6 +170,7 @@ def _use(
         interval=interval_text(resource, costs),
         note=note,
         rests_on=summary.get("target", {}).get("basis") or "measured",
+        core_alone=bool((summary.get("chosen") or {}).get("npu")),
         certain=bool(summary.get("config", {}).get("certain")),
     )
 

@@ -147,3 +147,14 @@ def test_the_ends_of_latency_and_energy_follow_from_those_of_the_cycles() -> Non
     assert costs.energy_high_uj == pytest.approx(costs.cycles_high * 200e-6, rel=1e-3)
     plain = estimate(graph(MODELS[0]), PLAIN)
     assert plain.latency_low_us is plain.latency_high_us is plain.energy_high_uj is None
+
+
+def test_cycles_on_a_chip_with_an_npu_are_those_of_the_core_alone() -> None:
+    target = load_target("corstone300_u55_128")
+    assert (
+        CostModel(target)
+        .bases()["cycles"]
+        .startswith(
+            "of the core alone, without ethos-u55-128; not measured on this chip, with a 90 % interval"
+        )
+    )

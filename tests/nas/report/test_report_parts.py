@@ -103,6 +103,17 @@ def test_a_latency_says_what_it_rests_on() -> None:
         assert use.basis.startswith(expected)
 
 
+def test_the_latency_of_a_model_for_an_npu_is_said_to_be_the_cores() -> None:
+    summary = budget(latency=16_000) | {"chosen": {"npu": {"accelerator": "ethos-u55-128"}}}
+    (use,) = (use for use in facts.uses(summary, COSTS) if use.resource is LATENCY)
+    assert use.basis.startswith("of the core alone, without the NPU; calibrated, ")
+
+
+def test_a_limit_on_instructions_is_shown() -> None:
+    (use,) = (u for u in facts.uses(budget(instructions=2_000), COSTS | {"instructions": 1_500}) if u.limit)
+    assert (use.resource.label, use.basis, use.fits) == ("Instructions", "counted", True)
+
+
 def test_certainty_fails_what_only_the_upper_end_breaks() -> None:
     summary = budget(latency=16_000) | {"config": {"certain": True}}
     (use,) = (use for use in facts.uses(summary, COSTS) if use.resource is LATENCY)
