@@ -225,7 +225,8 @@ def _sentence(
 
     if violations or lacking:
         faults = [*([lacking] if lacking else []), *map(str, violations)]
-        return f"FAIL {path} on {target.name}: {'; '.join(faults)}"
+        rests_on = _basis(target, {each.resource for each in violations})
+        return f"FAIL {path} on {target.name}: {'; '.join(faults)}{rests_on}"
     values = budget.judged(costs)
     parts = [
         f"{resource} {format_quantity(resource, value)}"
@@ -234,7 +235,15 @@ def _sentence(
         for resource, limit in budget.limits()
         if (value := values[resource]) is not None
     ]
-    return f"PASS {path} on {target.name}: {'; '.join(parts)}"
+    return f"PASS {path} on {target.name}: {'; '.join(parts)}{_basis(target, {name for name, _ in budget.limits()})}"
+
+
+def _basis(target: Target, judged: set[str]) -> str:
+    """What predicted cycles rest on, where they are judged and the chip itself was not measured."""
+    rates = target.cycle_rates
+    if rates is None or rates.basis == "measured" or not judged & {"latency", "energy", "cycles"}:
+        return ""
+    return f"; cycles by the {rates.basis} of the {target.core}, not measured on this chip"
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -51,6 +51,17 @@ def test_certainty_is_said_in_the_verdict(bundle: Bundle, capsys: pytest.Capture
         assert (data["certain"], data["basis"]) == (True, "measured")
 
 
+def test_a_verdict_by_a_class_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [str(TCN), "--target", "stm32u575", "--budget"]
+    said = "; cycles by the class of the cortex-m33, not measured on this chip\n"
+    assert main([*words, "latency=1s"]) == PASS
+    assert capsys.readouterr().out.endswith(said)
+    assert main([*words, "latency=1us"]) == FAIL
+    assert capsys.readouterr().out.endswith(said)
+    assert main([*words, "64KB"]) == PASS
+    assert "class" not in capsys.readouterr().out
+
+
 def test_a_bundle_is_held_to_the_budget_it_was_exported_under(
     finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
