@@ -16,8 +16,8 @@ from cost_models.target import Target
 # How the bases of cycle rates are said: see `cost_models.cycles.rates.Basis`.
 _BASES = {
     "measured": "calibrated, with its 90 % interval",
-    "class": "not measured on this chip, with a 90 % interval for any board of its core",
-    "bound": "not measured on this core, with a 90 % interval from its pipeline",
+    "class": "by the class of its core, with a 90 % interval for any board of it",
+    "bound": "by its core's pipeline, no board of which was measured, with a 90 % interval",
 }
 
 

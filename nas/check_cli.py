@@ -243,7 +243,7 @@ def _basis(target: Target, judged: set[str]) -> str:
     rates = target.cycle_rates
     if rates is None or rates.basis == "measured" or not judged & {"latency", "energy", "cycles"}:
         return ""
-    return f"; cycles by the {rates.basis} of the {target.core}, not measured on this chip"
+    return f"; cycles by the {rates.basis} of the {target.core}, not by this chip's own measurements"
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

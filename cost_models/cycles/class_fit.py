@@ -56,12 +56,14 @@ class Factor:
     Attributes:
         board: The board.
         mean: Mean of the cases' logarithms.
-        within: Standard deviation of the cases around it.
+        scatter: Standard deviation of the cases around it.
+        within: The same of single operators, whose errors average out within a model.
         cases: (logarithm, `share` as in `boards.error_of`) of each measured model or operator.
     """
 
     board: Board
     mean: float
+    scatter: float
     within: float
     cases: tuple[tuple[float, float], ...]
 
@@ -115,8 +117,15 @@ def factor_of(board: Board, kernels: str = "cmsis_nn") -> Factor:
         total = sum(parts)
         cases.append((math.log(cycles / total), math.sqrt(sum(part * part for part in parts)) / total))
     values = [value for value, _ in cases]
-    within = statistics.stdev(values) if len(values) > 1 else 0.1
-    return Factor(board=board, mean=statistics.fmean(values), within=within, cases=tuple(cases))
+    scatter = statistics.stdev(values) if len(values) > 1 else 0.1
+    shares = math.sqrt(statistics.fmean(share * share for _, share in cases))
+    return Factor(
+        board=board,
+        mean=statistics.fmean(values),
+        scatter=scatter,
+        within=scatter / shares,
+        cases=tuple(cases),
+    )
 
 
 def fit_classes(factors: Sequence[Factor], cores: Sequence[str]) -> dict[str, CoreClass]:
@@ -153,7 +162,7 @@ def fit_classes(factors: Sequence[Factor], cores: Sequence[str]) -> dict[str, Co
         classes[core] = CoreClass(
             center=center,
             spread_model=math.sqrt(spread * reach * reach + extra),
-            spread_operator=max(within, *(each.within for each in found)) if found else within,
+            spread_operator=statistics.fmean([within, *(each.within for each in found)]),
             boards=tuple(each.board.name for each in found),
         )
     return classes
@@ -190,7 +199,7 @@ def few_models_rates(factor: Factor, source: str) -> Rates:
     """Rates from a handful of whole models: one factor, too few for more, and as wide as they scatter."""
     count = len(factor.cases)
     reach = float(student.ppf(0.95, count - 1)) / Z90 * math.sqrt(1 + 1 / count)
-    spread = round(max(factor.within * reach, _LEAST_FEW), 4)
+    spread = round(max(factor.scatter * reach, _LEAST_FEW), 4)
     scale = math.exp(factor.mean)
     return Rates(
         scale=round(scale, 4),

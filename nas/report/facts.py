@@ -23,8 +23,8 @@ Trial = Mapping[str, Any]
 
 # How the bases of cycle rates are said; "calibrated" where the chip itself was measured.
 _BASES = {
-    "class": "class: no measurement of this chip, but of its core's boards",
-    "bound": "bound: no measurement of this core",
+    "class": "class of its core's boards",
+    "bound": "bound: no board of its core was measured",
 }
 
 STOPPED = {

@@ -128,11 +128,11 @@ def test_a_class_says_that_the_chip_was_not_measured() -> None:
     model = CostModel(replace(PLAIN, class_rates=rates))
     assert model.basis == "class"
     assert model.bases()["cycles"] == (
-        "not measured on this chip, with a 90 % interval for any board of its core: test"
+        "by the class of its core, with a 90 % interval for any board of it: test"
     )
     model = CostModel(replace(PLAIN, class_rates=replace(rates, basis="bound")))
     assert model.bases()["cycles"] == (
-        "not measured on this core, with a 90 % interval from its pipeline: test"
+        "by its core's pipeline, no board of which was measured, with a 90 % interval: test"
     )
     assert CostModel(CALIBRATED).basis == "measured"
     assert CostModel(PLAIN).basis is None
@@ -155,6 +155,6 @@ def test_cycles_on_a_chip_with_an_npu_are_those_of_the_core_alone() -> None:
         CostModel(target)
         .bases()["cycles"]
         .startswith(
-            "of the core alone, without ethos-u55-128; not measured on this chip, with a 90 % interval"
+            "of the core alone, without ethos-u55-128; by the class of its core, with a 90 % interval"
         )
     )

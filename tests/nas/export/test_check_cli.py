@@ -53,7 +53,7 @@ def test_certainty_is_said_in_the_verdict(bundle: Bundle, capsys: pytest.Capture
 
 def test_a_verdict_by_a_class_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(TCN), "--target", "stm32u575", "--budget"]
-    said = "; cycles by the class of the cortex-m33, not measured on this chip\n"
+    said = "; cycles by the class of the cortex-m33, not by this chip's own measurements\n"
     assert main([*words, "latency=1s"]) == PASS
     assert capsys.readouterr().out.endswith(said)
     assert main([*words, "latency=1us"]) == FAIL

@@ -95,8 +95,8 @@ def test_a_limit_that_only_the_upper_end_breaks_is_pointed_out() -> None:
 def test_a_latency_says_what_it_rests_on() -> None:
     for basis, expected in (
         ("measured", "calibrated, "),
-        ("class", "class: no measurement of this chip, but of its core's boards, "),
-        ("bound", "bound: no measurement of this core, "),
+        ("class", "class of its core's boards, "),
+        ("bound", "bound: no board of its core was measured, "),
     ):
         summary = budget(latency=16_000) | {"target": {"basis": basis}}
         (use,) = (use for use in facts.uses(summary, COSTS) if use.resource is LATENCY)
