@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cost_models.command_line import Parser, require_extra
+from cost_models.command_line import Parser, require_extra, run_command
 from cost_models.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,12 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 for a user's mistake.
     """
-    try:
-        args = _parser().read(list(sys.argv[1:] if argv is None else argv))
-        return _run(args)
-    except UserError as error:
-        print(f"nas-calibrate: {error}", file=sys.stderr)
-        return 2
+    return run_command("nas-calibrate", lambda words: _run(_parser().read(words)), argv)
 
 
 def _parser() -> Parser:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cost_models.command_line import Parser
+from cost_models.command_line import Parser, run_command
 from cost_models.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,20 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 fits, 1 does not fit, 2 a user's mistake.
     """
-    try:
-        return _run(_parser().read(list(sys.argv[1:] if argv is None else argv)))
-    except UserError as error:
-        print(f"nas-cost: {error}", file=sys.stderr)
-        return USER_ERROR
-
-
-def _print(text: str) -> None:
-    """Prints at once: whoever closes the pipe early (`| head`) leaves the exit code as it is."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # What is still buffered would fail again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return run_command("nas-cost", lambda words: _run(_parser().read(words)), argv)
 
 
 def _parser() -> Parser:
@@ -88,7 +74,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.targets:
         from cost_models.costing_report import targets_json, targets_text
 
-        _print(targets_json() if arguments.json else targets_text())
+        print(targets_json() if arguments.json else targets_text())
         return FITS
     if not arguments.models:
         raise UserError("There is no model to cost.", "Give one or more .tflite files.")
@@ -115,9 +101,9 @@ def _run(arguments: argparse.Namespace) -> int:
         document: dict[str, Any] = {"schema": 1, "target": target.name, "models": entries}
         if budget.certain:
             document["certain"] = True
-        _print(json.dumps(document, indent=1))
+        print(json.dumps(document, indent=1))
     elif reports:
-        _print(models_text(reports, model, budget, per_op=arguments.per_op))
+        print(models_text(reports, model, budget, per_op=arguments.per_op))
     if len(reports) < len(entries):
         return USER_ERROR
     return FITS if all(each.fits for each in reports) else DOES_NOT_FIT

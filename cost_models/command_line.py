@@ -1,14 +1,17 @@
-"""What the commands share: a parser whose complaints are `UserError`s with a hint, and a look at what is installed."""
+"""What commands share: how they are run, a parser whose complaints are `UserError`s, a look at what is installed."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
-from importlib import metadata
-from typing import NoReturn
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TextIO
 
 from cost_models.errors import UserError, did_you_mean
 
+USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 _NEGATIVE = re.compile(r"-[\d.]")
 
 _REQUIREMENT = re.compile(r"([\w.-]+).*\bextra == ['\"](\w+)['\"]")
@@ -24,6 +27,8 @@ def require_extra(extra: str, command: str) -> None:
     Raises:
         UserError: A package of the extra is not installed.
     """
+    from importlib import metadata
+
     for name in _packages_of(extra):
         try:
             metadata.version(name)
@@ -36,12 +41,114 @@ def require_extra(extra: str, command: str) -> None:
 
 def _packages_of(extra: str) -> list[str]:
     """Names of an extra's packages; none where this code runs without having been installed."""
+    from importlib import metadata
+
     try:
         declared = metadata.requires("mcu-nas") or []
     except metadata.PackageNotFoundError:
         return []
     found = [_REQUIREMENT.match(text) for text in declared]
     return [match[1] for match in found if match and match[2] == extra]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM asked the command to end at once."""
+
+
+class _Output:
+    """A stream that never fails in the middle of a command.
+
+    What it cannot encode is replaced. Whoever closes a pipe early (`| head`) loses the rest and nothing else; any
+    other fault, such as a full disk, is kept for the end, when it can be said and leads to the right exit code.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.fault: OSError | None = None
+        if callable(reconfigure := getattr(stream, "reconfigure", None)):
+            reconfigure(errors="replace")
+
+    def write(self, text: str) -> int:
+        self._try(self.stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self.stream.flush)
+
+    def _try(self, call: Callable[..., object], *arguments: str) -> None:
+        if self.fault is not None:
+            return
+        try:
+            call(*arguments)
+        except OSError as error:
+            self.fault = error
+            # What is still buffered would fail again when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def run_command(prog: str, work: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
+    """Runs a command: what a user or the machine can do wrong becomes a sentence and an exit code.
+
+    Args:
+        prog: The command's name.
+        work: Does it; returns the exit code.
+        argv: Arguments; None takes the process's.
+
+    Returns:
+        What `work` returns; 2 for a user's mistake or an output that cannot be written, 130 after Ctrl-C, 143 after
+        SIGTERM.
+    """
+    before = sys.stdout, sys.stderr
+    out, err = (_Output(stream or _nowhere()) for stream in before)
+    sys.stdout, sys.stderr = out, err
+    try:
+        code = _guarded(prog, work, list(sys.argv[1:] if argv is None else argv))
+        out.flush()
+        if out.fault is not None and not isinstance(out.fault, BrokenPipeError):
+            print(f"{prog}: The output cannot be written ({out.fault.strerror}).", file=sys.stderr)
+            code = USER_ERROR
+        err.flush()
+        return code
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _guarded(prog: str, work: Callable[[list[str]], int], argv: list[str]) -> int:
+    try:
+        return work(argv)
+    except UserError as error:
+        from cost_models.folded import folded
+
+        print(folded(f"{prog}: {error}", sys.stderr, indent=2), file=sys.stderr)
+        return USER_ERROR
+    except Terminated:
+        print(f"{prog}: Ended by SIGTERM.", file=sys.stderr)
+        return TERMINATED
+    except KeyboardInterrupt:
+        print(f"{prog}: Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _nowhere() -> TextIO:
+    """In the place of a stream that was closed before the command began."""
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - lives as long as the process
+
+
+class _Version(argparse.Action):
+    """Prints the version; the package's data are read only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("mcu-nas")
+        except metadata.PackageNotFoundError:
+            version = "of a checkout that is not installed"
+        print(f"{parser.prog} {version}")
+        parser.exit()
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,6 +162,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message[:1].upper()}{message[1:]}.", f"{self.prog} --help lists the flags.")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cost_models.command_line import Parser
+from cost_models.command_line import Parser, run_command
 from cost_models.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,18 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 passes, 1 fails, 2 a user's mistake.
     """
-    try:
-        arguments = _parse(list(sys.argv[1:] if argv is None else argv))
-        verdict = check(
-            Path(arguments.path),
-            target_name=arguments.target,
-            budget_text=arguments.budget,
-            certain=arguments.certain,
-            run=arguments.run,
-        )
-    except UserError as error:
-        print(f"nas-check: {error}", file=sys.stderr)
-        return USER_ERROR
+    return run_command("nas-check", lambda words: _run(_parse(words)), argv)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    verdict = check(
+        Path(arguments.path),
+        target_name=arguments.target,
+        budget_text=arguments.budget,
+        certain=arguments.certain,
+        run=arguments.run,
+    )
     for note in verdict["notes"]:
         print(f"nas-check: {note}", file=sys.stderr)
     print(json.dumps(verdict, indent=1) if arguments.json else verdict["verdict"])

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cost_models.command_line import Parser, require_extra
+from cost_models.command_line import Parser, require_extra, run_command
 from cost_models.errors import UserError
-from nas.folded import folded
-
-DONE, ALL_FAILED, USER_ERROR, NOTHING_FEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
+from nas.exit_codes import DONE
 
 _EPILOG = """\
 exit code: 0 a verified bundle, 1 no model worth delivering, 2 a mistake in what was given,
-3 nothing fits the budget
+3 nothing fits the budget, 130 ended by Ctrl-C and 143 by SIGTERM before there was a model to export
 
 examples:
   nas-run --budget 256KB
@@ -135,17 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    try:
-        return _run(_parse(list(sys.argv[1:] if argv is None else argv)))
-    except UserError as error:
-        print(folded(f"nas-run: {error}", sys.stderr, indent=2), file=sys.stderr)
-        return USER_ERROR
-    except KeyboardInterrupt:
-        print("nas-run: ended; --resume goes on with it.", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+    return run_command("nas-run", lambda words: _run(_parse(words)), argv)
 
 
 def _run(flags: dict[str, Any]) -> int:
@@ -160,6 +147,7 @@ def _run(flags: dict[str, Any]) -> int:
     url, follow = flags.pop("submit", None), flags.pop("follow", None)
     from nas import run
     from nas.config import make_config, read_job_file
+    from nas.stop import sigterm_ends_at_once
 
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
@@ -180,16 +168,19 @@ def _run(flags: dict[str, Any]) -> int:
         return _init(Path(new_job), values, origin)
     if resume is not None and dry_run:
         raise UserError("--dry-run and --resume do not go together.", "Leave one of them out.")
-    if resume is not None:
-        return run.resume(resume, values, origin, as_json=as_json, verbose=verbose, trust_space=trust_space)
-    config = make_config(values, origin)
-    if url is not None:
-        from nas.execute.submit import submit
+    with sigterm_ends_at_once():
+        if resume is not None:
+            return run.resume(
+                resume, values, origin, as_json=as_json, verbose=verbose, trust_space=trust_space
+            )
+        config = make_config(values, origin)
+        if url is not None:
+            from nas.execute.submit import submit
 
-        return submit(url, config, values, follow=follow, as_json=as_json)
-    if dry_run:
-        return run.dry_run(config, as_json=as_json)
-    return run.start(config, as_json=as_json, verbose=verbose)
+            return submit(url, config, values, follow=follow, as_json=as_json)
+        if dry_run:
+            return run.dry_run(config, as_json=as_json)
+        return run.start(config, as_json=as_json, verbose=verbose)
 
 
 def _init(path: Path, values: dict[str, Any], origin: dict[str, str]) -> int:

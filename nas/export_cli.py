@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cost_models.command_line import Parser, require_extra
+from cost_models.command_line import Parser, require_extra, run_command
 from cost_models.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,12 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 a verified bundle, 1 it failed its verification, 2 a user's mistake.
     """
-    try:
-        arguments = _parse(list(sys.argv[1:] if argv is None else argv))
-        return _run(arguments)
-    except UserError as error:
-        print(f"nas-export: {error}", file=sys.stderr)
-        return USER_ERROR
+    return run_command("nas-export", lambda words: _run(_parse(words)), argv)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cost_models.errors import UserError
+from cost_models.folded import folded
 from cost_models.tflite_graph import read_graph
-from nas.cli import ALL_FAILED, DONE
+from nas.exit_codes import ALL_FAILED, DONE
 from nas.finished import Accuracy
-from nas.folded import folded
 from nas.job import Job
 from nas.progress import Progress
 from nas.run_folder import RunFolder, model_key, versions, write_atomically

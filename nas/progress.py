@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from nas.folded import folded
+from cost_models.folded import folded
 from nas.search.records import TrialRecord, trainings
 
 if TYPE_CHECKING:

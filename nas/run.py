@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -12,11 +13,11 @@ from typing import Any
 
 from cost_models.budget import format_quantity
 from cost_models.errors import UserError
+from cost_models.folded import folded
 from nas.candidates import Survey, survey
-from nas.cli import DONE, NOTHING_FEASIBLE
 from nas.config import RunConfig, make_config
+from nas.exit_codes import ALL_FAILED, DONE, NOTHING_FEASIBLE
 from nas.finish import finish, summary_of
-from nas.folded import folded
 from nas.job import Job, prepare
 from nas.lost import LostError
 from nas.progress import Listeners, Progress
@@ -189,6 +190,10 @@ def _search(job: Job, folder: RunFolder, progress: Progress, *, as_json: bool) -
     try:
         with folder.locked(), lost_storage(job.config.storage):
             return _search_feasible(job, folder, progress, found, as_json=as_json)
+    except KeyboardInterrupt:
+        if folder.begun:
+            progress.say(f"Ended at once. No trial that ended is lost; --resume {folder.path} goes on.")
+        raise
     except LostError as error:
         raise UserError(
             str(error), f"No trial that ended is lost; --resume {folder.path} goes on."
@@ -278,6 +283,10 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
         summarize=lambda: summary_of(job, folder, study.records(), "running", clock),
         write=write_atomically,
     )
+    if config.ray_address is None and os.environ.get("RAY_ADDRESS"):
+        progress.say(
+            "RAY_ADDRESS is not used: the run stays on this machine; --ray-address auto joins that cluster"
+        )
     with StopRequest(progress.say) as stop:
         executor = RayExecutor(
             spec=EvaluatorSpec(
@@ -312,12 +321,17 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
             model_lost=lambda key, steps: (key, steps) in lost,
             started=clock,
         )
-        folder.begin()
         try:
+            if stop() and not records:
+                progress.say("Stopped before the search began; nothing is left behind.")
+                return stop.exit_code
+            folder.begin()
             stopped_by = driver.search()
             if stopped_by != "failures":
                 driver.train_finalists()
         finally:
             progress.end_stage()
             executor.close()
-    return finish(job, folder, progress, driver.records(), stopped_by, clock, as_json=as_json)
+        # Still within: a signal while the chosen model is exported must not lose it.
+        code = finish(job, folder, progress, driver.records(), stopped_by, clock, as_json=as_json)
+        return stop.exit_code if code == ALL_FAILED and stop() else code

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +21,7 @@ from nas.file_lock import lock_exclusively
 
 _MARK = "config.json"
 _BEGUN = ".begun"
+_BEFORE_THE_SEARCH = (_MARK, ".lock", "earlier.json", "study.journal")  # what a run writes until then
 SCHEMA = 1
 _PACKAGES = (
     "mcu-nas", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ray", "optuna", "ai-edge-litert",
@@ -30,9 +31,15 @@ _PACKAGES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFolder:
-    """Paths of one run."""
+    """Paths of one run.
+
+    Attributes:
+        path: The folder.
+        made: Whether this process made it.
+    """
 
     path: Path
+    made: bool = False
 
     @property
     def config_file(self) -> Path:
@@ -82,14 +89,25 @@ class RunFolder:
         finally:
             os.close(descriptor)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a search began in it."""
+        return (self.path / _BEGUN).exists()
+
     def begin(self) -> None:
         """Notes that the search begins: from here on the folder holds what must not be lost."""
         (self.path / _BEGUN).touch()
 
     def discard_unless_begun(self) -> None:
         """Removes the folder of a run that never came to its search."""
-        if not (self.path / _BEGUN).exists():
-            shutil.rmtree(self.path, ignore_errors=True)
+        if self.begun:
+            return
+        for name in _BEFORE_THE_SEARCH:
+            (self.path / name).unlink(missing_ok=True)
+        # Folders that hold something else, or that stood there before, stay.
+        for folder in (self.path / "models", *([self.path] if self.made else [])):
+            with suppress(OSError):
+                folder.rmdir()
 
     def save_model(self, key: str, tflite: bytes) -> None:
         write_atomically(self.model_file(key), tflite)
@@ -144,17 +162,36 @@ def create_run_folder(out: str | None, task: str) -> RunFolder:
         UserError: The folder exists and is not empty, or cannot be written.
     """
     check_out(out)
-    path = Path(out) if out else _fresh(Path("runs"), task)
     try:
-        (path / "models").mkdir(parents=True, exist_ok=True)
+        path, made = _claim(Path(out)) if out else _fresh(Path("runs"), task)
         probe = path / ".probe"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error.strerror}).", "Give another folder with --out."
+            f"{out or 'runs'} cannot be written ({error.strerror}).", "Give another folder with --out."
         ) from None
-    return RunFolder(path=path)
+    return RunFolder(path=path, made=made)
+
+
+def _claim(path: Path) -> tuple[Path, bool]:
+    """Takes a folder for a new run, and says whether it was made for it. Of two starts in one instant one gets it.
+
+    Raises:
+        UserError: Another start has it.
+        OSError: It cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir()
+        made = True
+    except FileExistsError:
+        made = False
+    try:
+        (path / "models").mkdir()
+    except FileExistsError:
+        raise UserError(f"Another run has just begun in {path}.", "Give another --out.") from None
+    return path, made
 
 
 def check_out(out: str | None) -> None:
@@ -266,12 +303,13 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def _fresh(root: Path, task: str) -> Path:
-    """A name under `root` that is not taken: date, time and task."""
+def _fresh(root: Path, task: str) -> tuple[Path, bool]:
+    """A folder under `root` of a name that was not taken: date, time and task."""
     word = "".join(c if c.isalnum() else "-" for c in task.partition(":")[0]).strip("-") or "run"
     base = f"{time.strftime('%Y%m%d-%H%M%S')}-{word}"
-    path, count = root / base, 1
-    while path.exists():
-        count += 1
-        path = root / f"{base}-{count}"
-    return path
+    root.mkdir(parents=True, exist_ok=True)
+    for path in (root / base, *(root / f"{base}-{count}" for count in range(2, 1000))):
+        with suppress(FileExistsError):
+            path.mkdir()
+            return _claim(path)[0], True
+    raise FileExistsError(errno.EEXIST, "too many runs began in this second", str(root / base))

@@ -12,7 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.execute.ray_cluster import Watch, connect, leave_lost  # sets what Ray reads when it is imported
+from nas.execute.ray_cluster import (  # sets what Ray reads when it is imported
+    Watch,
+    connect,
+    disconnect,
+    leave_lost,
+)
 
 import ray  # isort: skip
 from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError  # isort: skip
@@ -147,7 +152,7 @@ class RayExecutor:
         if gpus:
             count = min(count, int(resources.get("GPU", 0) / gpus))
             if not count:
-                ray.shutdown()
+                disconnect()
                 raise UserError(
                     f"--gpus-per-trial is {gpus:g}, and there are {resources.get('GPU', 0):g} GPUs.",
                     "Leave it out to train on CPUs.",
@@ -297,13 +302,12 @@ class RayExecutor:
                 slot.starting = slot.actor.ready.remote()
 
     def abandon(self) -> None:
-        """Forgets what waits and replaces the workers that are busy."""
+        """Forgets what waits and ends the workers that are busy; the next `wait` replaces them."""
         self._queue.clear()
         for slot in self._slots:
             if slot.asked is not None:
                 slot.asked = slot.reference = None
                 self._end(slot)
-        self._revive()
 
     def close(self) -> None:
         """Kills the workers and leaves Ray."""
@@ -312,7 +316,7 @@ class RayExecutor:
             return
         for slot in self._slots:
             self._end(slot)
-        ray.shutdown()
+        disconnect()
 
 
 def _cause(error: Exception) -> str:

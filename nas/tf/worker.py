@@ -122,18 +122,18 @@ class Evaluator:
             model = build(proposed.wide, seed=_weight_seed(request.seed, proposed.wide))
         if proposed.narrow == proposed.wide:
             with _stage("train", seconds):
-                schedule = self._schedule(dense_steps, _PEAK_RATE)
+                schedule = self._schedule(proposed.wide, dense_steps, _PEAK_RATE)
                 clock.done += train(model, data, schedule, rng=rng, until=clock.until(dense_steps))
         else:
             wide_steps = max(1, round(dense_steps * _WIDE_SHARE))
             with _stage("train", seconds):
-                schedule = self._schedule(wide_steps, _PEAK_RATE)
+                schedule = self._schedule(proposed.wide, wide_steps, _PEAK_RATE)
                 clock.done += train(model, data, schedule, rng=rng, until=clock.until(wide_steps))
             with _stage("prune", seconds):
                 model = narrow_model(model, proposed, seed=request.seed)
             with _stage("train", seconds):
                 rest = max(1, dense_steps - wide_steps)
-                schedule = self._schedule(rest, _PEAK_RATE / 2)
+                schedule = self._schedule(proposed.wide, rest, _PEAK_RATE / 2)
                 until = clock.until(wide_steps + rest)
                 clock.done += train(model, data, schedule, rng=rng, until=until)
         if sparse_steps:
@@ -141,7 +141,7 @@ class Evaluator:
                 model, done = sparsify(
                     model,
                     data,
-                    self._schedule(sparse_steps, _PEAK_RATE / 4),
+                    self._schedule(proposed.wide, sparse_steps, _PEAK_RATE / 4),
                     sparsity=request.sparsity,
                     rng=rng,
                     until=clock.until(steps),
@@ -159,11 +159,13 @@ class Evaluator:
             )
         return self._training[spec.input_shape]
 
-    def _schedule(self, steps: int, rate: float) -> Schedule:
+    def _schedule(self, spec: ArchSpec, steps: int, rate: float) -> Schedule:
         shape = self._dataset.info.input_shape
         image = len(shape) == 3
         shift = (0, 0)
-        if image:
+        if len(spec.input_shape) == 1:  # a network on a vector has nothing to shift, whatever the task has
+            pass
+        elif image:
             shift = (max(1, shape[0] // 14), max(1, shape[1] // 14))
         elif len(shape) == 2:
             shift = (min(shape[0] // 16, 400), 0)

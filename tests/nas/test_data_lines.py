@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cost_models.folded import folded
 from nas.cli import main
-from nas.folded import folded
 
 
 @pytest.fixture

@@ -184,3 +184,9 @@ def test_without_any_time_one_step_is_done(evaluator: Any) -> None:
     ended = evaluator(request(train_seconds=0.0))
     assert isinstance(ended, Evaluated)
     assert ended.cut_at == 1
+
+
+def test_pictures_are_learned_by_networks_on_vectors_too(evaluator: Any) -> None:
+    params = {"pool_log2": 0, "layers": 1, "units_1": 16, "units_2": 8, "units_3": 8, "prune_ratio": 0.0}
+    ended = evaluator(request(space="mlp", params=params, steps=40))
+    assert isinstance(ended, Evaluated), ended
