@@ -145,8 +145,11 @@ def test_nas_run_asks_for_vela_before_it_searches(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def missing(name: str) -> str:
-        raise metadata.PackageNotFoundError(name)
+        if name == "ethos-u-vela":
+            raise metadata.PackageNotFoundError(name)
+        return installed(name)
 
+    installed = metadata.version
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("nas.vela.metadata.version", missing)
     assert main(["--target", "corstone300-u55-64"]) == 2
