@@ -222,12 +222,12 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     from nas.execute.ray_workers import RayExecutor
     from nas.report.live import LiveReport
     from nas.search.driver import Driver, Plan
-    from nas.search.proposer import Proposer
+    from nas.search.engine import SearchEngine
     from nas.search.study import Study, damaged_record, find_study, open_storage
     from nas.stop import StopRequest
 
     config = job.config
-    proposer = Proposer(
+    engine = SearchEngine(
         screen=job.screen,
         steps=config.rungs(),
         seed=job.seed,
@@ -236,7 +236,7 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     )
     try:
         for one in load(folder):
-            proposer.tell_earlier(one.params, one.steps, one.error)
+            engine.update_earlier(one.params, one.steps, one.error)
     except (KeyError, ValueError, UserError):
         raise UserError(
             f"The choices of {config.warm_start} are not those that {config.space} asks for.",
@@ -312,7 +312,7 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
                 test_share=job.dataset.info.samples["test"] / job.dataset.info.samples["val"],
             ),
             study=study,
-            proposer=proposer,
+            engine=engine,
             executor=executor,
             save_model=save_model,
             listener=Listeners((progress, live)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,9 +13,10 @@ from nas.bench.table import STEPS
 from nas.bench.truth import Answer, Truth
 from nas.candidates import Screen, Screened, survey
 from nas.search.baselines import PlainOptuna
+from nas.search.engine import SearchEngine
 from nas.search.front import dominates, hypervolume
-from nas.search.proposer import Proposer
-from nas.search.reserve import Reserve
+from nas.search.settings import SearchSettings
+from nas.search.time_reserve import TimeReserve
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
 
@@ -92,7 +93,7 @@ class Ours:
         finalists: How many are trained in full at the end, where they are not yet.
         screen: Judges candidates; None takes the benchmark's.
         earlier: Trainings of an earlier search, for a warm start.
-        make: Makes the proposer; a variation of it, to see what a part is worth.
+        settings: Of the engine, varied to see what a part is worth.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Ours:
         horizon: float,
         *,
         finalists: int = 4,
-        make: Callable[..., Proposer] = Proposer,
+        settings: SearchSettings | None = None,
         steps: Sequence[int] = STEPS,
         screen: Screen | None = None,
         earlier: Sequence[Training] = (),
@@ -110,15 +111,20 @@ class Ours:
         rng = np.random.default_rng([seed, 5])
         screen = screen or truth.screen
         found = survey(screen, rng=rng, draws=100, wanted=20)
-        self._proposer = make(
-            screen=screen, steps=steps, seed=seed, samples=truth.task.val, feasible=found.feasible
+        self._engine = SearchEngine(
+            screen=screen,
+            steps=steps,
+            seed=seed,
+            samples=truth.task.val,
+            feasible=found.feasible,
+            settings=settings,
         )
         for one in earlier:
-            self._proposer.tell_earlier(one.params, one.steps, one.answer.val_error)
+            self._engine.update_earlier(one.params, one.steps, one.answer.val_error)
         self._steps = list(steps)
         self._horizon = horizon
-        self._reserve = Reserve(
-            proposer=self._proposer, finalists=finalists, spread=True, workers=WORKERS, limit=horizon
+        self._reserve = TimeReserve(
+            engine=self._engine, finalists=finalists, spread=True, workers=WORKERS, limit=horizon
         )
         self._finals: list[Any] | None = None
         self._order = 0
@@ -126,24 +132,24 @@ class Ours:
 
     def ask(self, now: float) -> tuple[Mapping[str, Any], int] | None:
         if self._finals is None and self._reserve.reached(self._horizon - now):
-            self._finals = self._proposer.finalists(self._reserve.finalists, spread=True)
+            self._finals = self._engine.finalists(self._reserve.finalists, spread=True)
         if self._finals is not None:
             if not self._finals:
                 return None
             proposal = self._finals.pop(0)
         else:
-            proposal = self._proposer.propose(self._order)
+            proposal = self._engine.suggest(self._order)
             if proposal is None:
                 return None
         self._orders[id(proposal.params), proposal.rung] = self._order
         self._order += 1
-        self._proposer.start(proposal)
+        self._engine.start(proposal)
         return proposal.params, self._steps[proposal.rung]
 
     def tell(self, training: Training) -> None:
         rung = self._steps.index(training.steps)
         order = self._orders.pop((id(training.params), rung))
-        self._proposer.tell(order, training.params, rung, training.answer.val_error)
+        self._engine.update(order, training.params, rung, training.answer.val_error)
         self._reserve.tell(training.screened, training.steps, training.answer.seconds)
 
 

@@ -25,7 +25,7 @@ from nas.execute.memory_limit import peak_bytes
 from nas.finished import Accuracy
 from nas.outcome import Evaluated, Failed, Outcome, Request
 from nas.search.driver import Driver, Plan
-from nas.search.proposer import Proposer
+from nas.search.engine import SearchEngine
 from nas.search.records import TrialRecord
 from nas.search.study import Study, open_storage
 from search_spaces.choices import Choices
@@ -222,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sparsity=0.0,
             ),
             study=Study(storage=storage, name="bench", identity={}),
-            proposer=Proposer(screen=screen, steps=_STEPS, seed=1, samples=10_000, feasible=found.feasible),
+            engine=SearchEngine(screen=screen, steps=_STEPS, seed=1, samples=10_000, feasible=found.feasible),
             executor=executor,
             save_model=lambda key, steps, tflite: None,
             listener=meter,
@@ -233,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     executor = make(arguments.workers, arguments.seconds)
     with tempfile.TemporaryDirectory() as folder:
         driver = drive(folder, executor, arguments.limit)
-        driver.proposer.propose = _measured(meter, "ask", driver.proposer.propose)  # type: ignore[method-assign]
+        driver.engine.suggest = _measured(meter, "ask", driver.engine.suggest)  # type: ignore[method-assign]
         driver.study.tell = _measured(meter, "tell", driver.study.tell)  # type: ignore[method-assign]
         if isinstance(executor, SimulatedExecutor):  # what stands for the workers is not the driver's
             executor.submit = _measured(meter, "workers", executor.submit)  # type: ignore[method-assign]

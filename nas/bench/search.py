@@ -19,27 +19,10 @@ from threadpoolctl import threadpool_limits
 from nas.bench.replay import Evolution, Judge, Ours, Plain, Strategy, replay
 from nas.bench.table import STEPS, TABLE, TASKS, screen_of
 from nas.bench.truth import Truth, read_table
-from nas.search import proposer
-from nas.search.networks import Network
-from nas.search.proposer import Proposer
-from nas.search.surrogate import Array
+from nas.search.gaussian_process import Array
+from nas.search.settings import SearchSettings
 
 TWO = (STEPS[1], STEPS[2])  # the rungs of `nas-run`: one, and four times as long
-
-
-class _Unguided(Proposer):
-    """Screening and halving alone: new networks at random."""
-
-    def _worth(self, asked: Sequence[Network], known: Sequence[Network], *, front: bool) -> Array:
-        new = asked[0].index < 0
-        return np.zeros(len(asked)) if new else super()._worth(asked, known, front=front)
-
-
-class _Timeless(Proposer):
-    """A second of training counts for nothing."""
-
-    def _ladder(self, networks: Sequence[Network]) -> Array:
-        return np.ones(len(networks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +31,16 @@ class Way:
 
     Attributes:
         make: Of the benchmark, the seed and the time limit.
-        constants: Of the proposer, changed for this way.
         plain: Whether it is what a user could pick instead.
     """
 
     make: Callable[[Truth, int, float], Strategy]
-    constants: Mapping[str, Any] | None = None
     plain: bool = False
 
 
-def _ours(
-    kind: type[Proposer] = Proposer, steps: Sequence[int] = TWO
-) -> Callable[[Truth, int, float], Strategy]:
-    return lambda truth, seed, horizon: Ours(truth, seed, horizon, make=kind, steps=steps)
+def _ours(steps: Sequence[int] = TWO, **changed: Any) -> Way:
+    settings = SearchSettings(**changed)
+    return Way(make=lambda truth, seed, horizon: Ours(truth, seed, horizon, settings=settings, steps=steps))
 
 
 def _plain(sampler: str) -> Way:
@@ -80,22 +60,22 @@ WAYS: dict[str, Way] = {
     "nsga2": _plain("nsga2"),
     "tpe": _plain("tpe"),
     "evolution": Way(make=lambda truth, seed, horizon: Evolution(truth, seed), plain=True),
-    "ours": Way(make=_ours()),
+    "ours": _ours(),
     "screened tpe": Way(make=lambda truth, seed, horizon: Plain("tpe", truth, seed, screened=True)),
     "warm start": Way(make=_warm),
-    "unguided": Way(make=_ours(_Unguided)),
-    "one rung": Way(make=_ours(steps=STEPS[2:])),
-    "three rungs": Way(make=_ours(steps=STEPS)),
-    "every other for the leader": Way(make=_ours(), constants={"_LEADER_EVERY": 2}),
-    "half goes on": Way(make=_ours(), constants={"ETA": 2}),
-    "a fifth goes on": Way(make=_ours(), constants={"ETA": 5}),
-    "timeless": Way(make=_ours(_Timeless)),
-    "front alone": Way(make=_ours(), constants={"_LEADER_EVERY": 1 << 30}),
-    "leader alone": Way(make=_ours(), constants={"_LEADER_EVERY": 1}),
-    "a third of the pool": Way(make=_ours(), constants={"_POOL": 21}),
-    "three times the pool": Way(make=_ours(), constants={"_POOL": 192}),
-    "3 at random": Way(make=_ours(), constants={"_RANDOM_FIRST": 3}),
-    "16 at random": Way(make=_ours(), constants={"_RANDOM_FIRST": 16}),
+    "unguided": _ours(guided=False),
+    "one rung": _ours(STEPS[2:]),
+    "three rungs": _ours(STEPS),
+    "every other for the leader": _ours(leader_every=2),
+    "half goes on": _ours(reduction_factor=2),
+    "a fifth goes on": _ours(reduction_factor=5),
+    "timeless": _ours(by_time=False),
+    "front alone": _ours(leader_every=1 << 30),
+    "leader alone": _ours(leader_every=1),
+    "a third of the pool": _ours(pool_size=21),
+    "three times the pool": _ours(pool_size=192),
+    "3 at random": _ours(random_first=3),
+    "16 at random": _ours(random_first=16),
 }
 _LOOSE = "sram=32KB,flash=96KB"
 MAIN = ("random", "nsga2", "tpe", "evolution", "ours")
@@ -116,21 +96,13 @@ def _run(
     truth, judge = _bench(task, table)
     threadpool_limits(1)  # searches run side by side
     one = WAYS[way]
-    saved = {name: getattr(proposer, name) for name in one.constants or {}}
-    for name, value in (one.constants or {}).items():
-        setattr(proposer, name, value)
-    try:
-        if one.plain:
-            done = replay(one.make(truth, seed, horizon), truth, seed=seed, horizon=horizon)
-            return [judge.score(t for t in done if t.ended <= share * horizon) for share in SHARES]
-        limits = [share * horizon for share in (SHARES if whole else SHARES[:2])]
-        return [
-            judge.score(replay(one.make(truth, seed, limit), truth, seed=seed, horizon=limit))
-            for limit in limits
-        ]
-    finally:
-        for name, value in saved.items():
-            setattr(proposer, name, value)
+    if one.plain:
+        done = replay(one.make(truth, seed, horizon), truth, seed=seed, horizon=horizon)
+        return [judge.score(t for t in done if t.ended <= share * horizon) for share in SHARES]
+    limits = [share * horizon for share in (SHARES if whole else SHARES[:2])]
+    return [
+        judge.score(replay(one.make(truth, seed, limit), truth, seed=seed, horizon=limit)) for limit in limits
+    ]
 
 
 def _row(name: str, scores: Array, took: float) -> str:

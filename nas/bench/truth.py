@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nas.bench.table import STEPS, TABLE, BenchTask, params_of, screen_of
 from nas.candidates import Screened
-from nas.search.features import Features
+from nas.search.encoding import Encoder
 from search_spaces.choices import Choices
 
 Array = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ class Truth:
     def __init__(self, task: BenchTask, rows: Sequence[Mapping[str, str]]) -> None:
         self.task = task
         self.screen = screen_of(task)
-        self.features = Features(self.screen)
+        self.encoder = Encoder(self.screen)
         networks: dict[tuple[str, str], dict[int, Mapping[str, str]]] = {}
         for row in rows:
             if row["task"] == task.name:
@@ -87,7 +87,7 @@ class Truth:
         return self.screen(Choices(params)), params
 
     def _inputs(self, screened: Screened, params: Mapping[str, Any]) -> Array:
-        return np.concatenate([self.features.graph(screened), self.features.choices(params)])
+        return np.concatenate([self.encoder.graph(screened), self.encoder.choices(params)])
 
     def _errors(self, by: Mapping[int, Mapping[str, str]]) -> list[float]:
         task = self.task

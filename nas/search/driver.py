@@ -12,12 +12,12 @@ from typing import Any, Literal, Protocol
 from nas.config import Policy
 from nas.execute import Done, Executor
 from nas.outcome import Evaluated, Failed, Rejected, Request
-from nas.search.belief import expected_seconds
-from nas.search.proposer import ETA, Proposal, Proposer
+from nas.search.engine import Proposal, SearchEngine
 from nas.search.records import TrialRecord, trainings
-from nas.search.reserve import Reserve
 from nas.search.study import Study
 from nas.search.time_limit import TimeLimit
+from nas.search.time_reserve import TimeReserve
+from nas.search.training_cost import expected_seconds
 
 StoppedBy = Literal["trials", "timeout", "interrupt", "exhausted", "failures"]
 
@@ -85,7 +85,7 @@ class Driver:
     Attributes:
         plan: How much to do.
         study: The record.
-        proposer: Says what to train next.
+        engine: Suggests what to train next.
         executor: Where evaluations run.
         save_model: Keeps the bytes of an evaluated model, by key and training steps.
         listener: Who is told of progress.
@@ -96,7 +96,7 @@ class Driver:
 
     plan: Plan
     study: Study
-    proposer: Proposer
+    engine: SearchEngine
     executor: Executor
     save_model: Callable[[str, int, bytes], None]
     listener: Listener
@@ -105,7 +105,7 @@ class Driver:
     model_lost: Callable[[str, int], bool] = lambda key, steps: False
     started: float = field(default_factory=time.monotonic)
     _pending: dict[int, _Pending] = field(default_factory=dict)
-    _reserve: Reserve | None = None
+    _reserve: TimeReserve | None = None
     _time: TimeLimit = field(default_factory=lambda: TimeLimit(seconds=None))
     _late_now: bool = False
     _announced: bool = False
@@ -120,8 +120,8 @@ class Driver:
         self._time = TimeLimit(seconds=self.plan.limit, test_share=self.plan.test_share)
         self._start_clock()
         if self.plan.limit is not None:
-            self._reserve = Reserve(
-                proposer=self.proposer,
+            self._reserve = TimeReserve(
+                engine=self.engine,
                 finalists=self.plan.finalists,
                 spread=self._spread,
                 workers=self.executor.slots,
@@ -133,7 +133,7 @@ class Driver:
             self._learn(record)
             self.listener.trial(record)
         for trial, params, steps in self.study.opened():
-            self._submit(trial, self.proposer.replayed(params, self.plan.steps.index(steps)))
+            self._submit(trial, self.engine.replayed(params, self.plan.steps.index(steps)))
         reason: StoppedBy = "trials"
         while True:
             if self.stop():
@@ -156,7 +156,7 @@ class Driver:
             if late and not self._pending:
                 continue  # which ends the search
             if not self._pending:
-                reason = "trials" if self.proposer.begun >= self.plan.trials else "exhausted"
+                reason = "trials" if self.engine.begun >= self.plan.trials else "exhausted"
                 break
             if not self._announced:
                 self._announce()
@@ -168,11 +168,12 @@ class Driver:
         return reason
 
     def _propose(self) -> Proposal | None:
-        return self.proposer.propose(self.study.asked, more=self.proposer.begun < self.plan.trials)
+        return self.engine.suggest(self.study.asked, more=self.engine.begun < self.plan.trials)
 
     def _expected(self) -> int:
         """How many trainings make a search of so many networks."""
-        return sum(self.plan.trials // ETA**rung for rung in range(len(self.plan.steps)))
+        factor = self.engine.settings.reduction_factor
+        return sum(self.plan.trials // factor**rung for rung in range(len(self.plan.steps)))
 
     def _late(self) -> bool:
         """Whether what is left of the time is needed for the full trainings."""
@@ -217,10 +218,10 @@ class Driver:
         self._finals = True
         rung = len(self.plan.steps) - 1
         chosen = self.study.finalists(
-            lambda: [one.params for one in self.proposer.finalists(self.plan.finalists, spread=self._spread)]
+            lambda: [one.params for one in self.engine.finalists(self.plan.finalists, spread=self._spread)]
         )
-        replayed = [self.proposer.replayed(params, rung) for params in chosen]
-        todo = [one for one in replayed if not self.proposer.has(one) or self._lost(one)]
+        replayed = [self.engine.replayed(params, rung) for params in chosen]
+        todo = [one for one in replayed if not self.engine.has(one) or self._lost(one)]
         self.listener.stage("full training", len(todo))
         left_out = 0
         while (todo or self._pending) and not self.stop() and not self._time.over():
@@ -239,13 +240,11 @@ class Driver:
     def _lost(self, proposal: Proposal) -> bool:
         """Whether a network was trained and its bytes are gone: it is trained again."""
         steps = self.plan.steps[proposal.rung]
-        return self.proposer.trained_steps(proposal) >= steps and self.model_lost(
-            proposal.screened.key, steps
-        )
+        return self.engine.trained_steps(proposal) >= steps and self.model_lost(proposal.screened.key, steps)
 
     def _worth_beginning(self, proposal: Proposal) -> bool:
         """Whether a full training ends within the time, or gets well beyond the network's last training."""
-        further = max(1.0, _WORTH_MORE * self.proposer.trained_steps(proposal))
+        further = max(1.0, _WORTH_MORE * self.engine.trained_steps(proposal))
         return self._possible_steps(proposal) >= min(self.plan.steps[-1], further)
 
     def _possible_steps(self, proposal: Proposal, keep: float = 0.0) -> float:
@@ -262,11 +261,11 @@ class Driver:
 
     def _begin(self, proposal: Proposal) -> None:
         steps = self.plan.steps[proposal.rung]
-        trial = self.study.ask(proposal.params, steps, self.proposer.screen.candidate)
+        trial = self.study.ask(proposal.params, steps, self.engine.screen.candidate)
         self._submit(trial, proposal)
 
     def _submit(self, trial: Any, proposal: Proposal) -> None:
-        self.proposer.start(proposal)
+        self.engine.start(proposal)
         self._pending[trial.number] = _Pending(trial, proposal, 0, time.monotonic() - self.started)
         self.executor.submit(self._request(trial.number, proposal))
 
@@ -292,22 +291,22 @@ class Driver:
         self._time.tell(record)
         self._failures = self._failures + 1 if record.state == "failed" else 0
         self._evaluated += evaluated
-        whole = self.proposer.replayed(record.params, self.plan.steps.index(record.steps))
+        whole = self.engine.replayed(record.params, self.plan.steps.index(record.steps))
         if evaluated and self._reserve is not None:
             self._reserve.after = self._time.after
             self._reserve.tell(whole.screened, record.trained_steps, sum(record.seconds.values()))
         rung = self._rung(record)
         if rung is None:
-            self.proposer.forget(whole)
+            self.engine.forget(whole)
         else:
-            self.proposer.tell(record.number, record.params, rung, 1.0 - record.value if evaluated else None)
+            self.engine.update(record.number, record.params, rung, 1.0 - record.value if evaluated else None)
 
     def _rung(self, record: TrialRecord) -> int | None:
         """The fidelity that a training counts for: one cut short counts for a shorter one that it covers, if any."""
         if record.cut_at is None:
             return self.plan.steps.index(record.steps)
         covered = [rung for rung, steps in enumerate(self.plan.steps) if steps <= record.cut_at]
-        if not covered or self.proposer.has(self.proposer.replayed(record.params, covered[-1])):
+        if not covered or self.engine.has(self.engine.replayed(record.params, covered[-1])):
             return None
         return covered[-1]
 
@@ -316,7 +315,7 @@ class Driver:
         if self._pending:
             self.executor.abandon()
         for waiting in self._pending.values():
-            self.proposer.forget(waiting.proposal)
+            self.engine.forget(waiting.proposal)
         self._pending.clear()
 
     def _request(self, number: int, proposal: Proposal) -> Request:

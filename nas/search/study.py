@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from cost_models.command_line import require_extra
 from cost_models.errors import UserError
 from nas.lost import LostError
-from nas.search.asked import Asked
+from nas.search.distributions import DistributionRecorder
 from nas.search.front import objectives
 from nas.search.journal import RunJournal
 from nas.search.records import TrialRecord, record_from_json
@@ -185,7 +185,7 @@ class Study:
             steps: Training steps.
             space: Asks for the choices, so that the record knows them by their ranges.
         """
-        answers = Asked(params)
+        answers = DistributionRecorder(params)
         space(answers)
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,

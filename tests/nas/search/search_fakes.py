@@ -16,7 +16,7 @@ from nas.execute.inline import InlineExecutor
 from nas.finished import Accuracy
 from nas.outcome import Evaluated, Outcome, Rejected, Request
 from nas.search.driver import Driver, Plan
-from nas.search.proposer import Proposer
+from nas.search.engine import SearchEngine
 from nas.search.records import TrialRecord
 from nas.search.study import Study, open_storage
 from search_spaces.choices import Choices
@@ -113,7 +113,7 @@ def make_driver(
             sparsity=0.0,
         ),
         study=study,
-        proposer=Proposer(screen=screen, steps=STEPS, seed=seed, samples=1000, feasible=found.feasible),
+        engine=SearchEngine(screen=screen, steps=STEPS, seed=seed, samples=1000, feasible=found.feasible),
         executor=executor or InlineExecutor(evaluate, slots),
         save_model=save,
         listener=Heard(),

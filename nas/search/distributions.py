@@ -16,7 +16,7 @@ from optuna.distributions import (
 from search_spaces.choices import Choices
 
 
-class Asked(Choices):
+class DistributionRecorder(Choices):
     """Answers a search space, see `Choices`, and notes what was asked.
 
     Attributes:

@@ -7,23 +7,23 @@ import pytest
 from search_fakes import STEPS, make_screen
 
 from nas.candidates import survey
-from nas.search.belief import expected_seconds
-from nas.search.proposer import Proposer
-from nas.search.reserve import SHARE, Reserve
+from nas.search.engine import SearchEngine
+from nas.search.time_reserve import SHARE, TimeReserve
+from nas.search.training_cost import expected_seconds
 
 
-def searched(count: int, *, workers: int, limit: float, finalists: int = 3) -> Reserve:
+def searched(count: int, *, workers: int, limit: float, finalists: int = 3) -> TimeReserve:
     """After so many trainings that took twice their expected time."""
     screen = make_screen()
     found = survey(screen, rng=np.random.default_rng(1), draws=100, wanted=10)
-    proposer = Proposer(screen=screen, steps=STEPS, seed=1, samples=1000, feasible=found.feasible)
-    reserve = Reserve(proposer=proposer, finalists=finalists, spread=False, workers=workers, limit=limit)
+    engine = SearchEngine(screen=screen, steps=STEPS, seed=1, samples=1000, feasible=found.feasible)
+    reserve = TimeReserve(engine=engine, finalists=finalists, spread=False, workers=workers, limit=limit)
     for order in range(count):
-        proposal = proposer.propose(order)
+        proposal = engine.suggest(order)
         assert proposal is not None
         assert proposal.screened.costs is not None
         error = 0.5 / (1 + proposal.screened.costs.macs / 1e5)
-        proposer.tell(order, proposal.params, proposal.rung, error)
+        engine.update(order, proposal.params, proposal.rung, error)
         steps = STEPS[proposal.rung]
         reserve.tell(proposal.screened, steps, 2 * float(expected_seconds([proposal.screened], steps)[0]))
     return reserve
@@ -36,7 +36,7 @@ def test_a_quarter_is_kept_while_nothing_is_known_and_never_more() -> None:
 
 def test_no_more_is_kept_than_the_full_trainings_that_are_missing_will_take() -> None:
     reserve = searched(20, workers=1, limit=1e6)
-    missing = reserve.proposer.finalists(3, spread=False)
+    missing = reserve.engine.finalists(3, spread=False)
     assert missing
     times = [2 * float(expected_seconds([one.screened], STEPS[-1])[0]) for one in missing]
     assert sum(times) <= reserve.seconds() <= 1.5 * sum(times)
@@ -47,16 +47,16 @@ def test_no_more_is_kept_than_the_full_trainings_that_are_missing_will_take() ->
 def test_what_is_under_way_may_end() -> None:
     reserve = searched(20, workers=1, limit=1e6)
     before = reserve.seconds()
-    proposal = reserve.proposer.propose(20)
+    proposal = reserve.engine.suggest(20)
     assert proposal is not None
-    reserve.proposer.start(proposal)
+    reserve.engine.start(proposal)
     reserve.tell(proposal.screened, 10, 1.0)
     assert reserve.seconds() > before
 
 
 def test_nothing_is_kept_when_all_finalists_are_trained() -> None:
     reserve = searched(20, workers=1, limit=1e6)
-    for order, one in enumerate(reserve.proposer.finalists(3, spread=False)):
-        reserve.proposer.tell(20 + order, one.params, one.rung, 0.0)
+    for order, one in enumerate(reserve.engine.finalists(3, spread=False)):
+        reserve.engine.update(20 + order, one.params, one.rung, 0.0)
         reserve.tell(one.screened, STEPS[-1], 1.0)
     assert reserve.seconds() == pytest.approx(0.0)

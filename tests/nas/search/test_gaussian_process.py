@@ -1,4 +1,4 @@
-"""The surrogate, its features, and what it makes of candidates."""
+"""The Gaussian process, the encoding it learns from, and the acquisition."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from scipy.stats import norm
 from search_fakes import make_screen
 
 from nas.candidates import Screened
-from nas.search.belief import expected_seconds
-from nas.search.features import Features
-from nas.search.networks import Network, Networks
-from nas.search.surrogate import Observations, Surrogate
-from nas.search.worth import Market, _gain, leading
+from nas.search.acquisition import ExpectedHypervolumeImprovement, _expected_improvement, leader_improvement
+from nas.search.candidate_pool import CandidatePool, TrialHistory
+from nas.search.encoding import Encoder
+from nas.search.gaussian_process import MultiFidelityGP, Observations
+from nas.search.training_cost import expected_seconds
 
 
-def draw(count: int, seed: int = 0) -> list[Network]:
-    networks = Networks(make_screen())
-    found = networks.pool(np.random.default_rng(seed), parents=(), size=count, draws=10 * count)
+def draw(count: int, seed: int = 0) -> list[TrialHistory]:
+    networks = CandidatePool(make_screen())
+    found = networks.draw(np.random.default_rng(seed), parents=(), size=count, draws=10 * count)
     numbered = [networks.get(one.params) for one in found]
     return [one for one in numbered if one is not None]
 
 
-def observations(networks: list[Network], fidelity: np.ndarray, error: np.ndarray) -> Observations:
+def observations(networks: list[TrialHistory], fidelity: np.ndarray, error: np.ndarray) -> Observations:
     return Observations(
         graph=np.array([one.graph for one in networks]),
         choices=np.array([one.choices for one in networks]),
@@ -33,14 +33,16 @@ def observations(networks: list[Network], fidelity: np.ndarray, error: np.ndarra
     )
 
 
-def predicted(model: Surrogate, networks: list[Network], first: int = -1) -> tuple[np.ndarray, np.ndarray]:
+def predicted(
+    model: MultiFidelityGP, networks: list[TrialHistory], first: int = -1
+) -> tuple[np.ndarray, np.ndarray]:
     """Of networks that are new to the model, or stand in it from `first` on."""
     same = np.full(len(networks), -1) if first < 0 else first + np.arange(len(networks))
     seen = observations(networks, np.zeros(0), np.zeros(0))
     return model.predict(seen.graph, seen.choices, same)
 
 
-def truth(networks: list[Network], fidelity: np.ndarray) -> np.ndarray:
+def truth(networks: list[TrialHistory], fidelity: np.ndarray) -> np.ndarray:
     """Larger networks are better, and all are better after longer training."""
     work = np.array([one.graph[0] for one in networks])
     return -2 - 0.4 * (work - 11) - 0.5 * fidelity
@@ -51,7 +53,7 @@ def test_the_surrogate_ranks_networks_that_it_has_not_seen() -> None:
     rng = np.random.default_rng(1)
     fidelity = rng.choice([-1.0, 0.0], 40)
     seen = observations(networks[:40], fidelity, truth(networks[:40], fidelity) + rng.normal(0, 0.05, 40))
-    model = Surrogate()
+    model = MultiFidelityGP()
     model.learn(seen)
     model.condition(seen)
     mean, deviation = predicted(model, networks[40:])
@@ -63,7 +65,7 @@ def test_the_surrogate_ranks_networks_that_it_has_not_seen() -> None:
 def test_what_was_trained_is_known_better_than_what_was_not_and_a_short_training_tells_something() -> None:
     networks = draw(30)
     zeros = np.zeros(10)
-    model = Surrogate()
+    model = MultiFidelityGP()
     model.condition(observations(networks[:10], zeros, truth(networks[:10], zeros)))
     mean, trained = predicted(model, networks[:10], 0)
     np.testing.assert_allclose(model.means, mean)
@@ -77,7 +79,7 @@ def test_what_was_trained_is_known_better_than_what_was_not_and_a_short_training
 def test_a_training_under_way_makes_its_network_surer_and_no_other_likelier() -> None:
     networks = draw(12)
     errors = truth(networks[:10], np.zeros(10))
-    model = Surrogate()
+    model = MultiFidelityGP()
     model.condition(observations(networks[:10], np.zeros(10), errors))
     mean, deviation = predicted(model, networks)
     model.condition(observations(networks[:11], np.zeros(11), errors))
@@ -89,44 +91,44 @@ def test_a_training_under_way_makes_its_network_surer_and_no_other_likelier() ->
 def test_learning_follows_the_gradient_of_the_likelihood() -> None:
     from scipy.optimize import approx_fprime
 
-    from nas.search import surrogate
+    from nas.search import gaussian_process
 
     networks = draw(25)
     fidelity = np.random.default_rng(0).choice([-2.0, -1.0, 0.0], 25)
     seen = observations(networks, fidelity, truth(networks, fidelity))
-    loss = surrogate._loss(seen)
-    theta = surrogate._CENTRE + 0.3
-    numeric = approx_fprime(theta, lambda t: loss(t)[0], 1e-6)
-    np.testing.assert_allclose(loss(theta)[1], numeric, rtol=1e-3, atol=1e-3)
+    loss = gaussian_process._loss(seen)
+    logarithms = gaussian_process._CENTRE + 0.3
+    numeric = approx_fprime(logarithms, lambda t: loss(t)[0], 1e-6)
+    np.testing.assert_allclose(loss(logarithms)[1], numeric, rtol=1e-3, atol=1e-3)
 
 
 def test_the_expected_gain_is_that_of_a_log_normal_error() -> None:
     mean, deviation, rival = -2.0, 0.3, 0.14
     draws = np.exp(norm.rvs(mean, deviation, 400_000, random_state=0))
     expected = np.maximum(rival - draws, 0).mean()
-    found = _gain(np.array([mean]), np.array([deviation]), np.array([[rival]]))
+    found = _expected_improvement(np.array([mean]), np.array([deviation]), np.array([[rival]]))
     assert found[0, 0] == pytest.approx(expected, rel=0.01)
 
 
-def priced(number: int, costs: tuple[float, float, float]) -> Network:
+def priced(number: int, costs: tuple[float, float, float]) -> TrialHistory:
     blank = np.zeros(1)
     screened: Screened = None  # type: ignore[assignment]
-    return Network(
+    return TrialHistory(
         index=number, params={}, screened=screened, graph=blank, choices=blank, costs=np.array(costs)
     )
 
 
-def test_a_market_gains_what_the_hypervolume_gains() -> None:
+def test_the_acquisition_improves_by_what_the_hypervolume_gains() -> None:
     from nas.search.front import hypervolume
 
     rng = np.random.default_rng(5)
-    market = Market(np.zeros(3), np.ones(3), np.random.default_rng(1))
-    market._budgets = np.random.default_rng(2).random((len(market._budgets), 3))
+    acquisition = ExpectedHypervolumeImprovement(np.zeros(3), np.ones(3), np.random.default_rng(1))
+    acquisition._budgets = np.random.default_rng(2).random((len(acquisition._budgets), 3))
     known = [priced(i, tuple(rng.random(3))) for i in range(6)]
     errors = rng.random(6) * 0.5
     new = priced(-1, (0.2, 0.3, 0.1))
     sure = (np.log([0.1]), np.array([1e-6]))
-    found = market.gain([new], sure, known, errors, worst=0.6)
+    found = acquisition.expected_improvement([new], sure, known, errors, worst=0.6)
     points = [(error, *one.costs) for one, error in zip(known, errors)]
     reference = (0.6, 1.0, 1.0, 1.0)
     exact = hypervolume([*points, (0.1, *new.costs)], reference) - hypervolume(points, reference)
@@ -134,15 +136,17 @@ def test_a_market_gains_what_the_hypervolume_gains() -> None:
 
 
 def test_nothing_is_gained_by_a_dearer_and_worse_network_and_a_leader_competes_with_the_second() -> None:
-    market = Market(np.zeros(3), np.ones(3), np.random.default_rng(1))
+    acquisition = ExpectedHypervolumeImprovement(np.zeros(3), np.ones(3), np.random.default_rng(1))
     known = [priced(0, (0.1, 0.1, 0.1)), priced(1, (0.5, 0.5, 0.5))]
     errors = np.array([0.2, 0.1])
-    belief = (np.log([0.3, 0.2, 0.1]), np.full(3, 1e-6))
-    worse, cheap, leader = market.gain([priced(-1, (0.6, 0.6, 0.6)), *known], belief, known, errors, 0.5)
+    predicted = (np.log([0.3, 0.2, 0.1]), np.full(3, 1e-6))
+    worse, cheap, leader = acquisition.expected_improvement(
+        [priced(-1, (0.6, 0.6, 0.6)), *known], predicted, known, errors, 0.5
+    )
     assert worse == 0
     assert cheap > 0
     assert leader > 0
-    alone = leading(known, (np.log(errors), np.full(2, 1e-6)), known, errors)
+    alone = leader_improvement(known, (np.log(errors), np.full(2, 1e-6)), known, errors)
     assert alone[0] == pytest.approx(0.0)
     assert alone[1] == pytest.approx(0.1)
 
@@ -159,7 +163,7 @@ def test_features_tell_networks_apart_and_choices_lie_in_the_unit_box() -> None:
 
 
 def test_the_receptive_field_grows_by_kernels_and_strides() -> None:
-    from nas.search.features import _shape_of
+    from nas.search.encoding import _shape_of
     from search_spaces.arch import Sketch
     from search_spaces.layers import INPUT, Conv, Dense, GlobalAveragePool
 
@@ -175,7 +179,7 @@ def test_the_receptive_field_grows_by_kernels_and_strides() -> None:
 def test_a_refused_network_has_no_features() -> None:
     screen = make_screen()
     with pytest.raises(ValueError, match="without costs has no features"):
-        Features(screen).graph(Screened(candidate=None, key="", costs=None))  # type: ignore[arg-type]
+        Encoder(screen).graph(Screened(candidate=None, key="", costs=None))  # type: ignore[arg-type]
 
 
 def test_longer_and_larger_trainings_are_expected_to_take_longer() -> None:
@@ -189,7 +193,7 @@ def test_longer_and_larger_trainings_are_expected_to_take_longer() -> None:
 
 
 def test_a_choice_that_was_not_asked_lies_in_the_middle() -> None:
-    features = Features(make_screen())
+    features = Encoder(make_screen())
     [network] = draw(1)
     less = {name: value for name, value in network.params.items() if name != "stem_kernel"}
     differs = features.choices(less) != network.choices

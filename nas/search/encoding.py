@@ -16,14 +16,14 @@ from optuna.distributions import (
 )
 
 from nas.candidates import Screen, Screened
-from nas.search.asked import Asked
+from nas.search.distributions import DistributionRecorder
 from search_spaces.arch import ArchSpec
 from search_spaces.layers import INPUT, Dense
 
 Vector = npt.NDArray[np.float64]
 
 
-class Features:
+class Encoder:
     """Two views of a candidate: where its choices lie in the space, and what its graph is like.
 
     The second view is the same for any space; the first tells apart what the second cannot.
@@ -33,7 +33,7 @@ class Features:
     """
 
     def __init__(self, screen: Screen) -> None:
-        asked = Asked(rng=np.random.default_rng(0))
+        asked = DistributionRecorder(rng=np.random.default_rng(0))
         screen.candidate(asked)
         self._axes = asked.distributions
 

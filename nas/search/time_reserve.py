@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nas.candidates import Screened
-from nas.search.belief import expected_seconds
-from nas.search.proposer import Proposer
+from nas.search.engine import SearchEngine
+from nas.search.training_cost import expected_seconds
 
 SHARE = 0.25  # of the limit, at most
 _LATEST = 100  # trainings that say how fast this machine is
@@ -18,19 +18,19 @@ _SLOW = 0.8  # quantile of their paces that is reckoned with
 
 
 @dataclass(slots=True, kw_only=True)
-class Reserve:
+class TimeReserve:
     """Says how long the full trainings at the end will take, from how long trainings took so far.
 
     Attributes:
-        proposer: Knows who would be trained in full if the search ended now, and what is under way.
+        engine: Knows which networks would be trained in full if the search ended now, and what is under way.
         finalists: How many should be.
-        spread: See `Proposer.finalists`.
+        spread: See `SearchEngine.finalists`.
         workers: How many train at a time.
         limit: The time limit in seconds.
         after: Seconds that the end of a run takes after its trainings.
     """
 
-    proposer: Proposer
+    engine: SearchEngine
     finalists: int
     spread: bool
     workers: int
@@ -64,7 +64,7 @@ class Reserve:
         pace = self.pace()
         if pace is None:
             return most
-        todo, under_way = self.proposer.ahead(self.finalists, spread=self.spread)
+        todo, under_way = self.engine.ahead(self.finalists, spread=self.spread)
         # The longest may be the last to start.
         longest = max(todo, default=0.0)
         full = longest + (sum(todo) - longest) / self.workers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +14,22 @@ from cost_models.costing import CostModel
 from cost_models.target import load_target
 from nas.candidates import Screen, survey
 from nas.outcome import Evaluated, Request
-from nas.search.proposer import ETA, Proposal, Proposer
+from nas.search.engine import Proposal, SearchEngine
+from nas.search.settings import SearchSettings
 from search_spaces.choices import Choices
 from search_spaces.space import list_spaces, load_space
 
 
-def make(screen: Screen, seed: int = 1) -> Proposer:
+def make(screen: Screen, seed: int = 1, **settings: Any) -> SearchEngine:
     found = survey(screen, rng=np.random.default_rng(seed), draws=100, wanted=10)
-    return Proposer(screen=screen, steps=STEPS, seed=seed, samples=1000, feasible=found.feasible)
+    return SearchEngine(
+        screen=screen,
+        steps=STEPS,
+        seed=seed,
+        samples=1000,
+        feasible=found.feasible,
+        settings=SearchSettings(**settings),
+    )
 
 
 def error_of(screen: Screen, proposal: Proposal) -> float:
@@ -33,13 +42,13 @@ def error_of(screen: Screen, proposal: Proposal) -> float:
     return 1 - outcome.accuracy.value
 
 
-def run(proposer: Proposer, count: int, start: int = 0) -> list[Proposal]:
+def run(engine: SearchEngine, count: int, start: int = 0) -> list[Proposal]:
     done: list[Proposal] = []
     for order in range(start, start + count):
-        proposal = proposer.propose(order)
+        proposal = engine.suggest(order)
         assert proposal is not None
-        proposer.start(proposal)
-        proposer.tell(order, proposal.params, proposal.rung, error_of(proposer.screen, proposal))
+        engine.start(proposal)
+        engine.update(order, proposal.params, proposal.rung, error_of(engine.screen, proposal))
         done.append(proposal)
     return done
 
@@ -53,7 +62,7 @@ def test_proposals_follow_from_the_record_and_the_seed_alone() -> None:
     whole = run(make(screen), 40)
     resumed = make(screen)
     for order, proposal in enumerate(whole[:27]):
-        resumed.tell(order, proposal.params, proposal.rung, error_of(screen, proposal))
+        resumed.update(order, proposal.params, proposal.rung, error_of(screen, proposal))
     assert names(run(resumed, 13, start=27)) == names(whole[27:])
     assert names(run(make(screen, seed=2), 10)) != names(whole[:10])
 
@@ -77,42 +86,54 @@ def test_the_search_finds_better_networks_than_chance() -> None:
 def test_a_share_of_each_rung_goes_on_and_the_rest_do_not() -> None:
     done = run(make(make_screen()), 60)
     counts = [sum(one.rung == rung for one in done) for rung in range(3)]
-    assert counts[1] == counts[0] // ETA
-    assert counts[2] == counts[1] // ETA
+    assert counts[1] == counts[0] // SearchSettings().reduction_factor
+    assert counts[2] == counts[1] // SearchSettings().reduction_factor
+
+
+def test_settings_change_one_engine_and_no_other() -> None:
+    screen = make_screen()
+    usual = run(make(screen), 30)
+    halved = run(make(screen, reduction_factor=2), 30)
+    counts = [sum(one.rung == rung for one in halved) for rung in range(3)]
+    assert counts[0] // 2 - counts[1] in (0, 1)
+    assert counts[1] // 2 - counts[2] in (0, 1)
+    assert names(run(make(screen, guided=False), 30)) != names(usual)
+    assert names(run(make(screen, by_time=False), 30)) != names(usual)
+    assert names(run(make(screen), 30)) == names(usual)
 
 
 def test_no_more_networks_are_begun_when_none_are_wanted() -> None:
-    proposer = make(make_screen())
-    run(proposer, 11)
-    last = proposer.begun
-    while (proposal := proposer.propose(50, more=False)) is not None:
-        proposer.start(proposal)
-        proposer.tell(50, proposal.params, proposal.rung, 0.1)
-    assert proposer.begun == last
+    engine = make(make_screen())
+    run(engine, 11)
+    last = engine.begun
+    while (proposal := engine.suggest(50, more=False)) is not None:
+        engine.start(proposal)
+        engine.update(50, proposal.params, proposal.rung, 0.1)
+    assert engine.begun == last
 
 
 def test_a_failed_network_is_never_proposed_again() -> None:
-    proposer = make(make_screen())
-    first = proposer.propose(0)
+    engine = make(make_screen())
+    first = engine.suggest(0)
     assert first is not None
-    proposer.tell(0, first.params, 0, None)
-    assert first.screened.key not in {key for key, _ in names(run(proposer, 30, start=1))}
-    assert proposer.has(first)
+    engine.update(0, first.params, 0, None)
+    assert first.screened.key not in {key for key, _ in names(run(engine, 30, start=1))}
+    assert engine.has(first)
 
 
 def test_several_under_way_are_several_networks() -> None:
-    proposer = make(make_screen())
-    run(proposer, 12)
+    engine = make(make_screen())
+    run(engine, 12)
     started = []
     for order in range(12, 20):
-        proposal = proposer.propose(order)
+        proposal = engine.suggest(order)
         assert proposal is not None
-        proposer.start(proposal)
+        engine.start(proposal)
         started.append(proposal)
     assert len(set(names(started))) == 8
     assert len({key for key, _ in names(started)}) == 8
-    proposer.forget(started[-1])
-    again = proposer.propose(19)
+    engine.forget(started[-1])
+    again = engine.suggest(19)
     assert again is not None
     assert names([again]) == names(started[-1:])
 
@@ -120,15 +141,15 @@ def test_several_under_way_are_several_networks() -> None:
 def test_an_earlier_run_teaches_and_its_best_may_be_finalists() -> None:
     screen = make_screen("16KB")
     earlier = run(make(screen), 50)
-    proposer = make(screen, seed=9)
+    engine = make(screen, seed=9)
     for one in earlier:
-        proposer.tell_earlier(one.params, STEPS[one.rung] + 1, error_of(screen, one))
-    assert proposer.begun == 0
+        engine.update_earlier(one.params, STEPS[one.rung] + 1, error_of(screen, one))
+    assert engine.begun == 0
     best = min(earlier, key=lambda one: error_of(screen, one))
-    finalists = proposer.finalists(3, spread=False)
+    finalists = engine.finalists(3, spread=False)
     assert best.screened.key in {one.screened.key for one in finalists}
     assert {one.rung for one in finalists} == {2}
-    new = run(proposer, 6)
+    new = run(engine, 6)
     assert not {one.screened.key for one in new if one.rung == 0} & {one.screened.key for one in earlier}
     # With what is known, the first proposals are good already.
     guided = np.median([error_of(screen, one) for one in new if one.rung == 0])
@@ -139,11 +160,11 @@ def test_an_earlier_run_teaches_and_its_best_may_be_finalists() -> None:
 def test_an_earlier_network_that_breaks_the_new_limits_is_no_candidate() -> None:
     earlier = run(make(make_screen("64KB")), 30)
     tight = make_screen("4KB")
-    proposer = make(tight, seed=9)
+    engine = make(tight, seed=9)
     for one in earlier:
-        proposer.tell_earlier(one.params, STEPS[one.rung], 0.01)
-    assert all(one.screened.fits for one in proposer.finalists(20, spread=True))
-    assert all(one.screened.fits for one in run(proposer, 20))
+        engine.update_earlier(one.params, STEPS[one.rung], 0.01)
+    assert all(one.screened.fits for one in engine.finalists(20, spread=True))
+    assert all(one.screened.fits for one in run(engine, 20))
 
 
 @pytest.mark.parametrize("name", list_spaces())
@@ -156,32 +177,32 @@ def test_every_space_can_be_searched(name: str) -> None:
         model=CostModel(chip),
         budget=parse_budget("sram=16KB,flash=100KB", chip),
     )
-    proposer = make(screen)
+    engine = make(screen)
     seen = set()
     for order in range(30):
-        proposal = proposer.propose(order)
+        proposal = engine.suggest(order)
         assert proposal is not None
         assert proposal.screened.fits
-        proposer.start(proposal)
+        engine.start(proposal)
         costs = proposal.screened.costs
         assert costs is not None
-        proposer.tell(order, proposal.params, proposal.rung, 0.5 / (1 + costs.macs / 1e5))
+        engine.update(order, proposal.params, proposal.rung, 0.5 / (1 + costs.macs / 1e5))
         seen.add((proposal.screened.key, proposal.rung))
     assert len(seen) == 30
 
 
 def test_many_workers_may_end_in_any_order() -> None:
     screen = make_screen()
-    proposer = make(screen)
+    engine = make(screen)
     started = []
     for order in range(30):
-        proposal = proposer.propose(order)
+        proposal = engine.suggest(order)
         assert proposal is not None
-        proposer.start(proposal)
+        engine.start(proposal)
         started.append(proposal)
     for order, one in reversed(list(enumerate(started))[10:]):
-        proposer.tell(order, one.params, one.rung, error_of(screen, one))
+        engine.update(order, one.params, one.rung, error_of(screen, one))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert proposer.propose(30) is not None
-        assert proposer.propose(31) is not None
+        assert engine.suggest(30) is not None
+        assert engine.suggest(31) is not None

@@ -10,7 +10,7 @@ import numpy as np
 
 from cost_models.costing import Costs
 from nas.candidates import Screen, Screened
-from nas.search.features import Features, Vector
+from nas.search.encoding import Encoder, Vector
 from search_spaces.choices import Choices
 
 _RANDOM_SHARE = 3  # one draw of so many is random, the others change a parent
@@ -18,7 +18,7 @@ _CHANGES = (0.06, 0.15, 0.4)  # share of a parent's choices that is drawn anew
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Network:
+class TrialHistory:
     """One network: what is known without training, and what its trainings came to.
 
     Attributes:
@@ -61,7 +61,7 @@ class Network:
         return max((*self.errors, *self.earlier), default=-1)
 
 
-class Networks:
+class CandidatePool:
     """All networks of a search, found by their keys.
 
     Args:
@@ -70,17 +70,17 @@ class Networks:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._features = Features(screen)
-        self._by_key: dict[str, Network] = {}
-        self._by_choices: dict[frozenset[tuple[str, Any]], Network] = {}  # spares the screen
-        self.all: list[Network] = []
+        self._encoder = Encoder(screen)
+        self._by_key: dict[str, TrialHistory] = {}
+        self._by_choices: dict[frozenset[tuple[str, Any]], TrialHistory] = {}  # spares the screen
+        self.all: list[TrialHistory] = []
 
-    def taken(self, candidate: Network) -> bool:
+    def taken(self, candidate: TrialHistory) -> bool:
         """Whether a candidate was trained, failed, or is under way."""
         known = self._by_key.get(candidate.screened.key)
         return known is not None and (known.top >= 0 or known.failed or known.pending is not None)
 
-    def get(self, params: Mapping[str, Any], screened: Screened | None = None) -> Network | None:
+    def get(self, params: Mapping[str, Any], screened: Screened | None = None) -> TrialHistory | None:
         """The network of these choices, numbered when it is new; None where the target has no costs for it.
 
         Args:
@@ -103,19 +103,19 @@ class Networks:
             self._by_choices[choices] = known
         return known
 
-    def _made(self, params: dict[str, Any], screened: Screened) -> Network | None:
+    def _made(self, params: dict[str, Any], screened: Screened) -> TrialHistory | None:
         if screened.costs is None:
             return None
-        return Network(
+        return TrialHistory(
             index=-1,
             params=params,
             screened=screened,
-            graph=self._features.graph(screened),
-            choices=self._features.choices(params),
+            graph=self._encoder.graph(screened),
+            choices=self._encoder.choices(params),
             costs=_cost_vector(screened.costs),
         )
 
-    def pool(
+    def draw(
         self,
         rng: np.random.Generator,
         *,
@@ -123,7 +123,7 @@ class Networks:
         size: int,
         draws: int,
         themselves: bool = False,
-    ) -> list[Network]:
+    ) -> list[TrialHistory]:
         """Candidates that fit: drawn at random, and changed copies of the parents.
 
         Some may be taken already: a pool must not depend on what was trained since, or a resumed search had another.
@@ -135,7 +135,7 @@ class Networks:
             size: How many are wanted.
             draws: How many are looked at, at most.
         """
-        found: dict[str, Network] = {}
+        found: dict[str, TrialHistory] = {}
         given = list(parents) if themselves else []
         for draw in range(draws):
             if len(found) >= size:

@@ -1,4 +1,4 @@
-"""What a search believes of networks: their error after a full training, and how long trainings take."""
+"""The posterior over networks: their expected error after a full training, given all trainings so far."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.candidates import Screened
-from nas.search.networks import Network
-from nas.search.surrogate import Array, Observations, Surrogate
+from nas.search.candidate_pool import TrialHistory
+from nas.search.gaussian_process import Array, MultiFidelityGP, Observations
 
 _FIRST_LEARNED = 8  # rows before the covariance is learned
 _GROWTH = 1.35  # of the record, until it is learned again
 _MOST_ROWS = 192  # that the surrogate looks at
 _MOST_PENDING = 32
-_RATES = (0.3, 0.077, 2.1e-4, 1.1e-8)  # seconds, see `expected_seconds`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,12 +29,12 @@ class Row:
     """
 
     order: int
-    network: Network
+    network: TrialHistory
     rung: int
     error: float
 
 
-class Belief:
+class Posterior:
     """The record of all trainings, and what the surrogate makes of it.
 
     Args:
@@ -47,7 +45,7 @@ class Belief:
     def __init__(self, *, steps: Sequence[int], samples: int) -> None:
         self._samples = samples
         self._fidelity = [math.log(one / steps[-1]) / math.log(4) for one in steps]
-        self._surrogate = Surrogate()
+        self._gp = MultiFidelityGP()
         self._learned = 0
         self._places: dict[int, int] = {}  # of networks in what the surrogate was told, by number
         self._by_rung: list[list[Row]] = [[] for _ in steps]
@@ -59,7 +57,9 @@ class Belief:
     def __len__(self) -> int:
         return sum(map(len, self._by_rung))
 
-    def condition(self, *, before: int | None = None, pending: Sequence[Network] = ()) -> list[Network]:
+    def condition(
+        self, *, before: int | None = None, pending: Sequence[TrialHistory] = ()
+    ) -> list[TrialHistory]:
         """Believes the record; of a long one the latest trainings and the longest.
 
         Args:
@@ -77,7 +77,7 @@ class Belief:
         if not rows:
             return []
         observed, self._places = self._observed(rows, pending[-_MOST_PENDING:])
-        self._surrogate.condition(observed)
+        self._gp.condition(observed)
         found = {row.network.index: row.network for row in rows if row.network.usable}
         return [found[index] for index in sorted(found)]
 
@@ -87,26 +87,26 @@ class Belief:
         if due == self._learned:
             return
         self._learned = due
-        self._surrogate = Surrogate()
+        self._gp = MultiFidelityGP()
         if due:
             last = sorted(row.order for rows in by_rung for row in rows)[due - 1]
             first = [[row for row in rows if row.order <= last] for rows in by_rung]
-            self._surrogate.learn(self._observed(_selected(first))[0])
+            self._gp.learn(self._observed(_selected(first))[0])
 
-    def errors(self, known: Sequence[Network]) -> Array:
+    def errors(self, known: Sequence[TrialHistory]) -> Array:
         """Expected errors of networks that `condition` returned, after a full training. Shape: (n,)."""
-        return np.asarray(np.exp(self._surrogate.means[[self._places[one.index] for one in known]]))
+        return np.asarray(np.exp(self._gp.means[[self._places[one.index] for one in known]]))
 
-    def predict(self, networks: Sequence[Network]) -> tuple[Array, Array]:
+    def predict(self, networks: Sequence[TrialHistory]) -> tuple[Array, Array]:
         """Mean and deviation of the logarithm of the error after a full training. Shape: (n,) each."""
-        return self._surrogate.predict(
+        return self._gp.predict(
             np.array([one.graph for one in networks]),
             np.array([one.choices for one in networks]),
             np.array([self._places.get(one.index, -1) for one in networks]),
         )
 
     def _observed(
-        self, rows: Sequence[Row], pending: Sequence[Network] = ()
+        self, rows: Sequence[Row], pending: Sequence[TrialHistory] = ()
     ) -> tuple[Observations, dict[int, int]]:
         """What the surrogate is told, and where in it each network is, by number."""
         networks = {one.index: one for one in (*(row.network for row in rows), *pending)}
@@ -142,22 +142,3 @@ def _selected(by_rung: Sequence[Sequence[Row]]) -> list[Row]:
                 break
             chosen[row] = None
     return sorted(chosen, key=lambda row: row.order)
-
-
-def expected_seconds(networks: Sequence[Screened], steps: int) -> Array:
-    """About how long trainings take, relative to each other: what is measured would make a run unrepeatable.
-
-    Start, then graphs by layer (two with channel pruning), then steps by layer and by multiplications.
-
-    Source: fitted to the trainings of `scripts/record_search` on one CPU.
-    """
-    work = np.array([_work(one, steps) for one in networks])
-    return np.asarray(work @ np.array(_RATES))
-
-
-def _work(network: Screened, steps: int) -> tuple[float, ...]:
-    costs = network.costs
-    assert costs is not None
-    kept = 1 - network.candidate.prune_ratio
-    graphs = costs.ops * (1 if kept == 1 else 2)
-    return 1.0, graphs, steps * costs.ops, steps * costs.macs / kept**2

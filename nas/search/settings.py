@@ -1,0 +1,34 @@
+"""Settings of the search engine: a run takes the defaults, benchmarks vary them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings:
+    """How the engine searches. Each part of a record must be searched with the same settings to be repeatable.
+
+    Attributes:
+        reduction_factor: Of this many networks trained at a rung, one goes on to the next.
+        leader_every: Every so many proposals, one looks for the most accurate network within the whole budget.
+        random_first: Networks drawn at random before the surrogate is asked.
+        generation: Proposals that share their candidates.
+        pool_size: Candidates drawn for a generation, which also looks at those of the generation before.
+        pool_attempts: Draws to try when no candidate is new.
+        most_waiting: Of the networks that may be promoted, only the latest so many are compared.
+        cost_sample: Networks drawn to see between which costs random budgets lie.
+        guided: Whether new networks are chosen by the surrogate, not at random.
+        by_time: Whether a new network's expected improvement is divided by its training time.
+    """
+
+    reduction_factor: int = 3
+    leader_every: int = 3
+    random_first: int = 6
+    generation: int = 12
+    pool_size: int = 64
+    pool_attempts: int = 4
+    most_waiting: int = 256
+    cost_sample: int = 128
+    guided: bool = True
+    by_time: bool = True
