@@ -1,4 +1,4 @@
-"""What a search space asked: known or random answers, and the range of each choice as Optuna has it."""
+"""The distributions of a search space: the range of each choice as Optuna has it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from nas.candidates import Screen
 from search_spaces.choices import Choices
 
 
 class DistributionRecorder(Choices):
-    """Answers a search space, see `Choices`, and notes what was asked.
+    """Answers a search space, see `Choices`, and records the distributions that it asked for.
 
     Attributes:
         distributions: The range of each choice, by name.
@@ -42,3 +43,10 @@ class DistributionRecorder(Choices):
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         self.distributions[name] = CategoricalDistribution(choices)
         return super().suggest_categorical(name, choices)
+
+
+def distributions_of(screen: Screen) -> dict[str, BaseDistribution]:
+    """The distribution of each choice that a screen's space asks for, by name."""
+    recorder = DistributionRecorder(rng=np.random.default_rng(0))
+    screen.candidate(recorder)
+    return recorder.distributions

@@ -1,4 +1,4 @@
-"""A network as numbers that a surrogate learns from: its choices, and what its graph is like."""
+"""The encoding that the surrogate learns from: a network's choices, and features of its graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from optuna.distributions import (
 )
 
 from nas.candidates import Screen, Screened
-from nas.search.distributions import DistributionRecorder
+from nas.search.distributions import distributions_of
 from search_spaces.arch import ArchSpec
 from search_spaces.layers import INPUT, Dense
 
@@ -24,18 +24,16 @@ Vector = npt.NDArray[np.float64]
 
 
 class Encoder:
-    """Two views of a candidate: where its choices lie in the space, and what its graph is like.
+    """Encodes a candidate twice: its choices as places in the space, and features of its graph.
 
-    The second view is the same for any space; the first tells apart what the second cannot.
+    Graph features mean the same in any space; choices tell networks apart that have equal features.
 
     Args:
-        screen: Of the search; asked once, for what its space asks.
+        screen: Of the search; its space is asked once for its choices.
     """
 
     def __init__(self, screen: Screen) -> None:
-        asked = DistributionRecorder(rng=np.random.default_rng(0))
-        screen.candidate(asked)
-        self._axes = asked.distributions
+        self._axes = distributions_of(screen)
 
     def choices(self, params: Mapping[str, Any]) -> Vector:
         """Each choice as a place in [0, 1]; a choice of several options as one axis for each.

@@ -114,6 +114,11 @@ class SearchEngine:
         screened = self.screen(Choices(params)) if network is None else network.screened
         return Proposal(params=dict(params), screened=screened, rung=rung)
 
+    def reseed(self, seed: int) -> None:
+        """Draws candidates by another seed from now on."""
+        self._seed = seed
+        self._pools = {}
+
     def has(self, proposal: Proposal) -> bool:
         """Whether a training ended already."""
         network = self._pool.get(proposal.params)
