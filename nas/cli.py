@@ -76,6 +76,11 @@ def _parser() -> Parser:
     how.add_argument(
         "--storage", metavar="URL", help="Optuna storage (default: a journal file in the run folder)"
     )
+    how.add_argument(
+        "--sampler",
+        metavar="NAME",
+        help="proposes new networks: nas, tpe, gp, nsga2, random, or a .py file that exports SAMPLER (default: nas)",
+    )
     how.add_argument("--seed", metavar="N", type=int, help="seed of everything (default: drawn, and kept)")
     how.add_argument("--out", metavar="FOLDER", help="the run folder (default: a new one under runs/)")
     how.add_argument("--name", help="prefix of emitted files and symbols (default: model)")
@@ -95,7 +100,7 @@ def _parser() -> Parser:
     how.add_argument(
         "--trust-space",
         action="store_true",
-        help="with --resume: run the code of the search space that the run names",
+        help="with --resume: run the code of the search space and sampler that the run names",
     )
     show = parser.add_argument_group("what to show")
     show.add_argument("--json", action="store_true", help="print the result as JSON")

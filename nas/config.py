@@ -16,6 +16,7 @@ from nas.storage_url import StorageUrl
 from nas.tasks.loading.kinds import InputKind
 
 Policy = Literal["accuracy", "balanced", "smallest"]
+SAMPLERS = ("nas", "tpe", "gp", "nsga2", "random")
 
 
 class RunConfig(BaseModel):
@@ -34,6 +35,7 @@ class RunConfig(BaseModel):
         ray_address: Address of a Ray cluster; None or local starts Ray on this machine.
         gpus_per_trial: GPUs of a worker; below 1, several share one.
         storage: Optuna storage URL; None keeps a journal file in the run folder.
+        sampler: Proposes new networks: one of `SAMPLERS`, or a Python file that exports SAMPLER.
         seed: Seed of everything; None draws one.
         warm_start: Folder of an earlier run on the same data, to learn from.
         out: The run folder; None makes a new one under runs/.
@@ -64,6 +66,7 @@ class RunConfig(BaseModel):
     ray_address: str | None = None
     gpus_per_trial: float = Field(default=0.0, ge=0, le=64)
     storage: str | None = None
+    sampler: str = "nas"
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     warm_start: str | None = None
     out: str | None = None
@@ -114,7 +117,24 @@ class RunConfig(BaseModel):
             identity["input_kind"] = self.input_kind
         if self.certain:
             identity["certain"] = True
+        if self.sampler != "nas":
+            identity["sampler"] = self.sampler
         return identity
+
+
+def check_sampler(name: str) -> None:
+    """Finds out early whether `--sampler` can be meant.
+
+    Raises:
+        UserError: There is no such sampler or file.
+    """
+    if name.endswith(".py"):
+        if not Path(name).is_file():
+            raise UserError(
+                f"There is no sampler file {name}.", "Give a path to a Python file that exports SAMPLER."
+            )
+    elif name not in SAMPLERS:
+        raise UserError(f"There is no sampler {name!r}.", did_you_mean(name, SAMPLERS))
 
 
 # What the JSON words of pydantic mean on a command line.

@@ -11,7 +11,7 @@ from cost_models.costing import CostModel
 from cost_models.errors import UserError
 from cost_models.target import Target, load_target
 from nas.candidates import Screen
-from nas.config import RunConfig
+from nas.config import RunConfig, check_sampler
 from nas.tasks import check_task, load_task
 from nas.tasks.dataset import Dataset
 from nas.vela import require_vela
@@ -47,6 +47,7 @@ def prepare(config: RunConfig) -> Job:
         UserError: A name, limit or data set that cannot be used.
     """
     check_task(config.task)
+    check_sampler(config.sampler)
     _check_delivery(config)
     target = load_target(config.target)
     if target.npu is not None:

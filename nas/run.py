@@ -77,7 +77,7 @@ def resume(
         origin: Where each key was given.
         as_json: Print the result as JSON.
         verbose: Show tracebacks of failed trials.
-        trust_space: Run the code of a search space that the run folder names, and the user did not.
+        trust_space: Run the code of a search space or sampler that the run folder names, and the user did not.
 
     Raises:
         UserError: Not a run, other data, or a flag that would make it another search.
@@ -88,6 +88,11 @@ def resume(
         raise UserError(
             f"The run {path} searches the space {config.space}, which is code that a resume would execute.",
             _CODE_HINT.format(config.space),
+        )
+    if config.sampler.endswith(".py") and "sampler" not in values and not trust_space:
+        raise UserError(
+            f"The run {path} searches by the sampler {config.sampler}, which is code that a resume would execute.",
+            f"Add --trust-space if you trust it, or name it yourself: --sampler {config.sampler}.",
         )
     for key in values:
         if key == "storage" and config.storage and _same_storage(values[key], config.storage):
@@ -223,6 +228,7 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     from nas.report.live import LiveReport
     from nas.search.driver import Driver, Plan
     from nas.search.engine import SearchEngine
+    from nas.search.screened_sampler import propose_by
     from nas.search.study import Study, damaged_record, find_study, open_storage
     from nas.stop import StopRequest
 
@@ -257,6 +263,7 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
         records = study.records()
     if config.storage is not None:
         study.claim(folder.path)
+    propose_by(config.sampler, study=study, engine=engine, seed=job.seed, say=progress.say)
     hashes = {(r.key, r.trained_steps): r.model_sha256 for r in records if r.state == "evaluated"}
     lost = {key for key in hashes if folder.model_lost(model_key(*key), hashes[key])}
     if lost:

@@ -155,7 +155,7 @@ def pack_job(root: Path, config: RunConfig, given: Mapping[str, Any]) -> None:
     kind, colon, path = config.task.partition(":")
     if colon:
         values["task"] = f"{kind}:{_carry(Path(path), root)}"
-    for key, suffix in (("space", ".py"), ("target", ".toml")):
+    for key, suffix in (("space", ".py"), ("sampler", ".py"), ("target", ".toml")):
         if getattr(config, key).endswith(suffix):
             values[key] = _carry(Path(getattr(config, key)), root)
     if config.warm_start is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import optuna
 
+from nas.search.samplers import make_sampler
 from nas.search.study import quietly
 from search_spaces.space import SearchSpace, candidate
 
@@ -27,15 +28,9 @@ class PlainOptuna:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with quietly():
-            made: optuna.samplers.BaseSampler
-            match sampler:
-                case "nsga2":
-                    made = optuna.samplers.NSGAIISampler(seed=seed)
-                case "tpe":
-                    made = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
-                case _:
-                    made = optuna.samplers.RandomSampler(seed=seed)
-            self._study = optuna.create_study(directions=["minimize"] * 4, sampler=made)
+            self._study = optuna.create_study(
+                directions=["minimize"] * 4, sampler=make_sampler(sampler, seed)
+            )
         self._space, self._shape, self._classes = space, input_shape, classes
 
     def ask(self) -> tuple[optuna.Trial, Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""The networks of a search, and the candidates that may become one."""
+"""The pool of a search: its networks with their trainings, and candidates for new ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHANGES = (0.06, 0.15, 0.4)  # share of a parent's choices that is drawn anew
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class TrialHistory:
-    """One network: what is known without training, and what its trainings came to.
+    """One network: what is known without training, and the results of its trainings.
 
     Attributes:
         index: Its number among the networks that were trained; -1 for a candidate.
@@ -47,7 +47,7 @@ class TrialHistory:
 
     @property
     def usable(self) -> bool:
-        """Not so: one that failed, or one of an earlier run that breaks the limits of this one."""
+        """False for a network that failed, and for one of an earlier run that breaks the limits of this run."""
         return self.screened.fits and not self.failed
 
     @property
@@ -62,7 +62,7 @@ class TrialHistory:
 
 
 class CandidatePool:
-    """All networks of a search, found by their keys.
+    """All networks of a search, by their keys.
 
     Args:
         screen: Judges candidates.
@@ -102,6 +102,10 @@ class CandidatePool:
         if known is not None:
             self._by_choices[choices] = known
         return known
+
+    def find(self, params: Mapping[str, Any]) -> TrialHistory | None:
+        """The network of these choices, if it is known."""
+        return self._by_key.get(self._screen(Choices(params)).key)
 
     def _made(self, params: dict[str, Any], screened: Screened) -> TrialHistory | None:
         if screened.costs is None:

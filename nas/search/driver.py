@@ -261,7 +261,10 @@ class Driver:
 
     def _begin(self, proposal: Proposal) -> None:
         steps = self.plan.steps[proposal.rung]
-        trial = self.study.ask(proposal.params, steps, self.engine.screen.candidate)
+        if proposal.trial is None:
+            trial = self.study.ask(proposal.params, steps, self.engine.screen.candidate)
+        else:
+            trial = self.study.begin(proposal.trial, steps)
         self._submit(trial, proposal)
 
     def _submit(self, trial: Any, proposal: Proposal) -> None:

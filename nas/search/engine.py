@@ -119,6 +119,16 @@ class SearchEngine:
         self._seed = seed
         self._pools = {}
 
+    def taken(self, params: Mapping[str, Any]) -> bool:
+        """Whether a network was trained, failed, or is being trained."""
+        network = self._pool.find(params)
+        return network is not None and self._pool.taken(network)
+
+    def known_error(self, params: Mapping[str, Any]) -> float | None:
+        """The error after a network's longest training; None before any."""
+        network = self._pool.find(params)
+        return network.latest_error if network is not None and network.top >= 0 else None
+
     def has(self, proposal: Proposal) -> bool:
         """Whether a training ended already."""
         network = self._pool.get(proposal.params)

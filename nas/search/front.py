@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from cost_models.costing import Costs
 from nas.config import Policy
 from nas.search.records import TrialRecord
 
@@ -17,10 +18,14 @@ POLICIES: dict[Policy, str] = {
 
 def objectives(record: TrialRecord) -> tuple[float, ...]:
     """What is minimized: error, SRAM, flash, and cycles (MACs where the target has no calibration)."""
-    costs = record.costs
-    assert costs is not None
+    assert record.costs is not None
+    return (1.0 - record.value, *cost_objectives(record.costs))
+
+
+def cost_objectives(costs: Costs) -> tuple[float, float, float]:
+    """SRAM, flash, and cycles (MACs where the target has no calibration)."""
     work = costs.macs if costs.cycles is None else costs.cycles
-    return (1.0 - record.value, float(costs.sram_bytes), float(costs.flash_bytes), float(work))
+    return float(costs.sram_bytes), float(costs.flash_bytes), float(work)
 
 
 def dominates(one: Sequence[float], other: Sequence[float]) -> bool:

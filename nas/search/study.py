@@ -12,18 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cost_models.command_line import require_extra
 from cost_models.errors import UserError
+from nas.candidates import Screened
 from nas.lost import LostError
 from nas.search.distributions import DistributionRecorder
-from nas.search.front import objectives
+from nas.search.front import cost_objectives, objectives
 from nas.search.journal import RunJournal
 from nas.search.records import TrialRecord, record_from_json
 from nas.storage_url import PASSWORD_VARIABLE, StorageUrl
 from search_spaces.choices import Choices
+from search_spaces.space import users_fault
 
 _RECORD = "record"
 _IDENTITY = "search"
@@ -143,7 +147,7 @@ class Study:
             study_name=name,
             directions=_DIRECTIONS,
             load_if_exists=True,
-            sampler=optuna.samplers.RandomSampler(seed=0),  # never asked: every trial has its choices given
+            sampler=optuna.samplers.RandomSampler(seed=0),  # see `use`
         )
         self._storage, self._id = storage, storage.get_study_id_from_name(name)
         mine = json.dumps(identity, sort_keys=True)
@@ -195,6 +199,54 @@ class Study:
         )
         self.asked += 1
         return Trial(self._study, self._storage.create_new_trial(self._id, template))
+
+    def use(self, sampler: BaseSampler) -> None:
+        """Lets a sampler propose in `draw`. Trials of `ask` have their choices given."""
+        self._study.sampler = sampler
+
+    def draw(self, distributions: dict[str, BaseDistribution], name: str) -> Trial:
+        """A new trial whose choices the study's sampler proposes; `begin` or `refuse` follows.
+
+        Args:
+            distributions: Of the search space.
+            name: Of the sampler, for messages.
+
+        Raises:
+            UserError: The sampler fails.
+        """
+        with quietly():
+            try:
+                trial = self._study.ask(fixed_distributions=distributions)
+            except (optuna.exceptions.StorageInternalError, OSError):
+                raise
+            except Exception as error:
+                raise UserError(
+                    f"The sampler {name} fails: {users_fault(error, name)}.",
+                    "What was trained is kept; leave --sampler out in a new run, or correct the sampler.",
+                ) from error
+        self.asked += 1
+        return trial
+
+    def begin(self, trial: Trial, steps: int) -> Trial:
+        """Notes that the network of a drawn trial is trained."""
+        trial.set_user_attr(_STEPS, steps)
+        return trial
+
+    def refuse(self, trial: Trial, screened: Screened, error: float | None) -> None:
+        """Ends a drawn trial without a training: its network does not fit, or is known.
+
+        Args:
+            trial: The trial.
+            screened: Its network.
+            error: Its validation error, where it was trained before.
+        """
+        with quietly():
+            if screened.costs is None or (screened.fits and error is None):
+                self._study.tell(trial, state=TrialState.FAIL)
+                return
+            for violation in screened.violations:
+                trial.set_constraint(violation.resource, violation.excess)
+            self._study.tell(trial, [1.0 if error is None else error, *cost_objectives(screened.costs)])
 
     def opened(self) -> list[tuple[Trial, dict[str, Any], int]]:
         """Trials that a killed driver left open, once: their choices and training steps."""
@@ -254,8 +306,10 @@ class Study:
                 record = record_from_json(frozen.user_attrs[_RECORD])
                 with quietly():
                     self._close(Trial(self._study, frozen._trial_id), record)
-            else:
+            elif _STEPS in frozen.user_attrs:
                 self._open.append(frozen)
+            else:
+                self._study.tell(frozen.number, state=TrialState.FAIL)  # drawn, and never begun
 
 
 @contextmanager

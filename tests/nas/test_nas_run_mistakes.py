@@ -15,6 +15,11 @@ MISTAKES = [
     (["--task", "digitz"], "There is no task digitz. Did you mean digits?"),
     (["--task", "nothing"], "There is no task nothing. Known: digits, images, npz."),
     (["--space", "ds_cn"], "There is no search space 'ds_cn'. Did you mean ds_cnn?"),
+    (["--sampler", "nsga3"], "There is no sampler 'nsga3'. Did you mean nsga2?"),
+    (
+        ["--sampler", "mine.py"],
+        "There is no sampler file mine.py. Give a path to a Python file that exports SAMPLER.",
+    ),
     (["--target", "nrf52480"], "There is no target 'nrf52480'. Did you mean nrf52840?"),
     (["--trails", "3"], "There is no flag --trails. Did you mean --trials?"),
     (["--trials", "0"], "--trials is 0. It must be at least 1."),

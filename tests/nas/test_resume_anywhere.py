@@ -109,3 +109,11 @@ def test_code_that_only_the_run_folder_names_is_not_executed(
         f" Add --trust-space if you trust it, or name it yourself: --space {trap}."
     ) in capsys.readouterr().err
     assert not (tmp_path / "RAN").exists()
+    config["config"] |= {"space": "mlp", "sampler": str(trap)}
+    (place / "config.json").write_text(json.dumps(config))
+    assert main(["--resume", str(place)]) == 2
+    assert (
+        f"The run {place} searches by the sampler {trap}, which is code that a resume would execute."
+        f" Add --trust-space if you trust it, or name it yourself: --sampler {trap}."
+    ) in capsys.readouterr().err
+    assert not (tmp_path / "RAN").exists()

@@ -18,6 +18,7 @@ from nas.outcome import Evaluated, Outcome, Rejected, Request
 from nas.search.driver import Driver, Plan
 from nas.search.engine import SearchEngine
 from nas.search.records import TrialRecord
+from nas.search.screened_sampler import propose_by
 from nas.search.study import Study, open_storage
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
@@ -91,6 +92,7 @@ def make_driver(
     stop: Callable[[], bool] = lambda: False,
     slots: int = 1,
     url: str | None = None,
+    sampler: str = "nas",
 ) -> tuple[Driver, dict[tuple[str, int], bytes]]:
     """A driver on `url`, or a journal file in `folder`, as `nas.run` makes it."""
     screen = screen or make_screen()
@@ -103,6 +105,9 @@ def make_driver(
     def save(key: str, steps: int, tflite: bytes) -> None:
         models[key, steps] = tflite
 
+    listener = Heard()
+    engine = SearchEngine(screen=screen, steps=STEPS, seed=seed, samples=1000, feasible=found.feasible)
+    propose_by(sampler, study=study, engine=engine, seed=seed, say=listener.say)
     driver = Driver(
         plan=Plan(
             trials=trials,
@@ -113,10 +118,10 @@ def make_driver(
             sparsity=0.0,
         ),
         study=study,
-        engine=SearchEngine(screen=screen, steps=STEPS, seed=seed, samples=1000, feasible=found.feasible),
+        engine=engine,
         executor=executor or InlineExecutor(evaluate, slots),
         save_model=save,
-        listener=Heard(),
+        listener=listener,
         stop=stop,
     )
     return driver, models
