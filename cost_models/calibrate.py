@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from cost_models.command_line import Parser, require_extra, run_command
 from cost_models.errors import UserError
+from cost_models.reading import LARGEST_MODEL_BYTES, LARGEST_TEXT_BYTES, read_bounded, read_text
 
 if TYPE_CHECKING:
     from cost_models.cycles.boards import Check, Measurement
@@ -133,10 +134,7 @@ def _target_text(path: Path, extends: str | None) -> str:
             raise UserError(
                 f"{path} exists, so --extends has no use.", "Leave --extends out, or name a new file."
             )
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} cannot be read as a target.", f"{error}.") from None
+        return read_text(path)
     if path.exists():
         raise UserError(f"{path} is no file.", "Give the path of a TOML file.")
     if not extends:
@@ -153,10 +151,7 @@ def read_log(path: Path) -> Log:
     Raises:
         UserError: It is no profiler log, or its model is not found.
     """
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read.", f"{error.strerror}.") from None
+    lines = read_bounded(path, LARGEST_TEXT_BYTES).decode("utf-8", errors="replace").splitlines()
     notes: dict[str, str] = {}
     inferences: list[list[tuple[str, float]]] = []
     for line in lines:
@@ -228,12 +223,7 @@ def measurement(log: Log, ticks_per_cycle: float = 1.0) -> Measurement:
     from cost_models.cycles.boards import Measurement
     from cost_models.tflite_graph import read_graph
 
-    try:
-        data = log.model.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{log.model} cannot be read ({error.strerror}).", f"It is the model of {log.path}."
-        ) from None
+    data = read_bounded(log.model, LARGEST_MODEL_BYTES)
     try:
         graph: OpGraph = read_graph(data)
     except UserError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cost_models.command_line import Parser, run_command
 from cost_models.errors import UserError
+from cost_models.reading import LARGEST_MODEL_BYTES, read_bounded
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from cost_models.costing_report import ModelReport
 
 FITS, DOES_NOT_FIT, USER_ERROR = 0, 1, 2
-_LARGEST_FILE_BYTES = 64 * 1024 * 1024
 
 _EPILOG = """\
 exit code: 0 every model fits, 1 one does not fit, 2 a mistake in what was given
@@ -113,14 +113,9 @@ def _report(path: str, model: CostModel, budget: Budget, *, lean: bool) -> Model
     from cost_models.costing_report import report
 
     try:
-        if Path(path).stat().st_size > _LARGEST_FILE_BYTES:
-            raise UserError(
-                "It is larger than 64 MB.", "No microcontroller holds that; is it the right file?"
-            )
-        data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"It cannot be read: {reason}.", "Give the path of a .tflite file.") from None
+        data = read_bounded(Path(path), LARGEST_MODEL_BYTES)
+    except UserError as error:  # the caller names the file
+        raise UserError(error.message.replace(str(Path(path)), "It", 1), error.hint) from None
     return report(path, data, model, budget, lean=lean)
 
 

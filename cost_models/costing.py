@@ -9,6 +9,7 @@ from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION, arena
 from cost_models.code_size import CodeSizes
 from cost_models.cycles import Work, predict
 from cost_models.cycles.rates import Basis
+from cost_models.errors import UserError
 from cost_models.graph import OpGraph, macs
 from cost_models.model_bytes import model_bytes
 from cost_models.target import Target
@@ -215,7 +216,7 @@ class CostModel:
         code = self._code_sizes.of(graph.kinds())
         tensors = graph.tensors
         cycles, energy = work.cycles, target.energy_uj_per_mcycle
-        return Costs(
+        costs = Costs(
             ops=len(graph.operators),
             macs=sum([macs(op, tensors) for op in graph.operators]),
             sram_bytes=memory.min_bytes,
@@ -231,6 +232,23 @@ class CostModel:
             cycles_high=None if work.cycles_high is None else math.ceil(work.cycles_high),
             latency_us=None if cycles is None else cycles / target.clock_hz * 1e6,
             energy_uj=None if cycles is None or energy is None else cycles * 1e-6 * energy,
+        )
+        _check_costs(costs)
+        return costs
+
+
+def _check_costs(costs: Costs) -> None:
+    """No cost is ever negative or without bound; one that is would "fit" every budget.
+
+    Raises:
+        UserError: A rule went wrong on a graph that the checks let through.
+    """
+    known = (costs.instructions or 0, costs.cycles_low or 0, costs.cycles or 0, costs.cycles_high or 0)
+    least = min(costs.macs, costs.sram_bytes, costs.model_bytes, costs.code_bytes, *known)
+    if least < 0 or not math.isfinite(sum(known)):
+        raise UserError(
+            "The costs of this model cannot be computed: a figure came out negative or without bound.",
+            "Please report the model, and do not rely on its other costs.",
         )
 
 

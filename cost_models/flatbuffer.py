@@ -22,9 +22,13 @@ _SCALARS = {"b": struct.Struct("<b"), "B": struct.Struct("<B"), "i": _I32, "I": 
 _READS_PER_BYTE = 16
 
 
-def broken(detail: str) -> UserError:
-    """The error for bytes that start like a .tflite model and do not go on like one."""
-    return UserError(
+class DamagedModelError(UserError):
+    """The bytes start like a .tflite model and do not go on like one."""
+
+
+def broken(detail: str) -> DamagedModelError:
+    """The error for a damaged model."""
+    return DamagedModelError(
         f"The .tflite model is truncated or damaged: {detail}.",
         "Convert or copy the model again.",
     )
@@ -92,6 +96,8 @@ class Table:
         self._reader = reader
         self._at = at
         self._fields = struct.unpack_from(f"<{vtable_size // 2 - 2}H", reader.data, vtable + 4)
+        if self._fields and max(self._fields) >= table_size:
+            raise broken("a field lies beyond its table")
 
     def _position(self, field: int) -> int:
         offset = self._fields[field] if field < len(self._fields) else 0

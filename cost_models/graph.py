@@ -39,6 +39,15 @@ STRUCTURAL_INPUTS: dict[str, tuple[int, ...]] = {
     "SPLIT": (0,),
     "RESIZE_NEAREST_NEIGHBOR": (1,),
     "RESIZE_BILINEAR": (1,),
+    "ARG_MAX": (1,),
+    "ARG_MIN": (1,),
+    "BATCH_TO_SPACE_ND": (1, 2),
+    "GATHER": (1,),
+    "MIRROR_PAD": (1,),
+    "REDUCE_MIN": (1,),
+    "SPACE_TO_BATCH_ND": (1, 2),
+    "SPLIT_V": (1, 2),
+    "TRANSPOSE_CONV": (0,),
 }
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
+from typing import Any
 
 from cost_models.errors import UserError
 
 LARGEST_MODEL_BYTES = 64 << 20  # no microcontroller holds as much
+LARGEST_TEXT_BYTES = 16 << 20  # logs of a board
+_LARGEST_TOML_BYTES = 1 << 17
+_MOST_DOTS = 32  # of a dotted key: its reader takes time by the square of them
+_LONG_NUMBER = re.compile(r"[\d_]{100,}")
 
 
 def read_bounded(path: Path, limit: int, *, follow_links: bool = True) -> bytes:
@@ -42,6 +48,45 @@ def read_bounded(path: Path, limit: int, *, follow_links: bool = True) -> bytes:
     if data is None or len(data) > limit:
         raise UserError(f"{path} has more than {_size(limit)}.", "That is no file of the kind expected here.")
     return data
+
+
+def read_text(path: Path, limit: int = LARGEST_TEXT_BYTES) -> str:
+    """The text of a regular file in UTF-8.
+
+    Raises:
+        UserError: As `read_bounded`, or it is no UTF-8.
+    """
+    try:
+        return read_bounded(path, limit).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}).", "Save it as UTF-8."
+        ) from None
+
+
+def read_toml(path: Path, hint: str) -> tuple[str, dict[str, Any]]:
+    """The text and the values of a TOML file from any source, within a moment.
+
+    Args:
+        path: The file.
+        hint: What to do about a file that is not TOML.
+
+    Raises:
+        UserError: As `read_text`, it is not TOML, or it asks its reader for too much.
+    """
+    import tomllib
+
+    text = read_text(path, _LARGEST_TOML_BYTES)
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.partition("=")[0].count(".") > _MOST_DOTS:
+            raise UserError(f"{path}, line {number} has a key of more than {_MOST_DOTS} dots.", hint)
+        if found := _LONG_NUMBER.search(line):
+            raise UserError(f"{path}, line {number} has a number of {len(found[0]):,} digits.", hint)
+    try:
+        return text, tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UserError(f"{path} is not TOML: {reason}.", hint) from None
 
 
 def _check_kind(path: Path, status: os.stat_result) -> None:

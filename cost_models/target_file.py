@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cost_models.cycles.classes import class_rates
 from cost_models.cycles.rates import Rates
 from cost_models.errors import UserError, did_you_mean
+from cost_models.reading import read_toml
 from cost_models.target import Accelerator, Core, Kernels, MemoryMode, Npu, Target, WeightsMemory, find_target
 
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=(.*)""")
@@ -77,14 +77,8 @@ class _Document:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} cannot be read as a target.", f"{error}.") from None
-        try:
-            self.values: dict[str, Any] = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise UserError(f"{path} is not TOML: {error}.", "Mend that line.") from None
+        self.values: dict[str, Any]
+        text, self.values = read_toml(path, "Mend that line.")
         self.lines = _key_lines(text)
 
     def line(self, location: tuple[str, ...]) -> int:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from cost_models import tflite_schema as schema
 from cost_models.errors import UserError
-from cost_models.flatbuffer import Reader, Table, broken
+from cost_models.flatbuffer import DamagedModelError, Reader, Table, broken
 from cost_models.graph import ITEM_BYTES, STRUCTURAL_INPUTS, Operator, OpGraph, Tensor
 from cost_models.graph_checks import check_graph
-from cost_models.tflite_options import read_options
+from cost_models.prepare_checks import Case, check_prepare
+from cost_models.tflite_options import all_scalars, read_options
 
 _INTEGERS = {"int32": "i", "int64": "q"}
 _MAX_RANK = 8
@@ -77,6 +80,7 @@ def read_model(data: bytes, *, ethos_u: bool = False) -> TfliteModel:
             f"The .tflite model has schema version {version}, TFLM runs version {schema.SCHEMA_VERSION}.",
             "Convert the model again with a current TensorFlow.",
         )
+    _check_unread(model)
     kinds = tuple(_kind(code, ethos_u) for code in model.tables(schema.MODEL_OPERATOR_CODES))
     subgraphs = model.tables(schema.MODEL_SUBGRAPHS)
     if not subgraphs:
@@ -99,16 +103,100 @@ def read_model(data: bytes, *, ethos_u: bool = False) -> TfliteModel:
         inputs=subgraph.numbers(schema.SUBGRAPH_INPUTS, "i"),
         outputs=subgraph.numbers(schema.SUBGRAPH_OUTPUTS, "i"),
     )
-    check_graph(graph)
+    with _dynamic_shapes(tables):
+        check_graph(graph)
+    scales = tuple(q.span(schema.QUANT_SCALE, 4) if q else _NO_BUFFER for q in quantizations)
+    zero_points = tuple(q.numbers(schema.QUANT_ZERO_POINT, "q") if q else () for q in quantizations)
+    with _dynamic_shapes(tables):
+        _check_prepare(data, graph, operators, scales, zero_points)
     return TfliteModel(
         graph=graph,
         data=places,
-        scales=tuple(q.span(schema.QUANT_SCALE, 4) if q else _NO_BUFFER for q in quantizations),
-        zero_points=tuple(q.numbers(schema.QUANT_ZERO_POINT, "q") if q else () for q in quantizations),
+        scales=scales,
+        zero_points=zero_points,
         option_types=tuple(op.integer(schema.OP_OPTIONS_TYPE, "B") for op in operators),
         option_tables=tuple(op.table(schema.OP_OPTIONS) for op in operators),
         intermediates=any(op.count(schema.OP_INTERMEDIATES, 4) for op in operators),
     )
+
+
+# Fields that no cost depends on, table by table: field ids of vectors with the size of their items, of tables, and
+# of vectors of tables. A file that is damaged there is damaged, and TFLM's tools fail to read it.
+_Unread = tuple[dict[int, int], dict[int, "_Unread"], dict[int, "_Unread"]]
+_NAMED: _Unread = ({0: 1}, {}, {})
+_QUANTIZATION: _Unread = ({0: 4, 1: 4, 2: 4, 3: 8}, {}, {})
+_TENSOR: _Unread = ({0: 4, 3: 1, 7: 4}, {4: _QUANTIZATION}, {9: ({0: 4}, {}, {})})
+_OPERATOR: _Unread = ({1: 4, 2: 4, 5: 1, 7: 1, 8: 4}, {4: ({}, {}, {})}, {})
+_SUBGRAPH: _Unread = ({1: 4, 2: 4, 4: 1}, {}, {0: _TENSOR, 3: _OPERATOR})
+_SIGNATURE: _Unread = ({2: 1}, {}, {0: _NAMED, 1: _NAMED})
+_MODEL: _Unread = ({3: 1, 5: 4}, {}, {1: ({1: 1}, {}, {}), 2: _SUBGRAPH, 6: _NAMED, 7: _SIGNATURE})
+
+
+def _check_unread(table: Table, fields: _Unread = _MODEL) -> None:
+    """Refuses a file that points outside of itself where nothing is read for a cost."""
+    vectors, tables, lists = fields
+    for field, item_bytes in vectors.items():
+        table.count(field, item_bytes)
+    for field, inner in tables.items():
+        below = table.table(field)
+        if below is not None:
+            _check_unread(below, inner)
+    for field, inner in lists.items():
+        for below in table.tables(field):
+            _check_unread(below, inner)
+
+
+@contextmanager
+def _dynamic_shapes(tables: tuple[Table, ...]) -> Iterator[None]:
+    """Says of a model whose shapes do not fit together that they are dynamic, where the file says so.
+
+    A dynamic size is stored as 1, and -1 in a field that TFLM ignores: mostly the batch, which then fits.
+
+    Raises:
+        UserError: In the place of the one that says that the file is damaged.
+    """
+    try:
+        yield
+    except DamagedModelError as error:
+        if all(-1 not in table.numbers(schema.TENSOR_SHAPE_SIGNATURE, "i") for table in tables):
+            raise
+        raise UserError(
+            "The model has dynamic shapes, such as its batch, and those stored in their place do not fit together:"
+            " TFLM does not run it.",
+            "Convert it with fixed shapes and a batch of 1.",
+        ) from error
+
+
+def _check_prepare(
+    data: bytes,
+    graph: OpGraph,
+    tables: tuple[Table, ...],
+    scales: tuple[tuple[int, int], ...],
+    zero_points: tuple[tuple[int, ...], ...],
+) -> None:
+    def quantization(index: int) -> tuple[float, int] | None:
+        offset, length = scales[index]
+        if length != 4 or len(zero_points[index]) != 1:
+            return None
+        return float(struct.unpack_from("<f", data, offset)[0]), zero_points[index][0]
+
+    for index, tensor in enumerate(graph.tensors):
+        offset, length = scales[index]
+        real = struct.unpack_from(f"<{length // 4}f", data, offset)
+        if tensor.scales and not all(0 < scale < math.inf for scale in real):
+            raise broken(f"tensor {index} has a scale of {min(real):g}")
+        if tensor.dtype == "int8" and any(not -128 <= point <= 127 for point in zero_points[index]):
+            raise broken(f"tensor {index} has a zero point that is no int8")
+    for index, (op, table) in enumerate(zip(graph.operators, tables, strict=True)):
+        scalars: dict[str, int | float] = {}
+        if op.kind in schema.OTHER_OPTIONS:
+            number, names = schema.OTHER_OPTIONS[op.kind]
+            if table.has(schema.OP_OPTIONS) and table.integer(schema.OP_OPTIONS_TYPE, "B") != number:
+                raise broken(f"operator {index} ({op.kind}) has options of another operator")
+            values = all_scalars(op.kind, table.table(schema.OP_OPTIONS))
+            scalars = {name: value for name, (_, _, value) in zip(names, values, strict=True)}
+        case = Case(op=op, tensors=graph.tensors, scalars=scalars, quantization=quantization)
+        check_prepare(index, case)
 
 
 def _kind(code: Table, ethos_u: bool) -> str:
@@ -134,6 +222,11 @@ def _kind(code: Table, ethos_u: bool) -> str:
 def _refuse_control_flow(kinds: tuple[str, ...], subgraphs: int) -> None:
     hint = "Convert a model without loops, conditions and initialisation functions."
     for kind in kinds:
+        if kind in schema.RESOURCES:
+            raise UserError(
+                f"The model keeps its state in resource variables ({kind}), whose memory is not known here yet.",
+                "TFLM runs such a model; make the state an input and an output to have it costed.",
+            )
         if kind in schema.CONTROL_FLOW:
             raise UserError(f"The model has control flow ({kind}), whose cost depends on its data.", hint)
     if subgraphs > 1:

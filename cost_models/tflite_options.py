@@ -22,6 +22,7 @@ from cost_models.graph import (
     ReducerOptions,
     SoftmaxOptions,
     Tensor,
+    TransposeConv2DOptions,
 )
 
 _Name = TypeVar("_Name", bound=str)
@@ -29,6 +30,8 @@ _Name = TypeVar("_Name", bound=str)
 
 def read_options(index: int, kind: str, op: Table) -> Options:
     """The options that a cost depends on; a field that is not stored has the schema's default."""
+    if kind == "TRANSPOSE_CONV":
+        return _transpose_conv(index, op.table(schema.OP_OPTIONS))
     if kind not in schema.MODELLED_OPTIONS:
         return NoOptions()
     expected, fields = schema.MODELLED_OPTIONS[kind]
@@ -93,6 +96,21 @@ def read_options(index: int, kind: str, op: Table) -> Options:
             return SoftmaxOptions(beta=beta)
         case _:
             return ReducerOptions(keep_dims=bool(number("keep_dims", "B")))
+
+
+def _transpose_conv(index: int, table: Table | None) -> TransposeConv2DOptions:
+    values = {
+        name: int(value)
+        for name, (_, _, value) in zip(
+            schema.OTHER_OPTIONS["TRANSPOSE_CONV"][1], all_scalars("TRANSPOSE_CONV", table), strict=True
+        )
+    }
+    return TransposeConv2DOptions(
+        padding=_name(index, "TRANSPOSE_CONV", "padding", schema.PADDINGS, values["padding"]),
+        stride_h=values["stride_h"],
+        stride_w=values["stride_w"],
+        activation=_name(index, "TRANSPOSE_CONV", "activation", schema.ACTIVATIONS, values["activation"]),
+    )
 
 
 def _name(index: int, kind: str, what: str, names: tuple[_Name, ...], number: int) -> _Name:

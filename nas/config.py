@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cost_models.errors import UserError, did_you_mean
+from cost_models.reading import read_toml
 from nas.storage_url import StorageUrl
 from nas.tasks.loading.kinds import InputKind
 
@@ -187,14 +187,6 @@ def read_job_file(path: Path) -> dict[str, Any]:
     Raises:
         UserError: The file is missing, not TOML, or has tables.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"There is no job file {path}.", "Check the path after --config.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The job file {path} cannot be read ({error}).", "Check its permissions.") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(
-            f"The job file {path} is not TOML: {error}.", 'Write lines like trials = 100 or task = "digits".'
-        ) from None
-    return values
+    if not path.exists():
+        raise UserError(f"There is no job file {path}.", "Check the path after --config.")
+    return read_toml(path, 'Write lines like trials = 100 or task = "digits".')[1]

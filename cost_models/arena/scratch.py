@@ -92,8 +92,8 @@ def depthwise(
             return out_channels
         if height == filter_h == options.dilation_w == 1:
             raise UserError(
-                "TFLM does not set the stride by which it sizes a DEPTHWISE_CONV_2D of one channel and one row "
-                "for Helium: its memory is that of chance.",
+                "TFLM sizes the scratch of a DEPTHWISE_CONV_2D of one channel and one row for Helium from an "
+                "uninitialized value, so it cannot be predicted.",
                 "Use a CONV_2D instead.",
             )
         return _im2col(build, length) + out_channels * length

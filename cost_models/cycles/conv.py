@@ -18,6 +18,8 @@ Tensors = tuple[Tensor, ...]
 # What a depthwise convolution of one channel does first with Helium: its filter is transposed, tap by tap.
 TRANSPOSED = ("transposed", "transposed_rows", "transposed_taps", "transposed_elements")
 _NOT_TRANSPOSED = (0, 0, 0, 0)
+# What an operator does once, however many samples its batch has.
+_ONCE = frozenset({"operator", "strided", *TRANSPOSED})
 
 FEATURES: dict[str, tuple[str, ...]] = {
     "conv_1x1_dsp": ("strided", *gemm.NT_T_DSP),
@@ -43,10 +45,15 @@ def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_convolve_wrapper_s8`."""
     options = op.options
     assert isinstance(options, Conv2DOptions)
-    _, height, width, depth = tensors[op.inputs[0]].shape
+    batch, height, width, depth = tensors[op.inputs[0]].shape
     _, out_h, out_w, _ = tensors[op.outputs[0]].shape
     filters = tensors[op.inputs[1]].shape
-    return convolution(isa, (height, width, depth), filters, (out_h, out_w), options)
+    return convolution(isa, (height, width, depth), filters, (out_h, out_w), options, batch=batch)
+
+
+def repeated(names: tuple[str, ...], trips: tuple[float, ...], batch: int) -> tuple[float, ...]:
+    """Trip counts of a kernel that goes round once for each sample of a batch, but for what it does once."""
+    return tuple(count if name in _ONCE else count * batch for name, count in zip(names, trips, strict=True))
 
 
 def convolution(
@@ -56,8 +63,11 @@ def convolution(
     out: tuple[int, int],
     options: Conv2DOptions | DepthwiseConv2DOptions,
     transposed: tuple[float, ...] = _NOT_TRANSPOSED,
+    batch: int = 1,
 ) -> Trips:
     """1x1, 1xN (Helium only) or im2col, as the wrapper chooses; `transposed` is counted with Helium only."""
+    if batch != 1:
+        return _of_a_batch(isa, source, filters, out, options, transposed, batch)
     height, width, depth = source
     channels, kernel_h, kernel_w, filter_depth = filters
     out_h, out_w = out
@@ -89,6 +99,22 @@ def convolution(
         ),
         transposed,
     )
+
+
+def _of_a_batch(
+    isa: str,
+    source: tuple[int, int, int],
+    filters: tuple[int, ...],
+    out: tuple[int, int],
+    options: Conv2DOptions | DepthwiseConv2DOptions,
+    transposed: tuple[float, ...],
+    batch: int,
+) -> Trips:
+    """The kernels loop over the samples; only the 1x1 product without strides takes all their rows at once."""
+    path, trips = convolution(isa, source, filters, out, options, transposed)
+    if path.startswith("conv_1x1") and options.stride_h == options.stride_w == 1:
+        return product(isa, batch * source[0] * source[1], filters[0], source[2], 1, 0, transposed)
+    return path, repeated(FEATURES[path], trips, batch)
 
 
 def product(

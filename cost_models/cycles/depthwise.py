@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cost_models.cycles.conv import convolution
+from cost_models.cycles.conv import convolution, repeated
 from cost_models.cycles.counting import fill_instructions, pad_before, tap_inside, taps_inside
 from cost_models.graph import DepthwiseConv2DOptions, Operator, Tensor
 
@@ -102,7 +102,7 @@ def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_depthwise_conv_wrapper_s8`: 3x3, optimised, generic, or a convolution of one input channel."""
     options = op.options
     assert isinstance(options, DepthwiseConv2DOptions)
-    _, height, width, depth = tensors[op.inputs[0]].shape
+    batch, height, width, depth = tensors[op.inputs[0]].shape
     _, kernel_h, kernel_w, channels = tensors[op.inputs[1]].shape
     _, out_h, out_w, _ = tensors[op.outputs[0]].shape
     stride_h, stride_w = options.stride_h, options.stride_w
@@ -122,8 +122,10 @@ def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
             (out_h, out_w),
             options,
             transposed=(1, kernel_h, taps, taps * channels),
+            batch=batch,
         )
-    plain = multiplier == 1 and dilation_h == dilation_w == 1
+    # The fast kernels take batches of one.
+    plain = multiplier == 1 and dilation_h == dilation_w == 1 and batch == 1
     positions = out_h * out_w
     if plain and isa != "mve" and kernel_h == kernel_w == 3 and pad_h <= 1 and pad_w <= 1:
         left = rows_in * tap_inside(0, width, out_w, stride_w, pad_w)
@@ -152,7 +154,7 @@ def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
         )
     if plain and isa == "mve":
         return _depthwise_opt_mve(depth, kernel_h, kernel_w, out_h, out_w, rows_in, columns_in)
-    if multiplier % 4 == 0 and dilation_h == dilation_w == 1:
+    if multiplier % 4 == 0 and dilation_h == dilation_w == 1 and batch == 1:
         tiles = channels >> 2
         return "depthwise_mult_4", (
             1,
@@ -174,16 +176,17 @@ def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
         rows_in * columns_in * channels,
     )
     if dilation_h == dilation_w == 1:
-        return "depthwise_generic", trips
+        return "depthwise_generic", repeated(DEPTHWISE_GENERIC, trips, batch)
     bits_h, negative_h = _divisions(height, out_h, stride_h, pad_h, dilation_h)
     bits_w, negative_w = _divisions(width, out_w, stride_w, pad_w, dilation_w)
-    return "depthwise_dilated", (
+    dilated = (
         *trips,
         outputs if dilation_h > 1 else 0,
         outputs if dilation_w > 1 else 0,
         (bits_h * out_w + bits_w * out_h) * channels,
         (negative_h * out_w + negative_w * out_h) * channels,
     )
+    return "depthwise_dilated", repeated(DEPTHWISE_DILATED, dilated, batch)
 
 
 def _divisions(extent: int, outputs: int, stride: int, pad: int, dilation: int) -> tuple[int, int]:

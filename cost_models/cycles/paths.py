@@ -26,6 +26,18 @@ ISA: dict[str, str] = {
     "cortex-m85": "mve",
 }
 
+
+def _per_sample(counter: Counter) -> Counter:
+    """A kernel that does for each sample of a batch what it does for one."""
+
+    def count(op: Operator, tensors: tuple[Tensor, ...], isa: str) -> Trips:
+        path, trips = counter(op, tensors, isa)
+        batch = tensors[op.inputs[0]].shape[0]
+        return path, trips if batch == 1 else conv.repeated(FEATURES[path], trips, batch)
+
+    return count
+
+
 _SHARED: dict[str, Counter] = {
     "LOGISTIC": simple.logistic,
     "RELU": simple.relu,
@@ -41,8 +53,8 @@ COUNTERS: dict[str, dict[str, Counter]] = {
         "CONV_2D": conv.conv_2d,
         "DEPTHWISE_CONV_2D": depthwise.depthwise_conv_2d,
         "FULLY_CONNECTED": conv.fully_connected,
-        "AVERAGE_POOL_2D": simple.average_pool_2d,
-        "MAX_POOL_2D": simple.max_pool_2d,
+        "AVERAGE_POOL_2D": _per_sample(simple.average_pool_2d),
+        "MAX_POOL_2D": _per_sample(simple.max_pool_2d),
         "ADD": simple.elementwise,
         "MUL": simple.elementwise,
         "SOFTMAX": simple.softmax,
@@ -50,11 +62,11 @@ COUNTERS: dict[str, dict[str, Counter]] = {
     },
     "reference": {
         **_SHARED,
-        "CONV_2D": reference.conv_2d,
-        "DEPTHWISE_CONV_2D": reference.depthwise_conv_2d,
+        "CONV_2D": _per_sample(reference.conv_2d),
+        "DEPTHWISE_CONV_2D": _per_sample(reference.depthwise_conv_2d),
         "FULLY_CONNECTED": reference.fully_connected,
-        "AVERAGE_POOL_2D": reference.average_pool_2d,
-        "MAX_POOL_2D": reference.max_pool_2d,
+        "AVERAGE_POOL_2D": _per_sample(reference.average_pool_2d),
+        "MAX_POOL_2D": _per_sample(reference.max_pool_2d),
         "ADD": reference.elementwise,
         "MUL": reference.elementwise,
         "SOFTMAX": reference.softmax,

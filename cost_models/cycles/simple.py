@@ -206,12 +206,14 @@ def pad(op: Operator, tensors: Tensors, isa: str) -> Trips:
     values = tensors[op.inputs[1]].values or ()
     if len(values) != 8:
         return "pad_of_other_rank", ()
-    _, height, width, depth = tensors[op.inputs[0]].shape
-    _, _, out_w, out_depth = tensors[op.outputs[0]].shape
-    _, _, above, below, left, right, before, behind = values
+    batch, height, width, depth = tensors[op.inputs[0]].shape
+    _, out_h, out_w, out_depth = tensors[op.outputs[0]].shape
+    first, last, above, below, left, right, before, behind = values
     row = out_w * out_depth
+    # Whole samples are filled before and behind the batch, the others row by row.
+    fills = [(1, first * out_h * row), (batch, above * row), (batch, below * row), (1, last * out_h * row)]
+    height *= batch
     pixels = height * width if depth != out_depth else 0
-    fills = [(1, 0), (1, above * row), (1, below * row), (1, 0)]
     fills += [(height, left * out_depth), (height, right * out_depth)]
     copies = [(pixels, depth)] if pixels else [(height, width * depth)]
     if pixels:

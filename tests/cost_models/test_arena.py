@@ -266,7 +266,7 @@ def test_a_depthwise_row_of_one_channel_is_refused_on_helium() -> None:
     with pytest.raises(UserError) as error:
         arena(graph, kernels="cmsis_nn", core="cortex-m55")
     assert error.value.message.startswith(
-        "TFLM does not set the stride by which it sizes a DEPTHWISE_CONV_2D"
+        "TFLM sizes the scratch of a DEPTHWISE_CONV_2D of one channel and one row for Helium"
     )
     assert error.value.hint == "Use a CONV_2D instead."
 

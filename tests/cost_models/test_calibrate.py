@@ -139,7 +139,7 @@ def test_a_file_without_events_is_refused(tmp_path: Path, capsys: pytest.Capture
 def test_a_missing_log_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "none.csv"
     error = complaint(capsys, str(log), "--target", str(tmp_path / "t.toml"), "--extends", "nrf52840")
-    assert f"{log} cannot be read." in error
+    assert f"{log} cannot be read: No such file or directory." in error
 
 
 def test_a_log_without_its_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,7 +227,7 @@ def test_a_target_that_cannot_be_read_or_written_is_refused(
     assert f"{folder} is no file." in complaint(
         capsys, str(log), "--target", str(folder), "--extends", "nrf52840"
     )
-    assert f"{binary} cannot be read as a target." in complaint(capsys, str(log), "--target", str(binary))
+    assert f"{binary} is no text in UTF-8" in complaint(capsys, str(log), "--target", str(binary))
 
 
 def test_rates_that_no_target_can_have_leave_the_file_as_it_was(tmp_path: Path) -> None:

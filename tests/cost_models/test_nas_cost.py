@@ -141,9 +141,9 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(run: Run, broken: s
     assert (second["path"], second["fits"]) == (MODEL, True)
     assert third == {
         "path": missing,
-        "error": "It cannot be read: No such file or directory. Give the path of a .tflite file.",
+        "error": "It cannot be read: No such file or directory. Give a file that can be read.",
     }
-    assert fourth["error"] == "It cannot be read: Is a directory. Give the path of a .tflite file."
+    assert fourth["error"] == "It is a folder. Give a regular file."
     assert f"nas-cost: {broken}: " in err
     assert "Traceback" not in err
 
@@ -164,7 +164,7 @@ def test_a_file_larger_than_any_flash_is_refused_unread(run: Run, tmp_path: Path
         file.truncate(65 * 1024 * 1024)
     code, _, err = run(str(path))
     assert code == 2
-    assert "It is larger than 64 MB. No microcontroller holds that; is it the right file?" in err
+    assert "It has more than 64 MB. That is no file of the kind expected here." in err
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,9 @@ def dense_chain(widths: Sequence[int], biased: Sequence[bool], per_channel: Sequ
         inputs = [here, _tensor(model, weights.shape, 9, weights, scales), -1]
         if bias:
             inputs[2] = _tensor(model, (units,), 2, np.arange(units, dtype=np.int32), scales)
+            # TFLM compares the scale of a bias with the product of the input's and the weights'.
+            bias = model.subgraphs[0].tensors[inputs[2]].quantization
+            bias.scale = [0.01 * scale for scale in bias.scale]
         here = _tensor(model, (1, units), 9, None, 1)
         op = schema.OperatorT()
         op.opcodeIndex, op.inputs, op.outputs = 0, inputs, [here]

@@ -113,7 +113,7 @@ def test_a_job_file_that_is_not_toml_is_refused(tmp_path: Path, capsys: pytest.C
     job.write_text("trials: 3\n")
     assert main(["--config", str(job)]) == 2
     err = capsys.readouterr().err
-    assert err.startswith(f"nas-run: The job file {job} is not TOML: ")
+    assert err.startswith(f"nas-run: {job} is not TOML: ")
     assert "line 1" in err
 
 
