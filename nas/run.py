@@ -259,7 +259,7 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
             name=saved.get("study"),
             fallback=folder.path.resolve().name,
         )
-        study = Study(storage=storage, name=name, identity=identity)
+        study = Study(storage=storage, name=name, identity=identity, artifacts=folder.artifacts)
         records = study.records()
     if config.storage is not None:
         study.claim(folder.path)
@@ -277,8 +277,9 @@ def _search_feasible(job: Job, folder: RunFolder, progress: Progress, found: Sur
     clock = now - before
     progress.say(f"run folder {folder.path}, seed {job.seed}")
 
-    def save_model(key: str, steps: int, tflite: bytes) -> None:
+    def save_model(key: str, steps: int, tflite: bytes) -> Path:
         folder.save_model(model_key(key, steps), tflite)
+        return folder.model_file(model_key(key, steps))
 
     def save_log(number: int, trace: str) -> str:
         if progress.verbose:

@@ -51,6 +51,11 @@ class RunFolder:
         return self.path / "study.journal"
 
     @property
+    def artifacts(self) -> Path:
+        """Optuna's artifact store: the models of full trainings, as optuna-dashboard finds them."""
+        return self.path / "artifacts"
+
+    @property
     def result_file(self) -> Path:
         return self.path / "result.json"
 

@@ -35,7 +35,7 @@ def packed(folder: Path, most_bytes: int = _MOST_BYTES) -> Iterator[str]:
     """The run folder as lines of text; without its models if it were too large, but with bundle and record."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     if sum(path.stat().st_size for path in files) > most_bytes:
-        files = [path for path in files if path.parent.name != "models"]
+        files = [path for path in files if path.parent.name not in ("models", "artifacts")]
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:xz") as tar:
         for path in files:

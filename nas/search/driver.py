@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nas.config import Policy
@@ -76,6 +77,7 @@ class _Pending:
     proposal: Proposal
     tries: int
     started: float
+    model: Path | None = None
 
 
 @dataclass(slots=True)
@@ -87,7 +89,7 @@ class Driver:
         study: The record.
         engine: Suggests what to train next.
         executor: Where evaluations run.
-        save_model: Keeps the bytes of an evaluated model, by key and training steps.
+        save_model: Keeps the bytes of an evaluated model, by key and training steps; returns their file, if any.
         listener: Who is told of progress.
         stop: Asked often; True ends the search with what there is.
         save_log: Keeps the traceback of a failed trial, by number; returns the file's name.
@@ -98,7 +100,7 @@ class Driver:
     study: Study
     engine: SearchEngine
     executor: Executor
-    save_model: Callable[[str, int, bytes], None]
+    save_model: Callable[[str, int, bytes], Path | None]
     listener: Listener
     stop: Callable[[], bool]
     save_log: Callable[[int, str], str] = lambda number, trace: ""
@@ -262,9 +264,9 @@ class Driver:
     def _begin(self, proposal: Proposal) -> None:
         steps = self.plan.steps[proposal.rung]
         if proposal.trial is None:
-            trial = self.study.ask(proposal.params, steps, self.engine.screen.candidate)
+            trial = self.study.ask(proposal.params, steps, self.engine.screen.candidate, proposal.screened)
         else:
-            trial = self.study.begin(proposal.trial, steps)
+            trial = self.study.begin(proposal.trial, steps, proposal.screened.key)
         self._submit(trial, proposal)
 
     def _submit(self, trial: Any, proposal: Proposal) -> None:
@@ -285,7 +287,7 @@ class Driver:
                 self._pending[done.request.number] = waiting
                 continue
             record = self._record(done, waiting)
-            self.study.tell(waiting.trial, record)
+            self.study.tell(waiting.trial, record, waiting.model if record.rung == "full" else None)
             self._learn(record)
             self.listener.trial(record)
 
@@ -364,7 +366,7 @@ class Driver:
                 return replace(base, costs=ended.costs, reason="evaluate: the accuracy is not a number")
             case Evaluated() as ended:
                 steps = done.request.steps if ended.cut_at is None else ended.cut_at
-                self.save_model(screened.key, steps, ended.tflite)
+                waiting.model = self.save_model(screened.key, steps, ended.tflite)
                 covers = len(self.plan.steps) < 2 or steps >= self.plan.steps[-2]
                 return replace(
                     base,

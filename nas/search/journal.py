@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class _Lines(BaseJournalBackend):
         binary = getattr(os, "O_BINARY", 0)  # or Windows would write each line end as two bytes
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | binary, 0o644)
         self._mend()
+        self._held: list[bytes] | None = None  # lines of a batch
         self._fresh: list[bytes] = []
         self._first_fresh: int | None = None  # number of the first of `_fresh`; None before the file was read
 
@@ -49,9 +51,22 @@ class _Lines(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         lines = [json.dumps(log, separators=(",", ":")).encode() for log in logs]
-        self._write(lines)
+        if self._held is None:
+            self._write(lines)
+        else:
+            self._held += lines
         if self._first_fresh is not None:
             self._fresh += lines
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Holds lines back, and writes them at once at the end."""
+        self._held = []
+        try:
+            yield
+        finally:
+            lines, self._held = self._held, None
+            self._write(lines)
 
     def _write(self, lines: Iterable[bytes]) -> None:
         content = b"".join(line + b"\n" for line in lines)
@@ -93,6 +108,12 @@ class RunJournal(JournalStorage):
             lock.unlink(missing_ok=True)  # of an optuna-dashboard that was killed
         self._lines = _Lines(path)
         super().__init__(self._lines)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Writes all that is told within at once: a killed driver leaves all of it or none."""
+        with self._lines.batch():
+            yield
 
     def sync(self) -> None:
         """Returns when what was written is on the disk."""

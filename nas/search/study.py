@@ -6,7 +6,7 @@ import json
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from cost_models.command_line import require_extra
 from cost_models.errors import UserError
 from nas.candidates import Screened
 from nas.lost import LostError
+from nas.search.dashboard import ModelArtifacts, readable_attributes, readable_costs
 from nas.search.distributions import DistributionRecorder
 from nas.search.front import cost_objectives, objectives
 from nas.search.journal import RunJournal
@@ -32,6 +33,7 @@ from search_spaces.space import users_fault
 _RECORD = "record"
 _IDENTITY = "search"
 _STEPS = "steps"
+_NETWORK = "network"
 _HOME = "run_folder"
 _FINALISTS = "finalists"
 _DIRECTIONS = [optuna.study.StudyDirection.MINIMIZE] * 4
@@ -135,13 +137,23 @@ class Study:
         storage: Where it is kept.
         name: The study's name.
         identity: What makes it this search; a study of another search is refused.
+        artifacts: Folder of Optuna's artifact store, for the models of full trainings; None keeps none.
 
     Raises:
         UserError: A study of that name belongs to another search.
     """
 
-    def __init__(self, *, storage: BaseStorage, name: str, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        *,
+        storage: BaseStorage,
+        name: str,
+        identity: Mapping[str, Any],
+        artifacts: Path | None = None,
+    ) -> None:
         self._sync = storage.sync if isinstance(storage, RunJournal) else lambda: None
+        self._batch = storage.batch if isinstance(storage, RunJournal) else nullcontext
+        self._artifacts = None if artifacts is None else ModelArtifacts(artifacts)
         self._study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -181,21 +193,33 @@ class Study:
         if self._study.user_attrs.get(_HOME) != place:
             self._study.set_user_attr(_HOME, place)
 
-    def ask(self, params: Mapping[str, Any], steps: int, space: Callable[[Choices], object]) -> Trial:
+    def ask(
+        self,
+        params: Mapping[str, Any],
+        steps: int,
+        space: Callable[[Choices], object],
+        screened: Screened | None = None,
+    ) -> Trial:
         """A new trial of these choices at this fidelity, written at once.
 
         Args:
             params: The choices.
             steps: Training steps.
             space: Asks for the choices, so that the record knows them by their ranges.
+            screened: Their network, whose name and costs the trial shows.
         """
         answers = DistributionRecorder(params)
         space(answers)
+        shown: dict[str, Any] = {_STEPS: steps}
+        if screened is not None:
+            shown[_NETWORK] = screened.key
+            if screened.costs is not None:
+                shown |= readable_costs(screened.costs)
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=answers.params,
             distributions=answers.distributions,
-            user_attrs={_STEPS: steps},
+            user_attrs=shown,
         )
         self.asked += 1
         return Trial(self._study, self._storage.create_new_trial(self._id, template))
@@ -227,8 +251,9 @@ class Study:
         self.asked += 1
         return trial
 
-    def begin(self, trial: Trial, steps: int) -> Trial:
+    def begin(self, trial: Trial, steps: int, network: str) -> Trial:
         """Notes that the network of a drawn trial is trained."""
+        trial.set_user_attr(_NETWORK, network)
         trial.set_user_attr(_STEPS, steps)
         return trial
 
@@ -271,9 +296,21 @@ class Study:
         self._study.set_user_attr(_FINALISTS, {"asked": self.asked, "params": chosen})
         return chosen
 
-    def tell(self, trial: Trial, record: TrialRecord) -> None:
-        """Ends a trial, in the storage and on the disk."""
-        with quietly():
+    def tell(self, trial: Trial, record: TrialRecord, model: Path | None = None) -> None:
+        """Ends a trial, in the storage and on the disk.
+
+        Args:
+            trial: The trial.
+            record: Its result.
+            model: The file of a full training, which becomes the trial's artifact.
+        """
+        with quietly(), self._batch():
+            known = trial.user_attrs
+            for name, value in readable_attributes(record).items():
+                if known.get(name) != value:
+                    trial.set_user_attr(name, value)
+            if model is not None and self._artifacts is not None:
+                self._artifacts.attach(trial, model)
             trial.set_user_attr(_RECORD, record.to_json())
             self._close(trial, record)
         self._sync()
