@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION, arena
+from cost_models.arena import (
+    CMSIS_NN_VERSION,
+    ESP_NN_VERSION,
+    ESP_TFLITE_MICRO_VERSION,
+    TFLM_VERSION,
+    arena,
+)
 from cost_models.code_size import CodeSizes
 from cost_models.cycles import Work, predict
 from cost_models.cycles.rates import Basis
@@ -148,6 +154,8 @@ class CostModel:
         build = f"TFLM {TFLM_VERSION}"
         if target.kernels == "cmsis_nn":
             build += f" with CMSIS-NN {CMSIS_NN_VERSION}"
+        elif target.kernels == "esp_nn":
+            build += f" in esp-tflite-micro {ESP_TFLITE_MICRO_VERSION} with ESP-NN {ESP_NN_VERSION}"
         rates = self._rates
         cycles = "not known: this target has no calibration"
         energy = cycles

@@ -12,7 +12,7 @@ from cost_models.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from cost_models.cycles.rates import Rates
 
-Kernels = Literal["cmsis_nn", "reference"]
+Kernels = Literal["cmsis_nn", "esp_nn", "reference"]
 Core = Literal[
     "cortex-m0",
     "cortex-m0plus",
@@ -26,6 +26,7 @@ Core = Literal[
     "xtensa-lx6",
     "xtensa-lx7",
     "riscv32",
+    "riscv32-pie",
 ]
 
 Accelerator = Literal[

@@ -9,7 +9,10 @@ from cost_models.errors import UserError, did_you_mean
 
 TFLM_VERSION = "90b983c2"
 CMSIS_NN_VERSION = "4ab83cc3"
-KERNELS = ("cmsis_nn", "reference")
+# Espressif's kernels, and the component that calls them: what its memory depends on is TFLM 90b983c2's, unchanged.
+ESP_NN_VERSION = "d45b843c"
+ESP_TFLITE_MICRO_VERSION = "99f49e14"
+KERNELS = ("cmsis_nn", "esp_nn", "reference")
 
 # Which instruction set extension CMSIS-NN is compiled for; its scratch rules differ by nothing else.
 _ARM_CORES = {
@@ -26,7 +29,14 @@ _ARM_CORES = {
     "cortex-m85": "mve",
 }
 # 32-bit cores of other vendors: same struct layout rules, but enumerations take 4 bytes.
-_OTHER_CORES = ("riscv32", "xtensa-lx6", "xtensa-lx7")
+# Which of ESP-NN's sources is compiled for them: the LX7 is the ESP32-S3's, with vector instructions (an
+# ESP32-S2's has none: its kernels and memory are those of the LX6), riscv32-pie the ESP32-P4's.
+_OTHER_CORES = {
+    "riscv32": "generic",
+    "riscv32-pie": "esp32p4",
+    "xtensa-lx6": "generic",
+    "xtensa-lx7": "esp32s3",
+}
 CORES = (*_ARM_CORES, *_OTHER_CORES)
 
 
@@ -41,6 +51,8 @@ class Build:
         cmsis_nn: Built with CMSIS-NN's kernels where it has them, TFLM's portable ones elsewhere.
         dsp: CMSIS-NN uses the DSP extension.
         mve: CMSIS-NN uses Helium.
+        esp_nn: Which of ESP-NN's sources Espressif's component is built with: "generic", "esp32s3" or "esp32p4";
+            empty where it is not.
         short_enums: An enumeration takes 1 byte.
         tensor_bytes: sizeof(TfLiteTensor).
     """
@@ -48,6 +60,7 @@ class Build:
     cmsis_nn: bool
     dsp: bool
     mve: bool
+    esp_nn: str
     short_enums: bool
     tensor_bytes: int
 
@@ -57,7 +70,7 @@ def find_build(kernels: str, core: str) -> Build:
     """The build that a kernel library and a core stand for.
 
     Raises:
-        UserError: One of them is unknown, or CMSIS-NN is asked for on a core that is not Arm's.
+        UserError: One of them is unknown, or the library does not run on the core.
     """
     if kernels not in KERNELS:
         raise UserError(f"There is no kernel library {kernels!r}.", did_you_mean(kernels, KERNELS))
@@ -66,11 +79,14 @@ def find_build(kernels: str, core: str) -> Build:
     cmsis_nn = kernels == "cmsis_nn"
     extension = _ARM_CORES.get(core)
     if extension is None and cmsis_nn:
-        raise UserError(f"CMSIS-NN does not run on {core}.", "Set kernels to reference.")
+        raise UserError(f"CMSIS-NN does not run on {core}.", "Set kernels to esp_nn or reference.")
+    if extension is not None and kernels == "esp_nn":
+        raise UserError(f"ESP-NN does not run on {core}.", "Set kernels to cmsis_nn or reference.")
     return Build(
         cmsis_nn=cmsis_nn,
         dsp=cmsis_nn and extension == "dsp",
         mve=cmsis_nn and extension == "mve",
+        esp_nn=_OTHER_CORES[core] if kernels == "esp_nn" else "",
         short_enums=extension is not None,
         tensor_bytes=40 if extension is None else 32,
     )

@@ -1,6 +1,7 @@
 """What each operator's kernel allocates, before and during Prepare: one rule per operator kind.
 
-Source: tensorflow/lite/micro/kernels (and its cmsis_nn folder), the parsers of
+Source: tensorflow/lite/micro/kernels (and its cmsis_nn folder; the esp_nn folder of espressif/esp-tflite-micro
+99f49e14), the parsers of
 tensorflow/lite/core/api/flatbuffer_conversions.cc and the structs of tensorflow/lite/c/builtin_op_data.h,
 tflite-micro 90b983c2.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cost_models.arena import scratch
+from cost_models.arena import scratch, scratch_esp_nn
 from cost_models.arena.build import Build
 from cost_models.errors import UserError
 from cost_models.graph import (
@@ -66,11 +67,12 @@ def _conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, buil
     if len(inputs) > 2 and inputs[2] >= 0:
         temp += temps[inputs[2]]
     channels = 4 * filter_[0]
-    if not build.cmsis_nn:
+    if not (build.cmsis_nn or build.esp_nn):
         return 28, 4, 56, (channels, channels), temp, _NONE, -1
     options = op.options
     assert isinstance(options, Conv2DOptions)
-    size = scratch.convolution(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
+    rule = scratch_esp_nn.convolution if build.esp_nn else scratch.convolution
+    size = rule(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
     return 28, 4, 60, (channels, channels), temp, (size,) if size > 0 else _NONE, -1
 
 
@@ -83,11 +85,12 @@ def _depthwise_conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Tempora
     if len(inputs) > 2 and inputs[2] >= 0:
         temp += temps[inputs[2]]
     channels = 4 * filter_[3]
-    if not build.cmsis_nn:
+    if not (build.cmsis_nn or build.esp_nn):
         return 28, 4, 56, (channels, channels), temp, _NONE, -1
     options = op.options
     assert isinstance(options, DepthwiseConv2DOptions)
-    size = scratch.depthwise(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
+    rule = scratch_esp_nn.depthwise if build.esp_nn else scratch.depthwise
+    size = rule(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
     return 28, 4, 60, (channels, channels), temp, (size,) if size > 0 else _NONE, -1
 
 
@@ -182,7 +185,21 @@ def _min_or_max(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, b
 
 def _softmax(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     _require_int8(op, tensors)
-    return 4, 4, 64 if build.cmsis_nn else 56, _NONE, temps[op.inputs[0]] + temps[op.outputs[0]], _NONE, -1
+    temp = temps[op.inputs[0]] + temps[op.outputs[0]]
+    if not build.esp_nn:
+        return 4, 4, 64 if build.cmsis_nn else 56, _NONE, temp, _NONE, -1
+    scratches = _NONE
+    if tensors[op.outputs[0]].dtype == "int8":
+        shape = tensors[op.inputs[0]].shape
+        if len(shape) < 2:
+            raise UserError(
+                "ESP-NN's SOFTMAX sizes its memory by the second dimension, and this tensor has none: its memory is"
+                " that of chance.",
+                "Give the softmax a batch dimension, or set kernels to reference.",
+            )
+        # By the second dimension whatever the last one is.
+        scratches = (4 * shape[1],) if shape[1] > 0 else _NONE
+    return 4, 4, 64, _NONE, temp, scratches, -1
 
 
 def _concatenation(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:

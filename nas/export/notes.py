@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cost_models.arena import ESP_NN_VERSION, ESP_TFLITE_MICRO_VERSION
 from nas.export.context import Context
 
 # What each ecosystem builds for, by the start of a core's name; the others build for any.
@@ -24,11 +25,22 @@ def layout_notes(context: Context, format_name: str) -> tuple[str, ...]:
     """
     target, name = context.target, context.model.name
     notes = []
-    if format_name == "esp-idf":
+    if target.kernels == "esp_nn" and format_name in ("tflm", "esp-idf"):
+        notes.append(
+            f"The arena is that of esp-tflite-micro {ESP_TFLITE_MICRO_VERSION} with ESP-NN {ESP_NN_VERSION}; other"
+            f" versions may need a larger one ({name.upper()}_ARENA_BYTES), which the self-test shows."
+        )
+    elif target.kernels == "esp_nn":
+        notes.append(
+            f"The costs are those of esp-tflite-micro {ESP_TFLITE_MICRO_VERSION} with ESP-NN {ESP_NN_VERSION}, which"
+            f" {format_name} does not build: TFLM's portable kernels take another arena, which the self-test shows, and"
+            " more time. A target file with kernels = 'reference' has their costs."
+        )
+    elif format_name == "esp-idf":
         notes.append(
             f"Arena, flash and cycles are those of the {target.kernels} kernels. ESP-NN's, which esp-tflite-micro"
-            " takes on some chips, are not modelled: they may need a larger arena"
-            f" ({name.upper()}_ARENA_BYTES), which the self-test shows."
+            f" takes unless told otherwise, may need a larger arena ({name.upper()}_ARENA_BYTES), which the"
+            " self-test shows."
         )
     if not target.core.startswith(_CORES.get(format_name, "")):
         notes.append(

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
+from cost_models.arena import CMSIS_NN_VERSION, ESP_NN_VERSION, ESP_TFLITE_MICRO_VERSION, TFLM_VERSION
 from nas.export.c_text import (
     comment_text,
     float_literal,
@@ -134,4 +134,6 @@ def _variables(context: Context) -> dict[str, Any]:
         "tflm_commit": TFLM_VERSION,
         "tflm_date": TFLM_DATE,
         "cmsis_nn_commit": CMSIS_NN_VERSION,
+        "esp_nn_commit": ESP_NN_VERSION,
+        "esp_tflite_micro_commit": ESP_TFLITE_MICRO_VERSION,
     }

@@ -239,7 +239,18 @@ def test_a_shape_that_is_not_static_is_refused() -> None:
             "The memory of TFLM on core 'cortex-m44' is not known.",
             "Did you mean cortex-m4?",
         ),
-        ("cmsis_nn", "riscv32", "CMSIS-NN does not run on riscv32.", "Set kernels to reference."),
+        (
+            "cmsis_nn",
+            "riscv32",
+            "CMSIS-NN does not run on riscv32.",
+            "Set kernels to esp_nn or reference.",
+        ),
+        (
+            "esp_nn",
+            "cortex-m4",
+            "ESP-NN does not run on cortex-m4.",
+            "Set kernels to cmsis_nn or reference.",
+        ),
     ],
 )
 def test_an_unknown_build_is_refused(kernels: str, core: str, message: str, hint: str) -> None:

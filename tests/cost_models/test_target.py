@@ -70,7 +70,8 @@ def test_every_shipped_target_loads_and_names_the_source_of_every_figure(name: s
 @pytest.mark.parametrize("name", list_targets())
 def test_only_arm_cores_run_cmsis_nn(name: str) -> None:
     target = load_target(name)
-    assert target.kernels == ("cmsis_nn" if target.core.startswith("cortex-m") else "reference")
+    library = "cmsis_nn" if target.core.startswith("cortex-m") else "reference"
+    assert target.kernels == ("esp_nn" if name.startswith("esp32") else library)
 
 
 def test_the_default_target_is_the_nrf52840_with_256_kb() -> None:
@@ -194,7 +195,7 @@ def test_a_calibration_is_inherited_only_with_what_it_was_measured_on(
         ),
         (
             'title = """\nsram_bytes = 3\n"""\nkernels = ["x",\n  "sram_bytes = 4", # ]\n]\nsram_bytes = -1\n',
-            "mine.toml, line 4: kernels = ['x', 'sram_bytes = 4'] is unknown. Known: cmsis_nn, reference.",
+            "mine.toml, line 4: kernels = ['x', 'sram_bytes = 4'] is unknown. Known: cmsis_nn, esp_nn, reference.",
         ),
         (
             'title = """\nsram_bytes = 3\n"""\nsram_bytes = -1\n',

@@ -96,6 +96,7 @@ def test_zephyrs_arena_has_room_for_the_wider_structs_of_its_tflm(finished: Fini
         ("cmsis-pack", "nrf52840", False),
         ("cmake", "esp32", False),
         ("zephyr", "esp32", False),
+        ("tflm", "esp32s3", False),
     ],
 )
 def test_costs_of_a_core_that_the_layout_does_not_build_for_are_noted(
@@ -107,7 +108,25 @@ def test_costs_of_a_core_that_the_layout_does_not_build_for_are_noted(
         f"The costs are those of {finished.target.core} ({target_name}), which {format_name} does not build"
     )
     assert any(note.startswith(expected) for note in notes) == foreign
-    assert any("ESP-NN's" in note for note in notes) == (format_name == "esp-idf")
+    of_espressif = target_name.startswith("esp32")
+    expected = {
+        (
+            "tflm",
+            True,
+        ): "The arena is that of esp-tflite-micro 99f49e14 with ESP-NN d45b843c; other versions may",
+        (
+            "esp-idf",
+            True,
+        ): "The arena is that of esp-tflite-micro 99f49e14 with ESP-NN d45b843c; other versions may",
+        (
+            "esp-idf",
+            False,
+        ): "Arena, flash and cycles are those of the cmsis_nn kernels. ESP-NN's, which esp-tflite",
+    }.get(
+        (format_name, of_espressif),
+        f"The costs are those of esp-tflite-micro 99f49e14 with ESP-NN d45b843c, which {format_name} does not build:",
+    )
+    assert any(note.startswith(expected) for note in notes) == (format_name == "esp-idf" or of_espressif)
 
 
 def test_the_esp_idf_component_names_versions_and_what_is_not_modelled(
