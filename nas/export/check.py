@@ -46,8 +46,8 @@ _LARGEST_COUNT = 1 << 53
 _LARGEST_GOLDEN_BYTES = 64 << 20
 
 ON_TRUST = (
-    "taken from the manifest on trust, since a bundle cannot prove them: counts of correct answers, golden samples,"
-    " names, licence and provenance"
+    "taken from the manifest on trust, since a bundle cannot prove them: counts of correct answers, golden samples and"
+    " their share, names, licence and provenance"
 )
 DIFFERING = (
     "{count} of {of} golden vectors differ by 1 between LiteRT and TFLM's interpreter: one of them answered when the"
