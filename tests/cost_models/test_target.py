@@ -300,3 +300,27 @@ def test_targets_without_an_npu_say_so() -> None:
 )
 def test_a_wrong_npu_is_refused_with_its_line(folder: Path, old: str, new: str, text: str) -> None:
     assert refusal(folder, GOOD + NPU.replace(old, new)).startswith(f"mine.toml, {text}")
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("nRF52840", "nrf52840"),
+        ("PICO", "rp2040"),
+        ("pico-2", "rp2350"),
+        ("Teensy41", "imxrt1062"),
+        ("ESP32-S3", "esp32s3"),
+        ("Nano 33 BLE", "arduino_nano_33_ble"),
+        ("NUCLEO-L4R5ZI", "stm32l4r5"),
+        ("nucleo_h743zi2", "stm32h743"),
+    ],
+)
+def test_a_board_is_found_by_what_people_call_it(called: str, name: str) -> None:
+    assert load_target(called).name == name
+
+
+def test_every_alias_leads_to_a_target() -> None:
+    from cost_models.target import _ALIASES, list_targets
+
+    assert set(_ALIASES.values()) <= set(list_targets())
+    assert not set(_ALIASES) & set(list_targets())
