@@ -141,7 +141,8 @@ def make_context(
             f"The model has {interpreter.output.size} outputs and the task {classes} classes.",
             "Give one name per output, or none for a model that is no classifier.",
         )
-    if model.task.input_shape != interpreter.input.shape:
+    # A space may see a sample in another shape (a picture as a vector), but with the same elements in the same order.
+    if math.prod(model.task.input_shape) != math.prod(interpreter.input.shape):
         raise UserError(
             f"The task's samples have the shape {model.task.input_shape}, the model's input"
             f" {interpreter.input.shape}.",

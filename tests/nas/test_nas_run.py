@@ -62,6 +62,35 @@ def test_a_run_leaves_its_record_its_report_and_a_verified_bundle(
     verify(out / "bundle")
 
 
+def test_another_sampler_searches_vectors_of_pictures_to_a_verified_bundle(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = [
+        "--space",
+        "mlp",
+        "--sampler",
+        "tpe",
+        "--trials",
+        "3",
+        "--workers",
+        "1",
+        "--out",
+        str(out),
+        *SMALL,
+    ]
+    result = json.loads(nas_run(*words, "--json").stdout)
+    assert result["chosen"]["test_accuracy"]["engine"] == "tflm"
+    full = [t for t in result["trials"] if t["rung"] == "full"]
+    artifacts = list((out / "artifacts").iterdir())
+    assert len(artifacts) == len(full)
+    assert {one.stat().st_nlink for one in artifacts} == {2}, "links to the files in models/"
+    refused = subprocess.run(
+        [sys.executable, "-m", "nas", "--resume", str(out), "--sampler", "nsga2"],
+        cwd=ROOT, capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert "--sampler cannot change in a resumed run." in refused.stderr
+
+
 def test_the_same_seed_with_one_worker_gives_the_same_trials_and_the_same_bytes(
     finished: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:

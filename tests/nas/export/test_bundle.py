@@ -94,6 +94,16 @@ def test_labels_that_do_not_fit_the_outputs_are_refused(finished: Finished, tmp_
         finished.with_task(class_names=("a", "b", "c")).export(tmp_path / "b")
 
 
+def test_a_task_whose_samples_have_more_elements_than_the_input_is_refused(
+    finished: Finished, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        UserError,
+        match=r"The task's samples have the shape \(3, 5\), the model's input \S.*Export the model with",
+    ):
+        finished.with_task(input_shape=(3, 5)).export(tmp_path / "b")
+
+
 def test_a_model_without_labels_is_no_classifier_and_still_leaves(finished: Finished, tmp_path: Path) -> None:
     bundle = finished.with_task(class_names=()).export(tmp_path / "b")
     assert bundle.manifest.task.class_names == ()
