@@ -37,7 +37,7 @@ def finish(
     from rich.console import Console
 
     from nas.report import print_front, write_report
-    from nas.search.front import pareto_front
+    from nas.search.pareto import pareto_front
 
     front = pareto_front(records)
     chosen, refusal = None, ""
@@ -157,7 +157,7 @@ def _export_best(
     Raises:
         UserError: The last of them is refused.
     """
-    from nas.search.front import choose
+    from nas.search.pareto import choose
 
     passed_over: list[str] = []
     left = list(front)

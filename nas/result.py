@@ -14,7 +14,7 @@ from nas.config import RunConfig
 from nas.export.intervals import wilson
 from nas.finished import Accuracy, TaskInfo
 from nas.quality import quality_warnings
-from nas.search.front import POLICIES, pareto_front
+from nas.search.pareto import POLICIES, pareto_front
 from nas.search.records import TrialRecord
 
 SCHEMA = 1

@@ -257,7 +257,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report_front(records: Sequence[TrialRecord]) -> None:
-    from nas.search.front import pareto_front
+    from nas.search.pareto import pareto_front
 
     began = time.perf_counter()
     print(f"front of {len(pareto_front(records))}: {time.perf_counter() - began:.2f} s")

@@ -23,7 +23,7 @@ from nas.job import Job, prepare
 from nas.outcome import Evaluated, Request
 from nas.run_folder import model_key
 from nas.search.baselines import PlainOptuna
-from nas.search.front import dominates, hypervolume
+from nas.search.pareto import dominates, hypervolume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--space", default="ds_cnn")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=12.0, help="wall-clock of each")
-    parser.add_argument("--sampler", default="nsga2", help="nsga2, tpe or random")
+    parser.add_argument("--sampler", default="nsga2", choices=("nsga2", "tpe", "gp", "random"))
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args(argv)
     config = RunConfig(

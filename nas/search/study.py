@@ -23,8 +23,8 @@ from nas.candidates import Screened
 from nas.lost import LostError
 from nas.search.dashboard import ModelArtifacts, readable_attributes, readable_costs
 from nas.search.distributions import DistributionRecorder
-from nas.search.front import cost_objectives, objectives
 from nas.search.journal import RunJournal
+from nas.search.pareto import cost_objectives, objectives
 from nas.search.records import TrialRecord, record_from_json
 from nas.storage_url import PASSWORD_VARIABLE, StorageUrl
 from search_spaces.choices import Choices

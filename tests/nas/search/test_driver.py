@@ -14,7 +14,7 @@ from search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
 
 from cost_models.budget import Violation
 from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request
-from nas.search.front import dominates, objectives, pareto_front
+from nas.search.pareto import dominates, objectives, pareto_front
 
 
 def test_a_search_trains_as_many_distinct_networks_as_asked(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def priced(number: int, costs: tuple[float, float, float]) -> TrialHistory:
 
 
 def test_the_acquisition_improves_by_what_the_hypervolume_gains() -> None:
-    from nas.search.front import hypervolume
+    from nas.search.pareto import hypervolume
 
     rng = np.random.default_rng(5)
     acquisition = ExpectedHypervolumeImprovement(np.zeros(3), np.ones(3), np.random.default_rng(1))

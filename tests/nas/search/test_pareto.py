@@ -10,7 +10,7 @@ from search_fakes import make_driver
 
 from nas.config import Policy
 from nas.finished import Accuracy
-from nas.search.front import choose, hypervolume, pareto_front
+from nas.search.pareto import choose, hypervolume, pareto_front
 from nas.search.records import Rung, TrialRecord
 
 
