@@ -13,8 +13,8 @@ from nas.candidates import Screen, Screened
 from nas.search.encoding import Encoder, Vector
 from search_spaces.choices import Choices
 
-_RANDOM_SHARE = 3  # one draw of so many is random, the others change a parent
-_CHANGES = (0.06, 0.15, 0.4)  # share of a parent's choices that is drawn anew
+_RANDOM_SHARE = 3  # one draw in so many is random, the others mutate a parent
+_CHANGES = (0.06, 0.15, 0.4)  # shares of a parent's choices that a mutation draws again
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -24,14 +24,14 @@ class TrialHistory:
     Attributes:
         index: Its number among the networks that were trained; -1 for a candidate.
         params: The choices.
-        screened: What the screen said.
+        screened: Its predicted costs and the limits that it breaks.
         graph: Features of its graph.
-        choices: Places of its choices.
+        choices: Its choices, encoded.
         costs: SRAM and flash in bytes, and cycles (MACs where the target has no calibration).
         errors: Validation errors by rung.
         earlier: The same from an earlier run, by rung.
         pending: The rung of a training under way.
-        failed: Whether a training failed: it is not tried again.
+        failed: Whether a training failed; the network is not trained again.
     """
 
     index: int
@@ -52,7 +52,7 @@ class TrialHistory:
 
     @property
     def latest_error(self) -> float:
-        """After its longest training."""
+        """The error after its longest training; 1 before any."""
         return self.errors.get(self.top, self.earlier.get(self.top, 1.0))
 
     @property
@@ -85,7 +85,7 @@ class CandidatePool:
 
         Args:
             params: The choices.
-            screened: What the screen said of them, where that is known.
+            screened: The result of screening them, where it is known.
         """
         choices = frozenset(params.items())
         known = self._by_choices.get(choices)
@@ -128,9 +128,10 @@ class CandidatePool:
         draws: int,
         themselves: bool = False,
     ) -> list[TrialHistory]:
-        """Candidates that fit: drawn at random, and changed copies of the parents.
+        """Candidates that fit: drawn at random, and mutations of the parents.
 
-        Some may be taken already: a pool must not depend on what was trained since, or a resumed search had another.
+        Some may be taken already: a pool must not depend on trainings that ended since, or a resumed search would
+        draw another one.
 
         Args:
             rng: Source of the draws.

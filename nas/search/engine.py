@@ -88,9 +88,8 @@ class SearchEngine:
         self._pool = CandidatePool(screen)
         self._steps = tuple(steps)
         self._posterior = Posterior(steps=steps, samples=samples)
-        self._known: list[TrialHistory] | None = (
-            None  # networks of the posterior; None when it is out of date
-        )
+        # Networks of the posterior; None when it is out of date.
+        self._known: list[TrialHistory] | None = None
         # Networks by the highest rung that they were trained at.
         self._members_by_rung: list[dict[int, TrialHistory]] = [{} for _ in steps]
         self._pending: dict[int, TrialHistory] = {}

@@ -12,8 +12,8 @@ from nas.search.candidate_pool import TrialHistory
 from nas.search.gaussian_process import Array, MultiFidelityGP, Observations
 
 _FIRST_LEARNED = 8  # rows before the covariance is learned
-_GROWTH = 1.35  # of the record, until it is learned again
-_MOST_ROWS = 192  # that the surrogate looks at
+_GROWTH = 1.35  # of the record, until the covariance is learned again
+_MOST_ROWS = 192  # that the surrogate is conditioned on
 _MOST_PENDING = 32
 
 
@@ -23,9 +23,9 @@ class Row:
 
     Attributes:
         order: Its number in the record; below zero from an earlier run.
-        network: Whose.
-        rung: At which fidelity.
-        error: What it came to.
+        network: The network that was trained.
+        rung: Index of the fidelity.
+        error: Validation error.
     """
 
     order: int
@@ -35,7 +35,7 @@ class Row:
 
 
 class Posterior:
-    """The record of all trainings, and what the surrogate makes of it.
+    """The record of all trainings, and the surrogate conditioned on it.
 
     Args:
         steps: Training steps of each rung, ascending.
@@ -47,7 +47,7 @@ class Posterior:
         self._fidelity = [math.log(one / steps[-1]) / math.log(4) for one in steps]
         self._gp = MultiFidelityGP()
         self._learned = 0
-        self._places: dict[int, int] = {}  # of networks in what the surrogate was told, by number
+        self._places: dict[int, int] = {}  # rows of networks in the surrogate's observations, by number
         self._by_rung: list[list[Row]] = [[] for _ in steps]
 
     def add(self, row: Row) -> None:
@@ -60,7 +60,7 @@ class Posterior:
     def condition(
         self, *, before: int | None = None, pending: Sequence[TrialHistory] = ()
     ) -> list[TrialHistory]:
-        """Believes the record; of a long one the latest trainings and the longest.
+        """Conditions the surrogate on the record; of a long record on the latest and the longest trainings.
 
         Args:
             before: Leaves out trainings of this order and above.
@@ -82,7 +82,7 @@ class Posterior:
         return [found[index] for index in sorted(found)]
 
     def _learn(self, by_rung: Sequence[Sequence[Row]]) -> None:
-        """Learns the covariance from as many first trainings as are due, so that a resumed search has the same one."""
+        """Learns the covariance from the first trainings that are due, so that a resumed search learns the same."""
         due = _due(sum(map(len, by_rung)))
         if due == self._learned:
             return
@@ -108,7 +108,7 @@ class Posterior:
     def _observed(
         self, rows: Sequence[Row], pending: Sequence[TrialHistory] = ()
     ) -> tuple[Observations, dict[int, int]]:
-        """What the surrogate is told, and where in it each network is, by number."""
+        """The observations for the surrogate, and the row of each network in them, by number."""
         networks = {one.index: one for one in (*(row.network for row in rows), *pending)}
         places = {index: place for place, index in enumerate(networks)}
         rungs = [*(row.rung for row in rows), *(one.pending or 0 for one in pending)]
@@ -125,7 +125,7 @@ class Posterior:
 
 
 def _due(count: int) -> int:
-    """The last of a geometric row of record lengths; 0 before the first. A resumed search learns at the same ones."""
+    """The largest term of a geometric series of record lengths so far; 0 before the first."""
     due, mark = 0, float(_FIRST_LEARNED)
     while mark <= count:
         due, mark = int(mark), mark * _GROWTH

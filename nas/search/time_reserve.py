@@ -1,4 +1,4 @@
-"""How much of a time limit is kept for the final candidates."""
+"""The share of a time limit that is reserved for the full trainings at the end."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nas.search.training_cost import expected_seconds
 SHARE = 0.25  # of the limit, at most
 _LATEST = 100  # trainings that say how fast this machine is
 _MARGIN = 1.3
-_SLOW = 0.8  # quantile of their paces that is reckoned with
+_SLOW = 0.8  # quantile of their paces that the estimate assumes
 
 
 @dataclass(slots=True, kw_only=True)
 class TimeReserve:
-    """Says how long the full trainings at the end will take, from how long trainings took so far.
+    """Estimates how long the full trainings at the end take, from the times of trainings so far.
 
     Attributes:
         engine: Knows which networks would be trained in full if the search ended now, and what is under way.
-        finalists: How many should be.
+        finalists: How many networks are trained in full.
         spread: See `SearchEngine.finalists`.
         workers: How many train at a time.
         limit: The time limit in seconds.
@@ -50,11 +50,11 @@ class TimeReserve:
         return _MARGIN * float(np.quantile(self._paces, _SLOW)) if self._paces else None
 
     def reached(self, left: float) -> bool:
-        """Whether what is left of the time, in seconds, is needed for the full trainings."""
+        """Whether the time left, in seconds, is needed for the full trainings."""
         return left <= self.limit * SHARE and left <= self.seconds()
 
     def seconds(self) -> float:
-        """What to keep now."""
+        """Seconds to reserve now."""
         if self._needed is None:
             self._needed = self._estimate()
         return self._needed

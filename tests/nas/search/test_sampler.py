@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import runpy
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from search_fakes import SPACE, STEPS, FakeEvaluator, make_driver, make_screen
 from cost_models.errors import UserError
 from nas.outcome import Evaluated, Request
 from nas.search.sampler import McuSampler
+from nas.search.samplers import make_sampler
 from nas.search.study import open_storage
 from search_spaces.choices import Choices
 from search_spaces.space import list_spaces, load_space
@@ -266,3 +268,20 @@ def test_no_warning_is_given() -> None:
         sampler = make()
         study = optuna.create_study(sampler=sampler)
         study.optimize(objective(sampler), n_trials=8)
+
+
+def test_the_example_in_the_docs_runs_as_it_stands(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs/search.md").read_text(encoding="utf-8")
+    [example] = [part for part in text.split("```python\n")[1:] if part.startswith("import optuna\nfrom nas")]
+    code = example.partition("```")[0].replace("n_trials=100", "n_trials=8")
+    stub = "def validation_error(network, steps): return 0.5 if steps == 500 else 0.4\n"
+    (tmp_path / "example.py").write_text(stub + code)
+    study = runpy.run_path(str(tmp_path / "example.py"))["study"]
+    assert {steps for _, steps in asked(study.trials)} == {500, 2000}
+
+
+def test_the_sampler_file_in_the_docs_is_a_sampler(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs/search.md").read_text(encoding="utf-8")
+    [example] = [part for part in text.split("```python\n")[1:] if "SAMPLER =" in part]
+    (tmp_path / "own.py").write_text(example.partition("```")[0])
+    assert isinstance(make_sampler(str(tmp_path / "own.py"), 3), optuna.samplers.TPESampler)
