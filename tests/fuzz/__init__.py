@@ -1,0 +1,1 @@
+"""Mutation campaigns over everything that comes from outside: `scripts/fuzz`."""
