@@ -153,7 +153,7 @@ def test_a_network_that_failed_or_breaks_a_constraint_is_not_suggested_again() -
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         elif number == 1:
             trial.set_constraint("sram", 1.0)
-            study.tell(trial, value)
+            study.tell(trial, 0.001)  # it would be promoted first
         else:
             study.tell(trial, value)
     assert params.count(params[0]) == params.count(params[1]) == 1
