@@ -281,7 +281,8 @@ def _memory(resource: str, given: dict[str, Fraction], target: Target, notes: li
 def _refuse_uncounted(target: Target) -> None:
     from cost_models.cycles.table import core_table
 
-    if core_table(target.kernels, target.core) is None:
+    table = core_table(target.kernels, target.core)
+    if table is None or not table.counted:
         raise UserError(
             f"instructions cannot be limited: nobody counted {target.kernels} kernels on {target.core}.",
             "Limit sram or flash, or take another target.",

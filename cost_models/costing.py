@@ -198,7 +198,8 @@ class CostModel:
         costs = self._costs(graph, work, file_bytes)
         parts = work.operators()
         unknown: list[int | None] = [None] * costs.ops
-        instructions = _whole([part.instructions for part in parts]) if parts else unknown
+        counted = [part.instructions for part in parts if part.instructions is not None]
+        instructions = _whole(counted) if counted else unknown
         known = [part.cycles for part in parts if part.cycles is not None]
         cycles = _whole(known) if known else unknown
         operators = tuple(

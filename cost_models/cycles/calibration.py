@@ -132,7 +132,7 @@ def residual_of(run: MeasuredRun, table: CoreTable) -> Residual | None:
         return None
     judged = [part for part in work.operators() if part.path not in _LAID_OUT_OTHERWISE]
     others = [op for op in run.operators if op.path in _LAID_OUT_OTHERWISE]
-    parts = [part.instructions for part in judged]
+    parts = [part.instructions or 0.0 for part in judged]
     instructions = sum(parts)
     measured = run.instructions - sum(op.instructions + table.dispatch[0] for op in others)
     cycles = None

@@ -9,6 +9,7 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
+from cost_models.cycles import espressif
 from cost_models.cycles.paths import COUNTERS, ISA
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import core_table
@@ -39,6 +40,8 @@ def class_rates(core: str, kernels: str, memory: str) -> Rates | None:
         kernels: Kernel library.
         memory: Where the weights lie, as `Target.weights_memory`.
     """
+    if core in espressif.CHIPS:
+        return espressif.chip_rates(core, kernels)
     entry = _document()["cores"].get(core)
     if entry is None or core_table(kernels, core) is None:
         return None

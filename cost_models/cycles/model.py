@@ -31,7 +31,7 @@ class OperatorWork:
         kind: Operator kind.
         path: The kernel path that its shape takes.
         macs: Multiply-accumulates, padding counted as work.
-        instructions: Executed instructions, the interpreter's dispatch included.
+        instructions: Executed instructions, the interpreter's dispatch included; None where nobody counted them.
         cycles: Cycles on the board; None without rates.
     """
 
@@ -39,7 +39,7 @@ class OperatorWork:
     kind: str
     path: str
     macs: int
-    instructions: float
+    instructions: float | None
     cycles: float | None
 
 
@@ -75,7 +75,9 @@ class Work:
         The parts add up to the totals: the first operator carries what `Invoke` itself takes.
         """
         graph = self._graph
-        cycles: tuple[float | None, ...] = self._cycles or (None,) * len(self._instructions)
+        nothing = (None,) * len(self._paths)
+        cycles: tuple[float | None, ...] = self._cycles or nothing
+        counts: tuple[float | None, ...] = self._instructions or nothing
         return tuple(
             OperatorWork(
                 index=index,
@@ -86,7 +88,7 @@ class Work:
                 cycles=cycle,
             )
             for index, (op, path, instructions, cycle) in enumerate(
-                zip(graph.operators, self._paths, self._instructions, cycles, strict=False)
+                zip(graph.operators, self._paths, counts, cycles, strict=False)
             )
         )
 
@@ -96,7 +98,7 @@ def predict(graph: OpGraph, *, kernels: str, core: str, rates: Rates | None = No
 
     Args:
         graph: The model.
-        kernels: Kernel library, "cmsis_nn" or "reference".
+        kernels: Kernel library, "cmsis_nn", "esp_nn" or "reference".
         core: Core by its full name, such as "cortex-m4".
         rates: The board's calibration; without it there are instructions but no cycles.
 
@@ -116,7 +118,8 @@ def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, r
     counters = COUNTERS[kernels]
     isa = ISA.get(core, "scalar")
     tensors = graph.tensors
-    per_trip = table.instructions
+    counted = table.counted
+    per_trip = table.instructions if counted else table.cycles
     dispatch = table.dispatch[0]
     paths: list[str] = []
     counts: list[float] = []
@@ -130,14 +133,19 @@ def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, r
         if coefficients is None:
             return _unknown(graph, table, kernels, isa)
         paths.append(path)
-        counts.append(dispatch + ordered_sum(map(mul, coefficients, trips)))
+        if counted:
+            counts.append(dispatch + ordered_sum(map(mul, coefficients, trips)))
         if board is not None:
             costs.append(board.operator_cycles + ordered_sum(map(mul, board.cycles[op.kind, path], trips)))
 
     if counts:
         counts[0] += table.invoke[0]
-    instructions = ordered_sum(counts)
-    low, high = _interval(instructions, counts, table.spread_model, table.spread_operator, CALL_SPREAD)
+    instructions: float | None = None
+    low: float | None = None
+    high: float | None = None
+    if counted:
+        instructions = ordered_sum(counts)
+        low, high = _interval(instructions, counts, table.spread_model, table.spread_operator, CALL_SPREAD)
     if board is None or rates is None:
         return Work(
             instructions=instructions,
@@ -216,6 +224,6 @@ def _unknown(graph: OpGraph, table: CoreTable, kernels: str, isa: str) -> Work:
     missing = dict.fromkeys(
         op.kind
         for op in graph.operators
-        if op.kind not in counters or counters[op.kind](op, graph.tensors, isa)[0] not in table.instructions
+        if op.kind not in counters or counters[op.kind](op, graph.tensors, isa)[0] not in table.cycles
     )
     return Work(_graph=graph, unknown_kinds=tuple(missing))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cost_models.cycles import conv, depthwise, reference, simple
+from cost_models.cycles import conv, depthwise, espressif, reference, simple
 from cost_models.graph import Operator, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
@@ -24,6 +24,7 @@ ISA: dict[str, str] = {
     "cortex-m52": "mve",
     "cortex-m55": "mve",
     "cortex-m85": "mve",
+    **espressif.ISA,
 }
 
 
@@ -71,10 +72,23 @@ COUNTERS: dict[str, dict[str, Counter]] = {
         "MUL": reference.elementwise,
         "SOFTMAX": reference.softmax,
     },
+    "esp_nn": {
+        **_SHARED,
+        "CONV_2D": espressif.conv_2d,
+        "DEPTHWISE_CONV_2D": espressif.depthwise_conv_2d,
+        "FULLY_CONNECTED": espressif.fully_connected,
+        "AVERAGE_POOL_2D": espressif.pool_2d,
+        "MAX_POOL_2D": espressif.pool_2d,
+        "ADD": espressif.elementwise,
+        "MUL": espressif.elementwise,
+        "SOFTMAX": espressif.softmax,
+        "PAD": simple.pad,
+    },
 }
 FEATURES: dict[str, tuple[str, ...]] = {
     **conv.FEATURES,
     **depthwise.FEATURES,
     **simple.FEATURES,
     **reference.FEATURES,
+    **espressif.FEATURES,
 }

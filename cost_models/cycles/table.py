@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cost_models.cycles import espressif
 from cost_models.cycles.paths import FEATURES
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
@@ -18,7 +19,8 @@ class CoreTable:
     """Coefficients of one kernel library on one core.
 
     Attributes:
-        instructions: Instructions per trip of each path, in the order of `FEATURES[path]`.
+        instructions: Instructions per trip of each path, in the order of `FEATURES[path]`; empty where nobody counted
+            them and cycles alone were published.
         cycles: Ideal cycles (memory never waits) per trip of each path, in the same order.
         dispatch: Instructions and ideal cycles that the interpreter adds to every operator.
         invoke: Instructions and ideal cycles that it adds once per inference.
@@ -35,6 +37,11 @@ class CoreTable:
     spread_operator: float
     source: str
 
+    @property
+    def counted(self) -> bool:
+        """Whether instructions are known."""
+        return bool(self.instructions)
+
 
 @lru_cache(maxsize=1)
 def _document() -> dict[str, Any]:
@@ -49,7 +56,9 @@ _ALIKE_SPREADS = (0.02, 0.04)
 
 @lru_cache(maxsize=32)
 def core_table(kernels: str, core: str) -> CoreTable | None:
-    """The coefficients for a kernel library on a core, or None where nothing was ever counted."""
+    """The coefficients for a kernel library on a core, or None where nothing is known."""
+    if core in espressif.CHIPS:
+        return _espressif_table(kernels, core)
     entry = _document()["tables"].get(f"{kernels} {_ALIKE.get(core, core)}")
     if entry is None:
         return None
@@ -61,6 +70,31 @@ def core_table(kernels: str, core: str) -> CoreTable | None:
         spread_model=_ALIKE_SPREADS[0],
         spread_operator=_ALIKE_SPREADS[1],
         source=f"as the {_ALIKE[core]}: {table.source}",
+    )
+
+
+def _espressif_table(kernels: str, core: str) -> CoreTable | None:
+    """Cycles without instructions: ESP-NN's kernels as published, portable ones as the Cortex-M4 takes them."""
+    if kernels not in ("esp_nn", "reference"):
+        return None
+    tables = _document()["tables"]
+    portable = parse_table(tables["reference cortex-m4"])
+    cycles, factor = portable.cycles, 1.0
+    if kernels == "esp_nn":
+        chip = espressif.CHIPS[core]
+        # The rates' scale is ESP-NN's: what makes it the portable kernels'.
+        factor = chip.portable / chip.scale
+        cycles = parse_table(tables["cmsis_nn cortex-m4"]).cycles | cycles
+        cycles = {path: tuple(factor * price for price in prices) for path, prices in cycles.items()}
+        cycles |= espressif.PRICES
+    return CoreTable(
+        instructions={},
+        cycles=cycles,
+        dispatch=(0.0, factor * portable.dispatch[1]),
+        invoke=(0.0, factor * portable.invoke[1]),
+        spread_model=0.0,
+        spread_operator=0.0,
+        source=espressif.CHIPS[core].source,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cost_models.cycles import espressif
 from cost_models.cycles.paths import FEATURES
 
 # Weights lie in flash and each pass reads them anew: a 2x2 tile step of 16 columns reads 2 x 16 bytes.
@@ -83,6 +84,7 @@ _BYTES: dict[str, dict[str, float]] = {
     "reference_conv": {"macs_inside": 1.0},
     "reference_depthwise": {"taps_inside": 1.0},
     "reference_dense": {"macs": 1.0},
+    **espressif.WEIGHT_BYTES,
 }
 
 

@@ -196,8 +196,14 @@ def test_a_wrong_tick_rate_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
 @needs_models
 def test_a_core_never_counted_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = write_log(tmp_path, some_models(1)[0], BOARD)
-    error = complaint(capsys, str(log), "--target", str(tmp_path / "t.toml"), "--extends", "esp32")
-    assert "Nothing is known of" in error
+    base = tmp_path / "base.toml"
+    base.write_text(
+        'title = "M23"\ncore = "cortex-m23"\nkernels = "cmsis_nn"\nclock_hz = 1000000\n'
+        "sram_bytes = 100000\nflash_bytes = 1000000\n",
+        encoding="utf-8",
+    )
+    error = complaint(capsys, str(log), "--target", str(tmp_path / "t.toml"), "--extends", str(base))
+    assert "Nothing is known of cmsis_nn kernels on cortex-m23." in error
 
 
 def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,7 +58,8 @@ def conv_graph(
     )
 
 
-CORES = [(kernels, core) for kernels, core in product(COUNTERS, ISA) if core_table(kernels, core) is not None]
+TABLES = {pair: table for pair in product(COUNTERS, ISA) if (table := core_table(*pair)) is not None}
+CORES = [pair for pair, table in TABLES.items() if table.counted]
 
 
 @pytest.mark.parametrize(("kernels", "core"), CORES)
@@ -68,7 +69,7 @@ def test_operator_parts_add_up_to_the_whole(kernels: str, core: str) -> None:
     assert len(parts) == 2
     assert work.instructions is not None
     assert work.cycles is not None
-    assert math.isclose(sum(part.instructions for part in parts), work.instructions)
+    assert math.isclose(sum(part.instructions or 0.0 for part in parts), work.instructions)
     assert math.isclose(sum(part.cycles or 0.0 for part in parts), work.cycles)
 
 
@@ -78,6 +79,20 @@ def test_every_shipped_path_names_its_features(kernels: str, core: str) -> None:
     assert table is not None
     assert set(table.instructions) == set(table.cycles) <= set(FEATURES)
     assert all(min(values) >= 0 for values in table.instructions.values())
+
+
+@pytest.mark.parametrize(("kernels", "core"), sorted(set(TABLES) - set(CORES)))
+def test_a_core_with_published_cycles_has_no_instructions(kernels: str, core: str) -> None:
+    work = predict(conv_graph(), kernels=kernels, core=core, rates=RATES)
+    parts = work.operators()
+    assert [part.instructions for part in parts] == [None, None]
+    assert (work.instructions, work.instructions_low, work.instructions_high) == (None, None, None)
+    assert work.cycles is not None
+    assert math.isclose(sum(part.cycles or 0.0 for part in parts), work.cycles)
+    assert predict(conv_graph(), kernels=kernels, core=core).cycles is None
+    table = TABLES[kernels, core]
+    assert set(table.cycles) <= set(FEATURES)
+    assert all(len(prices) == len(FEATURES[path]) for path, prices in table.cycles.items())
 
 
 def test_interval_contains_the_prediction_and_widens_with_the_spread() -> None:

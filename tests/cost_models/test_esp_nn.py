@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,14 @@ from cost_models.arena.allocator import demands
 from cost_models.arena.build import find_build
 from cost_models.code_size import CodeSizes
 from cost_models.costing import CostModel
+from cost_models.cycles.boards import Measurement, fit_rates
+from cost_models.cycles.classes import class_rates
+from cost_models.cycles.espressif import CHIPS, PRICES, chip_rates
+from cost_models.cycles.model import predict
+from cost_models.cycles.paths import COUNTERS, ISA
+from cost_models.cycles.rates import Rates
+from cost_models.cycles.shape_rows import graph_of as shape_graph
+from cost_models.cycles.table import core_table
 from cost_models.errors import UserError
 from cost_models.graph import (
     Conv2DOptions,
@@ -26,6 +36,7 @@ from cost_models.graph import (
 )
 from cost_models.target import load_target
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 SCRATCH = Path(__file__).parents[1] / "data" / "esp_nn_scratch.csv"
 CORES = {
     "generic": ("xtensa-lx6", "riscv32"),
@@ -161,7 +172,9 @@ def test_espressifs_targets_take_esp_nn_and_a_file_can_ask_for_the_portable_kern
     path = tmp_path / "portable.toml"
     path.write_text(f'extends = "{name}"\nkernels = "reference"\n', encoding="utf-8")
     portable = load_target(path)
-    assert portable == replace(target, name="portable", kernels="reference", class_rates=None)
+    assert portable == replace(
+        target, name="portable", kernels="reference", class_rates=chip_rates(target.core, "reference")
+    )
     assert CostModel(portable).bases()["sram_bytes"] == f"exact for TFLM 90b983c2 on {target.core}"
 
 
@@ -182,3 +195,164 @@ def test_esp_nn_adds_code_to_the_portable_kernels_with_a_wider_interval() -> Non
         assert sizes.of(["RESHAPE"]) == CodeSizes(kernels="reference", core=core).of(["RESHAPE"])
     with pytest.raises(UserError, match="The code size of esp_nn kernels on cortex-m4 is not known"):
         CodeSizes(kernels="esp_nn", core="cortex-m4")
+
+
+def table(name: str) -> list[dict[str, str]]:
+    with (SCRIPTS / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def kernel_cycles(row: dict[str, str], isa: str) -> float:
+    """What the prices say of a published kernel, without call to TFLM and without flash."""
+    shape = {"op": row["kernel"], "input_shape": row["input"], "output_shape": row["output"]}
+    same = row["kernel"] == "DEPTHWISE_CONV_2D" and row["input"].startswith("1x12x12")
+    shape |= {
+        "filter_shape": row["filter"],
+        "stride_h": "1",
+        "stride_w": "1",
+        "padding": "same" if same else "valid",
+    }
+    graph = shape_graph([shape])
+    path, trips = COUNTERS["esp_nn"][row["kernel"]](graph.operators[0], graph.tensors, isa)
+    return sum(price * trip for price, trip in zip(PRICES[path], trips, strict=True))
+
+
+@pytest.mark.parametrize(
+    "row", table("espressif_kernels.csv"), ids=lambda row: f"{row['chip']}-{row['kernel']}-{row['input']}"
+)
+def test_prices_are_those_of_the_published_kernels(row: dict[str, str]) -> None:
+    isa = {"esp32s3": "esp_s3", "esp32p4": "esp_p4"}[row["chip"]]
+    assert kernel_cycles(row, isa) == pytest.approx(float(row["ticks_optimized"]), rel=0.04)
+    if row["chip"] == "esp32s3":
+        # Plain C takes the price of its 1x1 convolutions for the larger window too, and of 3x3 taps for 5x5.
+        off = 0.7 if row["filter"] == "64x3x3x3" else 0.52 if row["filter"] == "1x5x5x32" else 0.1
+        assert kernel_cycles(row, "esp_c") == pytest.approx(float(row["ticks_c"]), rel=off)
+
+
+def networks() -> dict[str, OpGraph]:
+    rows = {"person_detect": table("person_detect_operators.csv")}
+    for row in table("mlperf_tiny_operators.csv"):
+        rows.setdefault(row["model"], []).append(row)
+    return {name: shape_graph(operators) for name, operators in rows.items()}
+
+
+def predicted(row: dict[str, str], rates: Rates | None = None) -> tuple[float, float, float, float]:
+    """Measured cycles, then predicted ones with their interval."""
+    target = load_target(row["target"])
+    assert int(row["mhz"]) * 1_000_000 == target.clock_hz
+    rates = rates or class_rates(target.core, row["kernels"], target.weights_memory)
+    work = predict(networks()[row["model"]], kernels=row["kernels"], core=target.core, rates=rates)
+    assert work.cycles is not None
+    assert work.cycles_low is not None
+    assert work.cycles_high is not None
+    return float(row["ms"]) * target.clock_hz / 1e3, work.cycles, work.cycles_low, work.cycles_high
+
+
+@pytest.mark.parametrize(
+    "row",
+    table("espressif_models.csv"),
+    ids=lambda row: "-".join((row["target"], row["kernels"], row["model"])),
+)
+def test_published_networks_lie_in_the_interval(row: dict[str, str]) -> None:
+    measured, value, low, high = predicted(row)
+    assert low < measured < high
+    if row["kernels"] == "reference":
+        assert value == pytest.approx(measured, rel=0.01)
+    if row["target"] in ("esp32s3", "esp32p4") and row["kernels"] == "esp_nn":
+        # No fit saw a network: single kernels alone.
+        assert value == pytest.approx(measured, rel=0.1)
+
+
+def test_a_network_left_out_of_the_esp32s_scale_lies_in_its_interval() -> None:
+    rows = [
+        row for row in table("espressif_models.csv") if (row["target"], row["kernels"]) == ("esp32", "esp_nn")
+    ]
+    rates = chip_rates("xtensa-lx6", "esp_nn")
+    assert rates is not None
+    factors = []
+    for row in rows:
+        measured, value, _, _ = predicted(row)
+        factors.append(math.log(measured / value))
+    assert abs(statistics.mean(factors)) < 0.02
+    for index, row in enumerate(rows):
+        others = statistics.mean([*factors[:index], *factors[index + 1 :]])
+        ratio = math.exp(others)
+        left_out = replace(
+            rates, scale=ratio * rates.scale, cycles_per_weight_byte=ratio * rates.cycles_per_weight_byte
+        )
+        measured, _, low, high = predicted(row, left_out)
+        assert low < measured < high
+
+
+def test_what_rests_on_less_is_wider() -> None:
+    s3, p4, esp32, c3 = (
+        chip_rates(core, "esp_nn") for core in ("xtensa-lx7", "riscv32-pie", "xtensa-lx6", "riscv32")
+    )
+    assert s3 is not None
+    assert p4 is not None
+    assert esp32 is not None
+    assert c3 is not None
+    assert 0.25 <= s3.spread_model < p4.spread_model < esp32.spread_model < c3.spread_model
+    portable = chip_rates("xtensa-lx7", "reference")
+    assert portable is not None
+    assert portable.spread_model >= c3.spread_model
+    assert portable.source == (
+        "person detection without ESP-NN on an ESP32-S3: espressif/esp-nn@d45b843c: README.md"
+    )
+    assert chip_rates("xtensa-lx7", "cmsis_nn") is None
+    assert chip_rates("cortex-m4", "esp_nn") is None
+    assert set(CHIPS) == {core for core, isa in ISA.items() if isa.startswith("esp_")}
+
+
+def test_shapes_that_the_vector_kernels_leave_to_plain_c_take_its_price() -> None:
+    def path(kind: str, input_: str, filter_: str, output: str, isa: str, dilation: str = "1") -> str:
+        row = {"op": kind, "input_shape": input_, "filter_shape": filter_, "output_shape": output}
+        row |= {
+            "stride_h": "1",
+            "stride_w": "1",
+            "padding": "same",
+            "dilation_h": dilation,
+            "dilation_w": dilation,
+        }
+        graph = shape_graph([row])
+        return COUNTERS["esp_nn"][kind](graph.operators[0], graph.tensors, isa)[0]
+
+    shape = "1x8x8x16"
+    assert path("CONV_2D", shape, "16x3x3x16", shape, "esp_s3") == "esp_s3_conv"
+    assert path("CONV_2D", shape, "16x3x3x16", shape, "esp_s3", "2") == "esp_s3_conv_c"
+    assert path("CONV_2D", shape, "16x3x3x4", shape, "esp_p4") == "esp_p4_conv_c"
+    assert path("CONV_2D", shape, "16x3x3x16", shape, "esp_c", "2") == "esp_c_conv"
+    assert path("DEPTHWISE_CONV_2D", shape, "1x3x3x16", shape, "esp_s3") == "esp_s3_depthwise"
+    assert path("DEPTHWISE_CONV_2D", shape, "1x3x3x16", shape, "esp_s3", "2") == "esp_s3_depthwise_c"
+    assert path("DEPTHWISE_CONV_2D", "1x8x8x3", "1x3x3x3", "1x8x8x3", "esp_s3") == "esp_s3_depthwise_c"
+    assert path("DEPTHWISE_CONV_2D", "1x8x8x8", "1x3x3x8", "1x8x8x8", "esp_p4") == "esp_p4_depthwise_c"
+    assert (
+        path("DEPTHWISE_CONV_2D", "1x8x8x1", "1x3x3x8", "1x8x8x8", "esp_p4") == "esp_p4_depthwise_multiplied"
+    )
+    assert path("DEPTHWISE_CONV_2D", "1x8x8x1", "1x3x3x6", "1x8x8x6", "esp_s3") == "esp_s3_depthwise_c"
+    row = {
+        "op": "AVERAGE_POOL_2D",
+        "input_shape": "1x8x8x6",
+        "filter_shape": "8x8",
+        "output_shape": "1x1x1x6",
+    }
+    graph = shape_graph([{**row, "stride_h": "8", "stride_w": "8", "padding": "valid"}])
+    assert COUNTERS["esp_nn"]["AVERAGE_POOL_2D"](graph.operators[0], graph.tensors, "esp_s3")[0] == (
+        "esp_c_average_pool"
+    )
+
+
+def test_a_board_of_ones_own_is_fitted_to_these_prices() -> None:
+    board = Rates(
+        scale=1.3, cycles_per_weight_byte=12.0, spread_model=0.05, spread_operator=0.05, source="a board"
+    )
+    measurements = []
+    for name, graph in networks().items():
+        parts = predict(graph, kernels="esp_nn", core="xtensa-lx7", rates=board).operators()
+        cycles = tuple(part.cycles or 0.0 for part in parts)
+        measurements.append(Measurement(model=name, graph=graph, cycles=cycles))
+    prices = core_table("esp_nn", "xtensa-lx7")
+    assert prices is not None
+    rates, _ = fit_rates(measurements, table=prices, kernels="esp_nn", core="xtensa-lx7", source="mine")
+    assert rates.scale == pytest.approx(1.3, rel=0.02)
+    assert rates.cycles_per_weight_byte == pytest.approx(12.0, rel=0.05)
