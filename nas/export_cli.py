@@ -15,6 +15,7 @@ from cost_models.errors import UserError
 if TYPE_CHECKING:
     from nas.deliver import Delivery
     from nas.export import Bundle, Verification
+    from nas.reselect import Selection
 
 DONE, REFUSED, USER_ERROR = 0, 1, 2
 
@@ -23,6 +24,8 @@ exit code: 0 a verified bundle, 1 the bundle failed its verification, 2 a mistak
 
 examples:
   nas-export runs/digits-1 --out bundle
+  nas-export runs/digits-1 --list
+  nas-export runs/digits-1 --policy smallest --budget sram=8KB --target rp2040 --out small
   nas-export runs/digits-1 --model 17 --format zephyr --name kws --out kws
   nas-export runs/digits-1 --out kws --name kws --deliver ../firmware:models/kws --branch new-model
 """
@@ -44,7 +47,22 @@ def _run(arguments: argparse.Namespace) -> int:
 
     require_extra("search", "nas-export")
     load_exporter(arguments.format)
-    found = load_run_model(Path(arguments.run), arguments.model, name=arguments.name)
+    selection = _selection(arguments)
+    if selection is not None and arguments.list:
+        from nas.reselect import front_lines
+
+        print(f"front of {arguments.run} on {selection.target.name} (* would be exported)")
+        for line in front_lines(selection):
+            print(line)
+        return DONE
+    model = arguments.model or (None if selection is None else str(selection.chosen.number))
+    found = load_run_model(
+        Path(arguments.run),
+        model,
+        name=arguments.name,
+        target=None if selection is None else selection.target,
+        budget=None if selection is None else selection.budget,
+    )
     bundle = export(
         found.model,
         target=found.target,
@@ -72,6 +90,24 @@ def _run(arguments: argparse.Namespace) -> int:
     if delivery:
         print(_said(delivery))
     return DONE
+
+
+def _selection(arguments: argparse.Namespace) -> Selection | None:
+    """Another choice than the run's own, where one is asked for."""
+    asked = (arguments.policy, arguments.budget, arguments.target)
+    if not arguments.list and all(word is None for word in asked):
+        return None
+    from nas.reselect import reselect
+
+    selection = reselect(
+        Path(arguments.run), policy=arguments.policy, budget=arguments.budget, target=arguments.target
+    )
+    for note in selection.budget.notes:
+        print(f"nas-export: {note}", file=sys.stderr)
+    if selection.lost:
+        missing = f"{selection.lost} models of the run are missing or are not those that were trained"
+        print(f"nas-export: {missing}", file=sys.stderr)
+    return selection
 
 
 def _said(delivery: Delivery) -> str:
@@ -111,13 +147,27 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="tflm, cmake, arduino, platformio, zephyr, esp-idf or cmsis-pack (default: %(default)s)",
     )
     parser.add_argument("--name", help="prefix of files and symbols (default: the run's)")
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder of the bundle, made or replaced")
+    parser.add_argument(
+        "--policy",
+        choices=("accuracy", "balanced", "smallest"),
+        help="choose anew from the run, without training",
+    )
+    parser.add_argument("--budget", metavar="LIMITS", help="the same under these limits; default: the run's")
+    parser.add_argument("--target", metavar="NAME", help="the same for another chip or board")
+    parser.add_argument(
+        "--list", action="store_true", help="list what there is to choose from, export nothing"
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder of the bundle, made or replaced")
     parser.add_argument(
         "--deliver", metavar="REPO[:PATH]", help="commit the bundle to a branch of a git repository"
     )
     parser.add_argument("--branch", metavar="NAME", help="branch for --deliver (default: mcu-nas/<name>)")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     arguments = parser.read(argv)
+    if not arguments.out and not arguments.list:
+        raise UserError("--out is missing.", "Give the folder of the bundle, or --list to see what there is.")
+    if arguments.model and (arguments.policy or arguments.list):
+        raise UserError("--model names the model; --policy and --list choose one.", "Leave one of them out.")
     if arguments.branch and not arguments.deliver:
         raise UserError("--branch needs --deliver.", "Say which repository: --deliver REPO[:PATH].")
     return arguments

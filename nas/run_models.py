@@ -55,13 +55,22 @@ class RunModel:
     budget: Budget
 
 
-def load_run_model(path: Path, model_id: str | None = None, *, name: str | None = None) -> RunModel:
+def load_run_model(
+    path: Path,
+    model_id: str | None = None,
+    *,
+    name: str | None = None,
+    target: Target | None = None,
+    budget: Budget | None = None,
+) -> RunModel:
     """A model of an earlier run, its accuracy measured by TFLM's interpreter on validation and test data.
 
     Args:
         path: The run folder.
         model_id: Trial number, or the beginning of a digest; None takes the chosen model.
         name: Prefix of files and symbols; None takes the run's.
+        target: What it is costed for; None takes the run's.
+        budget: The limits; None takes the run's.
 
     Raises:
         UserError: No run, no such model, or other data than the run was started with.
@@ -71,9 +80,9 @@ def load_run_model(path: Path, model_id: str | None = None, *, name: str | None 
     folder = open_run_folder(str(path))
     config = saved_config(folder)
     trial = _find(folder, model_id)
-    tflite = _model_bytes(folder, trial)
+    tflite = model_bytes(folder, trial)
     graph = read_graph(tflite)
-    target = load_target(config.target)
+    target = target or load_target(config.target)
     dataset = load_task(config.task, image_size=config.image_size, input_kind=config.input_kind)
     _check_data(folder, dataset, config.task)
     return RunModel(
@@ -87,7 +96,7 @@ def load_run_model(path: Path, model_id: str | None = None, *, name: str | None 
         ),
         target=target,
         costs=CostModel(target).estimate(graph, file_bytes=len(tflite)),
-        budget=parse_budget(config.budget, target, certain=config.certain),
+        budget=budget or parse_budget(config.budget, target, certain=config.certain),
     )
 
 
@@ -138,14 +147,24 @@ def trained_steps(trial: Mapping[str, Any]) -> int:
     return int(trial["steps"] if trial.get("cut_at") is None else trial["cut_at"])
 
 
-def _find(folder: RunFolder, model_id: str | None) -> dict[str, Any]:
+def evaluated_trials(folder: RunFolder) -> list[dict[str, Any]]:
+    """The trials of a run's result that left a model.
+
+    Raises:
+        UserError: There is no result yet, or it is none.
+    """
+    return _result(folder)[0]
+
+
+def _result(folder: RunFolder) -> tuple[list[dict[str, Any]], int | None, list[int]]:
+    """Evaluated trials, the number of the chosen one, and the front."""
     try:
         result = json.loads(folder.result_file.read_text(encoding="utf-8"))
-        chosen, front = result["chosen"], result["front"]
-        evaluated = [trial for trial in result["trials"] if trial["state"] == "evaluated"]
-        chosen_number = None if chosen is None else int(chosen["number"])
+        chosen, front = result["chosen"], [int(number) for number in result["front"]]
+        evaluated = [dict(trial) for trial in result["trials"] if trial["state"] == "evaluated"]
         for trial in evaluated:
             _SHAPE.validate_python(trial)
+        return evaluated, None if chosen is None else int(chosen["number"]), front
     except FileNotFoundError:
         raise UserError(
             f"{folder.path} has no result yet.", f"Let nas-run end, or --resume {folder.path}."
@@ -155,10 +174,14 @@ def _find(folder: RunFolder, model_id: str | None) -> dict[str, Any]:
             f"{folder.result_file} cannot be read as the result of a run.",
             f"nas-run --resume {folder.path} writes it again.",
         ) from None
+
+
+def _find(folder: RunFolder, model_id: str | None) -> dict[str, Any]:
+    evaluated, chosen, front = _result(folder)
     if model_id is None:
         if chosen is None:
             raise UserError(f"The run {folder.path} chose no model.", "Nothing of it fits its budget.")
-        model_id = str(chosen_number)
+        model_id = str(chosen)
     by_number = [trial for trial in evaluated if str(trial["number"]) == model_id]
     # Of one network trained several times, the longest training counts.
     by_digest = [trial for trial in evaluated if len(model_id) >= 6 and trial["digest"].startswith(model_id)]
@@ -168,10 +191,15 @@ def _find(folder: RunFolder, model_id: str | None) -> dict[str, Any]:
             f"The run {folder.path} has no model {model_id}.",
             f"Its front: {', '.join(map(str, front))}." if front else "Its front is empty.",
         )
-    return dict(found[0])
+    return found[0]
 
 
-def _model_bytes(folder: RunFolder, trial: dict[str, Any]) -> bytes:
+def model_bytes(folder: RunFolder, trial: Mapping[str, Any]) -> bytes:
+    """The model of a trial in the result.
+
+    Raises:
+        UserError: It is missing, or not the one that was trained.
+    """
     key = model_key(trial["digest"], trained_steps(trial))
     return folder.load_model(key, trial=trial["number"], sha256=trial.get("model_sha256"))
 

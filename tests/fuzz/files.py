@@ -190,7 +190,7 @@ class RunFolders:
 
     def run(self, case: bytes, folder: Path) -> str:
         from nas.run_folder import open_run_folder, saved_config
-        from nas.run_models import _find, _model_bytes
+        from nas.run_models import _find, model_bytes
         from nas.search.study import Study, damaged_record, find_study, open_storage
 
         name, _, content = case.partition(b"\n")
@@ -200,7 +200,7 @@ class RunFolders:
         (place / name.decode()).write_bytes(content)
         opened = open_run_folder(str(place))
         config = saved_config(opened)
-        _model_bytes(opened, _find(opened, None))
+        model_bytes(opened, _find(opened, None))
         saved = opened.load_config()
         storage = open_storage(None, opened.journal)
         with damaged_record(str(opened.journal)):

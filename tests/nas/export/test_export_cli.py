@@ -133,7 +133,7 @@ def test_an_exported_bundle_verifies_without_the_run(run: Path, tmp_path: Path) 
         (["{run}", "--out", "b", "--branch", "x"], "--branch needs --deliver."),
         (["{run}", "--out", "b", "--deliver", "nowhere"], "nowhere is no git repository."),
         (["{run}", "--out", "b", "--formt", "tflm"], "There is no flag --formt. Did you mean --format?"),
-        (["{run}"], "The following arguments are required: --out."),
+        (["{run}"], "--out is missing. Give the folder of the bundle, or --list to see what there is."),
     ],
 )
 def test_mistakes_are_a_sentence_and_exit_code_2(
