@@ -251,7 +251,7 @@ def predicted(row: dict[str, str], rates: Rates | None = None) -> tuple[float, f
 @pytest.mark.parametrize(
     "row",
     table("espressif_models.csv"),
-    ids=lambda row: "-".join((row["target"], row["kernels"], row["model"])),
+    ids=lambda row: "-".join((row["target"], row["kernels"], row["model"], row["ms"])),
 )
 def test_published_networks_lie_in_the_interval(row: dict[str, str]) -> None:
     measured, value, low, high = predicted(row)
