@@ -48,9 +48,10 @@ def test_accepted_models_run_in_tflm(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_damaged_bundles_and_run_folders_are_refused(tmp_path: Path) -> None:
-    finished = tiny_run(tmp_path)
-    assert faults(Bundles(finished / "bundle"), 60, tmp_path) == []
-    assert faults(RunFolders(finished), 60, tmp_path) == []
+    finished, work = tiny_run(tmp_path), tmp_path / "work"
+    work.mkdir()
+    assert faults(Bundles(finished / "bundle"), 60, work) == []
+    assert faults(RunFolders(finished), 60, work) == []
 
 
 class Planted:

@@ -94,7 +94,17 @@ def test_a_run_outlives_a_node_and_resumes_after_the_head(cluster: Cluster, tmp_
     assert last.startswith("nas-run: The Ray cluster")
     assert last.endswith(f"No trial that ended is lost; --resume {folder} goes on.")
     kept = {path.name: path.read_bytes() for path in folder.glob("models/*.tflite")}
-    words = ("--resume", str(folder), "--trials", "6", "--ray-address", "local", "--workers", "1")
+    words = (
+        "--resume",
+        str(folder),
+        "--trials",
+        "6",
+        "--ray-address",
+        "local",
+        "--workers",
+        "1",
+        "--trust-space",
+    )
     code, out, err = end(start(cluster, folder, *words))
     assert code == 0, err
     ended = trials(out)
