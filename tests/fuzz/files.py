@@ -69,6 +69,8 @@ class Npz:
         if x.size and x.dtype.kind == "f" and rng.random() < 0.3:
             with np.errstate(all="ignore"):
                 x.flat[rng.randrange(x.size)] = rng.choice((np.nan, np.inf, -9999.0, 1e30))
+        if rng.random() < 0.4:  # a sound one, for what its bytes do
+            x, y = generator.normal(0, 1, (60, 6)).astype("f4"), np.arange(60) % 3
         names = rng.choice(
             (("X", "y"), ("X", "y"), ("X_train", "y_train"), ("x", "label"), ("X", "y", "groups"))
         )
