@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Protocol, overload, runtime_checkable
 
 from cost_models.errors import UserError, did_you_mean
 from search_spaces.arch import ArchSpec, Shape
 from search_spaces.channels import pruned
+from search_spaces.users_code import load_file, users_fault
 
 PRUNE_RATIOS = (0.0, 0.25, 0.5)
 
@@ -113,24 +111,6 @@ def candidate(space: SearchSpace, trial: Suggest, *, input_shape: Shape, classes
     return Candidate(wide=wide, prune_ratio=ratio, narrow=pruned(wide, ratio))
 
 
-def users_fault(error: Exception, source: object) -> str:
-    """An exception of a plug-in's code in a line: what it is, and the last line of the plug-in's own file.
-
-    Args:
-        error: What was raised.
-        source: A function of the plug-in, or the name of its file.
-    """
-    code = getattr(source, "__code__", None)
-    own = source if isinstance(source, str) else getattr(code, "co_filename", "")
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
-    if isinstance(error, SyntaxError) and error.filename == own:
-        place = f" ({Path(own).name}, line {error.lineno})"
-    else:
-        place = f" ({Path(own).name}, line {lines[-1].lineno})" if lines else ""
-    text = (error.msg if isinstance(error, SyntaxError) else str(error)).strip().splitlines()
-    return f"{type(error).__name__}{': ' + text[0].rstrip('.') if text else ''}{place}"
-
-
 def list_spaces() -> tuple[str, ...]:
     """Names of the spaces that come with the package."""
     folder = Path(__file__).parent / "spaces"
@@ -146,7 +126,7 @@ def load_space(name: str) -> SearchSpace:
     if name in list_spaces():
         module = importlib.import_module(f"search_spaces.spaces.{name}")
     elif name.endswith(".py"):
-        module = _from_file(Path(name))
+        module = load_file(Path(name), "search space")
     elif "." in name and all(part.isidentifier() for part in name.split(".")):
         try:
             module = importlib.import_module(name)
@@ -164,19 +144,3 @@ def load_space(name: str) -> SearchSpace:
             f"{name} exports no search space.", "It needs SPACE = an object with a name and a build method."
         )
     return space
-
-
-def _from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise UserError(f"There is no search space file {path}.", "Give a path to a Python file.")
-    spec = importlib.util.spec_from_file_location(f"_space_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(
-            f"The search space {path} fails to load: {users_fault(error, str(path))}.", "Mend the file."
-        ) from error
-    return module

@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler
 
 from cost_models.errors import UserError
 from nas.search.study import quietly
-from search_spaces.space import users_fault
+from search_spaces.users_code import load_file, users_fault
 
 MakeSampler = Callable[[int], BaseSampler]
 
@@ -51,16 +51,7 @@ def make_sampler(name: str, seed: int) -> BaseSampler | None:
 
 
 def _from_file(name: str, seed: int) -> BaseSampler:
-    spec = importlib.util.spec_from_file_location(f"_sampler_{Path(name).stem}", name)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(
-            f"The sampler {name} fails to load: {users_fault(error, name)}.", "Correct the file."
-        ) from error
+    module = load_file(Path(name), "sampler")
     make = getattr(module, "SAMPLER", None)
     if not callable(make):
         raise UserError(

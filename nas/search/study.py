@@ -28,7 +28,7 @@ from nas.search.pareto import cost_objectives, objectives
 from nas.search.records import TrialRecord, record_from_json
 from nas.storage_url import PASSWORD_VARIABLE, StorageUrl
 from search_spaces.choices import Choices
-from search_spaces.space import users_fault
+from search_spaces.users_code import users_fault
 
 _RECORD = "record"
 _IDENTITY = "search"

@@ -1,0 +1,53 @@
+"""Code that a user wrote and named: search spaces and samplers in files of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from cost_models.errors import UserError
+
+
+def load_file(path: Path, what: str) -> ModuleType:
+    """Run a Python file as a module.
+
+    Args:
+        path: The file.
+        what: What it holds, for messages: "search space" or "sampler".
+
+    Raises:
+        UserError: There is no such file, or its code fails.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no {what} file {path}.", "Give a path to a Python file.")
+    spec = importlib.util.spec_from_file_location(f"_{what.split()[-1]}_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(
+            f"The {what} {path} fails to load: {users_fault(error, str(path))}.", "Correct the file."
+        ) from error
+    return module
+
+
+def users_fault(error: Exception, source: object) -> str:
+    """An exception of a plug-in's code in a line: what it is, and the last line of the plug-in's own file.
+
+    Args:
+        error: What was raised.
+        source: A function of the plug-in, or the name of its file.
+    """
+    code = getattr(source, "__code__", None)
+    own = source if isinstance(source, str) else getattr(code, "co_filename", "")
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    if isinstance(error, SyntaxError) and error.filename == own:
+        place = f" ({Path(own).name}, line {error.lineno})"
+    else:
+        place = f" ({Path(own).name}, line {lines[-1].lineno})" if lines else ""
+    text = (error.msg if isinstance(error, SyntaxError) else str(error)).strip().splitlines()
+    return f"{type(error).__name__}{': ' + text[0].rstrip('.') if text else ''}{place}"
