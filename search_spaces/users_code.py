@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -44,10 +45,16 @@ def users_fault(error: Exception, source: object) -> str:
     """
     code = getattr(source, "__code__", None)
     own = source if isinstance(source, str) else getattr(code, "co_filename", "")
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
-    if isinstance(error, SyntaxError) and error.filename == own:
-        place = f" ({Path(own).name}, line {error.lineno})"
-    else:
-        place = f" ({Path(own).name}, line {lines[-1].lineno})" if lines else ""
+    # Files are named as the user wrote them, but run by their absolute paths.
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if _same_file(frame.filename, own)
+    ]
+    if isinstance(error, SyntaxError) and error.filename and _same_file(error.filename, own):
+        lines.append(error.lineno)
+    place = f" ({Path(own).name}, line {lines[-1]})" if lines else ""
     text = (error.msg if isinstance(error, SyntaxError) else str(error)).strip().splitlines()
     return f"{type(error).__name__}{': ' + text[0].rstrip('.') if text else ''}{place}"
+
+
+def _same_file(one: str, other: str) -> bool:
+    return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100 - of names, whatever they are

@@ -177,9 +177,11 @@ def test_a_users_space_that_raises_is_named_with_its_line(tmp_path: Path) -> Non
     ],
 )
 def test_a_space_file_that_fails_to_load_is_named_with_its_line(
-    tmp_path: Path, text: str, fault: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, fault: str
 ) -> None:
-    path = tmp_path / "my_space.py"
-    path.write_text(text)
-    with pytest.raises(UserError, match=r"The search space .*my_space\.py fails to load: " + fault):
-        load_space(str(path))
+    (tmp_path / "my_space.py").write_text(text)
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for path in (str(tmp_path / "my_space.py"), "my_space.py", "./my_space.py", "below/../my_space.py"):
+        with pytest.raises(UserError, match=r"The search space .*my_space\.py fails to load: " + fault):
+            load_space(path)
