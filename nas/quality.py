@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from nas.export.intervals import wilson
 from nas.finished import Accuracy
+from nas.words import listed
 
 _NO_SKILL = 0.1  # share of the way from chance to perfect below which a model has learned nothing
 _UNPROVEN_SKILL = 0.25  # the same where the interval reaches down to chance
@@ -73,7 +74,7 @@ def quality_warnings(accuracies: Sequence[Accuracy], class_names: Sequence[str])
             absent = [name for name, row in zip(class_names, part.confusion, strict=True) if not sum(row)]
             if absent:
                 lines.append(
-                    f"The {_part(part)} part has no sample of {_names(absent)}: its accuracy does not cover"
+                    f"The {_part(part)} part has no sample of {listed(absent, _NAMED)}: its accuracy does not cover"
                     f" {'it' if len(absent) == 1 else 'them'}."
                 )
     if test is not None and validation is not None:
@@ -88,26 +89,17 @@ def _class_lines(accuracy: Accuracy, class_names: Sequence[str]) -> list[str]:
     true = [sum(row) for row in table]
     answered = [sum(column) for column in zip(*table, strict=True)]
     part = _part(accuracy)
+    labels = [f"{class_names[i]} ({_samples(count)})" for i, count in enumerate(true)]
     lines = []
-    never = [
-        f"{class_names[i]} ({_samples(true[i])})" for i in range(len(table)) if true[i] and not answered[i]
-    ]
+    never = [label for i, label in enumerate(labels) if true[i] and not answered[i]]
     if never:
-        lines.append(f"Never predicted on {part} data, so its recall is 0: {_names(never)}.")
-    lost = [
-        f"{class_names[i]} ({_samples(true[i])})"
-        for i in range(len(table))
-        if true[i] and answered[i] and not table[i][i]
-    ]
+        lines.append(f"Never predicted on {part} data, so its recall is 0: {listed(never, _NAMED)}.")
+    lost = [label for i, label in enumerate(labels) if true[i] and answered[i] and not table[i][i]]
     if lost:
-        lines.append(f"Never recognized on {part} data (recall 0): {_names(lost)}.")
-    few = [
-        f"{class_names[i]} ({_samples(true[i])})"
-        for i in range(len(table))
-        if 0 < true[i] < _FEW_SAMPLES and table[i][i]
-    ]
+        lines.append(f"Never recognized on {part} data (recall 0): {listed(lost, _NAMED)}.")
+    few = [label for i, label in enumerate(labels) if 0 < true[i] < _FEW_SAMPLES and table[i][i]]
     if few:
-        lines.append(f"Too few {part} samples to tell the recall of {_names(few)}.")
+        lines.append(f"Too few {part} samples to tell the recall of {listed(few, _NAMED)}.")
     return lines
 
 
@@ -136,11 +128,6 @@ def _part(accuracy: Accuracy) -> str:
 
 def _samples(count: int) -> str:
     return f"{count} sample{'' if count == 1 else 's'}"
-
-
-def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def _percent(share: float) -> str:

@@ -27,6 +27,7 @@ import ray._private.utils
 
 from cost_models.errors import UserError
 from nas.lost import LostError
+from nas.words import first_line
 
 _PACKAGES = ("nas", "search_spaces", "cost_models")
 _HERE = (None, "local")
@@ -72,7 +73,7 @@ def connect(address: str | None, workers: int | None, *, gpus: bool = False) -> 
             )
     except Exception as error:  # of many kinds, Ray's own and those of the packages that it uses
         raise UserError(
-            f"The Ray cluster {address} cannot be reached ({_first_line(error)}).",
+            f"The Ray cluster {address} cannot be reached ({first_line(error)}).",
             "Check --ray-address, or leave it out to run on this machine.",
         ) from None
 
@@ -97,7 +98,7 @@ def _start_here(workers: int, *, gpus: bool) -> None:
             if attempt + 1 < _TRIES and not isinstance(error, OSError):
                 continue
             raise UserError(
-                f"Ray cannot be started on this machine ({_first_line(error)}).",
+                f"Ray cannot be started on this machine ({first_line(error)}).",
                 "Check that the temporary directory (TMPDIR), the home directory and /dev/shm can be written and have"
                 " space, or name a cluster with --ray-address.",
             ) from error
@@ -163,11 +164,6 @@ def disconnect() -> None:
     with suppress(OSError):
         if latest.is_symlink() and latest.readlink().name == session.name:
             latest.unlink()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200].rstrip(".") if lines else type(error).__name__
 
 
 def in_ray_job() -> bool:

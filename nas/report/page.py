@@ -12,6 +12,7 @@ from nas.report.memory import arena_picture
 from nas.report.picture import picture
 from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, MACS, SRAM, Resource
 from nas.report.time_use import time_use
+from nas.words import listed
 
 _MOST_WIDE, _LONG_NAME = (
     12,
@@ -225,8 +226,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items())
     if isinstance(value, list | tuple):
-        more = f" and {len(value) - _MOST_NAMES} more" if len(value) > _MOST_NAMES else ""
-        return ", ".join(map(_plain, value[:_MOST_NAMES])) + more
+        return listed([*map(_plain, value)], _MOST_NAMES)
     return str(value)
 
 

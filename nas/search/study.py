@@ -27,6 +27,7 @@ from nas.search.journal import RunJournal
 from nas.search.pareto import cost_objectives, objectives
 from nas.search.records import TrialRecord, record_from_json
 from nas.storage_url import PASSWORD_VARIABLE, StorageUrl
+from nas.words import first_line
 from search_spaces.choices import Choices
 from search_spaces.users_code import users_fault
 
@@ -65,7 +66,7 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
     try:
         return optuna.storages.RDBStorage(address.complete())
     except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
-        reason = address.scrub((str(error).strip() or type(error).__name__).splitlines()[0][:200])
+        reason = first_line(error, address.scrub)
         raise UserError(
             f"The storage {address.shown()} cannot be opened: {reason}.",
             "Check the URL, the server and its driver."
@@ -89,7 +90,7 @@ def lost_storage(url: str | None = None) -> Iterator[None]:
         yield
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ or error
-        reason = StorageUrl.parse(url or "").scrub(str(cause).strip().splitlines()[0][:200].rstrip("."))
+        reason = first_line(cause, StorageUrl.parse(url or "").scrub)
         raise LostError(f"The storage cannot be reached any more: {reason}.") from error
 
 

@@ -17,6 +17,7 @@ from nas.tasks.loading.class_folders import read_layout
 from nas.tasks.loading.memory import require_memory, work_bytes
 from nas.tasks.loading.picture_file import Picture, UnreadableError, decode, inspect, unreadable
 from nas.tasks.split import hold_out_validation, split_parts
+from nas.words import sized
 
 _DEFAULT_SIZE = 48  # pixels; where pictures differ in size or are large
 _LARGEST_KEPT = 96
@@ -143,8 +144,8 @@ def _common_size(pictures: Sequence[Picture], image_size: int | None) -> tuple[t
         return size, []
     largest = max(sizes, key=lambda s: s[0] * s[1])
     smallest = min(sizes, key=lambda s: s[0] * s[1])
-    span = _by(smallest) if smallest == largest else f"{_by(smallest)} to {_by(largest)}"
-    note = f"{changed} of {len(pictures)} pictures ({span}, height x width) are resized to {_by(size)}"
+    span = sized(smallest) if smallest == largest else f"{sized(smallest)} to {sized(largest)}"
+    note = f"{changed} of {len(pictures)} pictures ({span}, height x width) are resized to {sized(size)}"
     stretched = sum(
         count for (high, wide), count in sizes.items() if abs(high * size[1] / (wide * size[0]) - 1) > 0.02
     )
@@ -168,10 +169,6 @@ def _check_depths(pictures: Sequence[Picture], root: Path) -> None:
         f"{root} mixes pictures of different depths ({counts}), such as {example.path}.",
         "Save all of them with 8 bits a channel, or all with 16.",
     )
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"
 
 
 TASK = load

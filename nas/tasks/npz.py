@@ -12,12 +12,14 @@ from nas.tasks.loading import PARTS, TaskOptions
 from nas.tasks.loading.labels import clean_labels, names_of
 from nas.tasks.loading.npz_file import Contents, read_npz
 from nas.tasks.split import check_groups, hold_out_validation, split_parts
+from nas.words import listed
 
 _HINT = "Expected X_train, y_train, X_val, y_val, X_test, y_test; or X and y (optional: groups, class_names)."
 _KNOWN = {
     "X", "y", "class_names", "source", "license", "groups",
     *(f"{array}_{part}" for array in ("X", "y", "groups") for part in PARTS),
 }  # fmt: skip
+_NAMED = 8
 # Names under which data were meant to be given, but would be ignored.
 _MEANT = re.compile(r"[xy](_?(train(ing)?|val(id(ation)?)?|dev(el)?|test(ing)?))?", re.I)
 _SUBJECTS = re.compile(
@@ -142,10 +144,7 @@ def _unused_notes(contents: Contents) -> list[str]:
             " as groups (or groups_train, groups_val, groups_test) they tell which samples are of one subject."
         )
     if others:
-        notes.append(
-            f"Not used: {', '.join(others[:8])}"
-            + (f" and {len(others) - 8} more." if len(others) > 8 else ".")
-        )
+        notes.append(f"Not used: {listed(others, _NAMED)}.")
     return notes
 
 

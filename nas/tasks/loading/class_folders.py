@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cost_models.errors import UserError
 from nas.tasks.loading.labels import is_printable
+from nas.words import listed
 
 SUFFIXES = frozenset(
     (
@@ -72,13 +73,13 @@ class _LeftOut:
             count = len(self.hidden)
             lines.append(
                 f"{count} hidden file{' or folder' if count == 1 else 's or folders'} left out:"
-                f" {_listed(sorted(self.hidden))}."
+                f" {listed(sorted(self.hidden), _NAMED)}."
             )
         if self.loose:
             count = len(self.loose)
             lines.append(
                 f"{count} file{'' if count == 1 else 's'} outside of class folders left out:"
-                f" {_listed(sorted(self.loose))}."
+                f" {listed(sorted(self.loose), _NAMED)}."
             )
         if self.suffixes:
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.suffixes.items()))
@@ -103,8 +104,8 @@ def read_layout(root: Path) -> Layout:
             f"{show(Path(error.filename or root))} cannot be read ({error.strerror}).",
             "Check its permissions.",
         ) from None
-    for part, listed in files.items():
-        if parts and not listed:
+    for part, pictures in files.items():
+        if parts and not pictures:
             raise UserError(
                 f"{show(places[part])} holds no pictures.", "Each part needs pictures of each class."
             )
@@ -149,7 +150,7 @@ def _parts(root: Path, left_out: _LeftOut) -> dict[str, Path]:
     others = [folder.name for folder in folders if folder not in found.values()]
     if others:
         raise UserError(
-            f"{root} has {_listed([show(Path(name)) for name in others])} beside the folders of the parts.",
+            f"{root} has {listed([show(Path(name)) for name in others], _NAMED)} beside the folders of the parts.",
             "Keep only train, val and test there.",
         )
     left_out.hidden += [p.name for p in root.iterdir() if p.name.startswith(".")]
@@ -242,8 +243,3 @@ def _check_classes(root: Path, classes: Sequence[str]) -> None:
                 f"{root} has the class folders {same!r} and {name!r}, which differ in case or spelling only.",
                 "Give one class one name in all parts.",
             )
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

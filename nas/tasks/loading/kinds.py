@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.words import sized
 
 Array = NDArray[np.generic]
 InputKind = Literal["auto", "features", "signals", "images", "channels-first"]
@@ -106,12 +107,12 @@ def _decide(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[InputK
         return "signals", ""
     if shape[0] in _COLOURS and shape[2] not in _COLOURS:
         return "channels-first", (
-            f"Samples of {_by(shape)} are taken as pictures with their {shape[0]} channels first;"
+            f"Samples of {sized(shape)} are taken as pictures with their {shape[0]} channels first;"
             " --input-kind images takes the last axis for the channels."
         )
     if shape[2] not in _COLOURS and shape[0] * 2 <= min(shape[1:]):
         return "images", (
-            f"Samples of {_by(shape)} are taken as pictures of {shape[2]} channels;"
+            f"Samples of {sized(shape)} are taken as pictures of {shape[2]} channels;"
             f" --input-kind channels-first takes them as {shape[0]} channels."
         )
     return "images", ""
@@ -123,7 +124,3 @@ def _text(samples: Array) -> str:
     if len(place) == 1:
         return f"signals of {place[0]} steps, {channels} {word}"
     return f"pictures of {place[0]} x {place[1]}, {channels} {word}"
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))

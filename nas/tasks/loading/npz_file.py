@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.tasks.loading.memory import require_memory, work_bytes
+from nas.words import first_line
 
 Array = NDArray[np.generic]
 
@@ -95,7 +96,7 @@ def read_npz(path: Path, *, wanted: Callable[[str], bool], hint: str) -> Content
         raise _damaged(path, error) from None
     except (NotImplementedError, RuntimeError, TypeError, OverflowError, SyntaxError) as error:
         raise UserError(
-            f"{path} cannot be read as .npz ({_reason(error)}).", "Write it with numpy.savez."
+            f"{path} cannot be read as .npz ({first_line(error)}).", "Write it with numpy.savez."
         ) from None
 
 
@@ -217,12 +218,8 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: _Header, pat
 
 def _damaged(path: Path, error: Exception) -> UserError:
     cut = isinstance(error, zipfile.BadZipFile) and "not a zip file" in str(error)
-    reason = "its end is missing" if cut else _reason(error)
+    reason = "its end is missing" if cut else first_line(error)
     return UserError(
         f"{path} cannot be read as .npz ({reason}).",
         "The file is damaged or was not downloaded wholly; write or download it anew.",
     )
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.tasks.loading.class_folders import show
+from nas.words import listed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -126,15 +127,14 @@ def decode(picture: Picture, size: tuple[int, int], *, grey: bool) -> tuple[NDAr
 
 def unreadable(errors: Sequence[UnreadableError], checked: int) -> UserError:
     """One sentence on all files that cannot be read."""
-    named = ", ".join(f"{show(error.path)} ({error.reason})" for error in errors[:_NAMED])
     if len(errors) == 1:
         return UserError(
             f"{show(errors[0].path)} is not a readable picture ({errors[0].reason}).",
             "Remove it, or save it anew as PNG or JPEG.",
         )
-    more = f" and {len(errors) - _NAMED} more" if len(errors) > _NAMED else ""
+    named = listed([f"{show(error.path)} ({error.reason})" for error in errors], _NAMED)
     return UserError(
-        f"{len(errors)} of {checked} files are not readable pictures: {named}{more}.",
+        f"{len(errors)} of {checked} files are not readable pictures: {named}.",
         "Remove them, or save them anew as PNG or JPEG.",
     )
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nas.finished import Preprocess
 from nas.tasks.loading import PARTS
+from nas.words import listed
 
 Array = NDArray[np.generic]
 
@@ -172,7 +173,7 @@ def _class_notes(parts: Mapping[str, PartReport], class_names: Sequence[str]) ->
     for part in ("val", "test"):
         absent = [name for name, count in zip(class_names, parts[part].classes, strict=True) if not count]
         if absent:
-            notes.append(f"The {part} part has no sample of {_listed(absent)}.")
+            notes.append(f"The {part} part has no sample of {listed(absent, _NAMED)}.")
     return notes
 
 
@@ -180,7 +181,7 @@ def _constant_notes(parts: Mapping[str, PartReport], constant: Sequence[int], *,
     if not constant:
         return []
     notes = [
-        f"{'Channel' if len(constant) == 1 else 'Channels'} {_listed([str(c) for c in constant])} of {channels}"
+        f"{'Channel' if len(constant) == 1 else 'Channels'} {listed([str(c) for c in constant], _NAMED)} of {channels}"
         f" hold{'s' if len(constant) == 1 else ''} a single value in the training part"
         f"{'' if len(constant) == 1 else ' each'}, nothing to learn from."
     ]
@@ -194,8 +195,8 @@ def _constant_notes(parts: Mapping[str, PartReport], constant: Sequence[int], *,
     ]
     if varying:
         notes.append(
-            f"Of these, {_listed([str(c) for c in varying])} {'varies' if len(varying) == 1 else 'vary'} in the val or"
-            " test part."
+            f"Of these, {listed([str(c) for c in varying], _NAMED)} {'varies' if len(varying) == 1 else 'vary'} in the"
+            " val or test part."
         )
     return notes
 
@@ -268,11 +269,6 @@ def _shared(groups: Mapping[str, Array]) -> tuple[int, int]:
 
 def _floats(values: Array) -> tuple[float, ...]:
     return tuple(float(value) for value in values.reshape(-1).tolist())
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def _percent(share: float) -> str:

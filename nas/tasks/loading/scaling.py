@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cost_models.errors import UserError
 from nas.finished import Preprocess, RawType
 from nas.tasks.loading.outliers import Channel, Kept, find_outliers
+from nas.words import listed
 
 Array = NDArray[np.generic]
 
@@ -266,6 +267,4 @@ def _scaling(train: Array, fitted: _Fitted, constant: tuple[int, ...], notes: li
 
 
 def _channels(channels: tuple[int, ...]) -> str:
-    shown = ", ".join(map(str, channels[:_NAMED]))
-    more = f" and {len(channels) - _NAMED} more" if len(channels) > _NAMED else ""
-    return f"{'Channel' if len(channels) == 1 else 'Channels'} {shown}{more}"
+    return f"{'Channel' if len(channels) == 1 else 'Channels'} {listed([*map(str, channels)], _NAMED)}"

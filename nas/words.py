@@ -1,0 +1,29 @@
+"""Words that sentences share: long lists cut short, sizes, the reason in an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+_LONGEST_REASON = 200
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def sized(shape: Sequence[int]) -> str:
+    """A shape as people say it: 48 x 48."""
+    return " x ".join(map(str, shape))
+
+
+def first_line(error: BaseException, clean: Callable[[str], str] = str) -> str:
+    """The first line of what an exception says, or its type where it says nothing, to stand within a sentence.
+
+    Args:
+        error: The exception.
+        clean: Applied before anything is cut: takes secrets out.
+    """
+    lines = clean(str(error)).strip().splitlines() or [type(error).__name__]
+    return lines[0][:_LONGEST_REASON].rstrip(".")
