@@ -113,13 +113,23 @@ def sparsify(
     wrapped = tfmot.sparsity.keras.prune_low_magnitude(model, pruning_schedule=pruning)
     wrappers = [layer for layer in wrapped.layers if hasattr(layer, "pruning_step")]
 
-    def before_step(step: Any) -> None:
+    marks = end // every  # the sparsity grows at every so many steps, the last time at this mark
+    mark = tf.Variable(0, trainable=False, dtype=tf.int32)
+
+    def set_step(step: Any) -> None:
         for wrapper in wrappers:
             wrapper.pruning_step.assign(tf.cast(step, wrapper.pruning_step.dtype))
 
+    def before_step(step: Any) -> None:
+        # Where time is short the schedule jumps, and a mark that it passes must count. The wrappers add 1 before
+        # they look, and prune nothing beyond the end.
+        reached = tf.minimum((tf.cast(step, tf.int32) + 1) // every, marks)
+        set_step(tf.where(reached > mark, reached * every - 1, end))
+        mark.assign(reached)
+
     done = train(wrapped, data, schedule, rng=rng, before_step=before_step, until=until)
-    if done <= end:  # stopped by the time before the schedule reached its sparsity
-        before_step(end // every * every)
+    if int(mark) < marks:  # stopped by the time before the schedule reached its sparsity
+        set_step(marks * every)
         for wrapper in wrappers:
             wrapper.pruning_obj.conditional_mask_update()
     for wrapper in wrappers:

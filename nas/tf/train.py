@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -83,9 +82,10 @@ def train(
         data: What to learn.
         schedule: How.
         rng: Source of batches and augmentation.
-        before_step: Called in the graph with the step's number, before each step.
+        before_step: Called in the graph before each step, with the number of the step that the schedule is at.
         until: `time.time()` at which to stop, after one step at the least. Where the steps cannot all be done by
-            then, the learning rate falls with the time instead of with the steps, so that it is low at the end.
+            then, the schedule (learning rate, pruning) goes by the time instead of by the steps, so that it is at its
+            end when the time is.
 
     Returns:
         The number of steps that were done.
@@ -97,7 +97,7 @@ def train(
         tf.constant(schedule.rates()),
         tf.constant(_shifts(schedule, rng)),
         tf.constant(_gains(schedule, rng)),
-        tf.constant([time.time(), until or 0.0], tf.float64),
+        tf.constant(until or 0.0, tf.float64),
     )
     return int(done[0])
 
@@ -132,25 +132,28 @@ def _loop(
         return tf.ensure_shape(tf.concat(parts, 0), batch.shape)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def loop(batches: Any, rates: Any, shifts: Any, gains: Any, times: Any) -> Any:
+    def loop(batches: Any, rates: Any, shifts: Any, gains: Any, end: Any) -> Any:
         steps = tf.shape(batches)[0]
+        began = tf.timestamp()  # in the graph: what it took to build is not the schedule's
 
         def share_of_time() -> Any:
-            return (tf.timestamp() - times[0]) / tf.maximum(times[1] - times[0], _INSTANT)
+            return (tf.timestamp() - began) / tf.maximum(end - began, _INSTANT)
 
         def goes_on(step: Any) -> Any:
             more = step < steps
             return more & ((step == 0) | (share_of_time() < 1.0)) if limited else more
 
-        def rate(step: Any) -> Any:
+        def progress(step: Any) -> Any:
+            """The step of the schedule."""
             if not limited:
-                return rates[step]
+                return step
             by_time = tf.cast(tf.minimum(share_of_time(), 1.0) * tf.cast(steps, tf.float64), tf.int32)
-            return rates[tf.minimum(tf.maximum(step, by_time), steps - 1)]
+            return tf.minimum(tf.maximum(step, by_time), steps - 1)
 
         def body(step: Any) -> tuple[Any]:
+            due = progress(step)
             if before_step is not None:
-                before_step(step)
+                before_step(due)
             index = batches[step]
             samples = tf.ensure_shape(tf.gather(data.inputs, index), (schedule.batch, *data.inputs.shape[1:]))
             samples = augment(samples, shifts[step], gains[step])
@@ -160,7 +163,7 @@ def _loop(
                 logits = model(samples, training=True)
                 loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
             gradients = tape.gradient(loss, variables)
-            optimizer.apply(gradients, rate=rate(step), step=step)
+            optimizer.apply(gradients, rate=rates[due], step=step)
             return (step + 1,)
 
         return tf.while_loop(goes_on, body, (tf.constant(0),), parallel_iterations=1)

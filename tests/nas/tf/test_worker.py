@@ -178,6 +178,7 @@ def test_a_training_that_runs_out_of_time_is_measured_where_it_stands(
     assert ended.cut_at is not None
     assert 50 < ended.cut_at < 1_000_000
     assert ended.accuracy.value > 0.5
+    assert zero_share(ended.tflite) >= changes.get("sparsity", 0.0) - 0.05
 
 
 def test_without_any_time_one_step_is_done(evaluator: Any) -> None:
