@@ -112,10 +112,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _report(path: str, model: CostModel, budget: Budget, *, lean: bool) -> ModelReport:
     from cost_models.costing_report import report
 
-    try:
-        data = read_bounded(Path(path), LARGEST_MODEL_BYTES)
-    except UserError as error:  # the caller names the file
-        raise UserError(error.message.replace(str(Path(path)), "It", 1), error.hint) from None
+    data = read_bounded(Path(path), LARGEST_MODEL_BYTES, called="It")  # the caller names the file
     return report(path, data, model, budget, lean=lean)
 
 

@@ -17,17 +17,19 @@ _MOST_DOTS = 32  # of a dotted key: its reader takes time by the square of them
 _LONG_NUMBER = re.compile(r"[\d_]{100,}")
 
 
-def read_bounded(path: Path, limit: int, *, follow_links: bool = True) -> bytes:
+def read_bounded(path: Path, limit: int, *, follow_links: bool = True, called: str = "") -> bytes:
     """The bytes of a regular file.
 
     Args:
         path: The file.
         limit: The largest size that is read.
         follow_links: Whether the path itself may be a symbolic link.
+        called: What messages call the file; by default its path.
 
     Raises:
         UserError: It cannot be read, is a folder, FIFO, device or socket, or is larger than the limit.
     """
+    name = called or str(path)
     flags = (
         os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     )
@@ -35,18 +37,18 @@ def read_bounded(path: Path, limit: int, *, follow_links: bool = True) -> bytes:
         flags |= getattr(os, "O_NOFOLLOW", 0)
     try:
         # Looked at before it is opened: opening a device can have effects, and a FIFO waits for its other end.
-        _check_kind(path, path.stat(follow_symlinks=follow_links))
+        _check_kind(name, path.stat(follow_symlinks=follow_links))
         descriptor = os.open(path, flags)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
-            _check_kind(path, status)
+            _check_kind(name, status)
             # Files of /proc and the like state a size of 0, so the bytes are counted as well.
             data = file.read(limit + 1) if status.st_size <= limit else None
     except (OSError, ValueError) as error:  # a path with a null character is a ValueError
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"{path} cannot be read: {reason}.", "Give a file that can be read.") from None
+        raise UserError(f"{name} cannot be read: {reason}.", "Give a file that can be read.") from None
     if data is None or len(data) > limit:
-        raise UserError(f"{path} has more than {_size(limit)}.", "That is no file of the kind expected here.")
+        raise UserError(f"{name} has more than {_size(limit)}.", "That is no file of the kind expected here.")
     return data
 
 
@@ -89,7 +91,7 @@ def read_toml(path: Path, hint: str) -> tuple[str, dict[str, Any]]:
         raise UserError(f"{path} is not TOML: {reason}.", hint) from None
 
 
-def _check_kind(path: Path, status: os.stat_result) -> None:
+def _check_kind(name: str, status: os.stat_result) -> None:
     if stat.S_ISREG(status.st_mode):
         return
     kinds = (
@@ -98,8 +100,8 @@ def _check_kind(path: Path, status: os.stat_result) -> None:
         (stat.S_ISFIFO, "a FIFO"),
         (stat.S_ISSOCK, "a socket"),
     )
-    kind = next((name for test, name in kinds if test(status.st_mode)), "a device")
-    raise UserError(f"{path} is {kind}.", "Give a regular file.")
+    kind = next((kind for test, kind in kinds if test(status.st_mode)), "a device")
+    raise UserError(f"{name} is {kind}.", "Give a regular file.")
 
 
 def _size(limit: int) -> str:

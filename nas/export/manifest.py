@@ -315,10 +315,11 @@ def read_manifest_bytes(folder: Path) -> bytes:
         ValueError: There is none that can be read.
     """
     try:
-        return read_bounded(folder / MANIFEST_NAME, LARGEST_MANIFEST_BYTES, follow_links=False)
+        return read_bounded(
+            folder / MANIFEST_NAME, LARGEST_MANIFEST_BYTES, follow_links=False, called=MANIFEST_NAME
+        )
     except UserError as error:
-        reason = error.message.removeprefix(f"{folder / MANIFEST_NAME} ").rstrip(".")
-        raise ValueError(f"{MANIFEST_NAME} {reason}") from error
+        raise ValueError(error.message.rstrip(".")) from error
 
 
 def parse_manifest(text: str | bytes) -> Manifest:
