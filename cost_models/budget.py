@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cost_models.errors import UserError, did_you_mean
 
@@ -32,9 +33,11 @@ _UNIT_NAMES = {
     "cycles": "K, M or G, or nothing",
     "instructions": "K, M or G, or nothing",
 }
+_WHOLE = ("sram", "flash", "cycles", "instructions")
 # How a judgement by `Budget.certain` is said.
 UPPER_END = "upper end of its 90 % interval"
-_VALUES: dict[Resource, str] = {
+# Where a budget keeps a limit, and costs the value that it limits.
+FIELDS: dict[Resource, str] = {
     "sram": "sram_bytes",
     "flash": "flash_bytes",
     "latency": "latency_us",
@@ -131,16 +134,21 @@ class Budget:
     certain: bool = False
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls, limits: Mapping[str, float | Fraction], *, certain: bool = False, notes: tuple[str, ...] = ()
+    ) -> Budget:
+        """A budget of limits by resource, as `limits` gives them: SRAM, flash and any of the others."""
+        values: dict[str, Any] = {
+            name: int(limits[resource]) if resource in _WHOLE else float(limits[resource])
+            for resource, name in FIELDS.items()
+            if resource in limits
+        }
+        return cls(**values, certain=certain, notes=notes)
+
     def limits(self) -> tuple[tuple[Resource, float], ...]:
         """The resources that are limited, each with its limit."""
-        pairs: tuple[tuple[Resource, float | None], ...] = (
-            ("sram", self.sram_bytes),
-            ("flash", self.flash_bytes),
-            ("latency", self.latency_us),
-            ("energy", self.energy_uj),
-            ("cycles", self.cycles),
-            ("instructions", self.instructions),
-        )
+        pairs = ((resource, getattr(self, name)) for resource, name in FIELDS.items())
         return tuple((resource, limit) for resource, limit in pairs if limit is not None)
 
     def violations(self, costs: HasCosts) -> tuple[Violation, ...]:
@@ -166,7 +174,7 @@ class Budget:
 
     def judged(self, costs: HasCosts) -> dict[Resource, float | None]:
         """What of `costs` is held to the limits: the middle of each interval, or its upper end."""
-        names = _VALUES | _UPPER if self.certain else _VALUES
+        names = FIELDS | _UPPER if self.certain else FIELDS
         return {resource: getattr(costs, names[resource]) for resource, _ in self.limits()}
 
 
@@ -198,16 +206,8 @@ def parse_budget(text: str | None, target: Target, *, certain: bool = False) -> 
             _refuse_uncalibrated(resource, target)
     if "instructions" in given:
         _refuse_uncounted(target)
-    return Budget(
-        sram_bytes=_memory("sram", given, target, notes),
-        flash_bytes=_memory("flash", given, target, notes),
-        latency_us=float(given["latency"]) if "latency" in given else None,
-        energy_uj=float(given["energy"]) if "energy" in given else None,
-        cycles=int(given["cycles"]) if "cycles" in given else None,
-        instructions=int(given["instructions"]) if "instructions" in given else None,
-        certain=certain,
-        notes=tuple(notes),
-    )
+    memory = {resource: _memory(resource, given, target, notes) for resource in ("sram", "flash")}
+    return Budget.of({**given, **memory}, certain=certain, notes=tuple(notes))
 
 
 def format_quantity(resource: Resource, value: float) -> str:
@@ -252,7 +252,7 @@ def _quantity(key: str, quantity: str, text: str) -> Fraction:
         what = f"the unit {unit!r}" if unit else "no unit"
         raise UserError(f"Budget {text!r}: {key} has {what}.", f"Its units are {_UNIT_NAMES[key]}.")
     value = Fraction(number) * factor
-    if key in ("sram", "flash", "cycles", "instructions"):
+    if key in _WHOLE:
         value = Fraction(int(value))
     if sign == "-" or value == 0:
         raise UserError(f"Budget {text!r}: {key} must be more than 0.", _EXAMPLE)

@@ -143,16 +143,7 @@ def _budget(
     if not limits:
         return parse_budget(text, target, certain=certain)
     default = parse_budget(None, target, certain=certain)
-    return Budget(
-        sram_bytes=int(limits.get("sram", default.sram_bytes)),
-        flash_bytes=int(limits.get("flash", default.flash_bytes)),
-        latency_us=limits.get("latency"),
-        energy_uj=limits.get("energy"),
-        cycles=int(limits["cycles"]) if "cycles" in limits else None,
-        instructions=int(limits["instructions"]) if "instructions" in limits else None,
-        certain=certain,
-        notes=default.notes,
-    )
+    return Budget.of({**dict(default.limits()), **limits}, certain=certain, notes=default.notes)
 
 
 def _verdict(

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cost_models.budget import Resource, format_quantity
+from cost_models.budget import FIELDS, Resource, format_quantity
 from cost_models.errors import UserError
 from nas.export import Bundle, Checked, check_bundle
 from nas.export.c_text import plain_text
@@ -129,19 +129,8 @@ def _value(manifest: Manifest | None, resource: Resource) -> float | None:
     costs = manifest.costs
     if manifest.npu:  # the rest is known of the core alone, which the model does not run on
         return manifest.npu.arena_bytes if resource == "sram" else None
-    match resource:
-        case "sram":
-            return costs.sram_bytes
-        case "flash":
-            return costs.flash_bytes
-        case "latency":
-            return costs.latency_us
-        case "energy":
-            return costs.energy_uj
-        case "cycles":
-            return costs.cycles
-        case "instructions":
-            return costs.instructions
+    value: float | None = getattr(costs, FIELDS[resource])
+    return value
 
 
 def _shown(resource: Resource, value: float | None) -> str:

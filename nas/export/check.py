@@ -301,14 +301,7 @@ def _budget(manifest: Manifest, costs: Costs) -> Budget | None:
     limits = {limit.resource: limit.limit for limit in manifest.budget}
     if not {"sram", "flash"} <= set(limits) <= set(get_args(Resource)):
         raise BundleError("manifest", f"{MANIFEST_NAME}: budget does not limit sram and flash.")
-    budget = Budget(
-        sram_bytes=int(limits["sram"]),
-        flash_bytes=int(limits["flash"]),
-        latency_us=limits.get("latency"),
-        energy_uj=limits.get("energy"),
-        cycles=int(limits["cycles"]) if "cycles" in limits else None,
-        instructions=int(limits["instructions"]) if "instructions" in limits else None,
-    )
+    budget = Budget.of(limits)
     if broken := budget.violations(costs):
         raise BundleError("budget", f"The model is over the budget that it was exported under: {broken[0]}.")
     return budget
