@@ -8,79 +8,138 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from cost_models.errors import UserError, did_you_mean
 from cost_models.reading import read_toml
+from nas.config_key import facts_of, key
 from nas.storage_url import StorageUrl
-from nas.tasks.loading.kinds import InputKind
+from nas.task_options import TaskOptions
 
 Policy = Literal["accuracy", "balanced", "smallest"]
 SAMPLERS = ("nas", "tpe", "gp", "nsga2", "random")
+_FIRST_KEYS = {
+    "task", "space", "target", "budget", "seed", "steps", "final_steps", "sparsity", "image_size",
+}  # fmt: skip
 
 
-class RunConfig(BaseModel):
+class RunConfig(TaskOptions):
     """Everything that decides a run; the seed is stored even when it was drawn.
 
-    Attributes:
-        task: `digits`, `npz:PATH` or `images:FOLDER`.
-        space: Name of a search space, or a path or module that exports SPACE.
-        target: Name of a target, or a path of a TOML file.
-        budget: Limits as on the command line; None takes the target's memory.
-        certain: Whether predictions are held to the limits by the upper ends of their 90 % intervals.
-        trials: Networks to train at the search fidelity.
-        timeout: Seconds after which the search ends with the best so far; None for none.
-        trial_timeout: Seconds after which one evaluation is given up.
-        workers: Evaluations at a time; None takes all cores of the machine or cluster.
-        ray_address: Address of a Ray cluster; None or local starts Ray on this machine.
-        gpus_per_trial: GPUs of a worker; below 1, several share one.
-        storage: Optuna storage URL; None keeps a journal file in the run folder.
-        sampler: Proposes new networks: one of `SAMPLERS`, or a Python file that exports SAMPLER.
-        seed: Seed of everything; None draws one.
-        warm_start: Folder of an earlier run on the same data, to learn from.
-        out: The run folder; None makes a new one under runs/.
-        steps: Training steps that every network gets (the lowest fidelity).
-        final_steps: Training steps of the best of them.
-        finalists: How many of the best are trained in full at the end.
-        sparsity: Share of weights that magnitude pruning zeroes.
-        policy: How the one is chosen from the front.
-        image_size: Side of pictures in pixels, for tasks that resize.
-        input_kind: What the axes of arrays are, for tasks that take arrays.
-        name: Prefix of the emitted files and symbols.
-        format: Layout of the bundle.
-        deliver: `REPO` or `REPO:PATH`, a git repository that the bundle is committed to.
-        branch: The branch of that commit; None takes mcu-nas/<name>.
+    Each field says what it means and who may change it: flags, job files and the reference are made from this.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    task: str = "digits"
-    space: str = "ds_cnn"
-    target: str = "nrf52840"
-    budget: str | None = None
-    certain: bool = False
-    trials: int = Field(default=24, ge=1, le=1_000_000)
-    timeout: float | None = Field(default=None, gt=0)
-    trial_timeout: float = Field(default=1800.0, gt=0)
-    workers: int | None = Field(default=None, ge=1, le=4096)
-    ray_address: str | None = None
-    gpus_per_trial: float = Field(default=0.0, ge=0, le=64)
-    storage: str | None = None
-    sampler: str = "nas"
-    seed: int | None = Field(default=None, ge=0, lt=2**31)
-    warm_start: str | None = None
-    out: str | None = None
-    steps: int = Field(default=500, ge=1, le=10_000_000)
-    final_steps: int = Field(default=2000, ge=1, le=100_000_000)
-    finalists: int = Field(default=4, ge=1, le=1000)
-    sparsity: float = Field(default=0.0, ge=0.0, lt=1.0)
-    policy: Policy = "accuracy"
-    image_size: int | None = Field(default=None, ge=4, le=512)
-    input_kind: InputKind = "auto"
-    name: str = Field(default="model", pattern=r"^[a-z][a-z0-9_]{0,31}$")
-    format: str = "tflm"
-    deliver: str | None = None
-    branch: str | None = None
+    task: str = key("digits", "digits, npz:PATH or images:FOLDER")
+    space: str = key("ds_cnn", "search space: a name, a .py file or a module")
+    target: str = key("nrf52840", "chip or board, or a TOML file; nas-cost --targets lists them")
+    budget: str | None = key(
+        None,
+        "256KB limits SRAM; sram=64KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M name any",
+        metavar="LIMITS",
+        example="sram=64KB,flash=256KB",
+        default="what the target has",
+    )
+    certain: bool = key(False, "hold predictions to the limits by the upper ends of their 90 % intervals")
+    sparsity: float = key(0.0, "weights that magnitude pruning zeroes", metavar="SHARE", ge=0.0, lt=1.0)
+    sampler: str = key(
+        "nas",
+        "proposes new networks: nas, tpe, gp, nsga2, random, or a .py file that exports SAMPLER",
+        metavar="NAME",
+    )
+    seed: int | None = key(
+        None, "seed of everything", metavar="N", example=1, default="drawn, and kept", ge=0, lt=2**31
+    )
+    steps: int = key(500, "training steps of every network", metavar="N", ge=1, le=10_000_000)
+    final_steps: int = key(2000, "training steps of the best", metavar="N", ge=1, le=100_000_000)
+    trials: int = key(24, "networks to train", scope="resources", metavar="N", ge=1, le=1_000_000)
+    finalists: int = key(4, "how many are trained in full", scope="resources", metavar="N", ge=1, le=1000)
+    timeout: float | None = key(
+        None,
+        "end with the best so far: 90s, 30m, 8h or seconds",
+        scope="resources",
+        metavar="TIME",
+        example="8h",
+        is_time=True,
+        gt=0,
+    )
+    trial_timeout: float = key(
+        1800.0,
+        "give one trial up after this",
+        scope="resources",
+        metavar="TIME",
+        default="30m",
+        is_time=True,
+        gt=0,
+    )
+    workers: int | None = key(
+        None,
+        "trials at a time",
+        scope="resources",
+        metavar="N",
+        example=4,
+        default="all cores",
+        ge=1,
+        le=4096,
+    )
+    ray_address: str | None = key(
+        None,
+        "a Ray cluster: auto, ray://HOST:10001; or local",
+        scope="resources",
+        metavar="ADDRESS",
+        example="ray://HEAD:10001",
+    )
+    gpus_per_trial: float = key(
+        0.0, "0.5: two trials share a GPU", scope="resources", metavar="N", ge=0, le=64
+    )
+    storage: str | None = key(
+        None,
+        "Optuna storage",
+        scope="start",
+        metavar="URL",
+        example="sqlite:///study.db",
+        default="a journal file in the run folder",
+    )
+    warm_start: str | None = key(
+        None,
+        "learn from an earlier run on the same data",
+        scope="start",
+        metavar="RUN",
+        example="runs/earlier",
+    )
+    out: str | None = key(
+        None,
+        "the run folder",
+        scope="start",
+        metavar="FOLDER",
+        example="runs/first",
+        default="a new one under runs/",
+    )
+    policy: Policy = key(
+        "accuracy", "how the model is chosen: accuracy, balanced or smallest", scope="output"
+    )
+    name: str = key(
+        "model",
+        "prefix of emitted files and symbols",
+        scope="output",
+        pattern=r"^[a-z][a-z0-9_]{0,31}$",
+    )
+    format: str = key("tflm", "layout of the bundle, as nas-export has them", scope="output")
+    deliver: str | None = key(
+        None,
+        "commit the bundle to a branch of a git repository",
+        scope="output",
+        metavar="REPO[:PATH]",
+        example="../firmware:models/kws",
+    )
+    branch: str | None = key(
+        None,
+        "branch for --deliver",
+        scope="output",
+        metavar="NAME",
+        example="new-model",
+        default="mcu-nas/<name>",
+    )
 
     def rungs(self) -> tuple[int, ...]:
         """Training steps of each fidelity, ascending, about four times as many from one to the next."""
@@ -98,28 +157,35 @@ class RunConfig(BaseModel):
 
     def shown(self) -> dict[str, Any]:
         """What reports may show: a password in the storage's URL is none of it."""
-        content = self.model_dump()
-        content["storage"] = StorageUrl.parse(self.storage).shown() if self.storage else None
-        return content
+        return self._content() | {"storage": StorageUrl.parse(self.storage).shown() if self.storage else None}
 
     def kept(self) -> dict[str, Any]:
         """What a run folder keeps: a password in the storage's URL is none of it."""
-        content = self.model_dump()
-        content["storage"] = StorageUrl.parse(self.storage).kept() if self.storage else None
-        return content
+        return self._content() | {"storage": StorageUrl.parse(self.storage).kept() if self.storage else None}
+
+    def _content(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in keys()}
 
     def search_identity(self) -> dict[str, Any]:
         """What two runs must share to be one search: a resume may change the rest."""
-        keys = ("task", "space", "target", "budget", "seed", "steps", "final_steps", "sparsity", "image_size")
-        identity = {key: getattr(self, key) for key in keys}
-        # Left out where they are not given: runs from before there were such keys can be resumed.
-        if self.input_kind != "auto":
-            identity["input_kind"] = self.input_kind
-        if self.certain:
-            identity["certain"] = True
-        if self.sampler != "nas":
-            identity["sampler"] = self.sampler
-        return identity
+        return {
+            name: getattr(self, name)
+            for name, field in keys().items()
+            # Younger keys are left out where they are not given: runs from before there were such keys resume.
+            if facts_of(field).scope == "search"
+            and (name in _FIRST_KEYS or getattr(self, name) != field.default)
+        }
+
+
+def keys() -> dict[str, FieldInfo]:
+    """All keys in the order in which people read them: options of single tasks at the end."""
+    fields = RunConfig.model_fields
+    return {name: fields[name] for name in sorted(fields, key=lambda name: name in TaskOptions.model_fields)}
+
+
+def resumable() -> tuple[str, ...]:
+    """The keys that a resumed run may change."""
+    return tuple(name for name, field in keys().items() if facts_of(field).scope in ("resources", "output"))
 
 
 def check_sampler(name: str) -> None:
@@ -137,6 +203,22 @@ def check_sampler(name: str) -> None:
         raise UserError(f"There is no sampler {name!r}.", did_you_mean(name, SAMPLERS))
 
 
+def parse_time(text: str, flag: str) -> float:
+    """Seconds of "90s", "30m", "8h", "2d" or a plain number.
+
+    Raises:
+        UserError: It is no positive time.
+    """
+    factor = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:].lower(), 0)
+    try:
+        seconds = float(text[:-1]) * factor if factor else float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e9:
+        raise UserError(f"{flag} is {text!r}.", "Write a time like 90s, 30m or 8h.")
+    return seconds
+
+
 # What the JSON words of pydantic mean on a command line.
 _BOUNDS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
 _RELATION = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
@@ -146,12 +228,16 @@ def make_config(values: Mapping[str, Any], origin: Mapping[str, str]) -> RunConf
     """Checks values that come from outside.
 
     Args:
-        values: Configuration by key.
+        values: Configuration by key; times may be text such as "8h".
         origin: Where each key was given, as the user would name it ("--trials", "job.toml, key trials").
 
     Raises:
         UserError: An unknown key or a value out of range, named as the user gave it.
     """
+    values = dict(values)
+    for name, field in keys().items():
+        if facts_of(field).is_time and isinstance(values.get(name), str):
+            values[name] = parse_time(values[name], origin.get(name, name))
     try:
         return RunConfig(**values)
     except ValidationError as error:

@@ -54,7 +54,7 @@ def prepare(config: RunConfig) -> Job:
         require_vela(target)
     budget = parse_budget(config.budget, target, certain=config.certain)
     space = load_space(config.space)
-    dataset = load_task(config.task, image_size=config.image_size, input_kind=config.input_kind)
+    dataset = load_task(config.task, config)
     model = CostModel(target)
     screen = Screen(
         space=space,

@@ -9,47 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.errors import UserError
-from nas.config import RunConfig
+from nas.config import keys
+from nas.config_key import facts_of, help_text
 
 _WIDTH = 100
-# A key that is not set by default has no value to show.
-_EXAMPLES: Mapping[str, Any] = {
-    "budget": "sram=64KB,flash=256KB",
-    "timeout": "8h",
-    "workers": 4,
-    "ray_address": "ray://HEAD:10001",
-    "storage": "sqlite:///study.db",
-    "seed": 1,
-    "warm_start": "runs/earlier",
-    "out": "runs/first",
-    "image_size": 48,
-    "deliver": "../firmware:models/kws",
-    "branch": "new-model",
-}
 
 
-def job_template(values: Mapping[str, Any], meanings: Mapping[str, str]) -> str:
+def job_template(values: Mapping[str, Any]) -> str:
     """The text of a job file.
 
     Args:
         values: Keys to set; all others stand as comments, with their defaults or an example.
-        meanings: What each key means, as `--help` says it.
     """
     lines = [
         "# A job of nas-run: nas-run --config FILE. Flags win over this file; what is commented out is not set."
     ]
-    for key, field in RunConfig.model_fields.items():
-        lines += ["", *textwrap.wrap(meanings[key], _WIDTH, initial_indent="# ", subsequent_indent="# ")]
+    for key, field in keys().items():
+        lines += ["", *textwrap.wrap(help_text(field), _WIDTH, initial_indent="# ", subsequent_indent="# ")]
         if key in values:
             lines.append(f"{key} = {_toml(values[key])}")
         elif field.default is None:
-            lines.append(f"# {key} = {_toml(_EXAMPLES[key])}  # an example: not set by default")
+            lines.append(f"# {key} = {_toml(facts_of(field).example)}  # an example: not set by default")
         else:
             lines.append(f"# {key} = {_toml(field.default)}")
     return "\n".join(lines) + "\n"
 
 
-def write_job_template(path: Path, values: Mapping[str, Any], meanings: Mapping[str, str]) -> None:
+def write_job_template(path: Path, values: Mapping[str, Any]) -> None:
     """Writes a new job file.
 
     Raises:
@@ -57,7 +43,7 @@ def write_job_template(path: Path, values: Mapping[str, Any], meanings: Mapping[
     """
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(job_template(values, meanings))
+            file.write(job_template(values))
     except FileExistsError:
         raise UserError(f"{path} exists and was left as it is.", "Give --init a new file name.") from None
     except (OSError, ValueError) as error:

@@ -15,7 +15,7 @@ from cost_models.budget import format_quantity
 from cost_models.errors import UserError
 from cost_models.folded import folded
 from nas.candidates import Survey, survey
-from nas.config import RunConfig, make_config
+from nas.config import RunConfig, make_config, resumable
 from nas.exit_codes import ALL_FAILED, DONE, NOTHING_FEASIBLE
 from nas.finish import finish, summary_of
 from nas.job import Job, prepare
@@ -38,10 +38,6 @@ from search_spaces.space import list_spaces
 _SURVEY_DRAWS = 500
 _SURVEY_WANTED = 20  # networks that fit, to start from
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
-_RESUMABLE = (
-    "trials", "timeout", "trial_timeout", "workers", "ray_address", "gpus_per_trial", "finalists", "policy",
-    "name", "format", "deliver", "branch",
-)  # fmt: skip
 _CODE_HINT = "Add --trust-space if you trust it, or name it yourself: --space {}."
 
 
@@ -97,10 +93,10 @@ def resume(
     for key in values:
         if key == "storage" and config.storage and _same_storage(values[key], config.storage):
             continue  # the same database, with the password that is kept nowhere
-        if key not in _RESUMABLE and values[key] != getattr(config, key, None):
+        if key not in resumable() and values[key] != getattr(config, key, None):
             raise UserError(
                 f"{origin[key]} cannot change in a resumed run.",
-                f"Start a new run, or change only {', '.join(_RESUMABLE)}.",
+                f"Start a new run, or change only {', '.join(resumable())}.",
             )
     config = make_config(config.model_dump() | dict(values), origin)
     progress = Progress(sys.stderr, verbose=verbose)

@@ -83,7 +83,7 @@ def load_run_model(
     tflite = model_bytes(folder, trial)
     graph = read_graph(tflite)
     target = target or load_target(config.target)
-    dataset = load_task(config.task, image_size=config.image_size, input_kind=config.input_kind)
+    dataset = load_task(config.task, config)
     _check_data(folder, dataset, config.task)
     return RunModel(
         model=finished_model(

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from cost_models.errors import UserError, did_you_mean
+from nas.task_options import TaskOptions, check_options
 from nas.tasks.dataset import Dataset
-from nas.tasks.loading import TaskOptions
-from nas.tasks.loading.kinds import InputKind
 from nas.tasks.loading.labels import is_printable
 
 Load = Callable[[str, TaskOptions], Dataset]
@@ -34,27 +33,24 @@ def check_task(text: str) -> None:
         raise UserError(f"There is no task {name}.", did_you_mean(name, list_tasks()))
 
 
-def load_task(text: str, *, image_size: int | None = None, input_kind: InputKind = "auto") -> Dataset:
+def load_task(text: str, options: TaskOptions | None = None) -> Dataset:
     """The data set of `digits`, `npz:PATH` or `images:FOLDER`.
 
     Args:
         text: Name, a colon and the argument where the task takes one.
-        image_size: Side of the pictures in pixels, for tasks that resize.
-        input_kind: What the axes of arrays are, for tasks that take arrays.
+        options: What the user says of the data besides; a `RunConfig` has it all.
 
     Raises:
         UserError: Unknown task, or data that cannot be used.
     """
     check_task(text)
     name, _, argument = text.partition(":")
-    if image_size is not None and name != "images":
-        raise UserError(f"--image-size is of no use to the task {name}.", "It is for images:FOLDER.")
-    if input_kind != "auto" and name != "npz":
-        raise UserError(f"--input-kind is of no use to the task {name}.", "It is for npz:PATH.")
+    options = options or TaskOptions()
+    check_options(options, name)
     _check_text(argument)
     load = cast(Load, importlib.import_module(f"nas.tasks.{name}").TASK)
     try:
-        return load(argument, TaskOptions(image_size=image_size, input_kind=input_kind))
+        return load(argument, options)
     except MemoryError:
         raise UserError(
             f"The data of {text} do not fit into memory.", "Give fewer or smaller samples."

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.finished import TaskInfo
+from nas.task_options import InputKind
 from nas.tasks.loading import PARTS
-from nas.tasks.loading.kinds import InputKind, check_shape, take
+from nas.tasks.loading.kinds import check_shape, take
 from nas.tasks.loading.labels import clean_labels, index_labels
 from nas.tasks.loading.raw_type import check_scales, check_values, common_raw_type
 from nas.tasks.loading.report import DataReport, make_report

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.task_options import TaskOptions
 from nas.tasks.dataset import Array, Dataset, make_dataset
-from nas.tasks.loading import PARTS, TaskOptions
+from nas.tasks.loading import PARTS
 from nas.tasks.loading.class_folders import read_layout
 from nas.tasks.loading.memory import require_memory, work_bytes
 from nas.tasks.loading.picture_file import Picture, UnreadableError, decode, inspect, unreadable
@@ -40,13 +41,10 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     root = Path(argument)
     if not root.is_dir():
         raise UserError(f"There is no folder {root}.", "Check the path after images:.")
-    image_size = options.image_size
-    if image_size is not None and not 4 <= image_size <= 512:
-        raise UserError(f"An image size of {image_size} pixels is out of range.", "Use 4 to 512.")
     layout = read_layout(root)
     name = root.resolve().name or "images"
     pictures = _inspect_all([path for files in layout.files.values() for _, path in files])
-    size, format_notes = _common_size(list(pictures.values()), image_size)
+    size, format_notes = _common_size(list(pictures.values()), options.image_size)
     grey = all(picture.grey for picture in pictures.values())
     _check_depths(list(pictures.values()), root)
     deep = next(iter(pictures.values())).depth != "8 bits"

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cost_models.errors import UserError
+from nas.task_options import TaskOptions
 from nas.tasks.dataset import Array, Dataset, make_dataset
-from nas.tasks.loading import PARTS, TaskOptions
+from nas.tasks.loading import PARTS
 from nas.tasks.loading.labels import clean_labels, names_of
 from nas.tasks.loading.npz_file import Contents, read_npz
 from nas.tasks.split import check_groups, hold_out_validation, split_parts

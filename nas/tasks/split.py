@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.task_options import InputKind
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
-from nas.tasks.loading.kinds import InputKind
 from nas.tasks.loading.labels import clean_labels
 
 Indices = NDArray[np.int64]

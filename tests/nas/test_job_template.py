@@ -23,13 +23,13 @@ def test_init_writes_every_key_with_its_default_and_what_it_means(
     assert read_job_file(path) == {}, "all is commented out"
     text = path.read_text(encoding="utf-8")
     keys = tomllib.loads(uncommented(text))
-    assert list(keys) == list(RunConfig.model_fields)
+    assert set(keys) == set(RunConfig.model_fields)
     for key, field in RunConfig.model_fields.items():
         assert field.default is None or keys[key] == field.default
     assert "# networks to train (default: 24)\n# trials = 24\n" in text
     assert max(map(len, text.splitlines())) <= 110
-    examples = keys | {"timeout": 28800.0}
-    assert make_config(examples, {}).workers == 4
+    assert make_config(keys, {}).timeout == 28800.0
+    assert make_config(keys, {}).workers == 4
 
 
 def test_every_key_of_a_job_file_has_a_flag_with_its_help() -> None:
@@ -43,7 +43,7 @@ def test_flags_given_with_init_are_set_in_the_file(tmp_path: Path) -> None:
     words = ["--task", task, "--trials", "100", "--timeout", "8h", "--sparsity", "0.5", "--certain"]
     assert main([*words, "--init", str(path)]) == 0
     assert read_job_file(path) == {
-        "task": task, "trials": 100, "timeout": 28800.0, "sparsity": 0.5, "certain": True,
+        "task": task, "trials": 100, "timeout": "8h", "sparsity": 0.5, "certain": True,
     }  # fmt: skip
 
 

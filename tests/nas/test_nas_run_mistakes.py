@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cost_models.errors import UserError
-from nas.cli import main, parse_time
+from nas.cli import main
+from nas.config import parse_time
 
 MISTAKES = [
     (["--task", "digitz"], "There is no task digitz. Did you mean digits?"),

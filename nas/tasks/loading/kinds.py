@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.task_options import InputKind
 from nas.words import sized
 
 Array = NDArray[np.generic]
-InputKind = Literal["auto", "features", "signals", "images", "channels-first"]
 INPUT_KINDS: tuple[InputKind, ...] = get_args(InputKind)
 
 _MOST_FEATURES = 64

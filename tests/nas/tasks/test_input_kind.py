@@ -10,6 +10,7 @@ import pytest
 
 from cost_models.errors import UserError
 from nas.config import RunConfig, make_config
+from nas.task_options import TaskOptions
 from nas.tasks import load_task
 
 RNG = np.random.default_rng(0)
@@ -17,7 +18,7 @@ RNG = np.random.default_rng(0)
 
 def load(tmp_path: Path, shape: tuple[int, ...], dtype: Any = np.float32, **kwargs: Any) -> Any:
     np.savez(tmp_path / "d.npz", X=(RNG.random(shape) * 200).astype(dtype), y=np.arange(shape[0]) % 2)
-    return load_task(f"npz:{tmp_path / 'd.npz'}", **kwargs)
+    return load_task(f"npz:{tmp_path / 'd.npz'}", TaskOptions(**kwargs))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_a_task_without_arrays_takes_no_kind() -> None:
     with pytest.raises(
         UserError, match=r"--input-kind is of no use to the task digits\. It is for npz:PATH\."
     ):
-        load_task("digits", input_kind="signals")
+        load_task("digits", TaskOptions(input_kind="signals"))
 
 
 def test_the_kind_is_part_of_the_search() -> None:

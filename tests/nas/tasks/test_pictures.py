@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cost_models.errors import UserError
+from nas.task_options import TaskOptions
 from nas.tasks import load_task
 from nas.tasks.loading import memory
 
@@ -28,7 +29,7 @@ def load(root: Path, save: Save, **kwargs: Any) -> Any:
         (root / name).mkdir()
         for index in range(10):
             save(root / name / f"{index:02}", name)
-    return load_task(f"images:{root}", **kwargs)
+    return load_task(f"images:{root}", TaskOptions(**kwargs))
 
 
 def levels(name: str, high: int, wide: int) -> Any:
