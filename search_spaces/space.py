@@ -11,7 +11,7 @@ from typing import Protocol, overload, runtime_checkable
 from cost_models.errors import UserError, did_you_mean
 from search_spaces.arch import ArchSpec, Shape
 from search_spaces.channels import pruned
-from search_spaces.users_code import load_file, users_fault
+from search_spaces.users_code import load_file, load_module, users_fault
 
 PRUNE_RATIOS = (0.0, 0.25, 0.5)
 
@@ -128,14 +128,7 @@ def load_space(name: str) -> SearchSpace:
     elif name.endswith(".py"):
         module = load_file(Path(name), "search space")
     elif "." in name and all(part.isidentifier() for part in name.split(".")):
-        try:
-            module = importlib.import_module(name)
-        except Exception as error:
-            reason = str(error) if isinstance(error, ImportError) else users_fault(error, "")
-            raise UserError(
-                f"The search space {name} cannot be imported: {reason}.",
-                "Check the module's name and its path.",
-            ) from error
+        module = load_module(name, "search space")
     else:
         raise UserError(f"There is no search space {name!r}.", did_you_mean(name, list_spaces()))
     space = getattr(module, "SPACE", None)

@@ -1,7 +1,8 @@
-"""Code that a user wrote and named: search spaces and samplers in files of their own."""
+"""Code that a user wrote and named: tasks, search spaces and samplers in files of their own."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import traceback
@@ -16,7 +17,7 @@ def load_file(path: Path, what: str) -> ModuleType:
 
     Args:
         path: The file.
-        what: What it holds, for messages: "search space" or "sampler".
+        what: What it holds, for messages: "task", "search space" or "sampler".
 
     Raises:
         UserError: There is no such file, or its code fails.
@@ -34,6 +35,25 @@ def load_file(path: Path, what: str) -> ModuleType:
             f"The {what} {path} fails to load: {users_fault(error, str(path))}.", "Correct the file."
         ) from error
     return module
+
+
+def load_module(name: str, what: str) -> ModuleType:
+    """Import a module of the user's by its dotted name.
+
+    Args:
+        name: As in an import statement.
+        what: What it holds, for messages.
+
+    Raises:
+        UserError: It cannot be imported.
+    """
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        reason = str(error) if isinstance(error, ImportError) else users_fault(error, "")
+        raise UserError(
+            f"The {what} {name} cannot be imported: {reason}.", "Check the module's name and its path."
+        ) from error
 
 
 def users_fault(error: Exception, source: object) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from cost_models.costing import Costs
 from nas.bench.table import STEPS, TABLE, TASKS, BenchTask, params_of, screen_of
-from nas.candidates import Screen
+from nas.search.screening import Screen
 from search_spaces.choices import Choices
 
 _SEEDS = (1, 2, 3)
@@ -65,8 +65,8 @@ def _train(work: Work, folder: Path) -> list[dict[str, Any]]:
     """Rows of one network: every fidelity from scratch, with the CPU time that it took."""
     from cost_models.budget import parse_budget
     from cost_models.target import load_target
-    from nas.accuracy import measure_accuracy
-    from nas.outcome import Evaluated, Request
+    from nas.model.evaluation import Evaluated, Request
+    from nas.runtimes.accuracy import measure_accuracy
     from nas.tf.worker import Evaluator
 
     task = TASKS[work.task]

@@ -11,10 +11,10 @@ import numpy as np
 
 from nas.bench.table import STEPS
 from nas.bench.truth import Answer, Truth
-from nas.candidates import Screen, Screened, survey
 from nas.search.baselines import PlainOptuna
 from nas.search.engine import SearchEngine
 from nas.search.pareto import dominates, hypervolume
+from nas.search.screening import Screen, Screened, survey
 from nas.search.settings import SearchSettings
 from nas.search.time_reserve import TimeReserve
 from search_spaces.choices import Choices

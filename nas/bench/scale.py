@@ -19,14 +19,14 @@ import numpy as np
 from cost_models.budget import parse_budget
 from cost_models.costing import CostModel
 from cost_models.target import load_target
-from nas.candidates import Screen, survey
 from nas.execute import Done, EvaluatorSpec, Executor
 from nas.execute.memory_limit import peak_bytes
-from nas.finished import Accuracy
-from nas.outcome import Evaluated, Failed, Outcome, Request
+from nas.model.evaluation import Evaluated, Failed, Outcome, Request
+from nas.model.trained import Accuracy
 from nas.search.driver import Driver, Plan
 from nas.search.engine import SearchEngine
 from nas.search.records import TrialRecord
+from nas.search.screening import Screen, survey
 from nas.search.study import Study, open_storage
 from search_spaces.choices import Choices
 from search_spaces.space import load_space

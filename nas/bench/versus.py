@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.budget import parse_budget
-from nas.accuracy import measure_accuracy
-from nas.config import RunConfig
 from nas.execute import EvaluatorSpec
 from nas.execute.ray_workers import RayExecutor
-from nas.job import Job, prepare
-from nas.outcome import Evaluated, Request
-from nas.run_folder import model_key
+from nas.model.evaluation import Evaluated, Request
+from nas.run.config import RunConfig
+from nas.run.folder import model_key
+from nas.run.setup import Job, prepare
+from nas.runtimes.accuracy import measure_accuracy
 from nas.search.baselines import PlainOptuna
 from nas.search.pareto import dominates, hypervolume
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from nas.outcome import Outcome, Request
+from nas.model.evaluation import Outcome, Request
 
 Evaluate = Callable[[Request], Outcome]
 

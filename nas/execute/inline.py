@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from nas.execute import Done, Evaluate
-from nas.outcome import Request
+from nas.model.evaluation import Request
 
 
 class InlineExecutor:

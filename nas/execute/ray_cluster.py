@@ -26,8 +26,8 @@ import ray._private.services
 import ray._private.utils
 
 from cost_models.errors import UserError
-from nas.lost import LostError
-from nas.words import first_line
+from nas.model.errors import LostError
+from nas.model.words import first_line
 
 _PACKAGES = ("nas", "search_spaces", "cost_models")
 _HERE = (None, "local")

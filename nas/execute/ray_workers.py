@@ -25,8 +25,8 @@ from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError
 from cost_models.errors import UserError
 from nas.execute import Done, EvaluatorSpec
 from nas.execute.memory_limit import MemoryLimit, fair_share, peak_bytes
-from nas.lost import LostError
-from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request
+from nas.model.errors import LostError
+from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request
 
 # One thread a worker: small networks gain nothing from more, and workers must not fight for cores.
 _WORKER_ENV = {

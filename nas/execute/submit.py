@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.errors import UserError
-from nas.config import RunConfig
 from nas.execute.submitted import EXIT_MARK, FOLDER_MARK, JOB_FILE, unpack
-from nas.run_folder import create_run_folder
-from nas.warm_start import READ_FILES
+from nas.run.config import RunConfig
+from nas.run.folder import create_run_folder
+from nas.run.warm_start import READ_FILES
 
 _PACKAGES = ("nas", "search_spaces", "cost_models")
 _MOST_BYTES = 450 << 20  # Ray takes packages of 500 MiB
@@ -152,9 +152,13 @@ def pack_job(root: Path, config: RunConfig, given: Mapping[str, Any]) -> None:
         source = Path(str(importlib.import_module(name).__file__)).parent
         shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     values = {key: getattr(config, key) for key in given if key not in _HERE_ONLY}
-    kind, colon, path = config.task.partition(":")
-    if colon:
-        values["task"] = f"{kind}:{_carry(Path(path), root)}"
+    name, colon, path = config.task.partition(":")
+    own = name.endswith(".py")
+    if own:
+        name = _carry(Path(name), root)
+    if colon and (not own or Path(path).exists()):  # the argument of a user's task need not be a path
+        path = _carry(Path(path), root)
+    values["task"] = f"{name}{colon}{path}"
     for key, suffix in (("space", ".py"), ("sampler", ".py"), ("target", ".toml")):
         if getattr(config, key).endswith(suffix):
             values[key] = _carry(Path(getattr(config, key)), root)

@@ -19,7 +19,7 @@ _MOST_BYTES = 200 << 20
 
 def main() -> int:
     """Runs the job file in the working directory."""
-    from nas.cli import main as nas_run
+    from nas.cli.run import main as nas_run
 
     folder = Path("run")
     code = nas_run(["--config", JOB_FILE, "--out", str(folder), "--ray-address", "auto"])

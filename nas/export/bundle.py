@@ -14,7 +14,7 @@ from nas.export.context import Context, make_context
 from nas.export.exporter import File, load_exporter
 from nas.export.manifest import MANIFEST_NAME, Manifest, make_manifest, read_manifest
 from nas.export.sources import render
-from nas.finished import FinishedModel
+from nas.model.trained import FinishedModel
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget

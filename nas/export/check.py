@@ -29,11 +29,11 @@ from nas.export.manifest import (
     read_manifest_bytes,
 )
 from nas.export.names import check_name
-from nas.finished import Accuracy, FinishedModel, GoldenShare, Preprocess, TaskInfo
-from nas.interpreter import Engine, InterpreterError
-from nas.litert import LARGEST_DIFFERENCE
-from nas.reference import NOT_BY_TFLM
-from nas.vela import Estimate, NpuModel, compile_for_npu, installed_vela
+from nas.model.trained import Accuracy, FinishedModel, GoldenShare, Preprocess, TaskInfo
+from nas.runtimes.interpreter import Engine, InterpreterError
+from nas.runtimes.litert import LARGEST_DIFFERENCE
+from nas.runtimes.reference import NOT_BY_TFLM
+from nas.runtimes.vela import Estimate, NpuModel, compile_for_npu, installed_vela
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget

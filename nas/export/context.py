@@ -14,11 +14,11 @@ from cost_models.errors import UserError
 from cost_models.tflite_graph import read_graph
 from nas.export.names import check_name
 from nas.export.operators import Registration, registrations
-from nas.finished import FinishedModel
-from nas.interpreter import Engine, Port
-from nas.quantize_input import InputScaling
-from nas.reference import reference_model
-from nas.vela import NpuModel, compile_for_npu, npu_violations
+from nas.model.input_quantization import InputScaling
+from nas.model.trained import FinishedModel
+from nas.runtimes.interpreter import Engine, Port
+from nas.runtimes.reference import reference_model
+from nas.runtimes.vela import NpuModel, compile_for_npu, npu_violations
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget

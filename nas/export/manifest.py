@@ -114,7 +114,7 @@ class CostsEntry(_Strict):
 
 
 class NpuEstimateEntry(_Strict):
-    """See `nas.vela.Estimate`: the compiler's own figures."""
+    """See `nas.runtimes.vela.Estimate`: the compiler's own figures."""
 
     clock_hz: int
     sram_bytes: int

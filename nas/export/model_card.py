@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from nas.export.context import Context
 from nas.export.intervals import wilson
 from nas.export.sources import render
-from nas.finished import Accuracy
-from nas.quality import quality_warnings
+from nas.model.quality import quality_warnings
+from nas.model.trained import Accuracy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

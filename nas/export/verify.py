@@ -18,10 +18,10 @@ from nas.export.cross import Sections, has_cross_compiler, measure
 from nas.export.errors import BundleError
 from nas.export.manifest import Manifest
 from nas.export.read_back import ReadBack, read_compiled
-from nas.interpreter import Engine, InterpreterError
-from nas.litert import LARGEST_DIFFERENCE
-from nas.quantize_input import InputScaling
-from nas.reference import reference_model
+from nas.model.input_quantization import InputScaling
+from nas.runtimes.interpreter import Engine, InterpreterError
+from nas.runtimes.litert import LARGEST_DIFFERENCE
+from nas.runtimes.reference import reference_model
 
 if TYPE_CHECKING:
     from cost_models.target import Target

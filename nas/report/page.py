@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from nas.model.words import listed
 from nas.report import drawing, facts, quantities
 from nas.report.memory import arena_picture
 from nas.report.picture import picture
 from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, MACS, SRAM, Resource
 from nas.report.time_use import time_use
-from nas.words import listed
 
 _MOST_WIDE, _LONG_NAME = (
     12,

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nas.reference import NOT_BY_TFLM
 from nas.report import facts
 from nas.report.quantities import (
     CYCLES,
@@ -24,6 +23,7 @@ from nas.report.quantities import (
     choices,
     percent,
 )
+from nas.runtimes.reference import NOT_BY_TFLM
 
 _TITLE = "Pareto front (* chosen), accuracy on validation data"
 _COLUMNS = (SRAM, FLASH, CYCLES, LATENCY, ENERGY, MACS)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from cost_models.costing import Costs
-from nas.candidates import Screen, Screened
 from nas.search.encoding import Encoder, Vector
+from nas.search.screening import Screen, Screened
 from search_spaces.choices import Choices
 
 _RANDOM_SHARE = 3  # one draw in so many is random, the others mutate a parent

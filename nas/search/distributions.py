@@ -13,7 +13,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from nas.candidates import Screen
+from nas.search.screening import Screen
 from search_spaces.choices import Choices
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from nas.config import Policy
 from nas.execute import Done, Executor
-from nas.outcome import Evaluated, Failed, Rejected, Request
+from nas.model.evaluation import Evaluated, Failed, Rejected, Request
+from nas.run.config import Policy
 from nas.search.engine import Proposal, SearchEngine
 from nas.search.records import TrialRecord, trainings
 from nas.search.study import Study

@@ -15,8 +15,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from nas.candidates import Screen, Screened
 from nas.search.distributions import distributions_of
+from nas.search.screening import Screen, Screened
 from search_spaces.arch import ArchSpec
 from search_spaces.layers import INPUT, Dense
 

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from nas.candidates import Screen, Screened
 from nas.search.acquisition import ExpectedHypervolumeImprovement, leader_improvement
 from nas.search.candidate_pool import CandidatePool, TrialHistory
 from nas.search.gaussian_process import Array
 from nas.search.posterior import Posterior, Row
+from nas.search.screening import Screen, Screened
 from nas.search.settings import SearchSettings
 from nas.search.training_cost import expected_seconds
 from search_spaces.choices import Choices

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from cost_models.costing import Costs
-from nas.config import Policy
+from nas.run.config import Policy
 from nas.search.records import TrialRecord
 
 POLICIES: dict[Policy, str] = {

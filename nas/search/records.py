@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from cost_models.budget import Violation
 from cost_models.costing import Costs
-from nas.finished import Accuracy
+from nas.model.trained import Accuracy
 
 State = Literal["evaluated", "rejected", "failed"]
 Rung = Literal["search", "full"]
@@ -25,7 +25,7 @@ class TrialRecord:
         cut_at: Steps after which the time limit ended the training; None where all were done.
         log: File in the run folder with the traceback of a failed trial.
         model_sha256: Of the bytes that the training left; None before hashes were kept.
-        key: Name of the training job, see `nas.candidates.job_key`.
+        key: Name of the training job, see `nas.search.screening.job_key`.
         started: Seconds since the run started.
         seconds: Where the worker's time went, by stage.
     """

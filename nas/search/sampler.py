@@ -17,9 +17,9 @@ from cost_models.budget import parse_budget
 from cost_models.costing import CostModel
 from cost_models.errors import UserError
 from cost_models.target import load_target
-from nas.candidates import Screen, survey
 from nas.search.distributions import distributions_of
 from nas.search.engine import Proposal, SearchEngine
+from nas.search.screening import Screen, survey
 from nas.search.settings import SearchSettings
 from search_spaces.space import Candidate, SearchSpace, load_space
 

@@ -38,7 +38,7 @@ def make_sampler(name: str, seed: int) -> BaseSampler | None:
     """The sampler behind a name or file; None for `nas`, the engine itself.
 
     Args:
-        name: See `nas.config.SAMPLERS`, or a Python file that exports SAMPLER, a function of a seed.
+        name: See `nas.run.config.SAMPLERS`, or a Python file that exports SAMPLER, a function of a seed.
         seed: Of the sampler.
 
     Raises:

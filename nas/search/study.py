@@ -19,15 +19,15 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cost_models.command_line import require_extra
 from cost_models.errors import UserError
-from nas.candidates import Screened
-from nas.lost import LostError
+from nas.model.errors import LostError
+from nas.model.storage_url import PASSWORD_VARIABLE, StorageUrl
+from nas.model.words import first_line
 from nas.search.dashboard import ModelArtifacts, readable_attributes, readable_costs
 from nas.search.distributions import DistributionRecorder
 from nas.search.journal import RunJournal
 from nas.search.pareto import cost_objectives, objectives
 from nas.search.records import TrialRecord, record_from_json
-from nas.storage_url import PASSWORD_VARIABLE, StorageUrl
-from nas.words import first_line
+from nas.search.screening import Screened
 from search_spaces.choices import Choices
 from search_spaces.users_code import users_fault
 

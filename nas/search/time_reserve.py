@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nas.candidates import Screened
 from nas.search.engine import SearchEngine
+from nas.search.screening import Screened
 from nas.search.training_cost import expected_seconds
 
 SHARE = 0.25  # of the limit, at most

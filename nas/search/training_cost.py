@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nas.candidates import Screened
 from nas.search.gaussian_process import Array
+from nas.search.screening import Screened
 
 _RATES = (0.3, 0.077, 2.1e-4, 1.1e-8)  # seconds, see `expected_seconds`
 

@@ -1,40 +1,66 @@
-"""Tasks: what a network is to learn, one file each; a name on the command line is a file name here."""
+"""Tasks: what a network is to learn, one file each, named in `TASKS`; users bring files of their own.
+
+A task's file exports `TASK`, a function of the text after the task's name and of the options: it returns a
+`Dataset`, made by `split_parts` (one heap of samples) or `make_dataset` (the parts as given).
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any
 
 from cost_models.errors import UserError, did_you_mean
-from nas.task_options import TaskOptions, check_options
-from nas.tasks.dataset import Dataset
-from nas.tasks.loading.labels import is_printable
+from nas.tasks.options import TaskOptions, check_options
 
-Load = Callable[[str, TaskOptions], Dataset]
+if TYPE_CHECKING:
+    from nas.tasks.dataset import Dataset, make_dataset
+    from nas.tasks.split import split_parts
 
-_HELPERS = {"__init__", "dataset", "split"}
+__all__ = [
+    "TASKS", "Dataset", "TaskOptions", "check_task", "is_users_task", "load_task", "make_dataset", "split_parts",
+]  # fmt: skip
+
+TASKS = ("digits", "images", "npz")
+_LAZY = {
+    "Dataset": "nas.tasks.dataset",
+    "make_dataset": "nas.tasks.dataset",
+    "split_parts": "nas.tasks.split",
+}
+_EXAMPLE = "See `Your own task` in docs/data.md."
 
 
-def list_tasks() -> tuple[str, ...]:
-    """Names of the tasks in this folder."""
-    return tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in _HELPERS))
+def __getattr__(name: str) -> Any:
+    """What needs numpy is imported when it is asked for."""
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(name)
+
+
+def is_users_task(name: str) -> bool:
+    """Whether the name (without the argument) is that of a file or module of the user's."""
+    return name.endswith(".py") or (name not in TASKS and "." in name)
 
 
 def check_task(text: str) -> None:
-    """Refuses a name that no file stands for, without loading data.
+    """Refuses a name that stands for no task, without loading data or running code.
 
     Raises:
         UserError: Unknown task.
     """
     name = text.partition(":")[0]
-    if name not in list_tasks():
-        raise UserError(f"There is no task {name}.", did_you_mean(name, list_tasks()))
+    if name.endswith(".py"):
+        if not Path(name).is_file():
+            raise UserError(
+                f"There is no task file {name}.", "Give a path to a Python file that exports TASK."
+            )
+    elif not is_users_task(name) and name not in TASKS:
+        raise UserError(f"There is no task {name}.", did_you_mean(name, TASKS))
 
 
 def load_task(text: str, options: TaskOptions | None = None) -> Dataset:
-    """The data set of `digits`, `npz:PATH` or `images:FOLDER`.
+    """The data set of `digits`, `npz:PATH`, `images:FOLDER`, or of a task of the user's.
 
     Args:
         text: Name, a colon and the argument where the task takes one.
@@ -48,13 +74,38 @@ def load_task(text: str, options: TaskOptions | None = None) -> Dataset:
     options = options or TaskOptions()
     check_options(options, name)
     _check_text(argument)
-    load = cast(Load, importlib.import_module(f"nas.tasks.{name}").TASK)
     try:
-        return load(argument, options)
+        if is_users_task(name):
+            return _load_users(name, argument, options)
+        loaded: Dataset = importlib.import_module(f"nas.tasks.{name}").TASK(argument, options)
+        return loaded
     except MemoryError:
         raise UserError(
             f"The data of {text} do not fit into memory.", "Give fewer or smaller samples."
         ) from None
+
+
+def _load_users(name: str, argument: str, options: TaskOptions) -> Dataset:
+    """The data set of a user's file or module."""
+    from nas.tasks.dataset import Dataset
+    from search_spaces.users_code import load_file, load_module, users_fault
+
+    module = load_file(Path(name), "task") if name.endswith(".py") else load_module(name, "task")
+    load: Callable[[str, TaskOptions], object] | None = getattr(module, "TASK", None)
+    if not callable(load):
+        raise UserError(f"{name} exports no TASK.", _EXAMPLE)
+    try:
+        loaded = load(argument, options)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        raise UserError(f"The task {name} fails: {users_fault(error, load)}.", "Correct the file.") from error
+    if not isinstance(loaded, Dataset):
+        raise UserError(
+            f"The task {name} returns {type(loaded).__name__}, not a Dataset.",
+            f"Return what split_parts or make_dataset of nas.tasks make. {_EXAMPLE}",
+        )
+    return loaded
 
 
 def _check_text(argument: str) -> None:
@@ -63,6 +114,8 @@ def _check_text(argument: str) -> None:
     Raises:
         UserError: It is no UTF-8, or has characters that cannot be printed.
     """
+    from nas.tasks.loading.labels import is_printable
+
     if not is_printable(argument):
         raise UserError(
             f"The path {argument!a} has characters that cannot be printed or are not UTF-8.",

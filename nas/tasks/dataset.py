@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.finished import TaskInfo
-from nas.task_options import InputKind
+from nas.model.trained import TaskInfo
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.kinds import check_shape, take
 from nas.tasks.loading.labels import clean_labels, index_labels
 from nas.tasks.loading.raw_type import check_scales, check_values, common_raw_type
 from nas.tasks.loading.report import DataReport, make_report
 from nas.tasks.loading.scaling import fit_scaling
+from nas.tasks.options import InputKind
 
 Array = NDArray[np.generic]
 
@@ -63,7 +63,7 @@ def make_dataset(
     name: str,
     samples: Mapping[str, Array],
     labels: Mapping[str, Array],
-    class_names: tuple[str, ...] | None,
+    class_names: tuple[str, ...] | None = None,
     source: str = "",
     licence: str = "",
     groups: Mapping[str, Array] | None = None,

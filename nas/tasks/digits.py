@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cost_models.errors import UserError
-from nas.task_options import TaskOptions
 from nas.tasks.dataset import Dataset
+from nas.tasks.options import TaskOptions
 from nas.tasks.split import split_parts
 
 

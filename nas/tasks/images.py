@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.task_options import TaskOptions
+from nas.model.words import sized
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.class_folders import read_layout
 from nas.tasks.loading.memory import require_memory, work_bytes
 from nas.tasks.loading.picture_file import Picture, UnreadableError, decode, inspect, unreadable
+from nas.tasks.options import TaskOptions
 from nas.tasks.split import hold_out_validation, split_parts
-from nas.words import sized
 
 _DEFAULT_SIZE = 48  # pixels; where pictures differ in size or are large
 _LARGEST_KEPT = 96

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cost_models.errors import UserError
-from nas.task_options import TaskOptions
+from nas.model.words import listed
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.labels import clean_labels, names_of
 from nas.tasks.loading.npz_file import Contents, read_npz
+from nas.tasks.options import TaskOptions
 from nas.tasks.split import check_groups, hold_out_validation, split_parts
-from nas.words import listed
 
 _HINT = "Expected X_train, y_train, X_val, y_val, X_test, y_test; or X and y (optional: groups, class_names)."
 _KNOWN = {

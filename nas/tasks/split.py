@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.task_options import InputKind
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.labels import clean_labels
+from nas.tasks.options import InputKind
 
 Indices = NDArray[np.int64]
 
@@ -23,14 +23,25 @@ def split_parts(
     name: str,
     samples: Array,
     labels: Array,
-    groups: Array | None,
-    class_names: tuple[str, ...] | None,
-    source: str,
-    licence: str,
+    groups: Array | None = None,
+    class_names: tuple[str, ...] | None = None,
+    source: str = "",
+    licence: str = "",
     input_kind: InputKind = "auto",
     notes: Sequence[str] = (),
 ) -> Dataset:
     """A data set of samples that come in one heap: 60 % train, 20 % val, 20 % test.
+
+    Args:
+        name: The task's name in messages and manifests.
+        samples: Shape: (n, features), (n, time, channels), (n, h, w) or (n, h, w, c).
+        labels: A class index or class name of each sample. Shape: (n,).
+        groups: The subject (person, machine, recording) of each sample: no subject is in two parts. Shape: (n,).
+        class_names: Names by index; taken from the labels when None.
+        source: Where the data come from.
+        licence: The licence of the data.
+        input_kind: What the axes of the samples are.
+        notes: What the loading has to say of the data.
 
     Raises:
         UserError: Arrays that do not go together, or too few samples to split.

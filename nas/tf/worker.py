@@ -19,10 +19,10 @@ from cost_models.budget import Budget
 from cost_models.costing import CostModel
 from cost_models.target import Target
 from cost_models.tflite_graph import read_graph
-from nas.accuracy import measure_accuracy
-from nas.candidates import job_key
-from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request, Stage
-from nas.reference import reference_engine
+from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request, Stage
+from nas.runtimes.accuracy import measure_accuracy
+from nas.runtimes.reference import reference_engine
+from nas.search.screening import job_key
 from nas.tasks.dataset import Dataset
 from nas.tf.build import build
 from nas.tf.convert import convert

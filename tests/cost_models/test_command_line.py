@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "tests" / "data" / "calibration" / "ae-20027.tflite"
-COMMANDS = ("cost_models.cli", "cost_models.calibrate", "nas.cli", "nas.export_cli", "nas.check_cli")
+COMMANDS = ("cost_models.cli", "cost_models.calibrate", "nas.cli.run", "nas.cli.export", "nas.cli.check")
 
 
 def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -93,7 +93,7 @@ def test_a_signal_ends_a_command_with_its_own_exit_code(number: str, code: int, 
     program = f"""
 import os, signal, time
 from cost_models.command_line import run_command
-from nas.stop import sigterm_ends_at_once
+from nas.run.signals import sigterm_ends_at_once
 
 def work(words):
     with sigterm_ends_at_once():

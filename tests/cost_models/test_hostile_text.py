@@ -10,7 +10,7 @@ from cost_models.cli import main as nas_cost
 from cost_models.errors import UserError
 from cost_models.reading import read_text, read_toml
 from cost_models.target import load_target
-from nas.config import read_job_file
+from nas.run.config import read_job_file
 
 SHIPPED = Path(__file__).parents[2] / "cost_models" / "targets" / "nrf52840.toml"
 
@@ -40,7 +40,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_hostile_toml_is_one_sentence(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from nas.cli import main
+    from nas.cli.run import main
 
     content, message = HOSTILE[case]
     job = tmp_path / "job.toml"

@@ -13,7 +13,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from nas.cli import main as nas_run
+from nas.cli.run import main as nas_run
 from tests.fuzz.campaign import Campaign, Tally, run
 from tests.fuzz.files import Bundles, Npz, RunFolders, Toml
 from tests.fuzz.models import Models

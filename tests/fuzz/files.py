@@ -107,7 +107,7 @@ class Toml:
         return b"J" + _text(_JOB, rng)
 
     def run(self, case: bytes, folder: Path) -> str:
-        from nas.config import make_config, read_job_file
+        from nas.run.config import make_config, read_job_file
 
         path = folder / "case.toml"
         path.write_bytes(case[1:])
@@ -149,7 +149,7 @@ class Bundles:
         return json.dumps({path: data.hex() for path, data in files.items()}).encode()
 
     def run(self, case: bytes, folder: Path) -> str:
-        from nas.check_cli import check
+        from nas.cli.check import check
 
         place = folder / "bundle"
         shutil.rmtree(place, ignore_errors=True)
@@ -191,8 +191,8 @@ class RunFolders:
         return name.encode() + b"\n" + _text(self._content[name], rng)
 
     def run(self, case: bytes, folder: Path) -> str:
-        from nas.run_folder import open_run_folder, saved_config
-        from nas.run_models import _find, model_bytes
+        from nas.run.folder import open_run_folder, saved_config
+        from nas.run.stored_model import _find, model_bytes
         from nas.search.study import Study, damaged_record, find_study, open_storage
 
         name, _, content = case.partition(b"\n")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from cost_models import calibrate
-from nas import cli, export_cli
+from nas.cli import export as export_cli
+from nas.cli import run as cli
 from nas.search.study import open_storage
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,7 @@ def test_nas_cost_needs_no_extra() -> None:
 
 
 def test_nas_check_needs_no_extra() -> None:
-    done = run_without_extras("from nas.check_cli import main; sys.exit(main())", str(MODEL))
+    done = run_without_extras("from nas.cli.check import main; sys.exit(main())", str(MODEL))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("PASS ")
 
@@ -50,7 +51,7 @@ def test_nas_check_verifies_a_bundle_without_extras(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from tests.nas.export.conftest import make_finished\n"
         "bundle = make_finished().export(Path(sys.argv[1]))\n"
-        "from nas.check_cli import main\n"
+        "from nas.cli.check import main\n"
         "sys.exit(main([str(bundle.path)]))\n"
     )
     done = run_without_extras(code, str(tmp_path / "bundle"))

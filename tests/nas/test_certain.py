@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nas.cli import _parse
-from nas.config import RunConfig
-from nas.job import prepare
+from nas.cli.run import _parse
+from nas.run.config import RunConfig
+from nas.run.setup import prepare
 
 BUDGET = "latency=20ms"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cost_models.folded import folded
-from nas.cli import main
+from nas.cli.run import main
 
 
 @pytest.fixture

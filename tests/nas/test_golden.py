@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nas.finished import Preprocess
-from nas.golden import Golden, choose_golden
-from nas.litert import LiteRtModel
-from nas.quantize_input import InputScaling
+from nas.model.input_quantization import InputScaling
+from nas.model.trained import Preprocess
+from nas.runtimes.golden import Golden, choose_golden
+from nas.runtimes.litert import LiteRtModel
 
 MODEL = (Path(__file__).parent / "export" / "data" / "tcn.tflite").read_bytes()
 PREPROCESS = Preprocess(raw_type="int16", offset=(0.0,), scale=(1e-3,))
@@ -55,7 +55,7 @@ def _noticed(raw: NDArray[np.generic]) -> float:
     scaling = InputScaling.fold(PREPROCESS, scale=model.input.scale, zero_point=model.input.zero_point)
     inputs = scaling.quantize(raw)
     known = model.run(inputs)
-    from nas.golden import _weight_bytes
+    from nas.runtimes.golden import _weight_bytes
 
     places = np.random.default_rng(9).choice(_weight_bytes(MODEL), 200, replace=False)
     count = 0
@@ -70,6 +70,6 @@ def test_large_samples_are_fewer_so_that_the_test_build_fits() -> None:
     wide = Preprocess(raw_type="float32", offset=(0.0,), scale=(1.0,))
     large = np.zeros((3, 64, 1, 9), np.float32)
     assert len(choose_golden(MODEL, large, wide, 1).samples) == 16
-    from nas.golden import _count
+    from nas.runtimes.golden import _count
 
     assert [_count(size) for size in (64, 16_384, 27_648, 150_528)] == [16, 16, 9, 8]

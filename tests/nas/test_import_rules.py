@@ -64,8 +64,8 @@ def test_a_heavy_library_is_imported_in_its_home_only(library: str, home: str) -
     "code",
     [
         "import nas, search_spaces, cost_models",
-        "from nas.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass",
-        "from nas.cli import main; assert main(['--task', 'nothing']) == 2",
+        "from nas.cli.run import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass",
+        "from nas.cli.run import main; assert main(['--task', 'nothing']) == 2",
         "from cost_models.cli import main; assert main(['no-such-file']) == 2",
     ],
 )

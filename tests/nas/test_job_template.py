@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.cli import _parser, main
-from nas.config import RunConfig, make_config, read_job_file
+from nas.cli.run import _parser, main
+from nas.run.config import RunConfig, make_config, read_job_file
 
 
 def uncommented(text: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cost_models.errors import UserError
-from nas.cli import main
-from nas.config import parse_time
+from nas.cli.run import main
+from nas.run.config import parse_time
 
 MISTAKES = [
     (["--task", "digitz"], "There is no task digitz. Did you mean digits?"),
@@ -171,7 +171,7 @@ def test_times_are_read_with_their_units(text: str, seconds: float) -> None:
 def test_a_full_disk_is_one_sentence_and_the_run_can_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from nas import run
+    from nas.run import pipeline as run
 
     def full(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "run" / "models" / "a.tflite"))
@@ -191,8 +191,8 @@ def test_a_cluster_or_storage_that_goes_away_is_one_sentence_and_the_run_can_go_
 ) -> None:
     import optuna
 
-    from nas import run
-    from nas.lost import LostError
+    from nas.model.errors import LostError
+    from nas.run import pipeline as run
 
     reasons: list[Exception] = [
         LostError("The Ray cluster auto went away (connection refused)."),
@@ -213,8 +213,8 @@ def test_a_cluster_or_storage_that_goes_away_is_one_sentence_and_the_run_can_go_
 def test_a_bundle_that_fails_its_verification_is_never_presented(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from nas import run
     from nas.export import BundleError
+    from nas.run import pipeline as run
 
     def fails(*_: object, **__: object) -> int:
         raise BundleError("golden", "Vector 3 differs.")
@@ -227,7 +227,7 @@ def test_a_bundle_that_fails_its_verification_is_never_presented(
 
 
 def test_a_second_driver_stays_out_of_a_run_folder(tmp_path: Path) -> None:
-    from nas.run_folder import RunFolder
+    from nas.run.folder import RunFolder
 
     first, second = RunFolder(path=tmp_path), RunFolder(path=tmp_path)
     with first.locked(), pytest.raises(UserError, match="Another nas-run is at work in"), second.locked():
@@ -272,11 +272,11 @@ def test_a_run_whose_data_changed_cannot_be_resumed(
     config = {"schema": 1, "config": {"task": "digits", "seed": 1}, "data_sha256": "other", "started": ""}
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert main(["--resume", str(tmp_path)]) == 2
-    assert "are not those that" in capsys.readouterr().err
+    assert " has changed since " in capsys.readouterr().err
 
 
 def test_no_report_shows_the_password_of_a_storage() -> None:
-    from nas.config import RunConfig
+    from nas.run.config import RunConfig
 
     for user in ("me", "me:secret", ""):
         shown = RunConfig(storage=f"postgresql://{user}@host:5432/db").shown()["storage"]

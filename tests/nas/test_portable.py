@@ -60,7 +60,7 @@ def test_a_second_driver_is_kept_out_without_fcntl(tmp_path: Path) -> None:
     said = as_on_windows(
         "from pathlib import Path\n"
         "from cost_models.errors import UserError\n"
-        "from nas.file_lock import lock_exclusively\n"
+        "from nas.run.file_lock import lock_exclusively\n"
         "first, second = (os.open('.lock', os.O_RDWR | os.O_CREAT) for _ in range(2))\n"
         "lock_exclusively(first)\n"
         "try:\n    lock_exclusively(second)\nexcept OSError as error:\n    print(error.strerror)\n",
@@ -95,7 +95,7 @@ def test_the_journal_is_written_and_read_without_posix_flags(tmp_path: Path) -> 
 
 def test_a_search_can_be_asked_to_stop_without_posix_signals(tmp_path: Path) -> None:
     said = as_on_windows(
-        "from nas.stop import StopRequest\n"
+        "from nas.run.signals import StopRequest\n"
         "with StopRequest(print) as stop:\n"
         "    signal.raise_signal(signal.SIGTERM)\n"
         "    print(stop())\n",

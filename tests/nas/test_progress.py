@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from nas.cli import main
-from nas.finished import Accuracy
-from nas.progress import Progress
+from nas.cli.progress import Progress
+from nas.cli.run import main
+from nas.model.trained import Accuracy
 from nas.search.records import TrialRecord
 
 RECORD = TrialRecord(

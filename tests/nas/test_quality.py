@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from nas.finished import Accuracy
-from nas.quality import chance_level, is_near_chance, near_chance_text, quality_warnings
+from nas.model.quality import chance_level, is_near_chance, near_chance_text, quality_warnings
+from nas.model.trained import Accuracy
 
 
 def accuracy(table: object, part: Literal["val", "test"] = "test") -> Accuracy:

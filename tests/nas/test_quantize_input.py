@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.finished import Preprocess
-from nas.quantize_input import InputScaling, quantize_input
+from nas.model.input_quantization import InputScaling, quantize_input
+from nas.model.trained import Preprocess
 
 GREY = Preprocess(raw_type="uint8", offset=(0.0,), scale=(1 / 255,))
 

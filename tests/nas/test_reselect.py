@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.cli import main as nas_run
-from nas.export_cli import main as nas_export
+from nas.cli.export import main as nas_export
+from nas.cli.run import main as nas_run
 
 TINY = "--space mlp --trials 6 --finalists 2 --steps 40 --final-steps 80 --workers 1 --seed 1"
 

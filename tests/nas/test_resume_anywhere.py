@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.cli import main
+from nas.cli.run import main
 
 TINY = "--space mlp --trials 4 --finalists 2 --steps 20 --final-steps 40 --workers 1 --seed 1"
 

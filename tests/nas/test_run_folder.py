@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from cost_models.errors import UserError
-from nas.config import RunConfig
-from nas.run_folder import RunFolder, create_run_folder, save_config
+from nas.run.config import RunConfig
+from nas.run.folder import RunFolder, create_run_folder, save_config
 
 ROOT = Path(__file__).parents[2]
 RACER = """
 import sys, time
 from cost_models.errors import UserError
-from nas.run_folder import create_run_folder
+from nas.run.folder import create_run_folder
 time.sleep(max(0.0, float(sys.argv[1]) - time.time()))
 try:
     print(create_run_folder(sys.argv[2] or None, "digits").path)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nas.storage_url import PASSWORD_VARIABLE, StorageUrl
+from nas.model.storage_url import PASSWORD_VARIABLE, StorageUrl
 
 PLAIN = "postgresql://ann@db:5432/nas"
 

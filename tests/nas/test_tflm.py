@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.tflm import Port, TflmError, TflmModel
+from nas.runtimes.tflm import Port, TflmError, TflmModel
 
 TCN = (Path(__file__).parent / "export" / "data" / "tcn.tflite").read_bytes()
 

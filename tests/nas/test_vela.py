@@ -12,8 +12,8 @@ from cost_models.errors import UserError
 from cost_models.ethos_u import compiled_arena
 from cost_models.lean import lean
 from cost_models.target import load_target
-from nas.cli import main
-from nas.vela import compile_for_npu, npu_violations, require_vela
+from nas.cli.run import main
+from nas.runtimes.vela import compile_for_npu, npu_violations, require_vela
 
 TCN = (Path(__file__).parent / "export" / "data" / "tcn.tflite").read_bytes()
 OPERATORS = sorted((Path(__file__).parents[1] / "data" / "operators").glob("*.tflite"))
@@ -91,7 +91,7 @@ def test_without_vela_the_hint_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
     def missing(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("nas.vela.metadata.version", missing)
+    monkeypatch.setattr("nas.runtimes.vela.metadata.version", missing)
     with pytest.raises(UserError) as caught:
         require_vela(TARGET)
     assert str(caught.value) == (
@@ -151,7 +151,7 @@ def test_nas_run_asks_for_vela_before_it_searches(
 
     installed = metadata.version
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nas.vela.metadata.version", missing)
+    monkeypatch.setattr("nas.runtimes.vela.metadata.version", missing)
     assert main(["--target", "corstone300-u55-64"]) == 2
     assert capsys.readouterr().err.startswith("nas-run: ethos-u-vela is not installed, which compiles models")
     assert not list(tmp_path.iterdir())

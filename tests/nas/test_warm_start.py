@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from cost_models.errors import UserError
-from nas.cli import main
-from nas.config import RunConfig
-from nas.run_folder import RunFolder, save_config
+from nas.cli.run import main
+from nas.run.config import RunConfig
+from nas.run.folder import RunFolder, save_config
+from nas.run.warm_start import EarlierTraining, earlier_trainings, load, save
 from nas.tasks import load_task
-from nas.warm_start import EarlierTraining, earlier_trainings, load, save
 
 CONFIG = RunConfig(seed=1, space="mlp")
 
@@ -23,6 +23,8 @@ def run(tmp_path: Path) -> RunFolder:
     folder.path.mkdir()
     save_config(folder, CONFIG, "digest")
     trial = {
+        "number": 0,
+        "digest": "abcdef",
         "state": "evaluated",
         "params": {"layers": 1},
         "steps": 500,
@@ -30,7 +32,7 @@ def run(tmp_path: Path) -> RunFolder:
         "tflm_accuracy": None,
     }
     trials = [trial, trial | {"state": "failed"}, trial | {"steps": 2000, "tflm_accuracy": 0.875}]
-    folder.result_file.write_text(json.dumps({"trials": trials}))
+    folder.result_file.write_text(json.dumps({"trials": trials, "front": [0], "chosen": None}))
     return folder
 
 

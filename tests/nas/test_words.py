@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nas.storage_url import StorageUrl
-from nas.words import first_line, listed, sized
+from nas.model.storage_url import StorageUrl
+from nas.model.words import first_line, listed, sized
 
 
 def test_a_long_list_is_cut_and_says_how_much_is_missing() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas import vela
+from nas.runtimes import vela
 
 DATA = Path(__file__).parents[1] / "data" / "ethos_u"
 SUMMARY = """\

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cost_models.errors import UserError
+from nas.model.words import listed
 from nas.tasks.loading.labels import is_printable
-from nas.words import listed
 
 SUFFIXES = frozenset(
     (

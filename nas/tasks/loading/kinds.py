@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.task_options import InputKind
-from nas.words import sized
+from nas.model.words import sized
+from nas.tasks.options import InputKind
 
 Array = NDArray[np.generic]
 INPUT_KINDS: tuple[InputKind, ...] = get_args(InputKind)

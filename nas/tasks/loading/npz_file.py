@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.model.words import first_line
 from nas.tasks.loading.memory import require_memory, work_bytes
-from nas.words import first_line
 
 Array = NDArray[np.generic]
 

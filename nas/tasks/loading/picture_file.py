@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.model.words import listed
 from nas.tasks.loading.class_folders import show
-from nas.words import listed
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.finished import RawType
+from nas.model.trained import RawType
 from nas.tasks.loading.sampling import thinned
 
 Array = NDArray[np.generic]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.finished import Preprocess
+from nas.model.trained import Preprocess
+from nas.model.words import listed
 from nas.tasks.loading import PARTS
-from nas.words import listed
 
 Array = NDArray[np.generic]
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.finished import Preprocess, RawType
+from nas.model.trained import Preprocess, RawType
+from nas.model.words import listed
 from nas.tasks.loading.outliers import Channel, Kept, find_outliers
-from nas.words import listed
 
 Array = NDArray[np.generic]
 

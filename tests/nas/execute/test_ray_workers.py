@@ -13,7 +13,7 @@ import pytest
 from cost_models.errors import UserError
 from nas.execute import Done, EvaluatorSpec, Executor
 from nas.execute.inline import InlineExecutor
-from nas.outcome import Failed, Request
+from nas.model.evaluation import Failed, Request
 
 pytestmark = pytest.mark.slow
 

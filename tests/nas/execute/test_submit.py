@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cost_models.errors import UserError
-from nas.config import RunConfig, make_config
 from nas.execute import submit
 from nas.execute.submitted import packed, unpack
+from nas.run.config import RunConfig, make_config
 
 
 def test_a_job_carries_code_data_space_and_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +32,7 @@ def test_a_job_carries_code_data_space_and_target(tmp_path: Path, monkeypatch: p
     }  # fmt: skip
     assert (root / "mine.npz").read_text() == "mine.npz"
     assert (root / "files/board.toml").read_text() == "elsewhere/board.toml"
-    assert (root / "nas/cli.py").exists()
+    assert (root / "nas/cli/run.py").exists()
     assert not list(root.rglob("__pycache__"))
 
 

@@ -11,8 +11,8 @@ from cost_models.costing import CostModel, Costs
 from cost_models.target import Target, load_target
 from cost_models.tflite_graph import read_graph
 from nas.export import Bundle, export
-from nas.finished import Accuracy, FinishedModel, GoldenShare, Preprocess, TaskInfo
-from nas.tflm import TflmModel
+from nas.model.trained import Accuracy, FinishedModel, GoldenShare, Preprocess, TaskInfo
+from nas.runtimes.tflm import TflmModel
 
 DATA = Path(__file__).parent / "data"
 # An untrained temporal network of 3.4 KB: 64 x 1 x 9 inputs, five outputs.

@@ -14,7 +14,7 @@ from nas.export import Bundle, export
 from nas.export.exporter import list_formats, load_exporter
 from nas.export.manifest import MANIFEST_NAME, Manifest
 from nas.export.operators import registration
-from nas.finished import Preprocess
+from nas.model.trained import Preprocess
 
 from .conftest import Finished, make_finished
 

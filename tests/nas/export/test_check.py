@@ -19,7 +19,7 @@ import pytest
 from cost_models.budget import Budget
 from cost_models.errors import UserError
 from cost_models.target import load_target
-from nas.check_cli import FAIL, PASS, USER_ERROR, main
+from nas.cli.check import FAIL, PASS, USER_ERROR, main
 from nas.export import Bundle, BundleError, check_bundle
 from nas.export.check import ON_TRUST
 from nas.export.context import sha256
@@ -588,7 +588,7 @@ def test_a_targets_name_leads_to_no_file(exported: Bundle, tmp_path: Path) -> No
 
 
 def test_a_check_takes_less_than_two_seconds_from_the_start(exported: Bundle) -> None:
-    command = [sys.executable, "-m", "nas.check_cli", str(exported.path)]
+    command = [sys.executable, "-m", "nas.cli.check", str(exported.path)]
     best = 99.0
     for _ in range(3):
         start = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cost_models.budget import Budget
-from nas.check_cli import FAIL, PASS, USER_ERROR, main
+from nas.cli.check import FAIL, PASS, USER_ERROR, main
 from nas.export import Bundle
 
 from .conftest import TCN, Finished
@@ -135,7 +135,7 @@ def test_mistakes_are_a_sentence_and_exit_code_2(
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; from nas.check_cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code = "import sys; from nas.cli.check import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "heavy = {'numpy', 'jinja2', 'pydantic', 'tensorflow', 'tflite_micro'} & set(sys.modules)\n"
     code += "sys.exit(bool(heavy))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cost_models.errors import UserError
-from nas.deliver import deliver, size_table
 from nas.export import Bundle, BundleError
+from nas.export.delivery import deliver, size_table
 
 from .conftest import Finished, make_finished
 
@@ -194,7 +194,7 @@ def test_odd_folder_names_are_taken_as_they_stand(bundle: Bundle, repo: Path) ->
 def test_a_git_that_does_not_end_is_a_sentence(
     bundle: Bundle, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.deliver._TIMEOUT_S", 0)
+    monkeypatch.setattr("nas.export.delivery._TIMEOUT_S", 0)
     with pytest.raises(UserError, match=r"git rev-parse was not done after 0 s"):
         deliver(bundle, str(repo))
 

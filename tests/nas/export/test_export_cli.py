@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.config import RunConfig
+from nas.cli.export import DONE, USER_ERROR, main
 from nas.export import verify
-from nas.export_cli import DONE, USER_ERROR, main
-from nas.run_folder import RunFolder, save_config
+from nas.run.config import RunConfig
+from nas.run.folder import RunFolder, save_config
 from nas.tasks import load_task
 
 from .conftest import TCN
@@ -181,7 +181,7 @@ def test_other_data_than_the_runs_are_refused(
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; from nas.export_cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code = "import sys; from nas.cli.export import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "heavy = {'numpy', 'jinja2', 'pydantic', 'tensorflow', 'tflite_micro'} & set(sys.modules)\n"
     code += "sys.exit(bool(heavy))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -20,8 +20,8 @@ from cost_models.tflite_graph import read_graph
 from nas.export import Bundle
 from nas.export.compiler import CXX17, WARNINGS
 from nas.export.context import sha256
-from nas.quantize_input import quantize_input
-from nas.tflm import TflmModel
+from nas.model.input_quantization import quantize_input
+from nas.runtimes.tflm import TflmModel
 
 from .conftest import Finished, make_finished
 

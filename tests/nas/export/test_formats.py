@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cost_models.tflite_graph import read_graph
-from nas import check_cli
+from nas.cli import check as check_cli
 from nas.export import Bundle, verify
 from nas.export.compiler import find_compiler
 from nas.export.exporter import list_formats

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cost_models.errors import UserError
-from nas.config import RunConfig
 from nas.export.names import check_name
+from nas.run.config import RunConfig
 
 from .conftest import Finished
 

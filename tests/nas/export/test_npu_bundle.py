@@ -12,12 +12,12 @@ import vela_stub
 
 from cost_models.budget import Budget
 from cost_models.errors import UserError
-from nas.check_cli import FAIL, PASS, main
-from nas.deliver import size_table
+from nas.cli.check import FAIL, PASS, main
 from nas.export import Bundle, BundleError, check_bundle, verify
 from nas.export.check import ON_TRUST
 from nas.export.compiler import find_compiler
 from nas.export.context import sha256
+from nas.export.delivery import size_table
 from nas.export.exporter import list_formats
 from nas.export.manifest import MANIFEST_NAME
 from nas.export.verify import NO_COMPILER

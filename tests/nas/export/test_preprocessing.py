@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from nas.export.compiler import find_compiler
-from nas.finished import Preprocess
-from nas.quantize_input import InputScaling
+from nas.model.input_quantization import InputScaling
+from nas.model.trained import Preprocess
 
 from .conftest import make_finished
 
@@ -48,7 +48,7 @@ def quantize_in_c(folder: Path, preprocess: Preprocess, values: NDArray[np.float
 
 
 def quantize_in_python(folder: Path, preprocess: Preprocess, values: NDArray[np.generic]) -> NDArray[np.int8]:
-    from nas.tflm import TflmModel
+    from nas.runtimes.tflm import TflmModel
 
     port = TflmModel(make_finished(golden_count=1).model.tflite).input
     scaling = InputScaling.fold(preprocess, scale=port.scale, zero_point=port.zero_point)

@@ -14,9 +14,9 @@ import pytest
 from cost_models.errors import UserError
 from nas.export import BundleError
 from nas.export.verify import verify
-from nas.litert import LARGEST_DIFFERENCE, LiteRtError, LiteRtModel
-from nas.reference import NOT_BY_TFLM, reference_engine, reference_model
-from nas.tflm import TflmModel
+from nas.runtimes.litert import LARGEST_DIFFERENCE, LiteRtError, LiteRtModel
+from nas.runtimes.reference import NOT_BY_TFLM, reference_engine, reference_model
+from nas.runtimes.tflm import TflmModel
 
 from . import conftest
 from .conftest import TCN, make_finished
@@ -128,7 +128,7 @@ def test_a_last_bit_is_forgiven_to_another_engine_alone(
 
 def test_nas_check_says_in_its_verdict_what_was_not_verified(tmp_path: Path) -> None:
     bundle = make_finished().export(tmp_path / "b")
-    code = "import sys; sys.modules['tflite_micro'] = None; from nas.check_cli import main; sys.exit(main())"
+    code = "import sys; sys.modules['tflite_micro'] = None; from nas.cli.check import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code, str(bundle.path)], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from search_fakes import FakeEvaluator, make_driver, make_screen
 
-from nas.outcome import Outcome, Request
-from nas.run_folder import RunFolder
+from nas.model.evaluation import Outcome, Request
+from nas.run.folder import RunFolder
 
 SCREEN = make_screen("12KB")
 

@@ -10,15 +10,15 @@ import numpy as np
 from cost_models.budget import parse_budget
 from cost_models.costing import CostModel
 from cost_models.target import load_target
-from nas.candidates import Screen, survey
 from nas.execute import Executor
 from nas.execute.inline import InlineExecutor
-from nas.finished import Accuracy
-from nas.outcome import Evaluated, Outcome, Rejected, Request
+from nas.model.evaluation import Evaluated, Outcome, Rejected, Request
+from nas.model.trained import Accuracy
 from nas.search.driver import Driver, Plan
 from nas.search.engine import SearchEngine
 from nas.search.records import TrialRecord
 from nas.search.screened_sampler import propose_by
+from nas.search.screening import Screen, survey
 from nas.search.study import Study, open_storage
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
@@ -94,7 +94,7 @@ def make_driver(
     url: str | None = None,
     sampler: str = "nas",
 ) -> tuple[Driver, dict[tuple[str, int], bytes]]:
-    """A driver on `url`, or a journal file in `folder`, as `nas.run` makes it."""
+    """A driver on `url`, or a journal file in `folder`, as `nas.run.pipeline` makes it."""
     screen = screen or make_screen()
     evaluate = evaluate or FakeEvaluator(screen)
     storage = open_storage(url, folder / "study.journal")

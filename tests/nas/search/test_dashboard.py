@@ -11,7 +11,7 @@ import pytest
 from optuna.artifacts import FileSystemArtifactStore, download_artifact, get_all_artifact_meta
 from search_fakes import STEPS, FakeEvaluator, make_driver, make_screen
 
-from nas.outcome import Failed, Outcome, Request
+from nas.model.evaluation import Failed, Outcome, Request
 from nas.search.dashboard import readable_attributes
 from nas.search.driver import Driver
 from nas.search.study import Study, open_storage

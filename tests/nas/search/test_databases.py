@@ -16,8 +16,8 @@ import pytest
 from search_fakes import FakeEvaluator, make_driver, make_screen
 
 from cost_models.errors import UserError
-from nas.lost import LostError
-from nas.outcome import Outcome, Request
+from nas.model.errors import LostError
+from nas.model.evaluation import Outcome, Request
 from nas.search.study import Study, lost_storage, open_storage
 
 

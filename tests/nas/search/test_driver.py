@@ -13,7 +13,7 @@ import pytest
 from search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
 
 from cost_models.budget import Violation
-from nas.outcome import Evaluated, Failed, Outcome, Rejected, Request
+from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request
 from nas.search.pareto import dominates, objectives, pareto_front
 
 

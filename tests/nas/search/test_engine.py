@@ -13,9 +13,9 @@ from search_fakes import STEPS, FakeEvaluator, make_screen
 from cost_models.budget import parse_budget
 from cost_models.costing import CostModel
 from cost_models.target import load_target
-from nas.candidates import Screen, survey
-from nas.outcome import Evaluated, Request
+from nas.model.evaluation import Evaluated, Request
 from nas.search.engine import Proposal, SearchEngine
+from nas.search.screening import Screen, survey
 from nas.search.settings import SearchSettings
 from search_spaces.choices import Choices
 from search_spaces.space import list_spaces, load_space

@@ -7,11 +7,11 @@ import pytest
 from scipy.stats import norm
 from search_fakes import make_screen
 
-from nas.candidates import Screened
 from nas.search.acquisition import ExpectedHypervolumeImprovement, _expected_improvement, leader_improvement
 from nas.search.candidate_pool import CandidatePool, TrialHistory
 from nas.search.encoding import Encoder
 from nas.search.gaussian_process import MultiFidelityGP, Observations
+from nas.search.screening import Screened
 from nas.search.training_cost import expected_seconds
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from search_fakes import make_driver
 
-from nas.config import Policy
-from nas.finished import Accuracy
+from nas.model.trained import Accuracy
+from nas.run.config import Policy
 from nas.search.pareto import choose, hypervolume, pareto_front
 from nas.search.records import Rung, TrialRecord
 

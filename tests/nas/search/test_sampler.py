@@ -21,7 +21,7 @@ from optuna.testing.pytest_samplers import (
 from search_fakes import SPACE, STEPS, FakeEvaluator, make_driver, make_screen
 
 from cost_models.errors import UserError
-from nas.outcome import Evaluated, Request
+from nas.model.evaluation import Evaluated, Request
 from nas.search.sampler import McuSampler
 from nas.search.samplers import make_sampler
 from nas.search.study import open_storage

@@ -10,7 +10,7 @@ import pytest
 from search_fakes import STEPS, Heard, make_driver, make_screen
 
 from cost_models.errors import UserError
-from nas.config import SAMPLERS, RunConfig
+from nas.run.config import SAMPLERS, RunConfig
 from nas.search import screened_sampler
 from nas.search.driver import Driver
 from nas.search.samplers import make_sampler

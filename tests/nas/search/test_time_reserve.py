@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from search_fakes import STEPS, make_screen
 
-from nas.candidates import survey
 from nas.search.engine import SearchEngine
+from nas.search.screening import survey
 from nas.search.time_reserve import SHARE, TimeReserve
 from nas.search.training_cost import expected_seconds
 

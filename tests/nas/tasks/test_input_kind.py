@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cost_models.errors import UserError
-from nas.config import RunConfig, make_config
-from nas.task_options import TaskOptions
+from nas.run.config import RunConfig, make_config
 from nas.tasks import load_task
+from nas.tasks.options import TaskOptions
 
 RNG = np.random.default_rng(0)
 

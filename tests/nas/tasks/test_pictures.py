@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from cost_models.errors import UserError
-from nas.task_options import TaskOptions
 from nas.tasks import load_task
 from nas.tasks.loading import memory
+from nas.tasks.options import TaskOptions
 
 RNG = np.random.default_rng(0)
 Save = Callable[[Path, str], None]

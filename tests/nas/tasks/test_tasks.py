@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from cost_models.errors import UserError
-from nas.config import make_config
-from nas.task_options import TaskOptions
-from nas.tasks import list_tasks, load_task
+from nas.run.config import make_config
+from nas.tasks import TASKS, load_task
+from nas.tasks.options import TaskOptions
 
 RNG = np.random.default_rng(0)
 
@@ -35,7 +35,7 @@ def load(tmp_path: Path, arrays: dict[str, Any], **kwargs: Any) -> Any:
 
 
 def test_every_task_file_is_listed() -> None:
-    assert list_tasks() == ("digits", "images", "npz")
+    assert TASKS == ("digits", "images", "npz")
 
 
 def test_digits_are_the_same_split_every_time_with_all_classes_in_each_part() -> None:

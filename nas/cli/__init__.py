@@ -1,0 +1,1 @@
+"""Flags in, screen and exit code out: nothing else in this package prints."""

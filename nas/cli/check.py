@@ -1,0 +1,264 @@
+"""`nas-check`: the guard in a firmware repository's CI; one verdict on a bundle or a .tflite."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cost_models.command_line import Parser, run_command
+from cost_models.errors import UserError
+
+if TYPE_CHECKING:
+    from cost_models.budget import Budget, Violation
+    from cost_models.costing import Costs
+    from cost_models.target import Target
+    from nas.export.manifest import Manifest, NpuEntry
+
+PASS, FAIL, USER_ERROR = 0, 1, 2
+
+_EPILOG = """\
+exit code: 0 it may be shipped, 1 it must not, 2 a mistake in what was given
+
+examples:
+  nas-check firmware/models/kws --budget sram=64KB,flash=256KB
+  nas-check model.tflite --target stm32l4r5 --budget sram=64KB,latency=20ms --json
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `nas-check`; the verdict goes to stdout, complaints to stderr.
+
+    Returns:
+        The exit code: 0 passes, 1 fails, 2 a user's mistake.
+    """
+    return run_command("nas-check", lambda words: _run(_parse(words)), argv)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    verdict = check(
+        Path(arguments.path),
+        target_name=arguments.target,
+        budget_text=arguments.budget,
+        certain=arguments.certain,
+        run=arguments.run,
+    )
+    for note in verdict["notes"]:
+        print(f"nas-check: {note}", file=sys.stderr)
+    print(json.dumps(verdict, indent=1) if arguments.json else verdict["verdict"])
+    return PASS if verdict["ok"] else FAIL
+
+
+def check(
+    path: Path,
+    *,
+    target_name: str | None = None,
+    budget_text: str | None = None,
+    certain: bool = False,
+    run: bool = False,
+) -> dict[str, Any]:
+    """The verdict on a bundle or a model, as `--json` prints it.
+
+    Args:
+        path: A bundle's folder or a .tflite.
+        target_name: Whose costs count; None takes the bundle's own, for a model the default target.
+        budget_text: The limits; None takes those that the bundle was exported under, for a model the target's.
+        run: Whether a bundle's sources, once they are known to be the exporter's, are compiled and run as well.
+
+    Raises:
+        UserError: Neither a bundle nor a model, or a target or budget that there is not.
+    """
+    from cost_models.target import DEFAULT_TARGET, load_target
+
+    if path.is_dir():
+        return _check_bundle(path, target_name, budget_text, certain, run=run)
+    if run:
+        raise UserError("--run needs a bundle.", "A .tflite has no sources that could be compiled.")
+    target = load_target(target_name or DEFAULT_TARGET)
+    budget = _budget(budget_text, target, certain)
+    data = _model(path)
+    return _verdict(path, "model", target, budget, data, [])
+
+
+def _model(path: Path) -> bytes:
+    from cost_models.reading import LARGEST_MODEL_BYTES, read_bounded
+
+    if not os.path.lexists(path):
+        raise UserError(f"{path} does not exist.", "Give a bundle's folder or a .tflite.")
+    return read_bounded(path, LARGEST_MODEL_BYTES)
+
+
+def _check_bundle(
+    folder: Path, target_name: str | None, budget_text: str | None, certain: bool, *, run: bool
+) -> dict[str, Any]:
+    from cost_models.target import load_target
+    from nas.export import BundleError, check_bundle, verify
+    from nas.export.manifest import MANIFEST_NAME
+
+    if not os.path.lexists(folder / MANIFEST_NAME):
+        raise UserError(
+            f"{folder} is no bundle: it has no {MANIFEST_NAME}.", "Give the folder that nas-run made."
+        )
+    given = load_target(target_name) if target_name else None
+    try:
+        if run:
+            verification = verify(folder, target=given)
+            checked, ran = verification.checked, verification.notes
+        else:
+            checked, ran = check_bundle(folder, target=given), ()
+    except BundleError as error:
+        return {
+            "schema": 1,
+            "path": str(folder),
+            "kind": "bundle",
+            "target": None,
+            "ok": False,
+            "reason": error.reason,
+            "verdict": f"FAIL {folder}: {error.message}",
+            "costs": None,
+            "budget": [],
+            "violations": [],
+            "notes": [],
+        }
+    manifest = checked.manifest
+    target = given or checked.target
+    limits = None if budget_text else {limit.resource: limit.limit for limit in manifest.budget}
+    budget = _budget(budget_text, target, certain, limits)
+    notes = list(dict.fromkeys([*manifest.notes, *checked.notes, *ran]))
+    verdict = _verdict(folder, "bundle", target, budget, checked.int8, notes, manifest)
+    if checked.engine != "tflm":
+        verdict["verdict"] += "; golden vectors by LiteRT, not verified by TFLM"
+    return verdict | {"engine": checked.engine}
+
+
+def _budget(
+    text: str | None, target: Target, certain: bool, limits: dict[str, float] | None = None
+) -> Budget:
+    from cost_models.budget import Budget, parse_budget
+
+    if not limits:
+        return parse_budget(text, target, certain=certain)
+    default = parse_budget(None, target, certain=certain)
+    return Budget.of({**dict(default.limits()), **limits}, certain=certain, notes=default.notes)
+
+
+def _verdict(
+    path: Path,
+    kind: str,
+    target: Target,
+    budget: Budget,
+    data: bytes,
+    notes: list[str],
+    manifest: Manifest | None = None,
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from cost_models.costing import CostModel
+    from cost_models.costing_report import require_counted
+    from cost_models.tflite_graph import read_graph
+
+    model = CostModel(target)
+    explanation = model.explain(read_graph(data), file_bytes=len(data))
+    require_counted(explanation, model, budget)
+    costs = explanation.costs
+    violations = budget.violations(costs)
+    npu = manifest.npu if manifest else None
+    lacking = _lacking_arena(manifest, target, costs)
+    if npu is not None:
+        from nas.runtimes.vela import npu_violations
+
+        violations += npu_violations(budget, arena_bytes=npu.arena_bytes, model_bytes=npu.model_bytes)
+    return {
+        "schema": 1,
+        "path": str(path),
+        "kind": kind,
+        "target": target.name,
+        "basis": model.basis,
+        "certain": budget.certain,
+        "ok": not (violations or lacking),
+        "reason": "arena" if lacking else "budget" if violations else None,
+        "verdict": _sentence(path, target, budget, costs, violations, lacking) + _on_npu(npu),
+        "costs": {name: getattr(costs, name) for name in costs.__slots__},
+        "budget": [{"resource": resource, "limit": limit} for resource, limit in budget.limits()],
+        "violations": [asdict(violation) for violation in violations],
+        "notes": [*budget.notes, *notes],
+    }
+
+
+def _lacking_arena(manifest: Manifest | None, target: Target, costs: Costs) -> str | None:
+    """What the bundle's own arena lacks on a target; None where the model starts in it."""
+    if manifest is None or manifest.npu is not None or costs.sram_bytes <= manifest.arena_bytes:
+        return None
+    more = costs.sram_bytes - manifest.arena_bytes
+    return f"its arena was exported for {manifest.target.name}; {target.name} needs {more:,} B more"
+
+
+def _on_npu(npu: NpuEntry | None) -> str:
+    if npu is None:
+        return ""
+    return f"; for {npu.accelerator}: arena {npu.arena_bytes:,} B, model {npu.model_bytes:,} B"
+
+
+def _sentence(
+    path: Path,
+    target: Target,
+    budget: Budget,
+    costs: Costs,
+    violations: tuple[Violation, ...],
+    lacking: str | None,
+) -> str:
+    from cost_models.budget import UPPER_END, format_quantity
+
+    if violations or lacking:
+        faults = [*([lacking] if lacking else []), *map(str, violations)]
+        rests_on = _basis(target, {each.resource for each in violations})
+        return f"FAIL {path} on {target.name}: {'; '.join(faults)}{rests_on}"
+    values = budget.judged(costs)
+    parts = [
+        f"{resource} {format_quantity(resource, value)}"
+        f"{f' ({UPPER_END})' if budget.by_upper_end(resource) else ''}"
+        f" of {format_quantity(resource, limit)}"
+        for resource, limit in budget.limits()
+        if (value := values[resource]) is not None
+    ]
+    return f"PASS {path} on {target.name}: {'; '.join(parts)}{_basis(target, {name for name, _ in budget.limits()})}"
+
+
+def _basis(target: Target, judged: set[str]) -> str:
+    """What predicted cycles rest on, where they are judged and the chip itself was not measured."""
+    rates = target.cycle_rates
+    if rates is None or rates.basis == "measured" or not judged & {"latency", "energy", "cycles"}:
+        return ""
+    return f"; cycles by the {rates.basis} of the {target.core}, not by this chip's own measurements"
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="nas-check",
+        description="Whether a bundle or an int8 .tflite may be shipped: every byte of a bundle is written again from"
+        " its manifest and model and compared; the budget holds. Nothing of the bundle is run.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("path", metavar="MODEL_OR_BUNDLE", help="a bundle's folder, or a .tflite")
+    parser.add_argument("--budget", metavar="LIMITS", help="as for nas-run; default: the bundle's own")
+    parser.add_argument(
+        "--target", metavar="NAME", help="chip or board, or a TOML file; default: the bundle's own"
+    )
+    parser.add_argument(
+        "--certain",
+        action="store_true",
+        help="hold predictions to the limits by the upper ends of their 90 %% intervals",
+    )
+    parser.add_argument(
+        "--run", action="store_true", help="then compile the sources and run them on this machine, too"
+    )
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    return parser.read(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""What `nas-run` prints: the plan of a dry run, the front and the verdict, why nothing was delivered."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from cost_models.budget import format_quantity
+from cost_models.folded import folded
+
+if TYPE_CHECKING:
+    from nas.export.delivery import Delivery
+    from nas.run.pipeline import RunPlan
+    from nas.run.result import RunResult
+
+
+def complain(text: object, *, prog: str = "nas-run") -> None:
+    """A sentence on stderr."""
+    print(folded(f"{prog}: {text}", sys.stderr, indent=2), file=sys.stderr)
+
+
+def print_plan(plan: RunPlan, *, as_json: bool) -> None:
+    """What a run would do, in words or as JSON."""
+    if as_json:
+        print(json.dumps(_plan_json(plan)))
+        return
+    for line in _plan_lines(plan):
+        print(folded(line, sys.stdout, indent=8))
+
+
+def print_result(result: RunResult, *, as_json: bool) -> None:
+    """The front, the verdict and where to look; on stderr why no model was delivered."""
+    from rich.console import Console
+
+    from nas.report import print_front
+
+    if as_json:
+        print(json.dumps(result.content))
+    else:
+        console = Console(soft_wrap=False)
+        print_front(result.content, console)
+        for what, path in (("report", result.report), ("bundle", result.path / "bundle")):
+            if path.exists():
+                console.print(f"{what} {path}", markup=False, highlight=False, soft_wrap=True)
+    if result.chosen is None:
+        for text in (result.refusal, *result.refusal_notes):
+            complain(text)
+
+
+def print_delivery(delivery: Delivery) -> None:
+    """What was committed; stdout is the result, and with --json it must stay one JSON value."""
+    print(delivery_text(delivery), file=sys.stderr)
+
+
+def delivery_text(delivery: Delivery) -> str:
+    """What was committed, and the table of changes."""
+    if delivery.commit is None:
+        return f"branch {delivery.branch} has this very bundle already"
+    return f"commit {delivery.commit[:12]} on {delivery.branch}\n{delivery.table}"
+
+
+def _plan_json(plan: RunPlan) -> dict[str, Any]:
+    job, found = plan.job, plan.survey
+    return {
+        "schema": 1,
+        "config": job.config.shown(),
+        "target": job.target.name,
+        "budget": dict(job.budget.limits()),
+        "notes": list(job.budget.notes),
+        "data": job.dataset.report.to_json(),
+        "drawn": found.drawn,
+        "fitting": found.fitting,
+    }
+
+
+def _plan_lines(plan: RunPlan) -> list[str]:
+    job, found = plan.job, plan.survey
+    config, info = job.config, job.dataset.info
+    limits = ", ".join(f"{name} <= {format_quantity(name, limit)}" for name, limit in job.budget.limits())
+    lines = [
+        f"task    {config.task}: {info.input_shape}, {len(info.class_names)} classes,",
+        f"        {info.samples['train']} train, {info.samples['val']} val, {info.samples['test']} test samples",
+        *(f"data    {line}" for line in job.dataset.report.lines()),
+        f"space   {job.space.name}: {found.fitting} of {found.drawn} random networks fit",
+        f"target  {job.target.name} ({job.target.title}): {limits}",
+        *(f"        {note}" for note in job.budget.notes),
+    ]
+    if found.feasible:
+        lines.append(
+            f"search  {config.trials} networks, trained for {config.steps} steps, the best of them longer,"
+            f" the best {config.finalists} for {config.final_steps}"
+        )
+    return lines

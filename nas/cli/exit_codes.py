@@ -1,0 +1,9 @@
+"""What the exit codes of the commands mean."""
+
+from __future__ import annotations
+
+from cost_models.command_line import INTERRUPTED, TERMINATED, USER_ERROR
+
+DONE, ALL_FAILED, NOTHING_FEASIBLE = 0, 1, 3
+
+__all__ = ["ALL_FAILED", "DONE", "INTERRUPTED", "NOTHING_FEASIBLE", "TERMINATED", "USER_ERROR"]

@@ -1,0 +1,177 @@
+"""`nas-export`: any model of an earlier run as a bundle, in any layout, and into a firmware repository."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cost_models.command_line import Parser, require_extra, run_command
+from cost_models.errors import UserError
+
+if TYPE_CHECKING:
+    from nas.export import Bundle, Verification
+    from nas.export.delivery import Delivery
+    from nas.run.reselect import Selection
+
+DONE, REFUSED, USER_ERROR = 0, 1, 2
+
+_EPILOG = """\
+exit code: 0 a verified bundle, 1 the bundle failed its verification, 2 a mistake in what was given
+
+examples:
+  nas-export runs/digits-1 --out bundle
+  nas-export runs/digits-1 --list
+  nas-export runs/digits-1 --policy smallest --budget sram=8KB --target rp2040 --out small
+  nas-export runs/digits-1 --model 17 --format zephyr --name kws --out kws
+  nas-export runs/digits-1 --out kws --name kws --deliver ../firmware:models/kws --branch new-model
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `nas-export`; the bundle's path goes to stdout, complaints to stderr.
+
+    Returns:
+        The exit code: 0 a verified bundle, 1 it failed its verification, 2 a user's mistake.
+    """
+    return run_command("nas-export", lambda words: _run(_parse(words)), argv)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from nas.export import BundleError, export, verify
+    from nas.export.exporter import load_exporter
+    from nas.run.stored_model import load_run_model
+
+    require_extra("search", "nas-export")
+    load_exporter(arguments.format)
+    selection = _selection(arguments)
+    if selection is not None and arguments.list:
+        from nas.run.reselect import front_lines
+
+        print(f"front of {arguments.run} on {selection.target.name} (* would be exported)")
+        for line in front_lines(selection):
+            print(line)
+        return DONE
+    model = arguments.model or (None if selection is None else str(selection.chosen.number))
+    found = load_run_model(
+        Path(arguments.run),
+        model,
+        name=arguments.name,
+        target=None if selection is None else selection.target,
+        budget=None if selection is None else selection.budget,
+    )
+    bundle = export(
+        found.model,
+        target=found.target,
+        costs=found.costs,
+        out=Path(arguments.out),
+        format=arguments.format,
+        budget=found.budget,
+    )
+    delivery: Delivery | None = None
+    try:
+        verification = verify(bundle)
+        if arguments.deliver:
+            from nas.export.delivery import deliver
+
+            delivery = deliver(bundle, arguments.deliver, branch=arguments.branch)
+    except BundleError as error:
+        print(f"nas-export: {bundle.path} is not to be used: {error}", file=sys.stderr)
+        return REFUSED
+    for note in verification.notes:
+        print(f"nas-export: {note}", file=sys.stderr)
+    if arguments.json:
+        print(json.dumps(_json(bundle, verification, delivery), indent=1))
+        return DONE
+    print(f"bundle {bundle.path}")
+    if delivery:
+        print(_said(delivery))
+    return DONE
+
+
+def _selection(arguments: argparse.Namespace) -> Selection | None:
+    """Another choice than the run's own, where one is asked for."""
+    asked = (arguments.policy, arguments.budget, arguments.target)
+    if not arguments.list and all(word is None for word in asked):
+        return None
+    from nas.run.reselect import reselect
+
+    selection = reselect(
+        Path(arguments.run), policy=arguments.policy, budget=arguments.budget, target=arguments.target
+    )
+    for note in selection.budget.notes:
+        print(f"nas-export: {note}", file=sys.stderr)
+    if selection.lost:
+        missing = f"{selection.lost} models of the run are missing or are not those that were trained"
+        print(f"nas-export: {missing}", file=sys.stderr)
+    return selection
+
+
+def _said(delivery: Delivery) -> str:
+    if delivery.commit is None:
+        return f"branch {delivery.branch} has this very bundle already"
+    return f"commit {delivery.commit[:12]} on {delivery.branch}\n{delivery.table}"
+
+
+def _json(bundle: Bundle, verification: Verification, delivery: Delivery | None) -> dict[str, Any]:
+    manifest = bundle.manifest
+    return {
+        "schema": 1,
+        "bundle": str(bundle.path),
+        "name": manifest.name,
+        "format": manifest.format,
+        "model_sha256": manifest.model_sha256,
+        "costs": manifest.costs.model_dump(),
+        "npu": manifest.npu.model_dump() if manifest.npu else None,
+        "verified": {"compiled": verification.compiled, "golden_count": verification.golden_count},
+        "delivery": {"branch": delivery.branch, "commit": delivery.commit} if delivery else None,
+    }
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="nas-export",
+        description="Export a model of an earlier run as a bundle for a firmware repository.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("run", metavar="RUN", help="the folder that nas-run made")
+    parser.add_argument(
+        "--model", metavar="ID", help="trial number or digest; default: the one that was chosen"
+    )
+    parser.add_argument(
+        "--format",
+        default="tflm",
+        help="tflm, cmake, arduino, platformio, zephyr, esp-idf or cmsis-pack (default: %(default)s)",
+    )
+    parser.add_argument("--name", help="prefix of files and symbols (default: the run's)")
+    parser.add_argument(
+        "--policy",
+        choices=("accuracy", "balanced", "smallest"),
+        help="choose anew from the run, without training",
+    )
+    parser.add_argument("--budget", metavar="LIMITS", help="the same under these limits; default: the run's")
+    parser.add_argument("--target", metavar="NAME", help="the same for another chip or board")
+    parser.add_argument(
+        "--list", action="store_true", help="list what there is to choose from, export nothing"
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder of the bundle, made or replaced")
+    parser.add_argument(
+        "--deliver", metavar="REPO[:PATH]", help="commit the bundle to a branch of a git repository"
+    )
+    parser.add_argument("--branch", metavar="NAME", help="branch for --deliver (default: mcu-nas/<name>)")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    arguments = parser.read(argv)
+    if not arguments.out and not arguments.list:
+        raise UserError("--out is missing.", "Give the folder of the bundle, or --list to see what there is.")
+    if arguments.model and (arguments.policy or arguments.list):
+        raise UserError("--model names the model; --policy and --list choose one.", "Leave one of them out.")
+    if arguments.branch and not arguments.deliver:
+        raise UserError("--branch needs --deliver.", "Say which repository: --deliver REPO[:PATH].")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

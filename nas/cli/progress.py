@@ -1,0 +1,92 @@
+"""Progress on stderr: a live line in a terminal, plain lines everywhere else."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from cost_models.folded import folded
+from nas.search.records import TrialRecord, trainings
+
+
+class Progress:
+    """Tells how a run goes.
+
+    Args:
+        stream: Where to, normally stderr.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._live = self._console.is_terminal
+        self._bar: object | None = None
+        self._total = 0
+        self._done = 0
+        self._rejected = 0
+        self._best: float | None = None
+        self._stage = ""
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(folded(text, self._console.file, indent=4), markup=False)
+
+    def stage(self, text: str, total: int) -> None:
+        """A stage of `total` trials begins."""
+        self.end_stage()
+        self._stage, self._total, self._done = text, total, 0
+        if self._live and total:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+            bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[best]}"),
+                console=self._console,
+                transient=True,
+            )
+            bar.add_task(text, total=total, best="")
+            bar.start()
+            self._bar = bar
+        elif total:
+            self.say(f"{text}: {'about ' if text == 'search' else ''}{total:,} {trainings(total)}")
+
+    def trial(self, record: TrialRecord) -> None:
+        """A trial ended."""
+        if record.state == "rejected":
+            self._rejected += 1
+            return
+        self._done += 1
+        self._total = max(self._total, self._done)  # how many are promoted is known only afterwards
+        if record.state == "evaluated" and (self._best is None or record.value > self._best):
+            self._best = record.value
+        if self._bar is not None:
+            best = "" if self._best is None else f"best int8 accuracy {self._best:.4f}"
+            if self._rejected:
+                best += f", {self._rejected} rejected before training"
+            self._bar.update(0, completed=self._done, total=self._total, best=best)  # type: ignore[attr-defined]
+        if self._bar is None or record.state == "failed":
+            self.say(self._line(record))
+
+    def _line(self, record: TrialRecord) -> str:
+        steps = f"{record.steps:,} steps"
+        if record.cut_at is not None:
+            steps = f"time limit, {record.cut_at:,} of {steps}"
+        head = f"  {self._stage} {self._done}/{self._total} trial {record.number}, {steps}:"
+        if record.state == "failed" or record.costs is None:
+            return f"{head} failed, {record.reason}{f' (traceback in {record.log})' if record.log else ''}"
+        costs = record.costs
+        cycles = "" if costs.cycles is None else f", {costs.cycles / 1e6:.2f} M cycles"
+        took = sum(value for stage, value in record.seconds.items() if stage != "waiting")
+        return (
+            f"{head} int8 accuracy {record.value:.4f}, SRAM {costs.sram_bytes / 1024:.1f} KB,"
+            f" flash {costs.flash_bytes / 1024:.1f} KB{cycles} ({took:.1f} s)"
+        )
+
+    def end_stage(self) -> None:
+        """The live line goes."""
+        if self._bar is not None:
+            self._bar.stop()  # type: ignore[attr-defined]
+            self._bar = None

@@ -1,0 +1,170 @@
+"""`nas-run`: flags and a job file become one configuration; `--help` ends here, fast."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from cost_models.command_line import Parser, require_extra, run_command
+from cost_models.errors import UserError
+from nas.cli.console import complain, print_delivery, print_plan, print_result
+from nas.cli.exit_codes import ALL_FAILED, DONE, INTERRUPTED, NOTHING_FEASIBLE, TERMINATED
+from nas.model.config_key import facts_of, group_of, help_text
+from nas.run.config import keys, make_config, read_job_file
+
+_EPILOG = """\
+exit code: 0 a verified bundle, 1 no model worth delivering, 2 a mistake in what was given,
+3 nothing fits the budget, 130 ended by Ctrl-C and 143 by SIGTERM before there was a model to export
+
+examples:
+  nas-run --budget 256KB
+  nas-run --task npz:wearable.npz --budget sram=32KB,flash=256KB,latency=20ms --target stm32l4r5
+  nas-run --task images:photos --space mbv2 --trials 200 --timeout 8h --out runs/photos
+  nas-run --resume runs/photos
+"""
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="nas-run",
+        description="Search a neural network that fits a microcontroller, and emit it as C for TFLM.",
+        epilog=_EPILOG,
+    )
+    groups: dict[str, Any] = {}
+    for name, field in keys().items():
+        title = group_of(field)
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        _add_flag(groups[title], name, field)
+    calls = parser.add_argument_group("other ways to call it")
+    calls.add_argument(
+        "--config", metavar="JOB.toml", help="job file; its keys are the flags' names, flags win"
+    )
+    calls.add_argument(
+        "--init", metavar="JOB.toml", help="write a job file of every key and the flags given here, and stop"
+    )
+    calls.add_argument("--resume", metavar="RUN", help="go on with an earlier run; nothing is repeated")
+    calls.add_argument(
+        "--trust-space",
+        action="store_true",
+        help="with --resume: run the code of the search space and sampler that the run names",
+    )
+    calls.add_argument("--submit", metavar="URL", help="run as a job of a Ray cluster: http://HEAD:8265")
+    calls.add_argument("--follow", metavar="JOB", help="with --submit: find a submitted job again")
+    calls.add_argument("--dry-run", action="store_true", help="say what would be done, train nothing")
+    show = parser.add_argument_group("what to show")
+    show.add_argument("--json", action="store_true", help="print the result as JSON")
+    show.add_argument("--verbose", action="store_true", help="show the traceback of each failed trial")
+    return parser
+
+
+def _add_flag(group: Any, name: str, field: FieldInfo) -> None:
+    """The flag of a configuration key."""
+    flag, text, facts = f"--{name.replace('_', '-')}", help_text(field).replace("%", "%%"), facts_of(field)
+    if field.annotation is bool:
+        group.add_argument(flag, action="store_true", help=text)
+        return
+    types = get_args(field.annotation) or (field.annotation,)
+    kind = next((kind for kind in (int, float) if kind in types and not facts.is_time), str)
+    group.add_argument(flag, metavar=facts.metavar or None, type=kind, help=text)
+
+
+def _parse(argv: list[str]) -> dict[str, Any]:
+    given = vars(_parser().read(argv))
+    # What was not given must not hide what a job file says.
+    return {key: value for key, value in given.items() if value is not None and value is not False}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `nas-run`; the result goes to stdout, progress and complaints to stderr.
+
+    Returns:
+        The exit code.
+    """
+    return run_command("nas-run", lambda words: _run(_parse(words)), argv)
+
+
+def _run(flags: dict[str, Any]) -> int:
+    require_extra("search", "nas-run")
+    new_job = flags.pop("init", None)
+    as_json = flags.pop("json", False)
+    dry_run = flags.pop("dry_run", False)
+    resume = flags.pop("resume", None)
+    verbose = flags.pop("verbose", False)
+    trust_space = flags.pop("trust_space", False)
+    job = flags.pop("config", None)
+    url, follow = flags.pop("submit", None), flags.pop("follow", None)
+    from nas.cli.progress import Progress
+    from nas.run import pipeline
+    from nas.run.finalize import deliver_chosen
+    from nas.run.signals import sigterm_ends_at_once
+
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    if job is not None:
+        values = read_job_file(Path(job))
+        origin = {key: f"{job}: key {key}" for key in values}
+    values |= flags
+    origin |= {key: f"--{key.replace('_', '-')}" for key in flags}
+    if new_job is not None:
+        if job or resume or url or follow or dry_run or as_json:
+            raise UserError(
+                "--init takes no --config, --resume, --submit, --follow, --dry-run and --json.",
+                "Give it flags that a job file can hold.",
+            )
+        return _init(Path(new_job), values, origin)
+    if resume is not None and dry_run:
+        raise UserError("--dry-run and --resume do not go together.", "Leave one of them out.")
+    with sigterm_ends_at_once():
+        config = None if resume is not None else make_config(values, origin)
+        if config is not None and url is not None:
+            from nas.execute.submit import submit
+
+            return submit(url, config, values, follow=follow, as_json=as_json)
+        try:
+            if config is not None and dry_run:
+                planned = pipeline.plan(config)
+                print_plan(planned, as_json=as_json)
+                planned.check()
+                return DONE
+            progress = Progress(sys.stderr)
+            if config is not None:
+                result = pipeline.start(config, progress, verbose=verbose)
+            else:
+                result = pipeline.resume(
+                    resume, values, origin, progress, verbose=verbose, trust_space=trust_space
+                )
+        except pipeline.NothingFitsError as error:
+            complain(error)
+            return NOTHING_FEASIBLE
+        except pipeline.StoppedError as stopped:
+            return _ended_by(stopped.signal)
+        print_result(result, as_json=as_json)
+        if result.chosen is None:
+            return ALL_FAILED if result.signal is None else _ended_by(result.signal)
+        if delivery := deliver_chosen(result):
+            print_delivery(delivery)
+        return DONE
+
+
+def _ended_by(number: int) -> int:
+    """The exit code of a run that a signal ended before it had a model to export."""
+    return TERMINATED if number == signal.SIGTERM else INTERRUPTED
+
+
+def _init(path: Path, values: dict[str, Any], origin: dict[str, str]) -> int:
+    from nas.run.job_template import write_job_template
+
+    make_config(values, origin)
+    write_job_template(path, values)
+    print(f"job file {path}; nas-run --config {path} runs it")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Domain types that need no heavy library."""

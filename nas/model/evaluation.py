@@ -1,0 +1,90 @@
+"""What is asked of a worker, and the three things that can come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cost_models.budget import Violation
+from cost_models.costing import Costs
+from nas.model.trained import Accuracy
+
+Stage = Literal["build", "train", "prune", "quantize", "evaluate", "cost", "worker"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One evaluation, in names and numbers only: it pickles, and could be pasted into a bug report.
+
+    Attributes:
+        number: The Optuna trial that asks.
+        space: Name of the search space.
+        params: The choices, by name.
+        steps: Training steps (the fidelity).
+        full: Whether this is a final candidate: TFLM's own accuracy is then measured too.
+        seed: Seed of weights, batches and augmentation.
+        sparsity: Share of weights that tfmot's magnitude pruning zeroes.
+        train_seconds: Time left for building and training, from the worker's receipt on; None for as long as it takes.
+    """
+
+    number: int
+    space: str
+    params: dict[str, Any]
+    steps: int
+    full: bool
+    seed: int
+    sparsity: float
+    train_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """A trained and quantized network that keeps the budget.
+
+    Attributes:
+        accuracy: Validation accuracy of the int8 bytes, by the engine that ranks (LiteRT).
+        tflm_accuracy: The same by TFLM's interpreter, for final candidates.
+        costs: Costs read back from the bytes.
+        tflite: The lean bytes.
+        seconds: Where the time went, by stage.
+        cut_at: Training steps after which the time was up; None where all were done.
+    """
+
+    digest: str
+    accuracy: Accuracy
+    tflm_accuracy: Accuracy | None
+    costs: Costs
+    tflite: bytes
+    seconds: dict[str, float] = field(default_factory=dict)
+    cut_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A network that breaks the budget."""
+
+    digest: str
+    violations: tuple[Violation, ...]
+    costs: Costs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """An evaluation that went wrong.
+
+    Attributes:
+        stage: Where.
+        reason: What, in a line.
+        retryable: Whether another try may help.
+        trace: The traceback, where there is one.
+        users_file: The user's own file that raised, with the line: "space.py, line 12"; empty where it was not theirs.
+    """
+
+    stage: Stage
+    reason: str
+    retryable: bool
+    trace: str = ""
+    users_file: str = ""
+
+
+Outcome = Evaluated | Rejected | Failed

@@ -1,0 +1,1 @@
+"""One run, from configuration to verified bundle: a library that prints nothing."""

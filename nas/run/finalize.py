@@ -1,0 +1,243 @@
+"""The end of a run: choose, measure on the test set once, export, verify, report."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cost_models.errors import UserError
+from cost_models.tflite_graph import read_graph
+from nas.model.trained import Accuracy
+from nas.run.folder import RunFolder, model_key, versions, write_atomically
+from nas.run.listeners import RunListener
+from nas.run.result import RunResult, TrialSummary
+from nas.run.setup import Job
+from nas.search.records import TrialRecord
+
+if TYPE_CHECKING:
+    from nas.export.delivery import Delivery
+
+_TRAINING = ("build", "train", "prune")
+_USED_SHARE = 0.6  # of a time limit, that a training may take
+
+
+def finalize(
+    job: Job,
+    folder: RunFolder,
+    listener: RunListener,
+    records: list[TrialRecord],
+    stopped_by: str,
+    clock: float,
+    *,
+    signal: int | None = None,
+) -> RunResult:
+    """Chooses, measures on the test set once, exports and verifies; writes result and report.
+
+    Args:
+        job: The run's objects.
+        folder: Where it runs.
+        listener: Is told how it goes.
+        records: All trials.
+        stopped_by: Why the search ended.
+        clock: `time.monotonic()` of the run's start.
+        signal: That ended the search early, if one did.
+    """
+    from nas.report import write_report
+    from nas.search.pareto import pareto_front
+
+    front = pareto_front(records)
+    chosen, refusal = None, ""
+    notes: tuple[str, ...] = ()
+    if front:
+        listener.say("exporting and verifying the chosen model")
+        try:
+            chosen, notes = _export_best(job, folder, front)
+        except _NotDeliveredError as error:
+            refusal = str(error)
+        else:
+            record = next(record for record in front if record.number == chosen["number"])
+            chosen["warnings"] += _time_notes(record)
+    summary = summary_of(job, folder, records, stopped_by, clock, notes=notes, chosen=chosen)
+    write_atomically(folder.result_file, (json.dumps(summary, indent=1) + "\n").encode())
+    write_report(folder.report_file, summary)
+    if chosen is None and not refusal:
+        refusal = _nothing_chosen(folder, records)
+        notes = _time_notes(next((record for record in records if record.state == "evaluated"), None))
+    return RunResult(
+        path=folder.path,
+        content=summary,
+        refusal=refusal,
+        refusal_notes=notes if chosen is None else (),
+        signal=signal,
+    )
+
+
+def summary_of(
+    job: Job,
+    folder: RunFolder,
+    records: Sequence[TrialRecord],
+    stopped_by: str,
+    clock: float,
+    *,
+    notes: Sequence[str] = (),
+    chosen: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The run's result as it stands."""
+    from nas.run.summary import summarize
+
+    return summarize(
+        run=folder.path.resolve().name,
+        started=str(folder.load_config()["started"]),
+        seconds=time.monotonic() - clock,
+        stopped_by=stopped_by,
+        config=job.config,
+        versions=versions(),
+        target=job.target,
+        budget=job.budget,
+        notes=notes,
+        task=job.dataset.info,
+        records=records,
+        chosen=chosen,
+        data=job.dataset.report.to_json(),
+    )
+
+
+def _nothing_chosen(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
+    failed = [record for record in records if record.state == "failed"]
+    if not failed:
+        return f"Stopped before a training ended. --resume {folder.path} goes on."
+    last = failed[-1]
+    log = f" The traceback is in {folder.path / last.log}." if last.log else ""
+    return f"No trial succeeded: {last.reason.rstrip('.') if last.reason else 'no reason given'}.{log}"
+
+
+def _time_notes(record: TrialRecord | None) -> tuple[str, ...]:
+    """What a time limit did to a training, and how much time would do."""
+    if record is None or record.cut_at is None:
+        return ()
+    spent = sum(seconds for stage, seconds in record.seconds.items() if stage in _TRAINING)
+    whole = spent * record.steps / record.cut_at
+    return (
+        f"The time limit ended the training of trial {record.number} after {record.cut_at:,} of"
+        f" {record.steps:,} steps. A whole training of this network takes about {whole:,.0f} s here: give --timeout"
+        f" {_round_time(whole / _USED_SHARE)}, or fewer --steps and --final-steps.",
+    )
+
+
+def _round_time(seconds: float) -> str:
+    """The next time that people would write."""
+    return f"{math.ceil(seconds / 10) * 10}s" if seconds <= 90 else f"{math.ceil(seconds / 60)}m"
+
+
+class _NotDeliveredError(Exception):
+    """The chosen model must not leave as firmware; the text says why and what to do."""
+
+
+def _export_best(
+    job: Job, folder: RunFolder, front: Sequence[TrialRecord]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The policy's choice of the front; where an NPU's compiler refuses it, the next, and a note that says so.
+
+    Raises:
+        UserError: The last of them is refused.
+    """
+    from nas.search.pareto import choose
+
+    passed_over: list[str] = []
+    left = list(front)
+    while True:
+        record = choose(left, job.config.policy)
+        key = model_key(record.key, record.trained_steps)
+        try:
+            tflite = folder.load_model(key, trial=record.number, sha256=record.model_sha256)
+            part, notes = _export(job, folder, record, tflite)
+        except UserError as error:
+            left.remove(record)
+            if not left or (job.target.npu is None and not folder.model_lost(key, record.model_sha256)):
+                raise
+            passed_over.append(f"Trial {record.number} was passed over. {error.message}")
+        else:
+            return part, (*passed_over, *notes)
+
+
+def _near_chance(record: TrialRecord, accuracy: Accuracy, folder: RunFolder) -> str:
+    from nas.model.quality import near_chance_text
+
+    notes = _time_notes(record)
+    advice = notes[0] if notes else "Train longer (--steps, --final-steps), or look at the data."
+    return (
+        f"Trial {record.number} is the best and is not delivered. {near_chance_text(accuracy)} {advice}"
+        f" nas-export {folder.path} --model {record.number} --out FOLDER exports it all the same."
+    )
+
+
+def _export(
+    job: Job, folder: RunFolder, record: TrialRecord, tflite: bytes
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The chosen model as a verified bundle, and its part of the result.
+
+    Raises:
+        _NotDeliveredError: It has learned nothing.
+    """
+    from nas.export import export, verify
+    from nas.model.quality import is_near_chance
+    from nas.run.stored_model import finished_model
+    from nas.run.summary import chosen_model
+    from nas.runtimes.accuracy import measure_accuracy
+
+    validation = record.tflm_accuracy or measure_accuracy(tflite, job.dataset, "val", "tflm")
+    test = measure_accuracy(tflite, job.dataset, "test", "tflm")
+    for accuracy in (validation, test):
+        if is_near_chance(accuracy):
+            raise _NotDeliveredError(_near_chance(record, accuracy, folder))
+    graph = read_graph(tflite)
+    costs = job.model.estimate(graph, file_bytes=len(tflite))
+    finished = finished_model(
+        tflite,
+        dataset=job.dataset,
+        config=job.config,
+        trial=TrialSummary.model_validate(record.summary()),
+        accuracies=(validation, test),
+        versions=versions(),
+    )
+    bundle = export(
+        finished,
+        target=job.target,
+        costs=costs,
+        out=folder.bundle,
+        format=job.config.format,
+        budget=job.budget,
+    )
+    verification = verify(bundle)
+    part = chosen_model(
+        record=record,
+        config=job.config,
+        accuracy=test,
+        validation=validation,
+        class_names=job.dataset.info.class_names,
+        model=job.model,
+        graph=graph,
+        model_bytes=len(tflite),
+        bundle=folder.bundle.name,
+    )
+    if bundle.manifest.npu is not None:
+        part["npu"] = bundle.manifest.npu.model_dump()
+    return part, verification.notes
+
+
+def deliver_chosen(result: RunResult) -> Delivery | None:
+    """Commits the bundle to the firmware repository that the run's configuration names, if it names one.
+
+    Raises:
+        UserError: The repository cannot take it.
+    """
+    place = result.content["config"]["deliver"]
+    bundle = None if place is None else result.bundle
+    if bundle is None:
+        return None
+    from nas.export.delivery import deliver
+
+    return deliver(bundle, place, branch=result.content["config"]["branch"])

@@ -1,0 +1,356 @@
+"""One run from configuration to verified bundle: a library that prints nothing and knows no exit codes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cost_models.errors import UserError
+from nas.model.errors import LostError
+from nas.model.storage_url import StorageUrl
+from nas.run.config import RunConfig, make_config, resumable
+from nas.run.finalize import finalize, summary_of
+from nas.run.folder import (
+    RunFolder,
+    check_out,
+    create_run_folder,
+    model_key,
+    open_run_folder,
+    save_config,
+    saved_config,
+    write_atomically,
+)
+from nas.run.listeners import Listeners, RunListener
+from nas.run.result import RunResult
+from nas.run.setup import Job, prepare
+from nas.run.signals import StopRequest
+from nas.run.warm_start import earlier_trainings, load, save
+from nas.search.screening import Survey, survey
+from nas.tasks import is_users_task
+from search_spaces.space import list_spaces
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
+
+
+class NothingFitsError(UserError):
+    """No network of the space keeps the limits on the target."""
+
+
+class StoppedError(Exception):
+    """A signal ended the run before its search began; nothing is left behind.
+
+    Args:
+        signal: Its number.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """What a run would do: all names have become objects, and the space was drawn from.
+
+    Attributes:
+        job: The run's objects.
+        survey: How much of the space fits.
+    """
+
+    job: Job
+    survey: Survey
+
+    def check(self) -> None:
+        """Refuses to begin what cannot end well.
+
+        Raises:
+            NothingFitsError: No network of the space keeps the limits.
+        """
+        found = self.survey
+        if found.feasible:
+            return
+        if found.closest.refused is not None:
+            raise NothingFitsError(f"Nothing fits: {found.closest.refused}")
+        worst = max(found.closest.violations, key=lambda violation: violation.excess)
+        raise NothingFitsError(
+            f"Nothing fits: of {found.drawn} networks and a descent from the best of them the closest misses"
+            f" by {worst}.",
+            f"Raise the {worst.resource} limit, or take another --space or --target.",
+        )
+
+
+def plan(config: RunConfig) -> RunPlan:
+    """What a run would do, and how much of the space fits; trains nothing, writes nothing.
+
+    Raises:
+        UserError: A name, limit or data set that cannot be used.
+    """
+    check_out(config.out)
+    return _plan(prepare(config.with_seed()))
+
+
+def start(config: RunConfig, listener: RunListener, *, verbose: bool = False) -> RunResult:
+    """Runs a new search to its end: choice, test, export, verification, report.
+
+    Args:
+        config: The run.
+        listener: Is told how it goes.
+        verbose: Whether it is told the tracebacks of failed trials too.
+
+    Raises:
+        NothingFitsError: No network of the space keeps the limits.
+        StoppedError: A signal came before the search began.
+        UserError: Something in the configuration, the data, the disk or the cluster.
+    """
+    job = prepare(config.with_seed())
+    folder = create_run_folder(config.out, config.task)
+    try:
+        digest = job.dataset.digest()
+        if config.warm_start is not None:
+            save(folder, earlier_trainings(config.warm_start, config=config, data_digest=digest))
+        save_config(folder, job.config, digest)
+        return _search(job, folder, listener, verbose=verbose)
+    finally:
+        folder.discard_unless_begun()  # so that the corrected call can take the same name
+
+
+def resume(
+    path: str,
+    values: Mapping[str, Any],
+    origin: Mapping[str, str],
+    listener: RunListener,
+    *,
+    verbose: bool = False,
+    trust_space: bool = False,
+) -> RunResult:
+    """Goes on with an earlier run; flags may change how long and where, not what is searched.
+
+    Args:
+        path: The run folder.
+        values: What was given, by key.
+        origin: Where each key was given.
+        listener: Is told how it goes.
+        verbose: Whether it is told the tracebacks of failed trials too.
+        trust_space: Run the code of a task, search space or sampler that the run folder names, and the user did not.
+
+    Raises:
+        UserError: Not a run, other data, or a flag that would make it another search.
+    """
+    folder = open_run_folder(path)
+    config = saved_config(folder)
+    if not trust_space:
+        _refuse_untrusted(path, config, values)
+    for key in values:
+        if key == "storage" and config.storage and _same_storage(values[key], config.storage):
+            continue  # the same database, with the password that is kept nowhere
+        if key not in resumable() and values[key] != getattr(config, key, None):
+            raise UserError(
+                f"{origin[key]} cannot change in a resumed run.",
+                f"Start a new run, or change only {', '.join(resumable())}.",
+            )
+    config = make_config(config.model_dump() | dict(values), origin)
+    job = prepare(config)
+    digest = job.dataset.digest()
+    if folder.load_config().get("data_sha256") != digest:
+        raise UserError(
+            f"The data set {config.task} has changed since {path} was started with it.",
+            "Start a new run for new data.",
+        )
+    return _search(job, folder, listener, verbose=verbose)
+
+
+def _refuse_untrusted(path: str, config: RunConfig, values: Mapping[str, Any]) -> None:
+    """Refuses to run code that only the run folder names.
+
+    Raises:
+        UserError: Its task, search space or sampler is such code.
+    """
+    own = (
+        ("task", "learns the task", is_users_task(config.task.partition(":")[0])),
+        ("space", "searches the space", config.space not in list_spaces()),
+        ("sampler", "searches by the sampler", config.sampler.endswith(".py")),
+    )
+    for key, does, is_code in own:
+        if is_code and key not in values:
+            name = getattr(config, key)
+            raise UserError(
+                f"The run {path} {does} {name}, which is code that a resume would execute.",
+                f"Add --trust-space if you trust it, or name it yourself: --{key} {name}.",
+            )
+
+
+def _same_storage(one: str, other: str) -> bool:
+    return StorageUrl.parse(one).kept() == StorageUrl.parse(other).kept()
+
+
+def _plan(job: Job) -> RunPlan:
+    return RunPlan(job=job, survey=survey(job.screen, rng=job.rng("survey")))
+
+
+def _search(job: Job, folder: RunFolder, listener: RunListener, *, verbose: bool) -> RunResult:
+    from nas.export import BundleError
+    from nas.search.study import lost_storage
+
+    for note in job.budget.notes:
+        listener.say(note)
+    for line in job.dataset.report.lines():
+        listener.say(f"data: {line}")
+    planned = _plan(job)
+    planned.check()
+    try:
+        with folder.locked(), lost_storage(job.config.storage):
+            return _search_feasible(job, folder, listener, planned.survey, verbose=verbose)
+    except KeyboardInterrupt:
+        if folder.begun:
+            listener.say(f"Ended at once. No trial that ended is lost; --resume {folder.path} goes on.")
+        raise
+    except LostError as error:
+        raise UserError(
+            str(error), f"No trial that ended is lost; --resume {folder.path} goes on."
+        ) from error
+    except BundleError as error:
+        raise UserError(
+            f"The bundle failed its verification ({error.reason}): {error.message}",
+            f"What the run found is in {folder.path}; --resume {folder.path} exports again.",
+        ) from error
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise UserError(
+            f"{error.filename or folder.path} cannot be written ({error.strerror}).",
+            f"Free some space; --resume {folder.path} goes on, and no trial that ended is lost.",
+        ) from error
+
+
+def _own_files(config: RunConfig) -> dict[str, bytes]:
+    """The user's search space, if it is a file: workers on other machines cannot read it."""
+    return {config.space: Path(config.space).read_bytes()} if config.space.endswith(".py") else {}
+
+
+def _search_feasible(
+    job: Job, folder: RunFolder, listener: RunListener, found: Survey, *, verbose: bool
+) -> RunResult:
+    from nas.execute import EvaluatorSpec
+    from nas.execute.ray_workers import RayExecutor
+    from nas.report.live import LiveReport
+    from nas.search.driver import Driver, Plan
+    from nas.search.engine import SearchEngine
+    from nas.search.screened_sampler import propose_by
+    from nas.search.study import Study, damaged_record, find_study, open_storage
+
+    config = job.config
+    engine = SearchEngine(
+        screen=job.screen,
+        steps=config.rungs(),
+        seed=job.seed,
+        samples=job.dataset.info.samples["val"],
+        feasible=found.feasible,
+    )
+    try:
+        for one in load(folder):
+            engine.update_earlier(one.params, one.steps, one.error)
+    except (KeyError, ValueError, UserError):
+        raise UserError(
+            f"The choices of {config.warm_start} are not those that {config.space} asks for.",
+            "The space has changed since; leave --warm-start out.",
+        ) from None
+    storage = open_storage(config.storage, folder.journal)
+    saved = folder.load_config()
+    # The start tells this run from another of the same name and seed in one database: its models are elsewhere.
+    identity = config.search_identity() | {"started": saved["started"]}
+    with damaged_record(StorageUrl.parse(config.storage).shown() if config.storage else str(folder.journal)):
+        name = find_study(
+            storage,
+            started=saved["started"],
+            name=saved.get("study"),
+            fallback=folder.path.resolve().name,
+        )
+        study = Study(storage=storage, name=name, identity=identity, artifacts=folder.artifacts)
+        records = study.records()
+    if config.storage is not None:
+        study.claim(folder.path)
+    propose_by(config.sampler, study=study, engine=engine, seed=job.seed, say=listener.say)
+    hashes = {(r.key, r.trained_steps): r.model_sha256 for r in records if r.state == "evaluated"}
+    lost = {key for key in hashes if folder.model_lost(model_key(*key), hashes[key])}
+    if lost:
+        listener.say(
+            f"{len(lost)} of {len(hashes)} models are missing in {folder.path}/models or are not those that were"
+            " trained: their records still guide the search, and final candidates among them are trained again"
+        )
+    # A resumed run's clock goes on where the record ends, so that times of all trials are on one line.
+    before = max((r.started + sum(r.seconds.values()) for r in records), default=0.0)
+    clock = time.monotonic() - before
+    listener.say(f"run folder {folder.path}, seed {job.seed}")
+
+    def save_model(key: str, steps: int, tflite: bytes) -> Path:
+        folder.save_model(model_key(key, steps), tflite)
+        return folder.model_file(model_key(key, steps))
+
+    def save_log(number: int, trace: str) -> str:
+        if verbose:
+            listener.say(trace)
+        return folder.save_log(number, trace)
+
+    live = LiveReport(
+        folder.report_file,
+        summarize=lambda: summary_of(job, folder, study.records(), "running", clock),
+        write=write_atomically,
+    )
+    if config.ray_address is None and os.environ.get("RAY_ADDRESS"):
+        listener.say(
+            "RAY_ADDRESS is not used: the run stays on this machine; --ray-address auto joins that cluster"
+        )
+    with StopRequest(listener.say) as stop:
+        executor = RayExecutor(
+            spec=EvaluatorSpec(
+                factory="nas.tf.worker:make_evaluator", settings={"target": job.target, "budget": job.budget}
+            ),
+            shared={"dataset": job.dataset},
+            workers=config.workers,
+            address=config.ray_address,
+            trial_timeout=config.trial_timeout,
+            gpus=config.gpus_per_trial,
+            files=_own_files(config),
+        )
+        driver = Driver(
+            plan=Plan(
+                trials=config.trials,
+                steps=config.rungs(),
+                finalists=config.finalists,
+                space=config.space,
+                seed=job.seed,
+                sparsity=config.sparsity,
+                policy=config.policy,
+                limit=config.timeout,
+                test_share=job.dataset.info.samples["test"] / job.dataset.info.samples["val"],
+            ),
+            study=study,
+            engine=engine,
+            executor=executor,
+            save_model=save_model,
+            listener=Listeners((listener, live)),
+            stop=stop,
+            save_log=save_log,
+            model_lost=lambda key, steps: (key, steps) in lost,
+            started=clock,
+        )
+        try:
+            if stop() and not records:
+                listener.say("Stopped before the search began; nothing is left behind.")
+                raise StoppedError(stop.signal)
+            folder.begin()
+            stopped_by = driver.search()
+            if stopped_by != "failures":
+                driver.train_finalists()
+        finally:
+            listener.end_stage()
+            executor.close()
+        # Still within: a signal while the chosen model is exported must not lose it.
+        return finalize(
+            job, folder, listener, driver.records(), stopped_by, clock, signal=stop.signal if stop() else None
+        )

@@ -1,0 +1,144 @@
+"""Another choice from a finished run: by another policy, under other limits or for another target, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cost_models.budget import Budget, Violation, parse_budget
+from cost_models.costing import CostModel
+from cost_models.errors import UserError
+from cost_models.target import Target, load_target
+from cost_models.tflite_graph import read_graph
+from nas.model.trained import Accuracy
+from nas.run.config import Policy
+from nas.run.folder import RunFolder, open_run_folder, saved_config
+from nas.run.result import RunSummary, TrialSummary, read_result
+from nas.run.stored_model import model_bytes
+from nas.search.pareto import choose, pareto_front
+from nas.search.records import TrialRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What a run offers under the limits asked for, costed anew from the bytes of its models.
+
+    Attributes:
+        target: Whose costs count.
+        budget: The limits.
+        front: The Pareto front of the models that fit, most accurate first.
+        chosen: The policy's choice of it.
+        lost: How many models are missing in the run folder or are not those that were trained.
+    """
+
+    target: Target
+    budget: Budget
+    front: tuple[TrialRecord, ...]
+    chosen: TrialRecord
+    lost: int
+
+
+def reselect(
+    path: Path, *, policy: Policy | None = None, budget: str | None = None, target: str | None = None
+) -> Selection:
+    """Chooses among the models of a finished run; nothing is trained.
+
+    Args:
+        path: The run folder.
+        policy: How; None takes the run's.
+        budget: The limits as on the command line; None takes the run's, for another target that one's own.
+        target: Name or file; None takes the run's.
+
+    Raises:
+        UserError: No finished run, or nothing of it fits (with the closest miss).
+    """
+    folder = open_run_folder(str(path))
+    config = saved_config(folder)
+    chip = load_target(target or config.target)
+    text = budget if budget is not None or target is not None else config.budget
+    limits = parse_budget(text, chip, certain=config.certain)
+    costs = CostModel(chip)
+    fitting: list[TrialRecord] = []
+    misses: list[tuple[Violation, int]] = []
+    summary, _ = read_result(folder)
+    lost, samples = 0, _validation_samples(folder, summary)
+    for trial in summary.evaluated():
+        try:
+            tflite = model_bytes(folder, trial)
+        except UserError:
+            lost += 1
+            continue
+        record = _record(trial, costs, tflite, samples)
+        assert record.costs is not None
+        violations = limits.violations(record.costs)
+        if violations:
+            misses.append((max(violations, key=lambda v: v.excess), record.number))
+        else:
+            fitting.append(record)
+    if not fitting:
+        raise _nothing(folder, misses, lost, chip)
+    front = pareto_front(fitting)
+    return Selection(
+        target=chip, budget=limits, front=front, chosen=choose(front, policy or config.policy), lost=lost
+    )
+
+
+def _nothing(folder: RunFolder, misses: list[tuple[Violation, int]], lost: int, target: Target) -> UserError:
+    if not misses:
+        return UserError(
+            f"{folder.path} holds no model ({lost} are missing).",
+            f"nas-run --resume {folder.path} trains them again.",
+        )
+    worst, number = min(misses, key=lambda miss: (miss[0].excess, miss[1]))
+    return UserError(
+        f"Nothing of {folder.path} fits {target.name} under these limits: the closest is trial {number}, {worst}.",
+        f"Raise the {worst.resource} limit, or search under it: nas-run --warm-start {folder.path} --budget ...",
+    )
+
+
+def _record(trial: TrialSummary, costs: CostModel, tflite: bytes, samples: int) -> TrialRecord:
+    """A trial of the result as a record, with the costs of its bytes."""
+
+    def accuracy(value: float | None, engine: Literal["litert", "tflm"]) -> Accuracy | None:
+        if value is None:
+            return None
+        return Accuracy(part="val", engine=engine, correct=round(value * samples), total=samples)
+
+    return TrialRecord(
+        number=trial.number,
+        state="evaluated",
+        rung="full" if trial.rung == "full" else "search",
+        steps=trial.steps,
+        key=trial.digest,
+        params=trial.params,
+        accuracy=accuracy(trial.accuracy, "litert"),
+        tflm_accuracy=accuracy(trial.tflm_accuracy, "tflm"),
+        costs=costs.estimate(read_graph(tflite), file_bytes=len(tflite)),
+        cut_at=trial.cut_at,
+        model_sha256=trial.model_sha256,
+    )
+
+
+def _validation_samples(folder: RunFolder, summary: RunSummary) -> int:
+    samples = summary.task.samples.get("val", 0)
+    if samples < 1:
+        raise UserError(f"{folder.result_file} does not say how many samples it was judged on.")
+    return samples
+
+
+def front_lines(selection: Selection) -> Iterator[str]:
+    """The front as text, a line for each model; the chosen one has a mark."""
+    from cost_models.budget import format_quantity
+
+    for record in selection.front:
+        costs = record.costs
+        assert costs is not None
+        latency = "" if costs.latency_us is None else f", {format_quantity('latency', costs.latency_us)}"
+        mark = "*" if record is selection.chosen else " "
+        yield (
+            f"{mark} {record.number:>4}  {100 * record.value:5.1f} % on validation data, SRAM"
+            f" {format_quantity('sram', costs.sram_bytes)}, flash"
+            f" {format_quantity('flash', costs.flash_bytes)}{latency}"
+        )

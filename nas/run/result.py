@@ -1,0 +1,333 @@
+"""The result of a run: result.json with its schema, and the object that people and programs hold."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cost_models.errors import UserError
+from nas.run.folder import RunFolder, model_key, open_run_folder
+
+if TYPE_CHECKING:
+    from nas.export import Bundle
+
+SCHEMA = 1
+
+
+class _Part(BaseModel):
+    """A part of result.json; what younger versions add is kept."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class TrialSummary(_Part):
+    """One training.
+
+    Attributes:
+        number: Of the trial.
+        state: How it ended.
+        rung: "search" (a short training) or "full".
+        steps: Training steps that were asked for.
+        digest: Name of the network.
+        params: The choices.
+        accuracy: Of the int8 bytes on validation data, by LiteRT's kernels.
+        tflm_accuracy: The same by TFLM's interpreter, for full trainings.
+        costs: SRAM, flash, cycles and the rest, by name; None where the trial failed.
+        cut_at: Steps after which the time limit ended the training.
+        model_sha256: Of the bytes that it left.
+        reason: Why it failed.
+        log: File in the run folder with the traceback.
+    """
+
+    number: int
+    state: Literal["evaluated", "rejected", "failed"]
+    rung: str = "search"
+    steps: int
+    digest: str
+    params: dict[str, Any]
+    accuracy: float | None = None
+    tflm_accuracy: float | None = None
+    costs: dict[str, Any] | None = None
+    cut_at: int | None = None
+    model_sha256: str | None = None
+    reason: str | None = None
+    log: str = ""
+
+    @property
+    def trained_steps(self) -> int:
+        """Training steps that were done: fewer than asked for where time was up."""
+        return self.steps if self.cut_at is None else self.cut_at
+
+    @property
+    def value(self) -> float:
+        """Validation accuracy: TFLM's own where it was measured."""
+        value = self.accuracy if self.tflm_accuracy is None else self.tflm_accuracy
+        return 0.0 if value is None else value
+
+
+class MeasuredAccuracy(_Part):
+    """Correct answers out of all, by an interpreter; test data come with a 95 % Wilson interval."""
+
+    engine: str
+    correct: int
+    total: int
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class ChosenSummary(_Part):
+    """The chosen model: which, by what policy, how good, and what it costs."""
+
+    number: int
+    policy: str = ""
+    digest: str = ""
+    test_accuracy: MeasuredAccuracy | None = None
+    validation_accuracy: MeasuredAccuracy | None = None
+    warnings: list[str] = []
+    costs: dict[str, Any] = {}
+    bundle: str | None = None
+
+
+class TaskSummary(_Part):
+    """The task: shape of a sample, classes, and the number of samples by part."""
+
+    name: str = ""
+    input_shape: list[int] = []
+    class_names: list[str] = []
+    samples: dict[str, int] = {}
+    source: str = ""
+    licence: str = ""
+
+
+class LimitSummary(_Part):
+    """A limit of the budget."""
+
+    resource: str
+    limit: float
+
+
+class RunSummary(_Part):
+    """The whole of result.json."""
+
+    version: int = Field(default=SCHEMA, alias="schema")
+    run: str = ""
+    started: str = ""
+    seconds: float = 0.0
+    stopped_by: str = ""
+    config: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    target: dict[str, Any] = {}
+    budget: list[LimitSummary] = []
+    notes: list[str] = []
+    task: TaskSummary = TaskSummary()
+    data: dict[str, Any] = {}
+    trials: list[TrialSummary]
+    front: list[int]
+    chosen: ChosenSummary | None
+
+    def evaluated(self) -> list[TrialSummary]:
+        """The trials that left a model."""
+        return [trial for trial in self.trials if trial.state == "evaluated"]
+
+
+def read_result(folder: RunFolder) -> tuple[RunSummary, dict[str, Any]]:
+    """A run's result.json, typed and as it stands.
+
+    Raises:
+        UserError: There is no result yet, or it is none.
+    """
+    try:
+        content = json.loads(folder.result_file.read_text(encoding="utf-8"))
+        return RunSummary.model_validate(content), content
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder.path} has no result yet.", f"Let nas-run end, or --resume {folder.path}."
+        ) from None
+    except (OSError, ValueError, TypeError, RecursionError):  # pydantic's errors are ValueErrors
+        raise UserError(
+            f"{folder.result_file} cannot be read as the result of a run.",
+            f"nas-run --resume {folder.path} writes it again.",
+        ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontModel:
+    """A model of the Pareto front.
+
+    Attributes:
+        number: Of its trial; what `nas.export(run, model=...)` takes.
+        accuracy: Of the int8 bytes on validation data, between 0 and 1.
+        sram_bytes: Tensor arena, exact.
+        flash_bytes: Model and code.
+        macs: Multiplications with additions of one inference.
+        cycles: Of one inference; None where the target has no calibration.
+        latency_us: Of one inference.
+        energy_uj: Of one inference.
+        steps: Training steps.
+        chosen: Whether it is the one that was exported.
+        params: The choices that make the network.
+        tflite: The int8 model's file.
+    """
+
+    number: int
+    accuracy: float
+    sram_bytes: int
+    flash_bytes: int
+    macs: int
+    cycles: int | None
+    latency_us: float | None
+    energy_uj: float | None
+    steps: int
+    chosen: bool
+    params: dict[str, Any] = field(repr=False)
+    tflite: Path = field(repr=False)
+
+
+class Front(list[FrontModel]):
+    """The Pareto front, most accurate first."""
+
+    def to_pandas(self) -> Any:
+        """A data frame, a row for each model.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise UserError("pandas is not installed.", "Install it: pip install pandas.") from None
+        return pandas.DataFrame(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        path: The run folder.
+        content: result.json as it stands; `summary` is the same with types.
+        refusal: Why no model was delivered; empty where one was.
+        refusal_notes: What would help.
+        signal: The signal that ended the search early; None for none.
+    """
+
+    path: Path
+    content: Mapping[str, Any] = field(repr=False)
+    refusal: str = ""
+    refusal_notes: tuple[str, ...] = ()
+    signal: int | None = None
+
+    @property
+    def summary(self) -> RunSummary:
+        """The result with types."""
+        return RunSummary.model_validate(self.content)
+
+    @property
+    def front(self) -> Front:
+        """The Pareto front of accuracy, SRAM, flash and cycles, most accurate first."""
+        summary = self.summary
+        trials = {trial.number: trial for trial in summary.evaluated()}
+        chosen = None if summary.chosen is None else summary.chosen.number
+        return Front(_front_models(self.path, (trials[n] for n in summary.front if n in trials), chosen))
+
+    @property
+    def chosen(self) -> ChosenSummary | None:
+        """The exported model; None where none was worth it."""
+        return self.summary.chosen
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """Of the exported model's int8 bytes on test data, between 0 and 1; None where none was exported."""
+        chosen = self.chosen
+        return None if chosen is None or chosen.test_accuracy is None else chosen.test_accuracy.value
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML file."""
+        return self.path / "report.html"
+
+    @property
+    def bundle(self) -> Bundle | None:
+        """The verified bundle: C sources, model, manifest; None where no model was exported."""
+        from cost_models.target import load_target
+        from nas.export import Bundle
+
+        folder = RunFolder(path=self.path)
+        if self.chosen is None or not folder.bundle.exists():
+            return None
+        return Bundle.read(folder.bundle, target=load_target(self.content["config"]["target"]))
+
+    def __str__(self) -> str:
+        """The front and the verdict, as `nas-run` prints them."""
+        from rich.console import Console
+
+        from nas.report import print_front
+
+        stream = io.StringIO()
+        print_front(self.content, Console(file=stream, width=100))
+        return stream.getvalue()
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the front and the verdict."""
+        from rich.console import Console
+
+        from nas.report import print_front
+
+        console = Console(file=io.StringIO(), width=100, record=True)
+        print_front(self.content, console)
+        return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+
+    def show_report(self) -> object:
+        """In a notebook: the whole report, inline (some megabytes, for it holds its own drawing library).
+
+        Raises:
+            UserError: IPython is not installed.
+        """
+        try:
+            from IPython.display import HTML
+        except ImportError:
+            raise UserError("IPython is not installed.", f"Open {self.report} in a browser.") from None
+        page = html.escape(self.report.read_text(encoding="utf-8"))
+        return HTML(f'<iframe srcdoc="{page}" style="width: 100%; height: 40rem; border: 0"></iframe>')
+
+
+def _front_models(path: Path, trials: Iterable[TrialSummary], chosen: int | None) -> Iterable[FrontModel]:
+    folder = RunFolder(path=path)
+    for trial in trials:
+        costs = trial.costs or {}
+        yield FrontModel(
+            number=trial.number,
+            accuracy=trial.value,
+            sram_bytes=costs["sram_bytes"],
+            flash_bytes=costs["flash_bytes"],
+            macs=costs["macs"],
+            cycles=costs.get("cycles"),
+            latency_us=costs.get("latency_us"),
+            energy_uj=costs.get("energy_uj"),
+            steps=trial.trained_steps,
+            chosen=trial.number == chosen,
+            params=trial.params,
+            tflite=folder.model_file(model_key(trial.digest, trial.trained_steps)),
+        )
+
+
+def load_run(path: str | Path) -> RunResult:
+    """The result of an earlier run.
+
+    Args:
+        path: The run folder.
+
+    Raises:
+        UserError: It is not a run, has no result yet, or is damaged.
+    """
+    folder = open_run_folder(str(path))
+    _, content = read_result(folder)
+    return RunResult(path=folder.path, content=content)

@@ -1,0 +1,89 @@
+"""A job made real: names have become objects, and every mistake in them has been found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cost_models.budget import Budget, parse_budget
+from cost_models.costing import CostModel
+from cost_models.errors import UserError
+from cost_models.target import Target, load_target
+from nas.run.config import RunConfig, check_sampler
+from nas.runtimes.vela import require_vela
+from nas.search.screening import Screen
+from nas.tasks import check_task, load_task
+from nas.tasks.dataset import Dataset
+from search_spaces.space import SearchSpace, load_space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A configuration made real: names have become objects."""
+
+    config: RunConfig
+    target: Target
+    budget: Budget
+    space: SearchSpace
+    dataset: Dataset
+    model: CostModel
+    screen: Screen
+
+    @property
+    def seed(self) -> int:
+        assert self.config.seed is not None
+        return self.config.seed
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """The generator of one purpose."""
+        return np.random.default_rng([self.seed, *purpose.encode()])
+
+
+def prepare(config: RunConfig) -> Job:
+    """Turns names into objects; every mistake in them is found here, the cheap ones first.
+
+    Raises:
+        UserError: A name, limit or data set that cannot be used.
+    """
+    check_task(config.task)
+    check_sampler(config.sampler)
+    _check_delivery(config)
+    target = load_target(config.target)
+    if target.npu is not None:
+        require_vela(target)
+    budget = parse_budget(config.budget, target, certain=config.certain)
+    space = load_space(config.space)
+    dataset = load_task(config.task, config)
+    model = CostModel(target)
+    screen = Screen(
+        space=space,
+        input_shape=dataset.info.input_shape,
+        classes=len(dataset.info.class_names),
+        model=model,
+        budget=budget,
+    )
+    return Job(
+        config=config,
+        target=target,
+        budget=budget,
+        space=space,
+        dataset=dataset,
+        model=model,
+        screen=screen,
+    )
+
+
+def _check_delivery(config: RunConfig) -> None:
+    """Finds out before the search, not after it, that its result could not be delivered."""
+    from nas.export.exporter import load_exporter
+    from nas.export.names import check_name
+
+    check_name(config.name)
+    load_exporter(config.format)
+    if config.deliver is not None:
+        from nas.export.delivery import check_place
+
+        check_place(config.deliver, config.branch or f"mcu-nas/{config.name}")
+    elif config.branch is not None:
+        raise UserError("--branch needs --deliver.", "Say which repository: --deliver REPO[:PATH].")

@@ -1,0 +1,163 @@
+"""Models of an earlier run: found by number or digest, with all that an exporter needs to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cost_models.budget import Budget, parse_budget
+from cost_models.costing import CostModel, Costs
+from cost_models.errors import UserError
+from cost_models.target import Target, load_target
+from cost_models.tflite_graph import read_graph
+from nas.model.trained import Accuracy, FinishedModel
+from nas.run.config import RunConfig
+from nas.run.folder import RunFolder, model_key, open_run_folder, saved_config
+from nas.run.result import TrialSummary, read_result
+from nas.tasks import load_task
+
+if TYPE_CHECKING:
+    from nas.tasks.dataset import Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunModel:
+    """A finished model of a run, costed anew.
+
+    Attributes:
+        model: The finished model.
+        target: The run's target.
+        costs: Of the model's bytes on it.
+        budget: The run's limits.
+    """
+
+    model: FinishedModel
+    target: Target
+    costs: Costs
+    budget: Budget
+
+
+def load_run_model(
+    path: Path,
+    model_id: str | None = None,
+    *,
+    name: str | None = None,
+    target: Target | None = None,
+    budget: Budget | None = None,
+) -> RunModel:
+    """A model of an earlier run, its accuracy measured by TFLM's interpreter on validation and test data.
+
+    Args:
+        path: The run folder.
+        model_id: Trial number, or the beginning of a digest; None takes the chosen model.
+        name: Prefix of files and symbols; None takes the run's.
+        target: What it is costed for; None takes the run's.
+        budget: The limits; None takes the run's.
+
+    Raises:
+        UserError: No run, no such model, or other data than the run was started with.
+    """
+    from nas.runtimes.accuracy import measure_accuracy
+
+    folder = open_run_folder(str(path))
+    config = saved_config(folder)
+    trial = _find(folder, model_id)
+    tflite = model_bytes(folder, trial)
+    graph = read_graph(tflite)
+    target = target or load_target(config.target)
+    dataset = load_task(config.task, config)
+    _check_data(folder, dataset, config.task)
+    return RunModel(
+        model=finished_model(
+            tflite,
+            dataset=dataset,
+            config=config.model_copy(update={"name": name or config.name}),
+            trial=trial,
+            accuracies=tuple(measure_accuracy(tflite, dataset, part, "tflm") for part in ("val", "test")),
+            versions=folder.load_config().get("versions", {}),
+        ),
+        target=target,
+        costs=CostModel(target).estimate(graph, file_bytes=len(tflite)),
+        budget=budget or parse_budget(config.budget, target, certain=config.certain),
+    )
+
+
+def finished_model(
+    tflite: bytes,
+    *,
+    dataset: Dataset,
+    config: RunConfig,
+    trial: TrialSummary,
+    accuracies: tuple[Accuracy, ...],
+    versions: Mapping[str, str],
+) -> FinishedModel:
+    """A trained model of a run with all that an exporter needs.
+
+    Args:
+        tflite: The lean model.
+        dataset: The run's data.
+        config: The run's configuration, its seed drawn.
+        trial: The trial's entry in the result.
+        accuracies: What was measured.
+        versions: Packages that the run was made with.
+    """
+    from nas.runtimes.golden import choose_golden
+
+    golden = choose_golden(tflite, dataset.samples["test"], dataset.info.preprocess, config.seed or 0)
+    return FinishedModel(
+        name=config.name,
+        tflite=tflite,
+        task=dataset.info,
+        golden_inputs=golden.samples,
+        golden_share=golden.share,
+        accuracies=accuracies,
+        provenance={
+            "space": config.space,
+            "digest": trial.digest,
+            "trial": trial.number,
+            "seed": config.seed,
+            "params": trial.params,
+            "steps": trial.trained_steps,
+            "sparsity": config.sparsity,
+            "versions": dict(versions),
+        },
+    )
+
+
+def _find(folder: RunFolder, model_id: str | None) -> TrialSummary:
+    summary, _ = read_result(folder)
+    evaluated = summary.evaluated()
+    if model_id is None:
+        if summary.chosen is None:
+            raise UserError(f"The run {folder.path} chose no model.", "Nothing of it fits its budget.")
+        model_id = str(summary.chosen.number)
+    by_number = [trial for trial in evaluated if str(trial.number) == model_id]
+    # Of one network trained several times, the longest training counts.
+    by_digest = [trial for trial in evaluated if len(model_id) >= 6 and trial.digest.startswith(model_id)]
+    found = by_number or sorted(by_digest, key=lambda trial: -trial.trained_steps)
+    if not found:
+        raise UserError(
+            f"The run {folder.path} has no model {model_id}.",
+            f"Its front: {', '.join(map(str, summary.front))}." if summary.front else "Its front is empty.",
+        )
+    return found[0]
+
+
+def model_bytes(folder: RunFolder, trial: TrialSummary) -> bytes:
+    """The model of a trial in the result.
+
+    Raises:
+        UserError: It is missing, or not the one that was trained.
+    """
+    key = model_key(trial.digest, trial.trained_steps)
+    return folder.load_model(key, trial=trial.number, sha256=trial.model_sha256)
+
+
+def _check_data(folder: RunFolder, dataset: Dataset, task: str) -> None:
+    if folder.load_config().get("data_sha256") != dataset.digest():
+        raise UserError(
+            f"The data set {task} has changed since {folder.path} was started with it.",
+            "Golden vectors and accuracies would be of other data; bring back the old ones.",
+        )

@@ -1,0 +1,176 @@
+"""The result of a run as one JSON value: what result.json holds, `--json` prints and the report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cost_models.arena import timeline
+from cost_models.budget import Budget
+from cost_models.costing import CostModel, Costs
+from cost_models.graph import OpGraph
+from cost_models.target import Target
+from nas.export.intervals import wilson
+from nas.model.quality import quality_warnings
+from nas.model.trained import Accuracy, TaskInfo
+from nas.run.config import RunConfig
+from nas.run.result import SCHEMA
+from nas.search.pareto import POLICIES, pareto_front
+from nas.search.records import TrialRecord
+
+
+def summarize(
+    *,
+    run: str,
+    started: str,
+    seconds: float,
+    stopped_by: str,
+    config: RunConfig,
+    versions: Mapping[str, str],
+    target: Target,
+    budget: Budget,
+    notes: Sequence[str],
+    task: TaskInfo,
+    records: Sequence[TrialRecord],
+    chosen: Mapping[str, Any] | None,
+    data: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The whole result; `data` is the data report as JSON values."""
+    return {
+        "schema": SCHEMA,
+        "run": run,
+        "started": started,
+        "seconds": round(seconds, 3),
+        "stopped_by": stopped_by,
+        "config": config.shown(),
+        "versions": dict(versions),
+        "target": {
+            "name": target.name,
+            "title": target.title,
+            "core": target.core,
+            "kernels": target.kernels,
+            "clock_hz": target.clock_hz,
+            "basis": None if target.cycle_rates is None else target.cycle_rates.basis,
+        },
+        "budget": [{"resource": resource, "limit": limit, "note": ""} for resource, limit in budget.limits()],
+        "notes": [*budget.notes, *notes],
+        "task": {
+            "name": task.name,
+            "input_shape": list(task.input_shape),
+            "class_names": list(task.class_names),
+            "samples": dict(task.samples),
+            "source": task.source,
+            "licence": task.licence,
+        },
+        "data": dict(data),
+        "trials": [record.summary() for record in records],
+        "front": [record.number for record in pareto_front(records)],
+        "chosen": None if chosen is None else dict(chosen),
+        "time": {"share": shares(records)},
+    }
+
+
+def chosen_model(
+    *,
+    record: TrialRecord,
+    config: RunConfig,
+    accuracy: Accuracy,
+    validation: Accuracy,
+    class_names: Sequence[str],
+    model: CostModel,
+    graph: OpGraph,
+    model_bytes: int,
+    bundle: str | None,
+) -> dict[str, Any]:
+    """The chosen model with its parts: layers, memory over time, accuracy on the test set."""
+    explanation = model.explain(graph, file_bytes=model_bytes)
+    low, high = wilson(accuracy.correct, accuracy.total)
+    return {
+        "number": record.number,
+        "policy": POLICIES[config.policy],
+        "digest": record.key,
+        "test_accuracy": {
+            "engine": accuracy.engine,
+            "correct": accuracy.correct,
+            "total": accuracy.total,
+            "value": accuracy.value,
+            "low": low,
+            "high": high,
+        },
+        "validation_accuracy": {
+            "engine": validation.engine,
+            "correct": validation.correct,
+            "total": validation.total,
+            "value": validation.value,
+        },
+        "warnings": list(quality_warnings((validation, accuracy), class_names)),
+        "confusion": [list(row) for row in accuracy.confusion],
+        "layers": [
+            {
+                "index": part.index,
+                "op": part.kind,
+                "output_shape": list(graph.tensors[graph.operators[part.index].outputs[0]].shape),
+                "sources": _sources(graph, part.index),
+                "macs": part.macs,
+                "instructions": part.instructions,
+                "cycles": part.cycles,
+                "weight_bytes": _constant_bytes(graph, part.index),
+            }
+            for part in explanation.operators
+        ],
+        "timeline": _timeline(graph, model.target),
+        "bundle": bundle,
+        "costs": costs_json(explanation.costs),
+    }
+
+
+def costs_json(costs: Costs) -> dict[str, Any]:
+    """Costs as plain values."""
+    return {name: getattr(costs, name) for name in costs.__slots__}
+
+
+def shares(records: Sequence[TrialRecord]) -> dict[str, float]:
+    """Share of the workers' time by stage."""
+    spent: dict[str, float] = {}
+    for record in records:
+        for stage, seconds in record.seconds.items():
+            spent[stage] = spent.get(stage, 0.0) + seconds
+    whole = sum(spent.values())
+    return {stage: round(seconds / whole, 4) for stage, seconds in sorted(spent.items())} if whole else {}
+
+
+def _constant_bytes(graph: OpGraph, index: int) -> int:
+    inputs = graph.operators[index].inputs
+    return sum(graph.tensors[i].data_bytes for i in inputs if i >= 0)
+
+
+def _sources(graph: OpGraph, index: int) -> list[int]:
+    """The operators whose outputs an operator reads; -1 stands for the network's input."""
+    makers = {tensor: i for i, op in enumerate(graph.operators) for tensor in op.outputs}
+    read = (t for t in graph.operators[index].inputs if t >= 0 and not graph.tensors[t].is_constant)
+    return [makers.get(tensor, -1) for tensor in read]
+
+
+def _timeline(graph: OpGraph, target: Target) -> list[dict[str, Any]]:
+    steps = timeline(graph, kernels=target.kernels, core=target.core).steps
+    return [
+        {
+            "index": step.operator,
+            "op": graph.operators[step.operator].kind,
+            "bytes": step.live_bytes,
+            "live": [
+                {"name": _buffer_name(graph, buffer.tensor), "bytes": buffer.size, "offset": buffer.offset}
+                for buffer in step.buffers
+            ],
+        }
+        for step in steps
+    ]
+
+
+def _buffer_name(graph: OpGraph, tensor: int | None) -> str:
+    if tensor is None:
+        return "scratch"
+    if tensor in graph.inputs:
+        return "input"
+    maker = next((i for i, op in enumerate(graph.operators) if tensor in op.outputs), None)
+    return "tensor" if maker is None else f"{graph.operators[maker].kind} {maker}"

@@ -1,0 +1,90 @@
+"""`--warm-start RUN`: what an earlier run learned of networks, for a new one on the same data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cost_models.errors import UserError
+from nas.run.config import RunConfig
+from nas.run.folder import RunFolder, write_atomically
+from nas.run.result import read_result
+
+READ_FILES = ("config.json", "result.json")  # what a warm start reads of a run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierTraining:
+    """What one training of an earlier run came to.
+
+    Attributes:
+        params: The choices.
+        steps: Training steps.
+        error: Int8 validation error.
+    """
+
+    params: dict[str, Any]
+    steps: int
+    error: float
+
+
+def earlier_trainings(path: str, *, config: RunConfig, data_digest: str) -> tuple[EarlierTraining, ...]:
+    """All trainings of an earlier run; budget, target and seed may differ, space and data may not.
+
+    Raises:
+        UserError: No run, an unfinished one, or one of another space or other data.
+    """
+    folder = RunFolder(path=Path(path))
+    if not folder.config_file.is_file():
+        raise UserError(f"{path} is not a run.", "--warm-start takes the folder of an earlier run.")
+    if not folder.result_file.is_file():
+        raise UserError(f"{path} has no result yet.", f"Let it end first: --resume {path}.")
+    try:
+        saved = folder.load_config()
+        space, digest = saved["config"]["space"], saved["data_sha256"]
+        kind = saved["config"].get("input_kind", "auto")
+        found = tuple(
+            EarlierTraining(
+                params=trial.params,
+                steps=trial.steps,
+                error=1.0 - trial.value,
+            )
+            for trial in read_result(folder)[0].evaluated()
+        )
+    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} cannot be read.", "The run is damaged; leave --warm-start out.") from None
+    if space != config.space:
+        raise UserError(
+            f"{path} searched the space {space}, not {config.space}.",
+            f"Add --space {space}, or leave it out.",
+        )
+    if kind != config.input_kind:
+        raise UserError(
+            f"{path} took its arrays as {kind}, not as {config.input_kind}.", f"Add --input-kind {kind}."
+        )
+    if digest != data_digest:
+        raise UserError(
+            f"{path} was trained on other data than {config.task}.", "A warm start needs the same data."
+        )
+    return found
+
+
+def save(folder: RunFolder, trainings: tuple[EarlierTraining, ...]) -> None:
+    """Keeps them with the run: a resume must not need the earlier one."""
+    rows = [[one.params, one.steps, one.error] for one in trainings]
+    write_atomically(_file(folder), json.dumps(rows).encode())
+
+
+def load(folder: RunFolder) -> tuple[EarlierTraining, ...]:
+    """What `save` kept; nothing where nothing was."""
+    try:
+        rows = json.loads(_file(folder).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    return tuple(EarlierTraining(params=params, steps=steps, error=error) for params, steps, error in rows)
+
+
+def _file(folder: RunFolder) -> Path:
+    return folder.path / "earlier.json"

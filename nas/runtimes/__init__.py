@@ -1,0 +1,1 @@
+"""What runs a model: TFLM's interpreter, LiteRT, and the compiler for Ethos-U."""
