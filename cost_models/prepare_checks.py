@@ -91,17 +91,29 @@ def check_prepare(index: int, case: Case) -> None:
         raise broken(f"{name} {fault}")
 
 
-def _made(case: Case, want: Shape, position: int = 0) -> str | None:
-    """Whether the output has the shape that the kernel writes."""
-    if case.output.shape == want:
+def _cannot_make(shape: Shape, source: Shape) -> str:
+    return f"cannot make {list(shape)} of {list(source)}"
+
+
+def _made(case: Case, want: Shape) -> str | None:
+    """What is wrong with an output of another shape than the kernel writes."""
+    return None if case.output.shape == want else _cannot_make(case.output.shape, case.input(0).shape)
+
+
+def _retyped(case: Case) -> str | None:
+    """What is wrong with an output of another type than its input's."""
+    if case.input(0).dtype == case.output.dtype:
         return None
-    return f"cannot make {list(case.output.shape)} of {list(case.input(position).shape)}"
+    return f"makes {case.output.dtype} of {case.input(0).dtype}"
+
+
+def _too_deep(shape: Shape, most: int) -> str | None:
+    """What is wrong with a shape of more dimensions than the kernel walks."""
+    return f"has {len(shape)} dimensions, TFLM takes at most {most}" if len(shape) > most else None
 
 
 def _same(case: Case) -> str | None:
-    if case.input(0).dtype != case.output.dtype:
-        return f"makes {case.output.dtype} of {case.input(0).dtype}"
-    return _made(case, case.input(0).shape)
+    return _retyped(case) or _made(case, case.input(0).shape)
 
 
 def _requantized(case: Case) -> str | None:
@@ -158,9 +170,7 @@ def _prelu(case: Case) -> str | None:
     padded = (1,) * (len(shape) - len(alpha)) + alpha
     if len(padded) != len(shape) or any(a not in (1, b) for a, b in zip(padded, shape, strict=True)):
         return f"has slopes of the shape {list(alpha)} for {list(shape)}"
-    if len(shape) > _MOST_BROADCAST:
-        return f"has {len(shape)} dimensions, TFLM takes at most {_MOST_BROADCAST}"
-    return _same(case)
+    return _too_deep(shape, _MOST_BROADCAST) or _same(case)
 
 
 def _concatenation(case: Case) -> str | None:
@@ -186,24 +196,18 @@ def _concatenation(case: Case) -> str | None:
 
 
 def _reshape(case: Case) -> str | None:
-    if case.input(0).dtype != case.output.dtype:
-        return f"makes {case.output.dtype} of {case.input(0).dtype}"
+    if fault := _retyped(case):
+        return fault
     if case.input(0).elements != case.output.elements:
-        return f"cannot make {list(case.output.shape)} of {list(case.input(0).shape)}"
+        return _cannot_make(case.output.shape, case.input(0).shape)
     return None
-
-
-def _squeeze(case: Case) -> str | None:
-    return _reshape(case)
 
 
 def _transpose(case: Case) -> str | None:
     shape, order = case.input(0).shape, case.values(1)
     if order is None or sorted(order) != list(range(len(shape))):
         return "has an order of axes that is none"
-    if len(shape) > 5:
-        return f"has {len(shape)} dimensions, TFLM takes at most 5"
-    return _made(case, tuple(shape[axis] for axis in order))
+    return _too_deep(shape, 5) or _made(case, tuple(shape[axis] for axis in order))
 
 
 def _reduce(case: Case) -> str | None:
@@ -218,10 +222,8 @@ def _reduce(case: Case) -> str | None:
     compares = case.op.kind.startswith("REDUCE_") and case.input(0).dtype == "int8"
     if compares and case.quantization(case.op.inputs[0]) != case.quantization(case.op.outputs[0]):
         return "has an output of another scale than its input, which TFLM's kernel does not rescale"
-    if case.input(0).dtype != case.output.dtype:
-        return f"makes {case.output.dtype} of {case.input(0).dtype}"
-    if len(shape) > 4:
-        return f"has {len(shape)} dimensions, TFLM takes at most 4"
+    if fault := _retyped(case) or _too_deep(shape, 4):
+        return fault
     return None if case.output.shape in (kept, ones) else _made(case, kept)
 
 
@@ -234,8 +236,8 @@ def _pad(case: Case) -> str | None:
     if min(amounts) < 0:
         return f"has a padding of {min(amounts)}"
     mirror = case.op.kind == "MIRROR_PAD"
-    if len(shape) > (4 if mirror else 5):
-        return f"has {len(shape)} dimensions, TFLM takes at most {4 if mirror else 5}"
+    if fault := _too_deep(shape, 4 if mirror else 5):
+        return fault
     if mirror:
         # Mode 0 (REFLECT) does not repeat the border, mode 1 (SYMMETRIC) does.
         spare = 1 if case.scalars.get("mode", 0) == 0 else 0
@@ -247,19 +249,17 @@ def _pad(case: Case) -> str | None:
             return "fills with another type than its input's"
         if case.quantization(case.op.inputs[2]) != case.quantization(case.op.outputs[0]):
             return "fills with a value of another scale than its output's"
-    if case.input(0).dtype != case.output.dtype:
-        return f"makes {case.output.dtype} of {case.input(0).dtype}"
     want = tuple(
         before + size + behind
         for size, before, behind in zip(shape, amounts[::2], amounts[1::2], strict=True)
     )
-    return _made(case, want)
+    return _retyped(case) or _made(case, want)
 
 
 def _slice(case: Case) -> str | None:
     shape, begin, size = case.input(0).shape, case.values(1), case.values(2)
-    if len(shape) > 5:
-        return f"has {len(shape)} dimensions, TFLM takes at most 5"
+    if fault := _too_deep(shape, 5):
+        return fault
     if begin is None or size is None:  # computed: the kernel reads them when it runs
         return None
     if not len(begin) == len(size) == len(shape):
@@ -281,8 +281,8 @@ def _strided_slice(case: Case) -> str | None:
     ends = [case.values(position) for position in (1, 2, 3)]
     if any(values is None or len(values) != len(shape) for values in ends):
         return f"has begin, end and strides that are no {len(shape)} constant integers"
-    if len(shape) > 4:
-        return f"has {len(shape)} dimensions, TFLM takes at most 4"
+    if fault := _too_deep(shape, 4):
+        return fault
     begin, end, strides = (values or () for values in ends)
     masks = [int(case.scalars.get(f"{name}_mask", 0)) for name in ("begin", "end", "shrink_axis")]
     if case.scalars.get("ellipsis_mask", 0) or case.scalars.get("new_axis_mask", 0):
@@ -316,9 +316,9 @@ def _split(case: Case) -> str | None:
     for at in case.op.outputs:
         part = case.tensors[at]
         if part.dtype != source.dtype or len(part.shape) != len(source.shape):
-            return f"cannot make {list(part.shape)} of {list(source.shape)}"
+            return _cannot_make(part.shape, source.shape)
         if any(a != b for i, (a, b) in enumerate(zip(part.shape, source.shape, strict=True)) if i != axis):
-            return f"cannot make {list(part.shape)} of {list(source.shape)}"
+            return _cannot_make(part.shape, source.shape)
         if not sized and part.shape != case.output.shape:
             return "makes parts of several sizes"
         total += part.shape[axis]
@@ -381,9 +381,7 @@ def _resize(case: Case) -> str | None:
         return "resizes to a size that is no two constant integers, or other than a picture"
     if case.scalars.get("half_pixel_centers", 0) and case.scalars.get("align_corners", 0):
         return "aligns corners and centres of pixels at once"
-    if case.input(0).dtype != case.output.dtype:
-        return f"makes {case.output.dtype} of {case.input(0).dtype}"
-    return _made(case, (shape[0], *size, shape[3]))
+    return _retyped(case) or _made(case, (shape[0], *size, shape[3]))
 
 
 def _blocks(case: Case) -> str | None:
@@ -405,7 +403,7 @@ def _batches(case: Case) -> str | None:
     """BATCH_TO_SPACE_ND and SPACE_TO_BATCH_ND."""
     shape, out = case.input(0).shape, case.output.shape
     if not 3 <= len(shape) <= 4 or len(out) != len(shape) or case.input(0).dtype != case.output.dtype:
-        return f"cannot make {list(out)} of {list(shape)}"
+        return _cannot_make(out, shape)
     block, edges = case.values(1), case.values(2)
     spatial = len(shape) - 2
     if block is None or edges is None or len(block) != spatial or len(edges) != 2 * spatial:
@@ -477,7 +475,7 @@ def _transpose_conv(case: Case) -> str | None:
         # The convolution that it turns round makes the input's size of the output's.
         size = case.output.shape[at] if same else case.output.shape[at] - filters.shape[at] + 1
         if -(-size // stride) != source.shape[at]:
-            return f"cannot make {list(case.output.shape)} of {list(source.shape)}"
+            return _cannot_make(case.output.shape, source.shape)
     return _weights(case, filters, filters.shape[0], 0, position=3)
 
 
@@ -494,8 +492,8 @@ def _fully_connected(case: Case) -> str | None:
 
 
 def _pool(case: Case) -> str | None:
-    if case.input(0).dtype != case.output.dtype:
-        return f"makes {case.output.dtype} of {case.input(0).dtype}"
+    if fault := _retyped(case):
+        return fault
     ends = case.quantization(case.op.inputs[0]), case.quantization(case.op.outputs[0])
     if ends[0] is None or ends[1] is None:
         return None
@@ -536,7 +534,7 @@ _RULES: dict[str, tuple[tuple[int, int], Rule]] = {
     "SOFTMAX": ((1, 1), _softmax),
     "SPLIT": ((2, 2), _split),
     "SPLIT_V": ((3, 3), _split),
-    "SQUEEZE": ((1, 1), _squeeze),
+    "SQUEEZE": ((1, 1), _reshape),
     "STRIDED_SLICE": ((4, 4), _strided_slice),
     "TRANSPOSE": ((2, 2), _transpose),
     "TRANSPOSE_CONV": ((3, 4), _transpose_conv),
