@@ -13,7 +13,8 @@ from cost_models.errors import UserError
 from cost_models.flatbuffer import DamagedModelError, Reader, Table, broken
 from cost_models.graph import ITEM_BYTES, STRUCTURAL_INPUTS, Operator, OpGraph, Tensor
 from cost_models.graph_checks import check_graph
-from cost_models.prepare_checks import Case, check_prepare
+from cost_models.prepare_case import Case
+from cost_models.prepare_checks import check_prepare
 from cost_models.tflite_options import all_scalars, read_options
 
 _INTEGERS = {"int32": "i", "int64": "q"}
