@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from cost_models.cycles.boards import Measurement
+from cost_models.cycles.boards import SMALLEST_CYCLES, Measurement
 from cost_models.cycles.classes import FETCH, ideal_parts
 from cost_models.cycles.model import Z90
 from cost_models.cycles.rates import Rates
@@ -28,8 +28,6 @@ _EXTRA = {"cortex-m3": 0.10, "cortex-m0": 0.16, "cortex-m7": 0.08, "cortex-m55":
 ALIKE = {"cortex-m3": "cortex-m4", "cortex-m0": "cortex-m0plus"}
 # Rates from a handful of models are trusted no further.
 _LEAST_FEW = 0.06
-# An operator of fewer cycles says more about the clock's resolution and cold caches than about the board.
-_SMALLEST_CYCLES = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +106,7 @@ def factor_of(board: Board, kernels: str = "cmsis_nn") -> Factor:
     cases: list[tuple[float, float]] = []
     for measurement in board.measurements:
         cycles = sum(measurement.cycles)
-        if cycles < _SMALLEST_CYCLES:
+        if cycles < SMALLEST_CYCLES:
             continue
         parts = [
             ideal + FETCH[board.memory] * fetched
