@@ -56,7 +56,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """How rates did on models that they were not fitted to.
+    """How rates did on models, or operators, that they were not fitted to.
 
     Attributes:
         models: Number of models predicted.
