@@ -108,7 +108,7 @@ class Survey:
     closest: Screened
 
 
-def survey(screen: Screen, *, rng: np.random.Generator, draws: int, wanted: int) -> Survey:
+def survey(screen: Screen, *, rng: np.random.Generator, draws: int = 500, wanted: int = 20) -> Survey:
     """Draws candidates at random, and climbs from the closest miss when hardly any fits.
 
     Nothing is trained: this is how a search starts from networks that fit, and how it knows within a second

@@ -35,8 +35,6 @@ from nas.storage_url import StorageUrl
 from nas.warm_start import earlier_trainings, load, save
 from search_spaces.space import list_spaces
 
-_SURVEY_DRAWS = 500
-_SURVEY_WANTED = 20  # networks that fit, to start from
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 _RESUMABLE = (
     "trials", "timeout", "trial_timeout", "workers", "ray_address", "gpus_per_trial", "finalists", "policy",
@@ -164,7 +162,7 @@ def _plan_lines(job: Job, found: Survey) -> list[str]:
 
 
 def _survey(job: Job) -> Survey:
-    return survey(job.screen, rng=job.rng("survey"), draws=_SURVEY_DRAWS, wanted=_SURVEY_WANTED)
+    return survey(job.screen, rng=job.rng("survey"))
 
 
 def _nothing_feasible(found: Survey) -> int:
