@@ -152,7 +152,7 @@ class _Version(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-    """An `argparse` parser that raises what it would print, and knows what a misspelt flag was meant to be."""
+    """An `argparse` parser that raises what it would print, and knows what a misspelt flag or word was meant to be."""
 
     def __init__(self, prog: str, description: str, epilog: str) -> None:
         super().__init__(
@@ -166,6 +166,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message[:1].upper()}{message[1:]}.", f"{self.prog} --help lists the flags.")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """What argparse calls for each word of a flag with `choices`; `error` would not learn the word."""
+        if action.choices is not None and value not in action.choices:
+            flag = "/".join(action.option_strings) or action.metavar or action.dest
+            raise UserError(f"{flag} is {value!r}.", did_you_mean(str(value), map(str, action.choices)))
 
     def read(self, argv: list[str]) -> argparse.Namespace:
         """The arguments.

@@ -230,7 +230,7 @@ def _boards(folder: Path, scripts: Path) -> list[Row]:
         assert table is not None
         _, check = fit_rates(measured, table=table, kernels=target.kernels, core=target.core, source="")
         assert check is not None
-        found.append(_board_row(name, check))
+        found.append(_board_row(name, "loops and rates", check))
         found.extend(_board_baselines(name, measured))
     return found
 
@@ -239,19 +239,12 @@ def _classes(folder: Path, scripts: Path) -> list[Row]:
     """Boards predicted by their core's class without them."""
     left_out = leave_board_out([factor_of(board) for board in measured_boards(folder, scripts)])
     return [
-        Row(
-            what="board cycles",
-            where=f"{each.board} ({each.core})",
-            how=f"its class, {each.others} other board{'s' * (each.others != 1)}"
+        _board_row(
+            f"{each.board} ({each.core})",
+            f"its class, {each.others} other board{'s' * (each.others != 1)}"
             if each.others
             else "boards of other cores",
-            cases=each.cases,
-            exact=None,
-            median=each.median,
-            p90=each.p90,
-            worst=each.worst,
-            coverage=each.coverage,
-            left_out=True,
+            each.check,
         )
         for each in sorted(left_out, key=lambda each: (each.core, each.board))
     ]
@@ -289,11 +282,11 @@ def _price_kinds(samples: Sequence[tuple[OpGraph, float]]) -> Callable[[OpGraph]
     return predict
 
 
-def _board_row(name: str, check: Check) -> Row:
+def _board_row(where: str, how: str, check: Check) -> Row:
     return Row(
         what="board cycles",
-        where=name,
-        how="loops and rates",
+        where=where,
+        how=how,
         cases=check.models,
         exact=None,
         median=check.median,

@@ -13,8 +13,9 @@ from cost_models.errors import UserError
 from cost_models.flatbuffer import DamagedModelError, Reader, Table, broken
 from cost_models.graph import ITEM_BYTES, STRUCTURAL_INPUTS, Operator, OpGraph, Tensor
 from cost_models.graph_checks import check_graph
-from cost_models.prepare_checks import Case, check_prepare
-from cost_models.tflite_options import all_scalars, read_options
+from cost_models.prepare_case import Case
+from cost_models.prepare_checks import check_prepare
+from cost_models.tflite_options import named_scalars, read_options
 
 _INTEGERS = {"int32": "i", "int64": "q"}
 _MAX_RANK = 8
@@ -190,11 +191,10 @@ def _check_prepare(
     for index, (op, table) in enumerate(zip(graph.operators, tables, strict=True)):
         scalars: dict[str, int | float] = {}
         if op.kind in schema.OTHER_OPTIONS:
-            number, names = schema.OTHER_OPTIONS[op.kind]
+            number, _ = schema.OTHER_OPTIONS[op.kind]
             if table.has(schema.OP_OPTIONS) and table.integer(schema.OP_OPTIONS_TYPE, "B") != number:
                 raise broken(f"operator {index} ({op.kind}) has options of another operator")
-            values = all_scalars(op.kind, table.table(schema.OP_OPTIONS))
-            scalars = {name: value for name, (_, _, value) in zip(names, values, strict=True)}
+            scalars = named_scalars(op.kind, table.table(schema.OP_OPTIONS))
         case = Case(op=op, tensors=graph.tensors, scalars=scalars, quantization=quantization)
         check_prepare(index, case)
 

@@ -99,12 +99,7 @@ def read_options(index: int, kind: str, op: Table) -> Options:
 
 
 def _transpose_conv(index: int, table: Table | None) -> TransposeConv2DOptions:
-    values = {
-        name: int(value)
-        for name, (_, _, value) in zip(
-            schema.OTHER_OPTIONS["TRANSPOSE_CONV"][1], all_scalars("TRANSPOSE_CONV", table), strict=True
-        )
-    }
+    values = {name: int(value) for name, value in named_scalars("TRANSPOSE_CONV", table).items()}
     return TransposeConv2DOptions(
         padding=_name(index, "TRANSPOSE_CONV", "padding", schema.PADDINGS, values["padding"]),
         stride_h=values["stride_h"],
@@ -130,6 +125,12 @@ def all_scalars(kind: str, table: Table | None) -> tuple[tuple[int, str, int | f
         else:
             values.append((field, letter, table.integer(field, letter, int(default))))
     return tuple(values)
+
+
+def named_scalars(kind: str, table: Table | None) -> dict[str, int | float]:
+    """The values of `all_scalars` by the names of their fields."""
+    values = (value for _, _, value in all_scalars(kind, table))
+    return dict(zip(schema.OTHER_OPTIONS[kind][1], values, strict=True))
 
 
 def squeezed_axes(

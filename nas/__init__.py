@@ -1,9 +1,9 @@
 """Neural architecture search for microcontrollers: from a budget and data to C for TensorFlow Lite for Microcontrollers.
 
-    import nas
-    result = nas.search(X, y, budget="sram=64KB,flash=256KB", target="rp2040")
-    print(result)
-    nas.export(result, "firmware/kws", policy="smallest")
+import nas
+result = nas.search(X, y, budget="sram=64KB,flash=256KB", target="rp2040")
+print(result)
+nas.export(result, "firmware/kws", policy="smallest")
 """
 
 from __future__ import annotations

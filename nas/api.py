@@ -67,7 +67,9 @@ def search(
         if X is not None:
             if "task" in settings:
                 raise UserError("X and task are both given.", "Give the samples, or name the task.")
-            settings["task"] = _saved(X, y, validation_data, test_data, groups, class_names, settings.get("out"))
+            settings["task"] = _saved(
+                X, y, validation_data, test_data, groups, class_names, settings.get("out")
+            )
         elif any(part is not None for part in (y, validation_data, test_data, groups, class_names)):
             raise UserError("X is missing.", "Give the samples of the labels: nas.search(X, y, ...).")
         config = make_config(settings, {})
@@ -101,7 +103,10 @@ def resume(
     try:
         return _delivered(
             pipeline.resume(
-                str(_path(run)), changes, {key: key for key in changes}, _listener(progress),
+                str(_path(run)),
+                changes,
+                {key: key for key in changes},
+                _listener(progress),
                 trust_space=trust_space,
             )  # fmt: skip
         )
@@ -163,7 +168,9 @@ def verify(bundle: Bundle | str | Path) -> Verification:
         try:
             bundle = Bundle.read(Path(bundle))
         except ValueError as error:
-            raise UserError(f"{bundle} is no bundle: {error}.", "Give the folder that nas-run made.") from None
+            raise UserError(
+                f"{bundle} is no bundle: {error}.", "Give the folder that nas-run made."
+            ) from None
     return prove(bundle)
 
 
@@ -219,7 +226,8 @@ def _saved(
     for key, array in arrays.items():
         if array.dtype.hasobject:
             raise UserError(
-                f"{key} holds objects, not numbers of one shape.", "Give arrays of numbers; samples of one length."
+                f"{key} holds objects, not numbers of one shape.",
+                "Give arrays of numbers; samples of one length.",
             )
     content = _npz(arrays)
     parent = Path(out).parent if out else Path("runs")
@@ -230,7 +238,8 @@ def _saved(
             write_atomically(path, content)
         except OSError as error:
             raise UserError(
-                f"The samples cannot be written to {path} ({error.strerror}).", "Give another folder with out=."
+                f"The samples cannot be written to {path} ({error.strerror}).",
+                "Give another folder with out=.",
             ) from None
     return f"npz:{path}"
 

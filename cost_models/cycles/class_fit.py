@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from cost_models.cycles.boards import Measurement
+from cost_models.cycles.boards import SMALLEST_CYCLES, Check, Measurement
 from cost_models.cycles.classes import FETCH, ideal_parts
 from cost_models.cycles.model import Z90
 from cost_models.cycles.rates import Rates
@@ -28,8 +28,6 @@ _EXTRA = {"cortex-m3": 0.10, "cortex-m0": 0.16, "cortex-m7": 0.08, "cortex-m55":
 ALIKE = {"cortex-m3": "cortex-m4", "cortex-m0": "cortex-m0plus"}
 # Rates from a handful of models are trusted no further.
 _LEAST_FEW = 0.06
-# An operator of fewer cycles says more about the clock's resolution and cold caches than about the board.
-_SMALLEST_CYCLES = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,21 +84,13 @@ class LeftOut:
         board: Its name.
         core: Its core.
         others: Boards of its core that remained.
-        cases: Number of its measured models or operators.
-        median: Median of their absolute relative errors.
-        p90: Their 90th percentile.
-        worst: The largest.
-        coverage: Share of them inside their 90 % interval.
+        check: How its measured models and operators were predicted.
     """
 
     board: str
     core: str
     others: int
-    cases: int
-    median: float
-    p90: float
-    worst: float
-    coverage: float
+    check: Check
 
 
 def factor_of(board: Board, kernels: str = "cmsis_nn") -> Factor:
@@ -108,7 +98,7 @@ def factor_of(board: Board, kernels: str = "cmsis_nn") -> Factor:
     cases: list[tuple[float, float]] = []
     for measurement in board.measurements:
         cycles = sum(measurement.cycles)
-        if cycles < _SMALLEST_CYCLES:
+        if cycles < SMALLEST_CYCLES:
             continue
         parts = [
             ideal + FETCH[board.memory] * fetched
@@ -185,11 +175,14 @@ def leave_board_out(factors: Sequence[Factor]) -> list[LeftOut]:
                 board=factor.board.name,
                 core=core,
                 others=sum(each.board.core == core for each in others),
-                cases=len(errors),
-                median=statistics.median(errors),
-                p90=float(np.quantile(errors, 0.9)),
-                worst=max(errors),
-                coverage=held / len(errors),
+                check=Check(
+                    models=len(errors),
+                    median=statistics.median(errors),
+                    # Interpolated, other than in `check_of`: of three or four cases it would be the worst.
+                    p90=float(np.quantile(errors, 0.9)),
+                    worst=max(errors),
+                    coverage=held / len(errors),
+                ),
             )
         )
     return rows

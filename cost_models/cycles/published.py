@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from cost_models.cycles.boards import Measurement
+from cost_models.cycles.boards import SMALLEST_CYCLES, Measurement
 from cost_models.cycles.shape_rows import graph_of
 from cost_models.graph import OpGraph
 from cost_models.tflite_graph import read_graph
@@ -20,8 +20,6 @@ _PICO = (
     "person detection, operators by a clock of 1 us: raspberrypi/pico-tflmicro@dfea53b9, TFLM with CMSIS-NN"
 )
 
-# Less than that is within the resolution of the clock and the cost of cold caches.
-_SMALLEST_CYCLES = 50_000
 _PICO_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 # The shipped targets that measurements exist for, and what those are.
@@ -111,18 +109,24 @@ def _edgemark(folder: Path) -> list[Measurement]:
         ]
 
 
-def _mlperf(folder: Path, shapes: Path) -> list[Measurement]:
+def _mlperf_graphs(shapes: Path) -> dict[str, OpGraph]:
+    """MLPerf Tiny's models by name, from the table of their operators' shapes."""
     operators: dict[str, list[dict[str, str]]] = defaultdict(list)
     with shapes.open(newline="") as lines:
         for row in csv.DictReader(lines):
             operators[row["model"]].append(row)
+    return {model: graph_of(rows) for model, rows in operators.items()}
+
+
+def _mlperf(folder: Path, shapes: Path) -> list[Measurement]:
+    graphs = _mlperf_graphs(shapes)
     first: dict[str, float] = {}
     with (folder / "published_models.csv").open(newline="") as lines:
         for row in csv.DictReader(lines):
-            if row["board"] == "NUCLEO-L4R5ZI" and row["model"] in operators:
+            if row["board"] == "NUCLEO-L4R5ZI" and row["model"] in graphs:
                 first.setdefault(row["model"], float(row["cycles"]))
     return [
-        Measurement(model=f"mlperf_tiny_{model}", graph=graph_of(operators[model]), cycles=(cycles,))
+        Measurement(model=f"mlperf_tiny_{model}", graph=graphs[model], cycles=(cycles,))
         for model, cycles in sorted(first.items())
     ]
 
@@ -134,7 +138,7 @@ def _pico(folder: Path) -> list[Measurement]:
         for index, row in enumerate(csv.DictReader(lines)):
             if (
                 "RP2040" not in row["board"]
-                or float(row["cycles"]) < _SMALLEST_CYCLES
+                or float(row["cycles"]) < SMALLEST_CYCLES
                 or row["op"] not in _PICO_OPS
             ):
                 continue
@@ -165,10 +169,7 @@ def mlperf_tiny_boards(
         shapes: Operators of the models (`scripts/mlperf_tiny_operators.csv`).
         carry: Predicted cycles of a model on the STM32L4R5 with TFLM.
     """
-    operators: dict[str, list[dict[str, str]]] = defaultdict(list)
-    with shapes.open(newline="") as lines:
-        for row in csv.DictReader(lines):
-            operators[row["model"]].append(row)
+    graphs = _mlperf_graphs(shapes)
     with table.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
 
@@ -182,7 +183,7 @@ def mlperf_tiny_boards(
     for row in rows:
         if row["target"] == "stm32l4r5":
             continue
-        graph = graph_of(operators[row["model"]])
+        graph = graphs[row["model"]]
         cycles = cycles_of(row)
         on_reference = reference.get((row["runtime"], row["model"]))
         if on_reference is not None:

@@ -43,18 +43,24 @@ class Verification:
     Attributes:
         checked: The bundle as it was written again.
         compiled: Whether the sources were compiled and run.
-        golden_count: Vectors that the engine answered as the bundle says.
-        engine: The interpreter that answered: "tflm", or "litert" where TFLM's is not installed.
         sections: Of the objects for each Cortex-M core; empty without GNU Arm Embedded.
         notes: What a reader must know, such as a missing compiler or compiler warnings.
     """
 
     checked: Checked
     compiled: bool
-    golden_count: int
-    engine: Engine = "tflm"
     sections: tuple[Sections, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def golden_count(self) -> int:
+        """Vectors that the engine answered as the bundle says."""
+        return self.checked.manifest.golden_count
+
+    @property
+    def engine(self) -> Engine:
+        """The interpreter that answered: "tflm", or "litert" where TFLM's is not installed."""
+        return self.checked.engine
 
 
 def verify(
@@ -87,13 +93,7 @@ def verify(
     unproved = [NPU_NOT_RUN.format(accelerator=manifest.npu.accelerator)] if manifest.npu else []
     unproved += checked.by_another_engine
     if host is None:
-        return Verification(
-            checked=checked,
-            compiled=False,
-            golden_count=manifest.golden_count,
-            engine=checked.engine,
-            notes=(*unproved, NO_COMPILER),
-        )
+        return Verification(checked=checked, compiled=False, notes=(*unproved, NO_COMPILER))
     with tempfile.TemporaryDirectory() as scratch:
         for relative, data in checked.files.items():
             path = Path(scratch) / PurePosixPath(relative)
@@ -102,14 +102,7 @@ def verify(
         sections, warnings = prove_sources(
             Path(scratch), manifest, int8=checked.int8, compiler=host, cross=cross
         )
-    return Verification(
-        checked=checked,
-        compiled=True,
-        golden_count=manifest.golden_count,
-        engine=checked.engine,
-        sections=sections,
-        notes=(*unproved, *warnings),
-    )
+    return Verification(checked=checked, compiled=True, sections=sections, notes=(*unproved, *warnings))
 
 
 def prove_sources(

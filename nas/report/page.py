@@ -14,10 +14,8 @@ from nas.report.picture import picture
 from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, MACS, SRAM, Resource
 from nas.report.time_use import time_use
 
-_MOST_WIDE, _LONG_NAME = (
-    12,
-    8,
-)  # classes and characters, beyond which a confusion matrix stands its headings on end
+# Classes and characters, beyond which a confusion matrix stands its headings on end.
+_MOST_WIDE, _LONG_NAME = 12, 8
 _RELOAD_SECONDS = 15
 _MOST_CHANNELS = 64  # that a table lists
 _COSTS = (SRAM, FLASH, MACS, CYCLES, LATENCY, ENERGY)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.costing import Costs
 from nas.search.encoding import Encoder, Vector
+from nas.search.pareto import cost_objectives
 from nas.search.screening import Screen, Screened
 from search_spaces.choices import Choices
 
@@ -116,7 +116,7 @@ class CandidatePool:
             screened=screened,
             graph=self._encoder.graph(screened),
             choices=self._encoder.choices(params),
-            costs=_cost_vector(screened.costs),
+            costs=np.array(cost_objectives(screened.costs), np.float64),
         )
 
     def draw(
@@ -163,8 +163,3 @@ class CandidatePool:
                 if made is not None:
                     found[screened.key] = made
         return list(found.values())
-
-
-def _cost_vector(costs: Costs) -> Vector:
-    work = costs.macs if costs.cycles is None else costs.cycles
-    return np.array([costs.sram_bytes, costs.flash_bytes, work], np.float64)

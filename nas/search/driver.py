@@ -25,9 +25,8 @@ StoppedBy = Literal["trials", "timeout", "interrupt", "exhausted", "failures"]
 _MOST_FAILURES = 8  # in a row, none having succeeded: the cause is not the architecture
 _POLL_SECONDS = 0.25
 _SEARCH_OVERTIME = 1 / 3  # of the time kept for the finalists, that trainings of the search may take
-_WORTH_MORE = (
-    1.5  # a full training that cannot end is begun where it gets so many times further than the last one
-)
+# A full training that cannot end is begun where it gets so many times further than the last one.
+_WORTH_MORE = 1.5
 _START_SECONDS = 12.0  # of workers, for the first estimate
 
 

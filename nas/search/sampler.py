@@ -24,8 +24,6 @@ from nas.search.settings import SearchSettings
 from search_spaces.space import Candidate, SearchSpace, load_space
 
 STEPS = "steps"  # the user attribute of a trial that says how long to train
-_SURVEY_DRAWS = 500
-_SURVEY_WANTED = 20
 
 
 class McuSampler(BaseSampler):
@@ -88,12 +86,7 @@ class McuSampler(BaseSampler):
             budget=parse_budget(budget, chip),
         )
         seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
-        found = survey(
-            screen,
-            rng=np.random.default_rng([seed, *b"survey"]),
-            draws=_SURVEY_DRAWS,
-            wanted=_SURVEY_WANTED,
-        )
+        found = survey(screen, rng=np.random.default_rng([seed, *b"survey"]))
         if not found.feasible:
             raise UserError(
                 f"No network of the space fits: of {found.drawn} random networks and a descent from the best of them"

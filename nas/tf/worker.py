@@ -162,12 +162,11 @@ class Evaluator:
     def _schedule(self, spec: ArchSpec, steps: int, rate: float) -> Schedule:
         shape = self._dataset.info.input_shape
         image = len(shape) == 3
+        vector = len(spec.input_shape) == 1  # such a network has nothing to shift, whatever the task has
         shift = (0, 0)
-        if len(spec.input_shape) == 1:  # a network on a vector has nothing to shift, whatever the task has
-            pass
-        elif image:
+        if image and not vector:
             shift = (max(1, shape[0] // 14), max(1, shape[1] // 14))
-        elif len(shape) == 2:
+        elif len(shape) == 2 and not vector:
             shift = (min(shape[0] // 16, 400), 0)
         batch = min(_BATCH, max(8, len(self._inputs) // 8))
         return Schedule(steps=steps, batch=batch, peak_rate=rate, shift=shift, gain=0.0 if image else 0.1)

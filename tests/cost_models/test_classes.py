@@ -175,9 +175,9 @@ def test_boards_left_out_are_held_by_the_interval_of_the_others() -> None:
     ]
     rows = leave_board_out([factor_of(each) for each in boards])
     assert len(rows) == 18
-    assert all(row.others == 5 and row.cases == 6 for row in rows)
-    assert statistics.median(row.median for row in rows) < 0.12
-    assert statistics.fmean(row.coverage for row in rows) >= 0.85
+    assert all(row.others == 5 and row.check.models == 6 for row in rows)
+    assert statistics.median(row.check.median for row in rows) < 0.12
+    assert statistics.fmean(row.check.coverage for row in rows) >= 0.85
 
 
 def test_rates_from_few_models_are_as_wide_as_these_scatter() -> None:
@@ -202,7 +202,7 @@ def test_the_shipped_classes_are_those_of_the_measured_boards() -> None:
 @needs_figures
 def test_measured_boards_left_out_lie_within_their_class_as_often_as_said() -> None:
     rows = leave_board_out([factor_of(each) for each in measured_boards(CALIBRATION, PROJECT / "scripts")])
-    assert 0.85 <= statistics.fmean(row.coverage for row in rows) <= 0.95
+    assert 0.85 <= statistics.fmean(row.check.coverage for row in rows) <= 0.95
     with_others = [row for row in rows if row.others]
     assert len(with_others) >= 9
-    assert max(row.median for row in with_others) < 0.12
+    assert max(row.check.median for row in with_others) < 0.12

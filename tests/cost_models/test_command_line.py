@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cost_models.command_line import Parser
+from cost_models.errors import UserError
+
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "tests" / "data" / "calibration" / "ae-20027.tflite"
 COMMANDS = ("cost_models.cli", "cost_models.calibrate", "nas.cli.run", "nas.cli.export", "nas.cli.check")
@@ -83,6 +86,23 @@ def test_every_command_tells_its_version_and_loads_nothing_for_it(module: str) -
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("nas-")
     assert len(done.stdout.split()) >= 2
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["smal"], "KIND is 'smal'. Did you mean small?"),
+        (["small", "--bits", "9"], "--bits is 9. Known: 4, 8."),
+        (["small", "--bits", "x"], "Argument --bits: invalid int value: 'x'. x --help lists the flags."),
+    ],
+)
+def test_a_word_that_is_no_choice_is_told_the_closest(words: list[str], text: str) -> None:
+    parser = Parser(prog="x", description="", epilog="")
+    parser.add_argument("kind", metavar="KIND", choices=("small", "large"))
+    parser.add_argument("--bits", type=int, choices=(4, 8))
+    with pytest.raises(UserError) as caught:
+        parser.read(words)
+    assert str(caught.value) == text
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,8 @@ from nas.tasks.loading.sampling import thinned
 Array = NDArray[np.generic]
 
 _SAMPLED = 50_000
-_ATOM = (
-    0.05  # share of one value that counts as a state of its own (off, missing, zero), not as a measurement
-)
+# Share of one value that counts as a state of its own (off, missing, zero), not as a measurement.
+_ATOM = 0.05
 _LEAST_REST = 0.005  # share of the other values, below which they are no measurement either
 _LEAST_DISTINCT = 8
 _INFORMATIVE = 4.0  # times as many effective values as levels: else the levels tell what there is to tell

@@ -21,9 +21,8 @@ from nas.tasks.loading.outliers import Channel, Kept, find_outliers
 
 Array = NDArray[np.generic]
 
-_LEAST_SPREAD = (
-    1e-30  # in float32 the inverse of its deviation, folded with the input's scale, still is a number
-)
+# In float32 the inverse of its deviation, folded with the input's scale, still is a number.
+_LEAST_SPREAD = 1e-30
 _DOUBLE_NOISE = 1e-14  # relative: rounding of float64 sums, no information
 _ENOUGH = 16.0  # effective int8 levels of a channel, below which a better scaling is looked for
 _TOO_FEW = 4.0  # and below which the user hears of it
