@@ -92,7 +92,7 @@ def _parser() -> Parser:
 def _run(args: argparse.Namespace) -> int:
     require_extra("calibrate", "nas-calibrate")
     from cost_models.rates_file import with_rates
-    from cost_models.target import load_target
+    from cost_models.target_file import load_target
 
     text = _target_text(args.target, args.extends)
     target = load_target(args.extends) if args.extends else load_target(str(args.target))
@@ -110,7 +110,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _replace(path: Path, text: str) -> None:
     """Writes a target file once it is known to load: a good file is never replaced by one that does not."""
-    from cost_models.target import load_target
+    from cost_models.target_file import load_target
 
     part = path.with_name(f".{path.stem}.part.toml")
     try:

@@ -81,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from cost_models.budget import parse_budget
     from cost_models.costing import CostModel
     from cost_models.costing_report import models_text
-    from cost_models.target import load_target
+    from cost_models.target_file import load_target
 
     target = load_target(arguments.target)
     budget = parse_budget(arguments.budget, target, certain=arguments.certain)

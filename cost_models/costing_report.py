@@ -12,7 +12,9 @@ from cost_models.budget import Budget, Violation, format_quantity
 from cost_models.costing import CostModel, Costs, Explanation, OperatorCost
 from cost_models.errors import UserError
 from cost_models.graph import OpGraph
-from cost_models.target import Target, list_targets, load_target
+from cost_models.target import Target
+from cost_models.target_file import load_target
+from cost_models.target_names import list_targets
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -27,7 +27,7 @@ from cost_models.graph import OpGraph, macs
 from cost_models.lean import lean
 from cost_models.linked_code import REGISTRATIONS, base_shift, left_out_errors, linked_cases
 from cost_models.model_bytes import model_bytes
-from cost_models.target import load_target
+from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 
 

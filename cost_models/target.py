@@ -1,14 +1,10 @@
-"""Microcontrollers and boards as data: what a `Target` is, where the shipped ones lie, how one is found."""
+"""Microcontrollers and boards as data: what a `Target` is."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
-
-from cost_models.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from cost_models.cycles.rates import Rates
@@ -42,9 +38,6 @@ Accelerator = Literal[
 MemoryMode = Literal["Sram_Only", "Shared_Sram"]
 
 WeightsMemory = Literal["flash", "xip"]
-
-DEFAULT_TARGET = "nrf52840"
-TARGETS_FOLDER = Path(__file__).parent / "targets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,75 +113,6 @@ class Target:
     def usable_flash_bytes(self) -> int:
         """Flash left for model, kernels and runtime."""
         return self.flash_bytes - self.reserved_flash_bytes
-
-
-def list_targets() -> tuple[str, ...]:
-    """Names of the shipped targets, sorted."""
-    return tuple(sorted(path.stem for path in TARGETS_FOLDER.glob("*.toml")))
-
-
-def load_target(name_or_path: str | Path = DEFAULT_TARGET) -> Target:
-    """Find a target by its name, or read a user's own from the path of a TOML file.
-
-    Raises:
-        UserError: No such target or file, or a file that is wrong: its name, key and line are named.
-    """
-    from cost_models.target_file import read_target
-
-    return read_target(find_target(name_or_path))
-
-
-# What boards and chips are called by those who have them.
-_ALIASES = {
-    "bluepill": "stm32f103",
-    "blackpill": "stm32f411",
-    "due": "arduino_due",
-    "esp32_c3": "esp32c3",
-    "esp32_p4": "esp32p4",
-    "esp32_s3": "esp32s3",
-    "microbit": "nrf52833",
-    "microbit_v2": "nrf52833",
-    "nano33ble": "arduino_nano_33_ble",
-    "nano_33_ble": "arduino_nano_33_ble",
-    "pico": "rp2040",
-    "pico_w": "rp2040",
-    "pico2": "rp2350",
-    "pico_2": "rp2350",
-    "sparkfun_edge": "apollo3",
-    "teensy40": "imxrt1062",
-    "teensy41": "imxrt1062",
-    "teensy_4_0": "imxrt1062",
-    "teensy_4_1": "imxrt1062",
-    "xiao_nrf52840": "nrf52840",
-    "zero": "samd21",
-}
-_NUCLEO = re.compile(r"nucleo_([a-z]\w{3})")
-
-
-def find_target(name_or_path: str | Path) -> Path:
-    """The TOML file that a name or path stands for.
-
-    Raises:
-        UserError: There is none.
-    """
-    text = str(name_or_path)
-    if text.endswith(".toml") or "/" in text or isinstance(name_or_path, Path):
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise UserError(f"There is no target file {text}.", "Give the path of a TOML file.")
-        return path
-    names = list_targets()
-    if text not in names:
-        plain = text.strip().lower().replace("-", "_").replace(" ", "_")
-        board = _NUCLEO.match(plain)
-        known = (plain, _ALIASES.get(plain), f"stm32{board[1]}" if board else None)
-        text = next((name for name in known if name in names), text)
-    if text not in names:
-        hint = did_you_mean(text, names)
-        if hint.startswith("Known"):
-            hint = "nas-cost --targets lists them; a path to a TOML file works too."
-        raise UserError(f"There is no target {text!r}.", hint)
-    return TARGETS_FOLDER / f"{text}.toml"
 
 
 CORES: tuple[str, ...] = get_args(Core)

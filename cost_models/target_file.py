@@ -12,7 +12,8 @@ from cost_models.cycles.classes import class_rates
 from cost_models.cycles.rates import Rates
 from cost_models.errors import UserError, did_you_mean
 from cost_models.reading import read_toml
-from cost_models.target import Accelerator, Core, Kernels, MemoryMode, Npu, Target, WeightsMemory, find_target
+from cost_models.target import Accelerator, Core, Kernels, MemoryMode, Npu, Target, WeightsMemory
+from cost_models.target_names import DEFAULT_TARGET, find_target
 
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=(.*)""")
 _TABLE = re.compile(r"\s*\[\[?([^\[\]]+)\]\]?\s*(?:#.*)?$")
@@ -93,6 +94,15 @@ class _Document:
 
     def error(self, location: tuple[str, ...], what: str, hint: str) -> UserError:
         return UserError(f"{self.path}, line {self.line(location)}: {what}.", hint)
+
+
+def load_target(name_or_path: str | Path = DEFAULT_TARGET) -> Target:
+    """Find a target by its name, or read a user's own from the path of a TOML file.
+
+    Raises:
+        UserError: No such target or file, or a file that is wrong: its name, key and line are named.
+    """
+    return read_target(find_target(name_or_path))
 
 
 def read_target(path: Path) -> Target:

@@ -1,4 +1,4 @@
-"""Neural architecture search for microcontrollers: from a budget and data to C for TensorFlow Lite for Microcontrollers.
+"""Neural architecture search for microcontrollers: from a budget and data to C for TensorFlow Lite for Micro.
 
 import nas
 result = nas.search(X, y, budget="sram=64KB,flash=256KB", target="rp2040")
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cost_models.errors import UserError
     from nas.api import export, resume, search, verify
-    from nas.export.errors import BundleError
+    from nas.bundle.errors import BundleError
     from nas.run.config import RunConfig
     from nas.run.pipeline import NothingFitsError
     from nas.run.result import RunResult, load_run
@@ -25,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "BundleError": "nas.export.errors",
+    "BundleError": "nas.bundle.errors",
     "NothingFitsError": "nas.run.pipeline",
     "RunConfig": "nas.run.config",
     "RunResult": "nas.run.result",

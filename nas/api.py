@@ -17,10 +17,8 @@ from nas.run.result import RunResult
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from nas.export import Bundle, Verification
-    from nas.run.config import Policy
-
-_Pair = "tuple[ArrayLike, ArrayLike]"
+    from nas.bundle import Bundle, Verification
+    from nas.model.policy import Policy
 
 
 def search(
@@ -61,7 +59,7 @@ def search(
         nas.NothingFitsError: No network of the space keeps the limits.
         KeyboardInterrupt: Ctrl-C came before the search began; later ones end the search with the best so far.
     """
-    require_extra("search", "nas.search")
+    require_extra("search", "nas.strategy")
     if config is None:
         settings |= {} if budget is None else {"budget": budget}
         if X is not None:
@@ -100,15 +98,10 @@ def resume(
     require_extra("search", "nas.resume")
     from nas.run import pipeline
 
+    given = {key: key for key in changes}
     try:
         return _delivered(
-            pipeline.resume(
-                str(_path(run)),
-                changes,
-                {key: key for key in changes},
-                _listener(progress),
-                trust_space=trust_space,
-            )  # fmt: skip
+            pipeline.resume(str(_path(run)), changes, given, _listener(progress), trust_space=trust_space)
         )
     except pipeline.StoppedError:
         raise KeyboardInterrupt from None
@@ -141,13 +134,18 @@ def export(
         UserError: No such run or model, or nothing of it fits.
         nas.BundleError: The bundle failed its verification.
     """
-    require_extra("search", "nas.export")
-    from nas.run.reexport import reexport
+    require_extra("search", "nas.bundle")
+    from nas.run.reexport import reexport, select
 
+    path = _path(run)
     return reexport(
-        _path(run), Path(out), model=None if model is None else str(model), policy=policy, budget=budget,
-        target=target, format=format, name=name,
-    ).bundle  # fmt: skip
+        path,
+        Path(out),
+        model=None if model is None else str(model),
+        selection=select(path, policy=policy, budget=budget, target=target),
+        format=format,
+        name=name,
+    ).bundle
 
 
 def verify(bundle: Bundle | str | Path) -> Verification:
@@ -161,8 +159,8 @@ def verify(bundle: Bundle | str | Path) -> Verification:
         nas.BundleError: It failed.
     """
     require_extra("search", "nas.verify")
-    from nas.export import Bundle
-    from nas.export import verify as prove
+    from nas.bundle import Bundle
+    from nas.bundle import verify as prove
 
     if not isinstance(bundle, Bundle):
         try:
@@ -222,13 +220,7 @@ def _saved(
         arrays[f"groups{end}"] = groups
     if class_names is not None:
         arrays["class_names"] = np.asarray(list(class_names), np.str_)
-    arrays = {key: np.asarray(value) for key, value in arrays.items()}
-    for key, array in arrays.items():
-        if array.dtype.hasobject:
-            raise UserError(
-                f"{key} holds objects, not numbers of one shape.",
-                "Give arrays of numbers; samples of one length.",
-            )
+    arrays = {key: _array(key, value) for key, value in arrays.items()}
     content = _npz(arrays)
     parent = Path(out).parent if out else Path("runs")
     path = parent / f"arrays-{hashlib.sha256(content).hexdigest()[:16]}.npz"
@@ -242,6 +234,21 @@ def _saved(
                 "Give another folder with out=.",
             ) from None
     return f"npz:{path}"
+
+
+def _array(name: str, value: ArrayLike) -> Any:
+    import numpy as np
+
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of several lengths
+        array = np.empty(0, object)
+    if array.dtype.hasobject:
+        raise UserError(
+            f"{name} is not an array of numbers of one shape.",
+            "Give samples of one length, as an array of numbers.",
+        )
+    return array
 
 
 def _npz(arrays: Mapping[str, Any]) -> bytes:

@@ -13,7 +13,8 @@ from cost_models.cycles.published import FEW_MODELS, LEAST_SPREAD, ONE_NETWORK, 
 from cost_models.cycles.table import core_table
 from cost_models.figures import run_on_figures
 from cost_models.rates_file import write_rates
-from cost_models.target import TARGETS_FOLDER, load_target
+from cost_models.target_file import load_target
+from cost_models.target_names import TARGETS_FOLDER
 
 HERE = Path(__file__).resolve().parent
 

@@ -8,7 +8,7 @@ from cost_models.cycles.class_fit import Board
 from cost_models.cycles.model import predict
 from cost_models.cycles.published import ONE_NETWORK, SOURCES, apollo510, mlperf_tiny_boards, published
 from cost_models.graph import OpGraph
-from cost_models.target import load_target
+from cost_models.target_file import load_target
 
 
 def measured_boards(folder: Path, scripts: Path) -> list[Board]:

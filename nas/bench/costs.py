@@ -20,7 +20,7 @@ from cost_models.costing import CostModel
 from cost_models.cycles import predict
 from cost_models.errors import UserError
 from cost_models.model_bytes import model_bytes
-from cost_models.target import load_target
+from cost_models.target_file import load_target
 from search_spaces.arch import ArchSpec
 from search_spaces.choices import Choices
 from search_spaces.lower import lower

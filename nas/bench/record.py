@@ -17,7 +17,7 @@ import numpy as np
 
 from cost_models.costing import Costs
 from nas.bench.table import STEPS, TABLE, TASKS, BenchTask, params_of, screen_of
-from nas.search.screening import Screen
+from nas.strategy.screening import Screen
 from search_spaces.choices import Choices
 
 _SEEDS = (1, 2, 3)
@@ -64,7 +64,7 @@ _evaluators: dict[str, Any] = {}  # of this worker process, by task
 def _train(work: Work, folder: Path) -> list[dict[str, Any]]:
     """Rows of one network: every fidelity from scratch, with the CPU time that it took."""
     from cost_models.budget import parse_budget
-    from cost_models.target import load_target
+    from cost_models.target_file import load_target
     from nas.model.evaluation import Evaluated, Request
     from nas.runtimes.accuracy import measure_accuracy
     from nas.tf.worker import Evaluator

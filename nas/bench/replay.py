@@ -11,12 +11,12 @@ import numpy as np
 
 from nas.bench.table import STEPS
 from nas.bench.truth import Answer, Truth
-from nas.search.baselines import PlainOptuna
-from nas.search.engine import SearchEngine
-from nas.search.pareto import dominates, hypervolume
-from nas.search.screening import Screen, Screened, survey
-from nas.search.settings import SearchSettings
-from nas.search.time_reserve import TimeReserve
+from nas.strategy.baselines import PlainOptuna
+from nas.strategy.engine import SearchEngine
+from nas.strategy.pareto import dominates, hypervolume
+from nas.strategy.screening import Screen, Screened, survey
+from nas.strategy.settings import SearchSettings
+from nas.strategy.time_reserve import TimeReserve
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
 
@@ -154,7 +154,7 @@ class Ours:
 
 
 class Plain:
-    """Optuna's own samplers on full trainings, see `nas.search.baselines`.
+    """Optuna's own samplers on full trainings, see `nas.strategy.baselines`.
 
     Args:
         sampler: Its name.

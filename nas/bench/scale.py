@@ -18,16 +18,16 @@ import numpy as np
 
 from cost_models.budget import parse_budget
 from cost_models.costing import CostModel
-from cost_models.target import load_target
+from cost_models.target_file import load_target
 from nas.execute import Done, EvaluatorSpec, Executor
 from nas.execute.memory_limit import peak_bytes
 from nas.model.evaluation import Evaluated, Failed, Outcome, Request
+from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
-from nas.search.driver import Driver, Plan
-from nas.search.engine import SearchEngine
-from nas.search.records import TrialRecord
-from nas.search.screening import Screen, survey
-from nas.search.study import Study, open_storage
+from nas.strategy.driver import Driver, Plan
+from nas.strategy.engine import SearchEngine
+from nas.strategy.screening import Screen, survey
+from nas.strategy.study import Study, open_storage
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
 
@@ -257,7 +257,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report_front(records: Sequence[TrialRecord]) -> None:
-    from nas.search.pareto import pareto_front
+    from nas.strategy.pareto import pareto_front
 
     began = time.perf_counter()
     print(f"front of {len(pareto_front(records))}: {time.perf_counter() - began:.2f} s")

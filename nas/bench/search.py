@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 from nas.bench.replay import Evolution, Judge, Ours, Plain, Strategy, replay
 from nas.bench.table import STEPS, TABLE, TASKS, screen_of
 from nas.bench.truth import Truth, read_table
-from nas.search.gaussian_process import Array
-from nas.search.settings import SearchSettings
+from nas.strategy.gaussian_process import Array
+from nas.strategy.settings import SearchSettings
 
 TWO = (STEPS[1], STEPS[2])  # the rungs of `nas-run`: one, and four times as long
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from cost_models.budget import parse_budget
 from cost_models.costing import CostModel
-from cost_models.target import load_target
-from nas.search.screening import Screen
+from cost_models.target_file import load_target
+from nas.strategy.screening import Screen
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
 

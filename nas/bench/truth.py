@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.bench.table import STEPS, TABLE, BenchTask, params_of, screen_of
-from nas.search.encoding import Encoder
-from nas.search.screening import Screened
+from nas.strategy.encoding import Encoder
+from nas.strategy.screening import Screened
 from search_spaces.choices import Choices
 
 Array = npt.NDArray[np.float64]

@@ -22,8 +22,8 @@ from nas.run.config import RunConfig
 from nas.run.folder import model_key
 from nas.run.setup import Job, prepare
 from nas.runtimes.accuracy import measure_accuracy
-from nas.search.baselines import PlainOptuna
-from nas.search.pareto import dominates, hypervolume
+from nas.strategy.baselines import PlainOptuna
+from nas.strategy.pareto import dominates, hypervolume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

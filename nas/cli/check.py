@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cost_models.budget import Budget, Violation
     from cost_models.costing import Costs
     from cost_models.target import Target
-    from nas.export.manifest import Manifest, NpuEntry
+    from nas.bundle.manifest import Manifest, NpuEntry
 
 PASS, FAIL, USER_ERROR = 0, 1, 2
 
@@ -72,7 +72,8 @@ def check(
     Raises:
         UserError: Neither a bundle nor a model, or a target or budget that there is not.
     """
-    from cost_models.target import DEFAULT_TARGET, load_target
+    from cost_models.target_file import load_target
+    from cost_models.target_names import DEFAULT_TARGET
 
     if path.is_dir():
         return _check_bundle(path, target_name, budget_text, certain, run=run)
@@ -95,9 +96,9 @@ def _model(path: Path) -> bytes:
 def _check_bundle(
     folder: Path, target_name: str | None, budget_text: str | None, certain: bool, *, run: bool
 ) -> dict[str, Any]:
-    from cost_models.target import load_target
-    from nas.export import BundleError, check_bundle, verify
-    from nas.export.manifest import MANIFEST_NAME
+    from cost_models.target_file import load_target
+    from nas.bundle import BundleError, check_bundle, verify
+    from nas.bundle.manifest import MANIFEST_NAME
 
     if not os.path.lexists(folder / MANIFEST_NAME):
         raise UserError(

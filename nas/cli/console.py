@@ -10,7 +10,7 @@ from cost_models.budget import format_quantity
 from cost_models.folded import folded
 
 if TYPE_CHECKING:
-    from nas.export.delivery import Delivery
+    from nas.bundle.delivery import Delivery
     from nas.run.pipeline import RunPlan
     from nas.run.result import RunResult
 

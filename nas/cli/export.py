@@ -13,10 +13,11 @@ from cost_models.command_line import Parser, require_extra, run_command
 from cost_models.errors import UserError
 
 if TYPE_CHECKING:
-    from nas.export import Bundle, Verification
-    from nas.export.delivery import Delivery
+    from nas.bundle import Bundle, Verification
+    from nas.bundle.delivery import Delivery
     from nas.run.reselect import Selection
 
+PROG = "nas-export"
 DONE, REFUSED, USER_ERROR = 0, 1, 2
 
 _EPILOG = """\
@@ -41,11 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from nas.export import BundleError, export, verify
-    from nas.export.exporter import load_exporter
-    from nas.run.stored_model import load_run_model
+    from nas.bundle import BundleError
+    from nas.bundle.exporter import load_exporter
+    from nas.cli.console import complain, delivery_text
+    from nas.run.reexport import reexport
 
-    require_extra("search", "nas-export")
+    require_extra("search", PROG)
     load_exporter(arguments.format)
     selection = _selection(arguments)
     if selection is not None and arguments.list:
@@ -55,65 +57,52 @@ def _run(arguments: argparse.Namespace) -> int:
         for line in front_lines(selection):
             print(line)
         return DONE
-    model = arguments.model or (None if selection is None else str(selection.chosen.number))
-    found = load_run_model(
-        Path(arguments.run),
-        model,
-        name=arguments.name,
-        target=None if selection is None else selection.target,
-        budget=None if selection is None else selection.budget,
-    )
-    bundle = export(
-        found.model,
-        target=found.target,
-        costs=found.costs,
-        out=Path(arguments.out),
-        format=arguments.format,
-        budget=found.budget,
-    )
     delivery: Delivery | None = None
     try:
-        verification = verify(bundle)
+        done = reexport(
+            Path(arguments.run),
+            Path(arguments.out),
+            model=arguments.model,
+            selection=selection,
+            format=arguments.format,
+            name=arguments.name,
+        )
         if arguments.deliver:
-            from nas.export.delivery import deliver
+            from nas.bundle.delivery import deliver
 
-            delivery = deliver(bundle, arguments.deliver, branch=arguments.branch)
+            delivery = deliver(done.bundle, arguments.deliver, branch=arguments.branch)
     except BundleError as error:
-        print(f"nas-export: {bundle.path} is not to be used: {error}", file=sys.stderr)
+        print(f"{PROG}: {arguments.out} is not to be used: {error}", file=sys.stderr)
         return REFUSED
-    for note in verification.notes:
-        print(f"nas-export: {note}", file=sys.stderr)
+    for note in done.verification.notes:
+        complain(note, prog=PROG)
     if arguments.json:
-        print(json.dumps(_json(bundle, verification, delivery), indent=1))
+        print(json.dumps(_json(done.bundle, done.verification, delivery), indent=1))
         return DONE
-    print(f"bundle {bundle.path}")
+    print(f"bundle {done.bundle.path}")
     if delivery:
-        print(_said(delivery))
+        print(delivery_text(delivery))
     return DONE
 
 
 def _selection(arguments: argparse.Namespace) -> Selection | None:
     """Another choice than the run's own, where one is asked for."""
-    asked = (arguments.policy, arguments.budget, arguments.target)
-    if not arguments.list and all(word is None for word in asked):
-        return None
+    from nas.cli.console import complain
+    from nas.run.reexport import select
     from nas.run.reselect import reselect
 
-    selection = reselect(
-        Path(arguments.run), policy=arguments.policy, budget=arguments.budget, target=arguments.target
-    )
+    asked = {"policy": arguments.policy, "budget": arguments.budget, "target": arguments.target}
+    path = Path(arguments.run)
+    selection = reselect(path, **asked) if arguments.list else select(path, **asked)
+    if selection is None:
+        return None
     for note in selection.budget.notes:
-        print(f"nas-export: {note}", file=sys.stderr)
+        complain(note, prog=PROG)
     if selection.lost:
-        missing = f"{selection.lost} models of the run are missing or are not those that were trained"
-        print(f"nas-export: {missing}", file=sys.stderr)
+        complain(
+            f"{selection.lost} models of the run are missing or are not those that were trained", prog=PROG
+        )
     return selection
-
-
-def _said(delivery: Delivery) -> str:
-    if delivery.commit is None:
-        return f"branch {delivery.branch} has this very bundle already"
-    return f"commit {delivery.commit[:12]} on {delivery.branch}\n{delivery.table}"
 
 
 def _json(bundle: Bundle, verification: Verification, delivery: Delivery | None) -> dict[str, Any]:

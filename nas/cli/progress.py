@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from cost_models.folded import folded
-from nas.search.records import TrialRecord, trainings
+from nas.model.records import TrialRecord, trainings
 
 
 class Progress:

@@ -123,7 +123,7 @@ def _run(flags: dict[str, Any]) -> int:
     with sigterm_ends_at_once():
         config = None if resume is not None else make_config(values, origin)
         if config is not None and url is not None:
-            from nas.execute.submit import submit
+            from nas.cli.submit import submit
 
             return submit(url, config, values, follow=follow, as_json=as_json)
         try:

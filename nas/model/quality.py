@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from nas.export.intervals import wilson
+from nas.model.statistics import wilson
 from nas.model.trained import Accuracy
 from nas.model.words import listed
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nas.model.records import TrialRecord
 from nas.report.page import render
-from nas.search.records import TrialRecord
 
 _LEAST_SECONDS = 10.0
 _AT_ONCE_SECONDS = 0.01  # a training; faster ones are read from the record

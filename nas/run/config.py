@@ -6,7 +6,7 @@ import math
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -14,10 +14,10 @@ from pydantic.fields import FieldInfo
 from cost_models.errors import UserError, did_you_mean
 from cost_models.reading import read_toml
 from nas.model.config_key import facts_of, key
+from nas.model.policy import Policy
 from nas.model.storage_url import StorageUrl
 from nas.tasks.options import TaskOptions
 
-Policy = Literal["accuracy", "balanced", "smallest"]
 SAMPLERS = ("nas", "tpe", "gp", "nsga2", "random")
 _FIRST_KEYS = {
     "task", "space", "target", "budget", "seed", "steps", "final_steps", "sparsity", "image_size",

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from cost_models.errors import UserError
 from cost_models.tflite_graph import read_graph
+from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
 from nas.run.folder import RunFolder, model_key, versions, write_atomically
 from nas.run.listeners import RunListener
 from nas.run.result import RunResult, TrialSummary
 from nas.run.setup import Job
-from nas.search.records import TrialRecord
 
 if TYPE_CHECKING:
-    from nas.export.delivery import Delivery
+    from nas.bundle.delivery import Delivery
 
 _TRAINING = ("build", "train", "prune")
 _USED_SHARE = 0.6  # of a time limit, that a training may take
@@ -46,7 +46,7 @@ def finalize(
         signal: That ended the search early, if one did.
     """
     from nas.report import write_report
-    from nas.search.pareto import pareto_front
+    from nas.strategy.pareto import pareto_front
 
     front = pareto_front(records)
     chosen, refusal = None, ""
@@ -144,7 +144,7 @@ def _export_best(
     Raises:
         UserError: The last of them is refused.
     """
-    from nas.search.pareto import choose
+    from nas.strategy.pareto import choose
 
     passed_over: list[str] = []
     left = list(front)
@@ -182,7 +182,7 @@ def _export(
     Raises:
         _NotDeliveredError: It has learned nothing.
     """
-    from nas.export import export, verify
+    from nas.bundle import export, verify
     from nas.model.quality import is_near_chance
     from nas.run.stored_model import finished_model
     from nas.run.summary import chosen_model
@@ -238,6 +238,6 @@ def deliver_chosen(result: RunResult) -> Delivery | None:
     bundle = None if place is None else result.bundle
     if bundle is None:
         return None
-    from nas.export.delivery import deliver
+    from nas.bundle.delivery import deliver
 
     return deliver(bundle, place, branch=result.content["config"]["branch"])

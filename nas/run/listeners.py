@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from nas.search.records import TrialRecord
+from nas.model.records import TrialRecord
 
 if TYPE_CHECKING:
-    from nas.search.driver import Listener
+    from nas.strategy.driver import Listener
 
 
 class RunListener(Protocol):

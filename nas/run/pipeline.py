@@ -30,7 +30,7 @@ from nas.run.result import RunResult
 from nas.run.setup import Job, prepare
 from nas.run.signals import StopRequest
 from nas.run.warm_start import earlier_trainings, load, save
-from nas.search.screening import Survey, survey
+from nas.strategy.screening import Survey, survey
 from nas.tasks import is_users_task
 from search_spaces.space import list_spaces
 
@@ -193,8 +193,8 @@ def _plan(job: Job) -> RunPlan:
 
 
 def _search(job: Job, folder: RunFolder, listener: RunListener, *, verbose: bool) -> RunResult:
-    from nas.export import BundleError
-    from nas.search.study import lost_storage
+    from nas.bundle import BundleError
+    from nas.strategy.study import lost_storage
 
     for note in job.budget.notes:
         listener.say(note)
@@ -238,10 +238,10 @@ def _search_feasible(
     from nas.execute import EvaluatorSpec
     from nas.execute.ray_workers import RayExecutor
     from nas.report.live import LiveReport
-    from nas.search.driver import Driver, Plan
-    from nas.search.engine import SearchEngine
-    from nas.search.screened_sampler import propose_by
-    from nas.search.study import Study, damaged_record, find_study, open_storage
+    from nas.strategy.driver import Driver, Plan
+    from nas.strategy.engine import SearchEngine
+    from nas.strategy.screened_sampler import propose_by
+    from nas.strategy.study import Study, damaged_record, find_study, open_storage
 
     config = job.config
     engine = SearchEngine(

@@ -10,15 +10,16 @@ from typing import Literal
 from cost_models.budget import Budget, Violation, parse_budget
 from cost_models.costing import CostModel
 from cost_models.errors import UserError
-from cost_models.target import Target, load_target
+from cost_models.target import Target
+from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
+from nas.model.policy import Policy
+from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
-from nas.run.config import Policy
 from nas.run.folder import RunFolder, open_run_folder, saved_config
 from nas.run.result import RunSummary, TrialSummary, read_result
 from nas.run.stored_model import model_bytes
-from nas.search.pareto import choose, pareto_front
-from nas.search.records import TrialRecord
+from nas.strategy.pareto import choose, pareto_front
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

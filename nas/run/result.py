@@ -16,7 +16,7 @@ from cost_models.errors import UserError
 from nas.run.folder import RunFolder, model_key, open_run_folder
 
 if TYPE_CHECKING:
-    from nas.export import Bundle
+    from nas.bundle import Bundle
 
 SCHEMA = 1
 
@@ -257,8 +257,8 @@ class RunResult:
     @property
     def bundle(self) -> Bundle | None:
         """The verified bundle: C sources, model, manifest; None where no model was exported."""
-        from cost_models.target import load_target
-        from nas.export import Bundle
+        from cost_models.target_file import load_target
+        from nas.bundle import Bundle
 
         folder = RunFolder(path=self.path)
         if self.chosen is None or not folder.bundle.exists():

@@ -9,10 +9,11 @@ import numpy as np
 from cost_models.budget import Budget, parse_budget
 from cost_models.costing import CostModel
 from cost_models.errors import UserError
-from cost_models.target import Target, load_target
+from cost_models.target import Target
+from cost_models.target_file import load_target
 from nas.run.config import RunConfig, check_sampler
 from nas.runtimes.vela import require_vela
-from nas.search.screening import Screen
+from nas.strategy.screening import Screen
 from nas.tasks import check_task, load_task
 from nas.tasks.dataset import Dataset
 from search_spaces.space import SearchSpace, load_space
@@ -76,13 +77,13 @@ def prepare(config: RunConfig) -> Job:
 
 def _check_delivery(config: RunConfig) -> None:
     """Finds out before the search, not after it, that its result could not be delivered."""
-    from nas.export.exporter import load_exporter
-    from nas.export.names import check_name
+    from nas.bundle.exporter import load_exporter
+    from nas.bundle.names import check_name
 
     check_name(config.name)
     load_exporter(config.format)
     if config.deliver is not None:
-        from nas.export.delivery import check_place
+        from nas.bundle.delivery import check_place
 
         check_place(config.deliver, config.branch or f"mcu-nas/{config.name}")
     elif config.branch is not None:

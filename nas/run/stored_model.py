@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from cost_models.budget import Budget, parse_budget
 from cost_models.costing import CostModel, Costs
 from cost_models.errors import UserError
-from cost_models.target import Target, load_target
+from cost_models.target import Target
+from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 from nas.model.trained import Accuracy, FinishedModel
 from nas.run.config import RunConfig

@@ -10,13 +10,14 @@ from cost_models.budget import Budget
 from cost_models.costing import CostModel, Costs
 from cost_models.graph import OpGraph
 from cost_models.target import Target
-from nas.export.intervals import wilson
+from nas.model.policy import POLICIES
 from nas.model.quality import quality_warnings
+from nas.model.records import TrialRecord
+from nas.model.statistics import wilson
 from nas.model.trained import Accuracy, TaskInfo
 from nas.run.config import RunConfig
 from nas.run.result import SCHEMA
-from nas.search.pareto import POLICIES, pareto_front
-from nas.search.records import TrialRecord
+from nas.strategy.pareto import pareto_front
 
 
 def summarize(

@@ -22,7 +22,7 @@ from cost_models.tflite_graph import read_graph
 from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request, Stage
 from nas.runtimes.accuracy import measure_accuracy
 from nas.runtimes.reference import reference_engine
-from nas.search.screening import job_key
+from nas.strategy.screening import job_key
 from nas.tasks.dataset import Dataset
 from nas.tf.build import build
 from nas.tf.convert import convert

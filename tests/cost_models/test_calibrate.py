@@ -12,7 +12,7 @@ from cost_models.cycles import Rates, predict
 from cost_models.cycles.boards import Measurement, fit_rates
 from cost_models.cycles.table import core_table
 from cost_models.rates_file import rates_toml, with_rates
-from cost_models.target import load_target
+from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 
 CALIBRATION = Path(__file__).resolve().parents[3] / "shared" / "calibration"

@@ -26,7 +26,8 @@ from cost_models.cycles.classes import CLASSES, FETCH, class_rates, ideal_parts
 from cost_models.cycles.published import FEW_MODELS
 from cost_models.cycles.shape_rows import graph_of
 from cost_models.graph import OpGraph
-from cost_models.target import list_targets, load_target
+from cost_models.target_file import load_target
+from cost_models.target_names import list_targets
 
 PROJECT = Path(__file__).resolve().parents[2]
 CALIBRATION = PROJECT.parent / "shared" / "calibration"

@@ -10,7 +10,9 @@ from cost_models.cycles.rates import Rates
 from cost_models.errors import UserError
 from cost_models.graph import OpGraph
 from cost_models.lean import lean
-from cost_models.target import Target, list_targets, load_target
+from cost_models.target import Target
+from cost_models.target_file import load_target
+from cost_models.target_names import list_targets
 from cost_models.tflite_graph import read_graph
 
 MODELS = sorted((Path(__file__).parents[1] / "data" / "calibration").glob("*.tflite"))

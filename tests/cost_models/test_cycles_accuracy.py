@@ -19,7 +19,7 @@ from cost_models.cycles.shape_rows import graph_of
 from cost_models.cycles.shipped import bare_kernels
 from cost_models.cycles.table import core_table
 from cost_models.evaluation import row_of
-from cost_models.target import load_target
+from cost_models.target_file import load_target
 
 SAMPLE = Path(__file__).with_name("cycles_sample.csv")
 PROJECT = Path(__file__).resolve().parents[2]

@@ -34,7 +34,7 @@ from cost_models.graph import (
     SoftmaxOptions,
     Tensor,
 )
-from cost_models.target import load_target
+from cost_models.target_file import load_target
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SCRATCH = Path(__file__).parents[1] / "data" / "esp_nn_scratch.csv"

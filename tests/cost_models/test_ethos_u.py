@@ -12,7 +12,7 @@ from cost_models.errors import UserError
 from cost_models.ethos_u import CompiledModel, compiled_arena, read_compiled_model
 from cost_models.tflite_graph import read_graph
 
-# Made by Vela 5.2.0 for ethos-u55-128, Ethos_U55_High_End_Embedded, Shared_Sram, of tests/nas/export/data/tcn.tflite.
+# Made by Vela 5.2.0 for ethos-u55-128, Ethos_U55_High_End_Embedded, Shared_Sram, of tests/nas/bundle/data/tcn.tflite.
 DATA = Path(__file__).parents[1] / "data" / "ethos_u"
 WHOLE = (DATA / "whole.tflite").read_bytes()
 MIXED = (DATA / "mixed.tflite").read_bytes()

@@ -9,7 +9,7 @@ import pytest
 from cost_models.cli import main as nas_cost
 from cost_models.errors import UserError
 from cost_models.reading import read_text, read_toml
-from cost_models.target import load_target
+from cost_models.target_file import load_target
 from nas.run.config import read_job_file
 
 SHIPPED = Path(__file__).parents[2] / "cost_models" / "targets" / "nrf52840.toml"

@@ -15,7 +15,7 @@ from cost_models.arena.report import timeline
 from cost_models.cli import main
 from cost_models.cycles.paths import COUNTERS
 from cost_models.lean import lean
-from cost_models.target import list_targets
+from cost_models.target_names import list_targets
 from cost_models.tflite_graph import read_graph
 
 MODELS = Path(__file__).parents[1] / "data" / "calibration"

@@ -13,7 +13,7 @@ from tflite_models import edited
 
 from cost_models.costing import CostModel
 from cost_models.errors import UserError
-from cost_models.target import load_target
+from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 
 OPERATORS = Path(__file__).parents[1] / "data" / "operators"

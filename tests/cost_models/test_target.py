@@ -7,7 +7,9 @@ import pytest
 
 from cost_models.cycles.rates import Rates
 from cost_models.errors import UserError
-from cost_models.target import CORES, DEFAULT_TARGET, Target, list_targets, load_target
+from cost_models.target import CORES, Target
+from cost_models.target_file import load_target
+from cost_models.target_names import DEFAULT_TARGET, list_targets
 
 GOOD = """\
 title = "Mine"
@@ -320,7 +322,7 @@ def test_a_board_is_found_by_what_people_call_it(called: str, name: str) -> None
 
 
 def test_every_alias_leads_to_a_target() -> None:
-    from cost_models.target import _ALIASES, list_targets
+    from cost_models.target_names import _ALIASES, list_targets
 
     assert set(_ALIASES.values()) <= set(list_targets())
     assert not set(_ALIASES) & set(list_targets())

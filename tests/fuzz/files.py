@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.target import TARGETS_FOLDER, load_target
+from cost_models.target_file import load_target
+from cost_models.target_names import TARGETS_FOLDER
 from tests.fuzz.campaign import FaultError, mutated
 
 _WORDS = (
@@ -193,7 +194,7 @@ class RunFolders:
     def run(self, case: bytes, folder: Path) -> str:
         from nas.run.folder import open_run_folder, saved_config
         from nas.run.stored_model import _find, model_bytes
-        from nas.search.study import Study, damaged_record, find_study, open_storage
+        from nas.strategy.study import Study, damaged_record, find_study, open_storage
 
         name, _, content = case.partition(b"\n")
         place = folder / "run"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cost_models.costing import CostModel
 from cost_models.errors import UserError
-from cost_models.target import load_target
+from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph, read_model
 from tests.fuzz.campaign import CASE_SECONDS, FaultError, cut_or_spliced, mutated
 

@@ -13,7 +13,7 @@ import pytest
 from cost_models import calibrate
 from nas.cli import export as export_cli
 from nas.cli import run as cli
-from nas.search.study import open_storage
+from nas.strategy.study import open_storage
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "tests" / "nas" / "export" / "data" / "tcn.tflite"
@@ -49,7 +49,7 @@ def test_nas_check_verifies_a_bundle_without_extras(tmp_path: Path) -> None:
     """Exported in the same process, so that it needs no trained model; the export has no need of them either."""
     code = (
         "from pathlib import Path\n"
-        "from tests.nas.export.conftest import make_finished\n"
+        "from tests.nas.bundle.conftest import make_finished\n"
         "bundle = make_finished().export(Path(sys.argv[1]))\n"
         "from nas.cli.check import main\n"
         "sys.exit(main([str(bundle.path)]))\n"

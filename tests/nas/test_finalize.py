@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from cost_models.errors import UserError
-from cost_models.target import load_target
+from cost_models.target_file import load_target
+from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
 from nas.run import finalize
 from nas.run.folder import RunFolder
-from nas.search.records import TrialRecord
 
 
 def trial(number: int, correct: int) -> TrialRecord:

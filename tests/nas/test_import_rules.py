@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -46,18 +48,84 @@ def test_search_spaces_import_only_the_graph_and_the_errors_of_cost_models(path:
 
 
 @pytest.mark.parametrize(
-    ("library", "home"),
+    ("library", "homes"),
     [
-        ("tensorflow", "nas/tf"),
-        ("tf_keras", "nas/tf"),
-        ("tensorflow_model_optimization", "nas/tf"),
-        ("optuna", "nas/search"),
-        ("ray", "nas/execute"),
+        ("tensorflow", ["nas/tf"]),
+        ("tf_keras", ["nas/tf"]),
+        ("tensorflow_model_optimization", ["nas/tf"]),
+        ("optuna", ["nas/strategy"]),
+        ("ray", ["nas/execute", "nas/cli/submit.py"]),
     ],
 )
-def test_a_heavy_library_is_imported_in_its_home_only(library: str, home: str) -> None:
-    strangers = [p for p in modules("nas") if library in tops(p) and not p.is_relative_to(ROOT / home)]
+def test_a_heavy_library_is_imported_in_its_homes_only(library: str, homes: list[str]) -> None:
+    strangers = [
+        path
+        for path in modules("nas")
+        if library in tops(path) and not any(path.is_relative_to(ROOT / home) for home in homes)
+    ]
     assert not strangers
+
+
+# Rooms of `nas`, from the top down: a room imports from the layers below its own, never from its own layer or above.
+LAYERS = (
+    ("__main__", "__init__", "api", "bench"),
+    ("cli",),
+    ("run",),
+    ("tf", "bundle", "report"),
+    ("strategy", "runtimes"),
+    ("execute", "tasks"),
+    ("model",),
+)
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT / "nas").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules("nas"), ids=str)
+def test_rooms_import_only_from_lower_layers(path: Path) -> None:
+    level = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
+    own = room(path)
+    upward = {
+        name
+        for name in imported(path)
+        if name.startswith("nas.") and name.split(".")[1] in level and name.split(".")[1] != own
+        if level[name.split(".")[1]] <= level[own] and own != "__init__"
+    }
+    assert not upward
+
+
+def test_only_the_command_lines_print() -> None:
+    homes = (ROOT / "nas/cli", ROOT / "nas/bench", ROOT / "nas/tf/twins.py")
+    for path in modules("nas"):
+        calls = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call))
+        prints = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"]
+        assert not prints or any(path.is_relative_to(home) for home in homes), path
+
+
+@pytest.mark.parametrize("package", ["nas", "cost_models", "search_spaces"])
+def test_no_module_is_imported_by_what_it_imports(package: str) -> None:
+    """No circle, wherever in a file the import stands."""
+    names = {module_name(path): path for path in modules(package)}
+    graph = {name: _imported_modules(path, names) - {name} for name, path in names.items()}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def _imported_modules(path: Path, known: Mapping[str, Path]) -> set[str]:
+    """The modules that a file imports; for a sub-module, not the package that it is in."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner & known.keys() or {node.module}
+    return found & known.keys()
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 @pytest.mark.parametrize(

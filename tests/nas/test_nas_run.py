@@ -44,7 +44,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 def test_a_run_leaves_its_record_its_report_and_a_verified_bundle(
     finished: tuple[Path, dict[str, Any]],
 ) -> None:
-    from nas.export import verify
+    from nas.bundle import verify
 
     out, result = finished
     assert json.loads((out / "result.json").read_text()) == result

@@ -213,7 +213,7 @@ def test_a_cluster_or_storage_that_goes_away_is_one_sentence_and_the_run_can_go_
 def test_a_bundle_that_fails_its_verification_is_never_presented(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from nas.export import BundleError
+    from nas.bundle import BundleError
     from nas.run import pipeline as run
 
     def fails(*_: object, **__: object) -> int:

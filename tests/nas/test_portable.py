@@ -82,7 +82,7 @@ def test_limits_of_memory_that_the_system_does_not_state_are_none(tmp_path: Path
 def test_the_journal_is_written_and_read_without_posix_flags(tmp_path: Path) -> None:
     said = as_on_windows(
         "from pathlib import Path\n"
-        "from nas.search.journal import RunJournal\n"
+        "from nas.strategy.journal import RunJournal\n"
         "optuna.logging.set_verbosity(optuna.logging.ERROR)\n"
         "study = optuna.create_study(storage=RunJournal(Path('study.journal')))\n"
         "study.add_trial(optuna.trial.create_trial(value=1.0))\n"

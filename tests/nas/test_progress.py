@@ -9,8 +9,8 @@ import pytest
 
 from nas.cli.progress import Progress
 from nas.cli.run import main
+from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
-from nas.search.records import TrialRecord
 
 RECORD = TrialRecord(
     number=3, state="failed", rung="search", steps=1500, key="k", params={}, reason="train: no"

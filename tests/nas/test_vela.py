@@ -11,7 +11,7 @@ from cost_models.budget import Budget, parse_budget
 from cost_models.errors import UserError
 from cost_models.ethos_u import compiled_arena
 from cost_models.lean import lean
-from cost_models.target import load_target
+from cost_models.target_file import load_target
 from nas.cli.run import main
 from nas.runtimes.vela import compile_for_npu, npu_violations, require_vela
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nas.model.records import TrialRecord
 from nas.report.live import LiveReport
 from nas.report.page import render
-from nas.search.records import TrialRecord
 
 
 class Clock:

@@ -1,0 +1,27 @@
+"""Arduino library: sources in src, an example sketch, library.properties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nas.bundle.context import Context
+from nas.bundle.exporter import Exporter, File
+from nas.bundle.sources import build_file, layout, render
+
+
+class ArduinoExporter:
+    """What the library manager and arduino-cli expect; the sketch runs the self-test over serial."""
+
+    title = "Arduino library"
+
+    def files(self, context: Context) -> Mapping[str, File]:
+        name = context.model.name
+        sketch = render("arduino.ino.j2", context).encode()
+        return {
+            **layout(context, sources="src", headers="src", suffix=".cpp"),
+            "library.properties": build_file("library.properties.j2", context),
+            f"examples/{name}_self_test/{name}_self_test.ino": File(role="example", data=sketch),
+        }
+
+
+EXPORTER: Exporter = ArduinoExporter()

@@ -1,0 +1,155 @@
+"""Writes a bundle: renders it whole, then puts the folder in place at once."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from cost_models.errors import UserError
+from nas.bundle.context import Context, make_context
+from nas.bundle.exporter import File, load_exporter
+from nas.bundle.manifest import MANIFEST_NAME, Manifest, make_manifest, read_manifest
+from nas.bundle.sources import render
+from nas.model.trained import FinishedModel
+
+if TYPE_CHECKING:
+    from cost_models.budget import Budget
+    from cost_models.costing import Costs
+    from cost_models.target import Target
+
+# A checkout that converts line ends, or filters models, would break the hashes.
+_GIT_ATTRIBUTES = b"* -text\n*.tflite binary -filter -text\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A folder of files for a firmware repository.
+
+    Attributes:
+        path: The folder.
+        manifest: What its manifest.json says.
+        target: What it was exported for; None finds the target by the name in the manifest.
+    """
+
+    path: Path
+    manifest: Manifest
+    target: Target | None = None
+
+    @classmethod
+    def read(cls, path: Path, *, target: Target | None = None) -> Bundle:
+        """The bundle in a folder.
+
+        Args:
+            path: The folder.
+            target: What it was exported for, where that is a target file of the user's.
+
+        Raises:
+            ValueError: The folder has no manifest, or a broken one.
+        """
+        return cls(path=path, manifest=read_manifest(path), target=target)
+
+
+def export(
+    model: FinishedModel,
+    *,
+    target: Target,
+    costs: Costs,
+    out: Path,
+    format: str = "tflm",  # noqa: A002 - the command line's word
+    budget: Budget | None = None,
+) -> Bundle:
+    """Write a model as a bundle: the same model gives the same bytes.
+
+    Args:
+        model: The finished model; its `tflite` is emitted as it stands, or as Vela compiles it for the target's NPU.
+        target: What it was costed for.
+        costs: Of `model.tflite` on the target; `sram_bytes` becomes the arena's size.
+        out: The folder, made or replaced; it may hold an older bundle and nothing else.
+        format: The layout, see `list_formats`.
+        budget: The limits, kept in the manifest; a model over them is refused.
+
+    Raises:
+        UserError: An unknown format, a model that cannot leave as C, or a folder that holds something else.
+    """
+    load_exporter(format)
+    context = make_context(model, target=target, costs=costs, budget=budget)
+    manifest, files = render_bundle(context, format)
+    _write(out, files)
+    return Bundle(path=out, manifest=manifest, target=target)
+
+
+def render_bundle(context: Context, format_name: str) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest, and the bytes of every file by its path: a function of the context and the layout alone.
+
+    Raises:
+        UserError: An unknown format.
+    """
+    files = {**load_exporter(format_name).files(context), **_documents(context)}
+    manifest = make_manifest(context, format_name=format_name, files=files)
+    contents = {path: file.data for path, file in files.items()}
+    return manifest, {**contents, MANIFEST_NAME: manifest.to_json().encode()}
+
+
+def _documents(context: Context) -> dict[str, File]:
+    from nas.bundle.model_card import model_card
+
+    name = context.model.name
+    source = {f"{name}_int8.tflite": File(role="int8_model", data=context.model.tflite)}
+    return {
+        f"{name}.tflite": File(role="model", data=context.emitted),
+        **(source if context.npu else {}),
+        ".gitattributes": File(role="build", data=_GIT_ATTRIBUTES),
+        "MODEL_CARD.md": File(role="document", data=model_card(context).encode()),
+        "LICENSE-NOTE.txt": File(role="licence", data=render("license_note.txt.j2", context).encode()),
+    }
+
+
+def _write(out: Path, files: Mapping[str, bytes]) -> None:
+    _check_folder(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    try:
+        scratch.chmod(0o755)
+        for relative, data in files.items():
+            path = scratch / PurePosixPath(relative)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        if out.exists():
+            shutil.rmtree(out)
+        scratch.replace(out)
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse to replace what the exporter did not write."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UserError(f"{out} is a file.", "Give a folder for the bundle.")
+    present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
+    if not present:
+        return
+    try:
+        own = {entry.path for entry in read_manifest(out).files} | {MANIFEST_NAME}
+    except ValueError as error:
+        raise UserError(
+            f"{out} holds files and is no bundle ({error}).", "Give a new folder, or one of an older bundle."
+        ) from error
+    if foreign := sorted(present - own):
+        raise UserError(
+            f"{out} holds {foreign[0]}, which the exporter did not write.", "Move it, or give a new folder."
+        )
+
+
+def _cannot_write(out: Path, error: OSError) -> UserError:
+    return UserError(f"{out} cannot be written: {error.strerror or error}.", "Give a folder that can.")

@@ -1,0 +1,491 @@
+"""Checks a bundle without running any of it: everything is written again from manifest and model, and compared."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
+from cost_models.errors import UserError
+from cost_models.reading import LARGEST_MODEL_BYTES, read_bounded
+from nas.bundle.bundle import render_bundle
+from nas.bundle.context import Context, make_context, sha256
+from nas.bundle.errors import BundleError
+from nas.bundle.exporter import load_exporter
+from nas.bundle.manifest import (
+    MANIFEST_NAME,
+    AccuracyEntry,
+    Manifest,
+    exporter_version,
+    parse_manifest,
+    read_manifest_bytes,
+)
+from nas.bundle.names import check_name
+from nas.model.trained import Accuracy, FinishedModel, GoldenShare, Preprocess, TaskInfo
+from nas.runtimes.interpreter import Engine, InterpreterError
+from nas.runtimes.litert import LARGEST_DIFFERENCE
+from nas.runtimes.reference import NOT_BY_TFLM
+from nas.runtimes.vela import Estimate, NpuModel, compile_for_npu, installed_vela
+
+if TYPE_CHECKING:
+    from cost_models.budget import Budget
+    from cost_models.costing import Costs
+    from cost_models.graph import OpGraph
+    from cost_models.target import Target
+
+_MOST_FILES = 200
+_LARGEST_COUNT = 1 << 53
+_LARGEST_GOLDEN_BYTES = 64 << 20
+
+ON_TRUST = (
+    "taken from the manifest on trust, since a bundle cannot prove them: counts of correct answers, golden samples and"
+    " their share, names, licence and provenance"
+)
+DIFFERING = (
+    "{count} of {of} golden vectors differ by 1 between LiteRT and TFLM's interpreter: one of them answered when the"
+    " bundle was exported, the other now"
+)
+NPU_ON_TRUST = (
+    "the model compiled for {accelerator} and the estimates of {compiler} were not compared with a new compilation:"
+    " this version of Vela is not installed"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A bundle whose every byte is what its manifest and its model give.
+
+    Attributes:
+        manifest: Its manifest.
+        files: Every file of it, as written again.
+        target: What it was exported for.
+        costs: Of the int8 model on that target.
+        int8: The int8 model.
+        engine: The interpreter that answered the golden vectors here.
+        by_another_engine: What follows where that is not TFLM's, or not that of the export.
+        notes: What the check could not compute and took on trust.
+    """
+
+    manifest: Manifest
+    files: Mapping[str, bytes]
+    target: Target
+    costs: Costs
+    int8: bytes
+    engine: Engine
+    by_another_engine: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def check_bundle(folder: Path, *, target: Target | None = None) -> Checked:
+    """Write a bundle again from its manifest, its model and its golden samples, and compare every byte.
+
+    Nothing of the bundle is compiled or run but the model itself, by TFLM's interpreter.
+
+    Args:
+        folder: The bundle.
+        target: Stands for the target of its name, where that is a target file of the user's.
+
+    Raises:
+        BundleError: A file, a path or a number that is not what manifest and model give.
+        UserError: The bundle was exported for a target that is not known here.
+    """
+    try:
+        text = read_manifest_bytes(folder)
+        manifest = parse_manifest(text)
+    except ValueError as error:
+        raise BundleError("manifest", f"{error}.") from error
+    present = _listed(folder)
+    _check_version(manifest)
+    _check_accuracies(manifest)
+    found = _target(manifest, target)
+    context, compared = _context(folder, manifest, found, present)
+    engine = context.engine
+    context, odd = _as_exported(folder, manifest, context, present)
+    try:
+        again, files = render_bundle(context, manifest.format)
+    except (ValueError, OverflowError) as error:
+        raise BundleError("manifest", f"{MANIFEST_NAME} cannot be written again: {error}.") from error
+    # A changed file is told by its name, not by its hash in the manifest.
+    _check_fields(manifest, again, leave_out={"files"})
+    _check_files(folder, manifest, files, present)
+    _check_fields(manifest, again, leave_out=set())
+    if text != files[MANIFEST_NAME]:
+        raise BundleError("manifest", f"{MANIFEST_NAME} is not written as the exporter writes it.")
+    npu = manifest.npu
+    unproved = NPU_ON_TRUST.format(accelerator=npu.accelerator, compiler=npu.compiler) if npu else ""
+    return Checked(
+        manifest=manifest,
+        files=files,
+        target=found,
+        costs=context.costs,
+        int8=context.model.tflite,
+        engine=engine,
+        by_another_engine=odd,
+        notes=(ON_TRUST, *([unproved] if npu and not compared else []), *odd),
+    )
+
+
+def _listed(folder: Path) -> dict[str, int]:
+    """The size of every file by its path.
+
+    Raises:
+        BundleError: Something that is neither a regular file nor a folder, or too many files.
+    """
+    found: dict[str, int] = {}
+    folders = [""]
+    while folders:
+        above = folders.pop()
+        try:
+            entries = sorted(os.scandir(folder / above), key=lambda entry: entry.name)
+        except OSError as error:
+            raise BundleError(
+                "files", f"The folder {above or folder} cannot be read: {error.strerror}."
+            ) from error
+        if above and not entries:
+            raise BundleError("files", f"The folder {_shown(above)} is empty: the exporter makes none such.")
+        for entry in entries:
+            path = f"{above}/{entry.name}" if above else entry.name
+            status = entry.stat(follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
+                folders.append(path)
+            elif not stat.S_ISREG(status.st_mode):
+                raise BundleError("files", f"{_shown(path)} is no regular file.")
+            else:
+                found[path] = status.st_size
+            if len(found) + len(folders) > _MOST_FILES:
+                raise BundleError("files", f"The folder holds more than {_MOST_FILES} files.")
+    return found
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else ascii(path)
+
+
+def _check_version(manifest: Manifest) -> None:
+    """Tell a bundle of another version from one that was changed: its sources, too, are other ones."""
+    here = exporter_version()
+    if manifest.exporter != here:
+        by = (
+            f"mcu-nas {manifest.exporter}"
+            if manifest.exporter
+            else "a version of mcu-nas that left no version"
+        )
+        raise BundleError(
+            "version",
+            f"The bundle was exported by {by} and this is mcu-nas {here}:"
+            " check it by that version, or export it again.",
+        )
+    runtime = manifest.runtime
+    if runtime.tflite_micro != TFLM_VERSION or runtime.cmsis_nn not in (None, CMSIS_NN_VERSION):
+        raise BundleError(
+            "version",
+            f"The bundle was exported for tflite-micro {runtime.tflite_micro} and CMSIS-NN {runtime.cmsis_nn},"
+            f" whose costs are not known here: these are {TFLM_VERSION} and {CMSIS_NN_VERSION}.",
+        )
+
+
+def _check_accuracies(manifest: Manifest) -> None:
+    """What is counted must at least agree with itself."""
+    task = manifest.task
+    if any(not 0 <= count <= _LARGEST_COUNT for count in task.samples.values()):
+        raise BundleError("manifest", f"{MANIFEST_NAME}: task.samples are no counts.")
+    share = manifest.golden_share
+    if share and not (0 <= share.noticed <= share.tried <= _LARGEST_COUNT and share.tried):
+        raise BundleError("manifest", f"{MANIFEST_NAME}: golden_share is no share.")
+    parts = [(entry.part, entry.engine) for entry in manifest.accuracies]
+    if len(set(parts)) != len(parts):
+        raise BundleError("manifest", f"{MANIFEST_NAME}: accuracies state one part by one engine twice.")
+    for entry in manifest.accuracies:
+        fault = _fault(entry, len(task.class_names), task.samples.get(entry.part))
+        if fault:
+            raise BundleError(
+                "manifest", f"{MANIFEST_NAME}: accuracies, {entry.part} by {entry.engine}: {fault}."
+            )
+
+
+def _fault(entry: AccuracyEntry, classes: int, samples: int | None) -> str | None:
+    if not 0 < entry.total <= _LARGEST_COUNT or not 0 <= entry.correct <= entry.total:
+        return f"{entry.correct} of {entry.total} is no share"
+    if samples is not None and entry.total != samples:
+        return f"{entry.total} answers, but the task has {samples} samples"
+    table = entry.confusion
+    if not table:
+        return None
+    if len(table) != classes or any(len(row) != classes or min(row, default=0) < 0 for row in table):
+        return f"the confusion matrix is no table of {classes} classes"
+    if sum(map(sum, table)) != entry.total:
+        return f"the confusion matrix counts {sum(map(sum, table))} answers and not {entry.total}"
+    right = sum(row[at] for at, row in enumerate(table))
+    if right != entry.correct:
+        return f"the confusion matrix counts {right} correct answers and not {entry.correct}"
+    return None
+
+
+def _target(manifest: Manifest, given: Target | None) -> Target:
+    from cost_models.target_file import load_target
+    from cost_models.target_names import list_targets
+
+    name = manifest.target.name
+    if given is not None and given.name == name:
+        return given
+    # Only names: the text of a manifest must not lead to files.
+    if name not in list_targets():
+        raise UserError(
+            f"The bundle was exported for the target {name[:80]!r}, which is not known here.",
+            "Give its file: --target FILE.",
+        )
+    return load_target(name)
+
+
+def _context(
+    folder: Path, manifest: Manifest, target: Target, present: Mapping[str, int]
+) -> tuple[Context, bool]:
+    """What the exporter wrote the bundle from, and whether a model for an NPU was compiled again."""
+    from cost_models.costing import CostModel
+    from cost_models.tflite_graph import read_graph
+
+    try:
+        check_name(manifest.name)
+        load_exporter(manifest.format)
+    except UserError as error:
+        raise BundleError("manifest", error.message) from error
+    emitted = _model(folder, f"{manifest.name}.tflite", manifest.model_sha256, present)
+    int8 = emitted
+    if manifest.npu:
+        int8 = _model(folder, f"{manifest.name}_int8.tflite", manifest.npu.int8_sha256, present)
+    try:
+        graph = read_graph(int8)
+        costs = CostModel(target).estimate(graph, file_bytes=len(int8))
+        budget = _budget(manifest, costs)
+        raw = _golden_raw(folder, manifest, graph, present)
+        npu, compared = _compiled(manifest, target, emitted, int8, graph, budget)
+        with np.errstate(all="ignore"):
+            context = make_context(
+                _finished(manifest, int8, raw), target=target, costs=costs, budget=budget, compiled=npu
+            )
+    except UserError as error:
+        raise BundleError("model", error.message) from error
+    except (InterpreterError, ValueError, OverflowError) as error:
+        raise BundleError("model", f"The bundle cannot be made again: {error}.") from error
+    return context, compared
+
+
+def _model(folder: Path, name: str, digest: str, present: Mapping[str, int]) -> bytes:
+    data = _read(folder, name, LARGEST_MODEL_BYTES, present)
+    if sha256(data) != digest:
+        raise BundleError("hash", f"{name} is not the model that was exported: its sha256 differs.")
+    return data
+
+
+def _read(folder: Path, name: str, limit: int, present: Mapping[str, int]) -> bytes:
+    if name not in present:
+        raise BundleError("files", f"{_shown(name)} is missing.")
+    try:
+        return read_bounded(folder / name, limit, follow_links=False)
+    except UserError as error:
+        raise BundleError("files", error.message) from error
+
+
+def _budget(manifest: Manifest, costs: Costs) -> Budget | None:
+    from cost_models.budget import Budget, Resource
+
+    if not manifest.budget:
+        return None
+    limits = {limit.resource: limit.limit for limit in manifest.budget}
+    if not {"sram", "flash"} <= set(limits) <= set(get_args(Resource)):
+        raise BundleError("manifest", f"{MANIFEST_NAME}: budget does not limit sram and flash.")
+    budget = Budget.of(limits)
+    if broken := budget.violations(costs):
+        raise BundleError("budget", f"The model is over the budget that it was exported under: {broken[0]}.")
+    return budget
+
+
+def _golden_raw(
+    folder: Path, manifest: Manifest, graph: OpGraph, present: Mapping[str, int]
+) -> NDArray[np.generic]:
+    """The golden samples, which alone are read from the sources. What stands around them is compared later."""
+    shape = graph.tensors[graph.inputs[0]].shape[1:] if graph.inputs else ()
+    raw_type = manifest.input.raw_type
+    words = _array(folder, manifest, f"{manifest.name}_raw_t", "golden_raw", present)
+    try:
+        if raw_type != "float32":
+            return np.array([int(word) for word in words], np.dtype(raw_type)).reshape((-1, *shape))
+        with np.errstate(all="ignore"):
+            values = [word.removesuffix("f").replace("INFINITY", "inf") for word in words]
+            return np.array(values, np.float64).astype(np.float32).reshape((-1, *shape))
+    except (ValueError, OverflowError) as error:
+        raise BundleError("golden", "The golden samples are none of the model's input.") from error
+
+
+def _array(folder: Path, manifest: Manifest, c_type: str, name: str, present: Mapping[str, int]) -> list[str]:
+    """The words of an array of the golden vectors."""
+    paths = manifest.paths("golden_source")
+    if len(paths) != 1:
+        raise BundleError("manifest", f"{MANIFEST_NAME} does not name exactly one file as golden_source.")
+    source = _read(folder, paths[0], _LARGEST_GOLDEN_BYTES, present).decode("utf-8", errors="replace")
+    head = re.search(rf"^const {c_type} {manifest.name}_{name}\[\d+\]\[\d+\] = \{{$", source, re.M)
+    end = source.find("\n};", head.end()) if head else -1
+    if head is None or end < 0:
+        raise BundleError("golden", f"{_shown(paths[0])} holds no golden vectors.")
+    return re.findall(r"[^\s,{}]+", source[head.end() : end])
+
+
+def _as_exported(
+    folder: Path, manifest: Manifest, context: Context, present: Mapping[str, int]
+) -> tuple[Context, tuple[str, ...]]:
+    """The context with the answers of the interpreter that exported, where that is another than the one here."""
+    notes: tuple[str, ...] = () if context.engine == "tflm" else (NOT_BY_TFLM,)
+    if context.engine == manifest.engine:
+        return context, notes
+    words = _array(folder, manifest, "int8_t", "golden_output", present)
+    try:
+        stated = np.array([int(word) for word in words], np.int8).reshape(context.golden_outputs.shape)
+    except (ValueError, OverflowError) as error:
+        raise BundleError("golden", "The golden outputs are none of the model's output.") from error
+    difference = np.abs(stated.astype(np.int16) - context.golden_outputs).reshape(len(stated), -1).max(axis=1)
+    if difference.max(initial=0) > LARGEST_DIFFERENCE:
+        at = int(difference.argmax())
+        raise BundleError("golden", f"The golden vectors are stale: the model answers vector {at} otherwise.")
+    if count := int((difference > 0).sum()):
+        notes += (DIFFERING.format(count=count, of=len(stated)),)
+    return replace(context, golden_outputs=stated, engine=manifest.engine), notes
+
+
+def _finished(manifest: Manifest, int8: bytes, raw: NDArray[np.generic]) -> FinishedModel:
+    task, entry, share = manifest.task, manifest.input, manifest.golden_share
+    return FinishedModel(
+        name=manifest.name,
+        tflite=int8,
+        task=TaskInfo(
+            name=task.name,
+            input_shape=task.input_shape,
+            class_names=task.class_names,
+            preprocess=Preprocess(raw_type=entry.raw_type, offset=entry.raw_offset, scale=entry.raw_scale),
+            source=task.source,
+            licence=task.licence,
+            samples=task.samples,
+        ),
+        golden_inputs=raw,
+        accuracies=tuple(
+            Accuracy(
+                part=accuracy.part,
+                engine=accuracy.engine,
+                correct=accuracy.correct,
+                total=accuracy.total,
+                confusion=accuracy.confusion,
+            )
+            for accuracy in manifest.accuracies
+        ),
+        provenance=manifest.provenance,
+        golden_share=GoldenShare(noticed=share.noticed, tried=share.tried) if share else None,
+    )
+
+
+def _compiled(
+    manifest: Manifest, target: Target, emitted: bytes, int8: bytes, graph: OpGraph, budget: Budget | None
+) -> tuple[NpuModel | None, bool]:
+    """The model for the NPU: compiled again where the same Vela is installed, else what its bytes say of it."""
+    from cost_models.ethos_u import compiled_arena, read_compiled_model
+
+    entry = manifest.npu
+    if (entry is None) != (target.npu is None):
+        raise BundleError("manifest", f"{MANIFEST_NAME}: npu is not what the target {target.name} has.")
+    if entry is None or target.npu is None:
+        return None, False
+    if entry.compiler == f"Vela {installed_vela()}":
+        return compile_for_npu(int8, target=target, budget=budget), True
+    compiled = read_compiled_model(emitted)
+    ends = [
+        [(each.tensors[at].shape, each.tensors[at].dtype) for at in (*each.inputs, *each.outputs)]
+        for each in (compiled.graph, graph)
+    ]
+    if ends[0] != ends[1]:
+        raise BundleError("model", "The compiled model's input or output is not the int8 model's.")
+    return (
+        NpuModel(
+            npu=target.npu,
+            compiler=entry.compiler,
+            tflite=emitted,
+            compiled=compiled,
+            arena_bytes=compiled_arena(compiled, kernels=target.kernels, core=target.core).min_bytes,
+            estimate=Estimate(**entry.estimate.model_dump()),
+        ),
+        False,
+    )
+
+
+def _check_fields(manifest: Manifest, again: Manifest, *, leave_out: set[str]) -> None:
+    """Name the first number of the manifest that is not what the model gives."""
+    stated, computed = (each.model_dump(mode="json", exclude=leave_out) for each in (manifest, again))
+    difference = _first_difference(stated, computed, "")
+    if difference is None:
+        return
+    where, said, given = difference
+    hint = ""
+    if where.split(".")[0] in ("costs", "target"):
+        hint = f" If {manifest.target.name} is a target file of your own, give it: --target FILE."
+    raise BundleError(
+        "manifest",
+        f"{MANIFEST_NAME}: {where} is {_brief(said)}, model and target give {_brief(given)}.{hint}",
+    )
+
+
+def _first_difference(stated: Any, computed: Any, where: str) -> tuple[str, Any, Any] | None:
+    if isinstance(stated, dict) and isinstance(computed, dict) and stated.keys() == computed.keys():
+        pairs = [(stated[key], computed[key], f"{where}.{key}".lstrip(".")) for key in stated]
+    elif isinstance(stated, list) and isinstance(computed, list) and len(stated) == len(computed):
+        pairs = [(*pair, f"{where}.{at}") for at, pair in enumerate(zip(stated, computed, strict=True))]
+    else:
+        return None if stated == computed else (where, stated, computed)
+    return next((found for pair in pairs if (found := _first_difference(*pair))), None)
+
+
+def _brief(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _check_files(
+    folder: Path, manifest: Manifest, files: Mapping[str, bytes], present: Mapping[str, int]
+) -> None:
+    stated = {entry.path: entry.sha256 for entry in manifest.files}
+    roles = {entry.path: entry.role for entry in manifest.files}
+    for path in files:
+        if path not in present:
+            raise BundleError("files", f"{path} is missing.")
+    for path in sorted(present):
+        if path not in files:
+            raise BundleError("files", f"{_shown(path)} is in the folder, but the exporter did not write it.")
+    for path in sorted(set(files) - {MANIFEST_NAME}):
+        wanted = files[path]
+        data = _read(folder, path, LARGEST_MODEL_BYTES * 8, present) if present[path] == len(wanted) else None
+        if data == wanted:
+            continue
+        data = _read(folder, path, LARGEST_MODEL_BYTES * 8, present) if data is None else data
+        if sha256(data) != stated.get(path):
+            raise BundleError("hash", f"{path} is not the file that was exported: its sha256 differs.")
+        where = _first_line(data, wanted)
+        if roles[path] == "golden_source":
+            raise BundleError(
+                "golden",
+                f"The golden vectors are stale: from line {where} on {path} is not what TFLM answers to its samples.",
+            )
+        raise BundleError(
+            "content", f"{path} is not what manifest and model give: it differs from line {where} on."
+        )
+
+
+def _first_line(data: bytes, wanted: bytes) -> int:
+    lines = zip(data.split(b"\n"), wanted.split(b"\n"), strict=False)
+    pairs = enumerate(lines, start=1)
+    return next(
+        (at for at, (one, other) in pairs if one != other), min(data.count(b"\n"), wanted.count(b"\n")) + 1
+    )

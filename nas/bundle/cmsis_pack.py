@@ -1,0 +1,26 @@
+"""CMSIS-Pack: a .pdsc whose components are the model's runner and its self-test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nas.bundle.context import Context
+from nas.bundle.exporter import Exporter, File
+from nas.bundle.sources import build_file, layout, self_test_main
+
+
+class CmsisPackExporter:
+    """The folder that packchk and `gen_pack` take; TFLM is the tensorflow-lite-micro pack."""
+
+    title = "CMSIS-Pack"
+
+    def files(self, context: Context) -> Mapping[str, File]:
+        name = context.model.name
+        return {
+            **layout(context, sources="src", headers="include"),
+            f"mcu_nas.{name}.pdsc": build_file("pack.pdsc.j2", context),
+            f"test/{name}_self_test_main.cc": self_test_main(context),
+        }
+
+
+EXPORTER: Exporter = CmsisPackExporter()

@@ -1,0 +1,218 @@
+"""Everything that an exporter writes from: one finished model, costed, with its golden vectors computed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.errors import UserError
+from cost_models.tflite_graph import read_graph
+from nas.bundle.names import check_name
+from nas.bundle.operators import Registration, registrations
+from nas.model.input_quantization import InputScaling
+from nas.model.trained import FinishedModel
+from nas.runtimes.interpreter import Engine, Port
+from nas.runtimes.reference import reference_model
+from nas.runtimes.vela import NpuModel, compile_for_npu, npu_violations
+
+if TYPE_CHECKING:
+    from cost_models.budget import Budget
+    from cost_models.costing import Costs
+    from cost_models.target import Target
+
+# The date of TFLM_VERSION, by which people find it.
+TFLM_DATE = "2026-08-20"
+
+_RAW_DTYPES = {"uint8": np.dtype(np.uint8), "int16": np.dtype(np.int16), "float32": np.dtype(np.float32)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a bundle is written from.
+
+    Attributes:
+        model: The finished model.
+        target: What it was costed for.
+        costs: Of the model's bytes on the target.
+        budget: The limits that it was searched under, if any.
+        input: The model's input tensor.
+        output: The model's output tensor.
+        scaling: From raw samples to int8 inputs.
+        operators: The resolver's lines.
+        tensors: Number of tensors of the graph.
+        operator_count: Number of operators of the graph.
+        golden_raw: Raw samples. Shape: (n, *input.shape).
+        golden_inputs: The same, quantized.
+        golden_outputs: What the engine computes from them. Shape: (n, *output.shape).
+        engine: The interpreter that did, "tflm" or "litert".
+        npu: The model compiled for the target's NPU, which then is what the bundle's array holds.
+    """
+
+    model: FinishedModel
+    target: Target
+    costs: Costs
+    budget: Budget | None
+    input: Port
+    output: Port
+    scaling: InputScaling
+    operators: tuple[Registration, ...]
+    tensors: int
+    operator_count: int
+    golden_raw: NDArray[np.generic]
+    golden_inputs: NDArray[np.int8]
+    golden_outputs: NDArray[np.int8]
+    engine: Engine = "tflm"
+    npu: NpuModel | None = None
+
+    @property
+    def emitted(self) -> bytes:
+        """The flatbuffer that the device runs."""
+        return self.npu.tflite if self.npu else self.model.tflite
+
+    @property
+    def arena_bytes(self) -> int:
+        """The smallest arena that it works in on the target."""
+        return self.npu.arena_bytes if self.npu else self.costs.sram_bytes
+
+    @property
+    def loose_arena_bytes(self) -> int:
+        """An arena that does for 32-bit TFLM built without TF_LITE_STATIC_MEMORY.
+
+        Source: there NodeAndRegistration has 44 B instead of 32 B, one for each operator, and TfLiteTensor 64 B
+            instead of 32 B, one for the input and one for the output (sizeof in 90b983c2).
+        """
+        return -(-(self.arena_bytes + 12 * self.operator_count + 64) // 16) * 16
+
+    @property
+    def host_arena_bytes(self) -> int:
+        """An arena that does for 64-bit builds, whose structs are wider.
+
+        Source: 64-bit TFLM needs about 12 B per tensor, 47 B per operator and 200 B more (measured); doubled here.
+        """
+        wider = self.arena_bytes + 24 * self.tensors + 96 * self.operator_count + 2048
+        return -(-wider // 1024) * 1024
+
+
+def make_context(
+    model: FinishedModel,
+    *,
+    target: Target,
+    costs: Costs,
+    budget: Budget | None = None,
+    compiled: NpuModel | None = None,
+) -> Context:
+    """Check that a model can leave as C, and compute what it must answer.
+
+    Args:
+        model: The finished model.
+        target: What it was costed for.
+        costs: Of the model's bytes on the target.
+        budget: The limits; a model over them is refused.
+        compiled: The model as it was compiled for the target's NPU; None compiles it where there is an NPU.
+
+    Raises:
+        UserError: A name that cannot begin files and C symbols, operators that TFLM lacks, labels or samples that
+            do not fit the model, a model over its budget, or one that Vela does not compile for the target's NPU.
+    """
+    check_name(model.name)
+    graph = read_graph(model.tflite)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise UserError(
+            f"The model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs.",
+            "The runner takes models of one input and one output.",
+        )
+    if budget is not None and (broken := budget.violations(costs)):
+        raise UserError(f"The model is over its budget: {broken[0]}.", "Choose a smaller model of the front.")
+    npu = (
+        _within(compiled or compile_for_npu(model.tflite, target=target, budget=budget), budget)
+        if target.npu
+        else None
+    )
+    emitted = npu.compiled.graph if npu else graph
+    interpreter = reference_model(model.tflite)
+    classes = len(model.task.class_names)
+    if classes and classes != interpreter.output.size:
+        raise UserError(
+            f"The model has {interpreter.output.size} outputs and the task {classes} classes.",
+            "Give one name per output, or none for a model that is no classifier.",
+        )
+    # A space may see a sample in another shape (a picture as a vector), but with the same elements in the same order.
+    if math.prod(model.task.input_shape) != math.prod(interpreter.input.shape):
+        raise UserError(
+            f"The task's samples have the shape {model.task.input_shape}, the model's input"
+            f" {interpreter.input.shape}.",
+            "Export the model with the task that it was trained for.",
+        )
+    scaling = InputScaling.fold(
+        model.task.preprocess, scale=interpreter.input.scale, zero_point=interpreter.input.zero_point
+    )
+    raw = _golden_raw(model, interpreter.input)
+    if len(scaling.offset) not in (1, interpreter.input.shape[-1]):
+        raise UserError(
+            f"The task scales {len(scaling.offset)} channels, the model has {interpreter.input.shape[-1]}.",
+            "Give one offset and scale, or one per channel.",
+        )
+    inputs = scaling.quantize(raw)
+    return Context(
+        model=model,
+        target=target,
+        costs=costs,
+        budget=budget,
+        input=interpreter.input,
+        output=interpreter.output,
+        scaling=scaling,
+        operators=registrations(emitted.kinds()),
+        tensors=len(emitted.tensors),
+        operator_count=len(emitted.operators),
+        golden_raw=raw,
+        golden_inputs=inputs,
+        golden_outputs=interpreter.run(inputs),
+        engine=interpreter.engine,
+        npu=npu,
+    )
+
+
+def fnv1a(data: bytes) -> int:
+    """The 32-bit FNV-1a hash that the self-test keeps of each quantized input."""
+    value = 0x811C9DC5
+    for byte in data:
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return value
+
+
+def sha256(data: bytes) -> str:
+    """The digest that the manifest states of a file."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _within(found: NpuModel, budget: Budget | None) -> NpuModel:
+    broken = (
+        npu_violations(budget, arena_bytes=found.arena_bytes, model_bytes=len(found.tflite)) if budget else ()
+    )
+    if broken:
+        raise UserError(
+            f"Compiled for {found.npu.accelerator}, the model is over its budget: {broken[0]}.",
+            "Choose a smaller model of the front.",
+        )
+    return found
+
+
+def _golden_raw(model: FinishedModel, port: Port) -> NDArray[np.generic]:
+    raw = np.asarray(model.golden_inputs)
+    dtype = _RAW_DTYPES[model.task.preprocess.raw_type]
+    if raw.dtype != dtype:
+        raise UserError(
+            f"The golden samples are {raw.dtype}, the task's raw samples {dtype}.",
+            "Give samples as the sensor has them.",
+        )
+    if len(raw) == 0 or math.prod(raw.shape[1:]) != port.size:
+        raise UserError(
+            f"The golden samples have the shape {raw.shape}, the model's input {port.shape}.",
+            "Give at least one sample of the model's input shape.",
+        )
+    return raw.reshape((len(raw), *port.shape))

@@ -1,0 +1,336 @@
+"""manifest.json: what a bundle says of itself, with a schema; nothing in it depends on when or where it was made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
+from cost_models.errors import UserError
+from cost_models.reading import read_bounded
+from nas.bundle.context import TFLM_DATE, Context, sha256
+from nas.bundle.exporter import File, Role
+from nas.bundle.notes import layout_notes
+from nas.model.statistics import wilson
+
+MANIFEST_NAME = "manifest.json"
+LARGEST_MANIFEST_BYTES = 4 << 20
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FileEntry(_Strict):
+    """One file of the bundle."""
+
+    path: str
+    role: Role
+    bytes: int
+    sha256: str
+
+
+class TaskEntry(_Strict):
+    """What the model was trained for."""
+
+    name: str
+    input_shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+    source: str
+    licence: str
+    samples: dict[str, int]
+
+
+class InputEntry(_Strict):
+    """The input tensor and how a raw sample becomes it: `round((raw - offset) * multiplier) + zero_point`."""
+
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+    raw_type: Literal["uint8", "int16", "float32"]
+    raw_offset: tuple[float, ...]
+    raw_scale: tuple[float, ...]
+    offset: tuple[float, ...]
+    multiplier: tuple[float, ...]
+
+
+class OutputEntry(_Strict):
+    """The output tensor; real value = (q - zero_point) * scale."""
+
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+
+
+class TargetEntry(_Strict):
+    """What the costs were computed for."""
+
+    name: str
+    title: str
+    core: str
+    kernels: str
+    clock_hz: int
+
+
+class RuntimeEntry(_Strict):
+    """The versions that the exact figures belong to."""
+
+    tflite_micro: str
+    tflite_micro_date: str
+    cmsis_nn: str | None
+
+
+class LimitEntry(_Strict):
+    """One limit of the budget."""
+
+    resource: str
+    limit: float
+
+
+class CostsEntry(_Strict):
+    """See `cost_models.costing.Costs`; null where the target has no calibration."""
+
+    ops: int
+    macs: int
+    sram_bytes: int
+    arena_used_bytes: int
+    flash_bytes: int
+    model_bytes: int
+    code_bytes: int
+    code_low_bytes: int
+    code_high_bytes: int
+    instructions: int | None
+    cycles: int | None
+    cycles_low: int | None
+    cycles_high: int | None
+    latency_us: float | None
+    energy_uj: float | None
+
+
+class NpuEstimateEntry(_Strict):
+    """See `nas.runtimes.vela.Estimate`: the compiler's own figures."""
+
+    clock_hz: int
+    sram_bytes: int
+    off_chip_flash_bytes: int
+    npu_cycles: int
+    total_cycles: int
+    inference_us: float
+
+
+class NpuEntry(_Strict):
+    """The model as compiled for an NPU: what the array holds, where `costs` are those of the int8 model on the core.
+
+    `arena_bytes` and `model_bytes` are exact, `estimate` is the compiler's.
+    """
+
+    accelerator: str
+    system_config: str
+    memory_mode: str
+    compiler: str
+    int8_sha256: str
+    arena_bytes: int
+    model_bytes: int
+    npu_operators: int
+    core_operators: int
+    estimate: NpuEstimateEntry
+
+
+class AccuracyEntry(_Strict):
+    """Of the int8 bytes; low and high are the 95 % Wilson interval."""
+
+    part: Literal["val", "test"]
+    engine: Literal["tflm", "litert"]
+    correct: int
+    total: int
+    value: float
+    low: float
+    high: float
+    confusion: tuple[tuple[int, ...], ...]
+
+
+class GoldenShareEntry(_Strict):
+    """Of weights changed one at a time (exclusive or 0x7f), those that change an answer to the golden samples."""
+
+    noticed: int
+    tried: int
+
+
+class Manifest(_Strict):
+    """The whole manifest; `exporter` is the version of mcu-nas whose sources these are."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    exporter: str | None = None
+    format: str
+    name: str
+    model_sha256: str
+    task: TaskEntry
+    input: InputEntry
+    output: OutputEntry
+    operators: tuple[str, ...]
+    target: TargetEntry
+    runtime: RuntimeEntry
+    budget: tuple[LimitEntry, ...]
+    costs: CostsEntry
+    npu: NpuEntry | None = None
+    accuracies: tuple[AccuracyEntry, ...]
+    golden_count: int
+    golden_share: GoldenShareEntry | None = None
+    engine: Literal["tflm", "litert"] = "tflm"  # which interpreter answered the golden vectors
+    notes: tuple[str, ...] = ()
+    provenance: dict[str, Any]
+    files: tuple[FileEntry, ...]
+
+    def to_json(self) -> str:
+        """The file's text: sorted keys, the same for the same bundle."""
+        data = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @property
+    def arena_bytes(self) -> int:
+        """The arena that the header states for the target."""
+        return self.npu.arena_bytes if self.npu else self.costs.sram_bytes
+
+    @property
+    def emitted_bytes(self) -> int:
+        """Length of the model that the array holds."""
+        return self.npu.model_bytes if self.npu else self.costs.model_bytes
+
+    def int8_path(self) -> str:
+        """The file with the int8 model that costs and golden vectors are of."""
+        return self.paths("int8_model" if self.npu else "model")[0]
+
+    def paths(self, role: Role) -> tuple[str, ...]:
+        """Paths of the files of one role."""
+        return tuple(entry.path for entry in self.files if entry.role == role)
+
+
+def make_manifest(context: Context, *, format_name: str, files: Mapping[str, File]) -> Manifest:
+    """The manifest of a bundle whose files are all there."""
+    model, task, target = context.model, context.model.task, context.target
+    return Manifest(
+        schema=1,
+        exporter=exporter_version(),
+        format=format_name,
+        name=model.name,
+        model_sha256=sha256(context.emitted),
+        task=TaskEntry(
+            name=task.name,
+            input_shape=task.input_shape,
+            class_names=task.class_names,
+            source=task.source,
+            licence=task.licence,
+            samples=task.samples,
+        ),
+        input=InputEntry(
+            **asdict(context.input),
+            raw_type=task.preprocess.raw_type,
+            raw_offset=task.preprocess.offset,
+            raw_scale=task.preprocess.scale,
+            offset=context.scaling.offset,
+            multiplier=context.scaling.multiplier,
+        ),
+        output=OutputEntry(**asdict(context.output)),
+        operators=tuple(line.kind for line in context.operators),
+        target=TargetEntry(
+            name=target.name,
+            title=target.title,
+            core=target.core,
+            kernels=target.kernels,
+            clock_hz=target.clock_hz,
+        ),
+        runtime=RuntimeEntry(
+            tflite_micro=TFLM_VERSION,
+            tflite_micro_date=TFLM_DATE,
+            cmsis_nn=CMSIS_NN_VERSION if target.kernels == "cmsis_nn" else None,
+        ),
+        budget=tuple(
+            LimitEntry(resource=resource, limit=limit)
+            for resource, limit in (context.budget.limits() if context.budget else ())
+        ),
+        costs=CostsEntry(**{name: getattr(context.costs, name) for name in CostsEntry.model_fields}),
+        npu=_npu_entry(context),
+        accuracies=tuple(
+            AccuracyEntry(**asdict(accuracy), value=accuracy.value, low=low, high=high)
+            for accuracy in model.accuracies
+            for low, high in (wilson(accuracy.correct, accuracy.total),)
+        ),
+        golden_count=len(context.golden_raw),
+        golden_share=None if model.golden_share is None else GoldenShareEntry(**asdict(model.golden_share)),
+        engine=context.engine,
+        notes=layout_notes(context, format_name),
+        provenance=model.provenance,
+        files=tuple(
+            FileEntry(path=path, role=file.role, bytes=len(file.data), sha256=sha256(file.data))
+            for path, file in sorted(files.items())
+        ),
+    )
+
+
+def _npu_entry(context: Context) -> NpuEntry | None:
+    if context.npu is None:
+        return None
+    npu, compiled = context.npu.npu, context.npu.compiled
+    return NpuEntry(
+        accelerator=npu.accelerator,
+        system_config=npu.system_config,
+        memory_mode=npu.memory_mode,
+        compiler=context.npu.compiler,
+        int8_sha256=sha256(context.model.tflite),
+        arena_bytes=context.npu.arena_bytes,
+        model_bytes=len(context.npu.tflite),
+        npu_operators=compiled.npu_operators,
+        core_operators=len(compiled.graph.operators) - compiled.npu_operators,
+        estimate=NpuEstimateEntry(**asdict(context.npu.estimate)),
+    )
+
+
+def exporter_version() -> str:
+    """The version of mcu-nas that exports and checks here."""
+    try:
+        return metadata.version("mcu-nas")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """A bundle's manifest.
+
+    Raises:
+        ValueError: There is none, or it breaks the schema; the text says where.
+    """
+    return parse_manifest(read_manifest_bytes(folder))
+
+
+def read_manifest_bytes(folder: Path) -> bytes:
+    """The bytes of a bundle's manifest.
+
+    Raises:
+        ValueError: There is none that can be read.
+    """
+    try:
+        return read_bounded(
+            folder / MANIFEST_NAME, LARGEST_MANIFEST_BYTES, follow_links=False, called=MANIFEST_NAME
+        )
+    except UserError as error:
+        raise ValueError(error.message.rstrip(".")) from error
+
+
+def parse_manifest(text: str | bytes) -> Manifest:
+    """A manifest's text, parsed.
+
+    Raises:
+        ValueError: It breaks the schema; the text says where.
+    """
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
+        raise ValueError(f"{MANIFEST_NAME}: {where}: {first['msg']}") from error

@@ -1,0 +1,89 @@
+"""MODEL_CARD.md: what a reader must know before the model goes into a product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas.bundle.context import Context
+from nas.bundle.sources import render
+from nas.model.quality import quality_warnings
+from nas.model.statistics import wilson
+from nas.model.trained import Accuracy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRow:
+    """One class of the per-class table.
+
+    Attributes:
+        name: The class.
+        total: Samples that are of it.
+        recall: Share of them that the model finds; None without samples.
+        precision: Share of its answers that are right; None where it never answers so.
+    """
+
+    name: str
+    total: int
+    recall: float | None
+    precision: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccuracyRow:
+    """One line of the accuracy table; low and high are the 95 % Wilson interval."""
+
+    part: str
+    engine: str
+    correct: int
+    total: int
+    value: float
+    low: float
+    high: float
+
+
+def model_card(context: Context) -> str:
+    """The card's Markdown."""
+    accuracies = context.model.accuracies
+    with_table = [accuracy for accuracy in accuracies if accuracy.confusion]
+    preferred = sorted(with_table, key=lambda accuracy: (accuracy.part != "test", accuracy.engine != "tflm"))
+    return render(
+        "model_card.md.j2",
+        context,
+        basis=None if context.target.cycle_rates is None else context.target.cycle_rates.basis,
+        accuracy_rows=[_accuracy_row(accuracy) for accuracy in accuracies],
+        class_rows=class_rows(preferred[0], context.model.task.class_names) if preferred else [],
+        class_table_of=preferred[0] if preferred else None,
+        warnings=quality_warnings(accuracies, context.model.task.class_names),
+        budget_rows=context.budget.limits() if context.budget else (),
+    )
+
+
+def class_rows(accuracy: Accuracy, names: tuple[str, ...]) -> list[ClassRow]:
+    """Recall and precision of each class from a confusion matrix."""
+    table = accuracy.confusion
+    rows = []
+    for index, name in enumerate(names):
+        right, true = table[index][index], sum(table[index])
+        answered = sum(row[index] for row in table)
+        rows.append(
+            ClassRow(
+                name=name,
+                total=true,
+                recall=right / true if true else None,
+                precision=right / answered if answered else None,
+            )
+        )
+    return rows
+
+
+def _accuracy_row(accuracy: Accuracy) -> AccuracyRow:
+    low, high = wilson(accuracy.correct, accuracy.total)
+    return AccuracyRow(
+        part=accuracy.part,
+        engine={"tflm": "TFLM", "litert": "LiteRT"}[accuracy.engine],
+        correct=accuracy.correct,
+        total=accuracy.total,
+        value=accuracy.value,
+        low=low,
+        high=high,
+    )

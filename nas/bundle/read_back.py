@@ -1,0 +1,111 @@
+"""What a C compiler makes of a bundle's constants."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.bundle.compiler import CompileError, HostCompiler
+from nas.bundle.exporter import Role
+from nas.bundle.manifest import Manifest
+from nas.bundle.sources import environment
+
+_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBack:
+    """The constants of a bundle's sources.
+
+    Attributes:
+        model: The array.
+        misalignment: Its address modulo 16.
+        arena_bytes: The exact arena size of the header.
+        input_size: Elements.
+        output_size: Elements.
+        zero_points: Of input and output.
+        scales: Of input and output, float32 bytes.
+        class_names: In the order of the outputs.
+        golden_raw: The raw samples' bytes.
+        golden_hash: FNV-1a of each quantized input, little-endian 32 bit.
+        golden_output: The expected outputs' bytes.
+        golden_quantized: What the emitted C quantizes the raw samples to.
+        warnings: Of the compiler.
+    """
+
+    model: bytes
+    misalignment: int
+    arena_bytes: int
+    input_size: int
+    output_size: int
+    zero_points: tuple[int, int]
+    scales: bytes
+    class_names: tuple[str, ...]
+    golden_raw: bytes
+    golden_hash: bytes
+    golden_output: bytes
+    golden_quantized: bytes
+    warnings: tuple[str, ...] = ()
+
+
+def read_compiled(folder: Path, manifest: Manifest, compiler: HostCompiler) -> ReadBack:
+    """Compile the sources that need no TFLM, run a program that prints their constants, and parse that.
+
+    Raises:
+        CompileError: A source or a header does not compile, or its program fails.
+    """
+    name = manifest.name
+    header_roles: tuple[Role, ...] = ("api_header", "model_header", "golden_header")
+    source_roles: tuple[Role, ...] = ("model_source", "golden_source", "io_source")
+    headers = [folder / path for role in header_roles for path in manifest.paths(role)]
+    include = headers[0].parent
+    sources = [folder / path for role in source_roles for path in manifest.paths(role)]
+    self_tests = [folder / path for path in manifest.paths("self_test_source")]
+    with tempfile.TemporaryDirectory() as scratch:
+        printer = Path(scratch) / "read_back.cc"
+        text = environment().get_template("read_back.cc.j2").render(name=name, NAME=name.upper())
+        printer.write_text(text, encoding="utf-8")
+        warnings = list(_check_headers(headers, include, Path(scratch), compiler))
+        warnings += compiler.compile(self_tests, include=include, output=None)
+        program = Path(scratch) / "read_back"
+        warnings += compiler.compile([printer, *sources], include=include, output=program)
+        run = subprocess.run([str(program)], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    if run.returncode != 0:
+        raise CompileError(f"the program that prints the constants ended with {run.returncode}")
+    return _parse_print(run.stdout, tuple(warnings))
+
+
+def _check_headers(
+    headers: list[Path], include: Path, scratch: Path, compiler: HostCompiler
+) -> tuple[str, ...]:
+    warnings: list[str] = []
+    for header in headers:
+        for suffix in ("c", "cc"):
+            lone = scratch / f"{header.stem}_alone.{suffix}"
+            lone.write_text(f'#include "{header.name}"\n', encoding="utf-8")
+            warnings += compiler.compile([lone], include=include, output=None, c99=suffix == "c")
+    return tuple(warnings)
+
+
+def _parse_print(text: str, warnings: tuple[str, ...]) -> ReadBack:
+    lines = [line.partition(" ") for line in text.splitlines()]
+    values = {key: value for key, _, value in lines}
+    return ReadBack(
+        model=bytes.fromhex(values["model"]),
+        misalignment=int(values["misalignment"]),
+        arena_bytes=int(values["arena_bytes"]),
+        input_size=int(values["input_size"]),
+        output_size=int(values["output_size"]),
+        zero_points=(int(values["input_zero_point"]), int(values["output_zero_point"])),
+        scales=bytes.fromhex(values["scales"]),
+        class_names=tuple(
+            bytes.fromhex(value).decode(errors="replace") for key, _, value in lines if key == "class"
+        ),
+        golden_raw=bytes.fromhex(values["golden_raw"]),
+        golden_hash=bytes.fromhex(values["golden_hash"]),
+        golden_output=bytes.fromhex(values["golden_output"]),
+        golden_quantized=bytes.fromhex(values["golden_quantized"]),
+        warnings=warnings,
+    )

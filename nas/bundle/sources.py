@@ -1,0 +1,139 @@
+"""The C sources of a bundle, the same in every layout."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from cost_models.arena import CMSIS_NN_VERSION, ESP_NN_VERSION, ESP_TFLITE_MICRO_VERSION, TFLM_VERSION
+from nas.bundle.c_text import (
+    comment_text,
+    float_literal,
+    hex_rows,
+    markdown_text,
+    number_rows,
+    plain_text,
+    string_literal,
+)
+from nas.bundle.context import TFLM_DATE, Context, fnv1a
+from nas.bundle.exporter import File, Role
+
+_RAW_C_TYPES = {"uint8": "uint8_t", "int16": "int16_t", "float32": "float"}
+
+# File name after the model's name, template, role.
+_SOURCES: tuple[tuple[str, str, Role], ...] = (
+    (".h", "api.h.j2", "api_header"),
+    (".cc", "runner.cc.j2", "runner_source"),
+    ("_io.cc", "io.cc.j2", "io_source"),
+    ("_model.h", "model.h.j2", "model_header"),
+    ("_model.cc", "model.cc.j2", "model_source"),
+    ("_golden.h", "golden.h.j2", "golden_header"),
+    ("_golden.cc", "golden.cc.j2", "golden_source"),
+    ("_self_test.cc", "self_test.cc.j2", "self_test_source"),
+)
+
+# What firmware links, and what its test build links too.
+RUNTIME_SOURCES = (".cc", "_io.cc", "_model.cc")
+TEST_SOURCES = ("_golden.cc", "_self_test.cc")
+
+
+def layout(
+    context: Context, *, sources: str = "", headers: str = "", suffix: str = ".cc"
+) -> Mapping[str, File]:
+    """The C sources by their path.
+
+    Args:
+        context: What they are written from.
+        sources: Folder of the .cc files; empty for the bundle's own.
+        headers: Folder of the .h files.
+        suffix: Of the C++ files, where an ecosystem knows no .cc.
+    """
+    files = {}
+    for ending, template, role in _SOURCES:
+        folder = headers if ending.endswith(".h") else sources
+        path = f"{folder}/{context.model.name}{ending.replace('.cc', suffix)}".lstrip("/")
+        files[path] = File(role=role, data=render(template, context).encode())
+    return files
+
+
+def self_test_main(context: Context) -> File:
+    """A main program that runs the self-test and prints its line."""
+    return File(role="self_test_main", data=render("self_test_main.cc.j2", context).encode())
+
+
+def build_file(template: str, context: Context) -> File:
+    """A file for the ecosystem's build tool."""
+    return File(role="build", data=render(template, context).encode())
+
+
+def render(template: str, context: Context, **more: object) -> str:
+    """The text of a template over a bundle's context."""
+    return environment().get_template(template).render(_variables(context), **more)
+
+
+def environment() -> jinja2.Environment:
+    """Templates of this package; an undefined variable is an error."""
+    env = jinja2.Environment(
+        loader=jinja2.PackageLoader("nas.bundle"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    env.filters["c_float"] = float_literal
+    env.filters["c_string"] = string_literal
+    env.filters["c_comment"] = comment_text
+    env.filters["md"] = markdown_text
+    env.filters["plain"] = plain_text
+    env.filters["as_json"] = lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return env
+
+
+def _variables(context: Context) -> dict[str, Any]:
+    model, task, scaling = context.model, context.model.task, context.scaling
+    raw = context.golden_raw
+    is_float = raw.dtype == np.float32
+    return {
+        "ctx": context,
+        "name": model.name,
+        "NAME": model.name.upper(),
+        "task": task,
+        "costs": context.costs,
+        "target": context.target,
+        "input": context.input,
+        "output": context.output,
+        "scaling": scaling,
+        "channels": len(scaling.offset),
+        "raw_c_type": _RAW_C_TYPES[task.preprocess.raw_type],
+        "operators": context.operators,
+        "own_headers": sorted({line.header for line in context.operators if line.header}),
+        "host_arena_bytes": context.host_arena_bytes,
+        "arena_bytes": context.arena_bytes,
+        "zephyr_arena_bytes": context.loose_arena_bytes,
+        "npu": context.npu,
+        "model_bytes": len(context.emitted),
+        "model_rows": hex_rows(context.emitted),
+        "golden_count": len(raw),
+        "golden_raw_rows": [
+            list(number_rows(row.ravel().tolist(), is_float=is_float, per_row=8 if is_float else 16))
+            for row in raw
+        ],
+        "golden_output_rows": [
+            list(number_rows(row.ravel().tolist(), is_float=False)) for row in context.golden_outputs
+        ],
+        "golden_hashes": [fnv1a(row.tobytes()) for row in context.golden_inputs],
+        "own_sources": [f"{model.name}{suffix}" for suffix in RUNTIME_SOURCES],
+        "test_sources": [f"{model.name}{suffix}" for suffix in TEST_SOURCES],
+        "needs_math": is_float and not all(math.isfinite(value) for value in raw.ravel().tolist()),
+        "tflm_commit": TFLM_VERSION,
+        "tflm_date": TFLM_DATE,
+        "cmsis_nn_commit": CMSIS_NN_VERSION,
+        "esp_nn_commit": ESP_NN_VERSION,
+        "esp_tflite_micro_commit": ESP_TFLITE_MICRO_VERSION,
+    }

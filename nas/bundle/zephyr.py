@@ -1,0 +1,33 @@
+"""Zephyr module: zephyr/module.yml, Kconfig and CMake; TFLM is Zephyr's own optional module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nas.bundle.context import Context
+from nas.bundle.exporter import Exporter, File
+from nas.bundle.sources import build_file, layout, render, self_test_main
+
+
+class ZephyrExporter:
+    """Added by ZEPHYR_EXTRA_MODULES or west; switched on by one Kconfig symbol."""
+
+    title = "Zephyr module"
+
+    def files(self, context: Context) -> Mapping[str, File]:
+        name = context.model.name
+        sample = f"samples/{name}_self_test"
+        conf = File(role="example", data=render("zephyr_prj.conf.j2", context).encode())
+        cmake = File(role="example", data=render("zephyr_sample_cmake.txt.j2", context).encode())
+        return {
+            **layout(context, sources="src", headers="include"),
+            "zephyr/module.yml": build_file("zephyr_module.yml.j2", context),
+            "CMakeLists.txt": build_file("zephyr_cmake.txt.j2", context),
+            "Kconfig": build_file("zephyr_kconfig.j2", context),
+            f"{sample}/CMakeLists.txt": cmake,
+            f"{sample}/prj.conf": conf,
+            f"{sample}/src/main.cc": self_test_main(context),
+        }
+
+
+EXPORTER: Exporter = ZephyrExporter()

@@ -1,0 +1,91 @@
+"""What is kept of each trial: one JSON value in Optuna's storage, read back by a resume and by the report."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cost_models.budget import Violation
+from cost_models.costing import Costs
+from nas.model.trained import Accuracy
+
+State = Literal["evaluated", "rejected", "failed"]
+Rung = Literal["search", "full"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """One trial, ended.
+
+    Attributes:
+        number: Optuna's number within its study.
+        rung: "search" (a short training) or "full".
+        steps: Training steps that were asked for.
+        cut_at: Steps after which the time limit ended the training; None where all were done.
+        log: File in the run folder with the traceback of a failed trial.
+        model_sha256: Of the bytes that the training left; None before hashes were kept.
+        key: Name of the training job, see `nas.strategy.screening.job_key`.
+        started: Seconds since the run started.
+        seconds: Where the worker's time went, by stage.
+    """
+
+    number: int
+    state: State
+    rung: Rung
+    steps: int
+    key: str
+    params: dict[str, Any]
+    accuracy: Accuracy | None = None
+    tflm_accuracy: Accuracy | None = None
+    costs: Costs | None = None
+    violations: tuple[Violation, ...] = ()
+    reason: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    started: float = 0.0
+    worker: str = ""
+    cut_at: int | None = None
+    model_sha256: str | None = None
+    log: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for Optuna's storage."""
+        return dataclasses.asdict(self)
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for result.json and the report."""
+        content = self.to_json()
+        content["digest"] = content.pop("key")
+        for name, accuracy in (("accuracy", self.accuracy), ("tflm_accuracy", self.tflm_accuracy)):
+            content[name] = None if accuracy is None else accuracy.value
+        return content
+
+    @property
+    def trained_steps(self) -> int:
+        """Training steps that were done."""
+        return self.steps if self.cut_at is None else self.cut_at
+
+    @property
+    def value(self) -> float:
+        """Accuracy for ranking: TFLM's own where it was measured."""
+        accuracy = self.tflm_accuracy or self.accuracy
+        return 0.0 if accuracy is None else accuracy.value
+
+
+def record_from_json(content: dict[str, Any]) -> TrialRecord:
+    """The inverse of `TrialRecord.to_json`."""
+    values = dict(content)
+    for name in ("accuracy", "tflm_accuracy"):
+        if values[name] is not None:
+            inner = dict(values[name])
+            inner["confusion"] = tuple(tuple(row) for row in inner["confusion"])
+            values[name] = Accuracy(**inner)
+    if values["costs"] is not None:
+        values["costs"] = Costs(**values["costs"])
+    values["violations"] = tuple(Violation(**v) for v in values["violations"])
+    return TrialRecord(**values)
+
+
+def trainings(count: int) -> str:
+    """The noun in its number."""
+    return "training" if count == 1 else "trainings"

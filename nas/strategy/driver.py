@@ -1,0 +1,387 @@
+"""The one driver: proposes, screens, hands out, tells, until enough is trained or time is up."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from nas.execute import Done, Executor
+from nas.model.evaluation import Evaluated, Failed, Rejected, Request
+from nas.model.policy import Policy
+from nas.model.records import TrialRecord, trainings
+from nas.strategy.engine import Proposal, SearchEngine
+from nas.strategy.study import Study
+from nas.strategy.time_limit import TimeLimit
+from nas.strategy.time_reserve import TimeReserve
+from nas.strategy.training_cost import expected_seconds
+
+StoppedBy = Literal["trials", "timeout", "interrupt", "exhausted", "failures"]
+
+_MOST_FAILURES = 8  # in a row, none having succeeded: the cause is not the architecture
+_POLL_SECONDS = 0.25
+_SEARCH_OVERTIME = 1 / 3  # of the time kept for the finalists, that trainings of the search may take
+# A full training that cannot end is begun where it gets so many times further than the last one.
+_WORTH_MORE = 1.5
+_START_SECONDS = 12.0  # of workers, for the first estimate
+
+
+class Listener(Protocol):
+    """Who wants to know how the search goes."""
+
+    def stage(self, text: str, total: int) -> None:
+        """A stage begins that will end after `total` trials."""
+
+    def trial(self, record: TrialRecord) -> None:
+        """A trial ended."""
+
+    def say(self, text: str) -> None:
+        """A sentence that stays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much to do.
+
+    Attributes:
+        trials: Networks to train, most of them briefly.
+        steps: Training steps of each rung, ascending; the last is the full training.
+        finalists: How many of the best are trained in full at the end, where they are not yet.
+        space: Name of the space, for the requests.
+        seed: The run's seed.
+        sparsity: Of magnitude pruning.
+        policy: How the one will be chosen, which decides who is trained in full.
+        limit: Seconds that the run may take from its first worker on: a part of it is kept for the end.
+        test_share: Test samples for each validation sample.
+    """
+
+    trials: int
+    steps: tuple[int, ...]
+    finalists: int
+    space: str
+    seed: int
+    sparsity: float
+    policy: Policy = "accuracy"
+    limit: float | None = None
+    test_share: float = 1.0
+
+
+@dataclass(slots=True)
+class _Pending:
+    trial: Any
+    proposal: Proposal
+    tries: int
+    started: float
+    model: Path | None = None
+
+
+@dataclass(slots=True)
+class Driver:
+    """Runs one search.
+
+    Attributes:
+        plan: How much to do.
+        study: The record.
+        engine: Suggests what to train next.
+        executor: Where evaluations run.
+        save_model: Keeps the bytes of an evaluated model, by key and training steps; returns their file, if any.
+        listener: Who is told of progress.
+        stop: Asked often; True ends the search with what there is.
+        save_log: Keeps the traceback of a failed trial, by number; returns the file's name.
+        model_lost: Whether the bytes of a recorded training are gone, by key and training steps.
+    """
+
+    plan: Plan
+    study: Study
+    engine: SearchEngine
+    executor: Executor
+    save_model: Callable[[str, int, bytes], Path | None]
+    listener: Listener
+    stop: Callable[[], bool]
+    save_log: Callable[[int, str], str] = lambda number, trace: ""
+    model_lost: Callable[[str, int], bool] = lambda key, steps: False
+    started: float = field(default_factory=time.monotonic)
+    _pending: dict[int, _Pending] = field(default_factory=dict)
+    _reserve: TimeReserve | None = None
+    _time: TimeLimit = field(default_factory=lambda: TimeLimit(seconds=None))
+    _late_now: bool = False
+    _announced: bool = False
+    _finals: bool = False
+    _failures: int = 0
+    _evaluated: int = 0
+
+    def search(self) -> StoppedBy:
+        """Trains `plan.trials` networks that fit, those of earlier runs included, and the best of them longer."""
+        earlier = self.study.records()
+        self._late_now = False
+        self._time = TimeLimit(seconds=self.plan.limit, test_share=self.plan.test_share)
+        self._start_clock()
+        if self.plan.limit is not None:
+            self._reserve = TimeReserve(
+                engine=self.engine,
+                finalists=self.plan.finalists,
+                spread=self._spread,
+                workers=self.executor.slots,
+                limit=self.plan.limit,
+                after=self._time.after,
+            )
+        self.listener.stage("search", self._expected())
+        for record in earlier:
+            self._learn(record)
+            self.listener.trial(record)
+        for trial, params, steps in self.study.opened():
+            self._submit(trial, self.engine.replayed(params, self.plan.steps.index(steps)))
+        reason: StoppedBy = "trials"
+        while True:
+            if self.stop():
+                reason = "interrupt"
+                break
+            late = self._late()
+            if late:
+                # What is under way was told to end in time, and most of the time for the full trainings is left.
+                reason = "timeout"
+                if not self._pending or self._time.over(self._kept()):
+                    break
+            while not late and len(self._pending) < self.executor.slots:
+                proposal = self._propose()
+                if proposal is None:
+                    break
+                if self._possible_steps(proposal, self._kept()) < self.plan.steps[proposal.rung]:
+                    late = self._late_now = True
+                    break
+                self._begin(proposal)
+            if late and not self._pending:
+                continue  # which ends the search
+            if not self._pending:
+                reason = "trials" if self.engine.begun >= self.plan.trials else "exhausted"
+                break
+            if not self._announced:
+                self._announce()
+            self._collect()
+            if self._failures >= _MOST_FAILURES and not self._evaluated:
+                reason = "failures"
+                break
+        self._abandon()
+        return reason
+
+    def _propose(self) -> Proposal | None:
+        return self.engine.suggest(self.study.asked, more=self.engine.begun < self.plan.trials)
+
+    def _expected(self) -> int:
+        """How many trainings make a search of so many networks."""
+        factor = self.engine.settings.reduction_factor
+        return sum(self.plan.trials // factor**rung for rung in range(len(self.plan.steps)))
+
+    def _late(self) -> bool:
+        """Whether what is left of the time is needed for the full trainings."""
+        left = self._time.left()
+        if not self._late_now and self._reserve is not None and left is not None:
+            self._late_now = self._reserve.reached(left + self._time.after)
+        return self._late_now
+
+    def _kept(self) -> float:
+        """Seconds that trainings of the search leave to the full ones; before a training ended, none."""
+        if self._reserve is None or not self._evaluated:
+            return 0.0
+        return max(0.0, self._reserve.seconds() - self._time.after) * (1 - _SEARCH_OVERTIME)
+
+    def _announce(self) -> None:
+        """Says what is being waited for, until the first training ends and speaks for itself."""
+        self._announced = True
+        if not self._pending or self._evaluated:
+            return
+        waited = [
+            (one.proposal.screened, self.plan.steps[one.proposal.rung]) for one in self._pending.values()
+        ]
+        seconds = min(float(expected_seconds([screened], steps)[0]) for screened, steps in waited)
+        seconds = min(seconds, self.plan.limit or seconds)
+        several = f"first of {len(waited)} trainings at once" if len(waited) > 1 else "first training"
+        self.listener.say(
+            f"starting workers; the {several} should end in about {_START_SECONDS + seconds:.0f} s{self._counted()}"
+        )
+
+    def _counted(self) -> str:
+        limit = self.plan.limit
+        return "" if limit is None else f", and the time limit of {limit:g} s counts from the first worker on"
+
+    @property
+    def _spread(self) -> bool:
+        return self.plan.policy != "accuracy"
+
+    def train_finalists(self) -> None:
+        """Trains the most promising networks in full, those that are not yet."""
+        if self.stop() or self._time.over():
+            return
+        self._finals = True
+        rung = len(self.plan.steps) - 1
+        chosen = self.study.finalists(
+            lambda: [one.params for one in self.engine.finalists(self.plan.finalists, spread=self._spread)]
+        )
+        replayed = [self.engine.replayed(params, rung) for params in chosen]
+        todo = [one for one in replayed if not self.engine.has(one) or self._lost(one)]
+        self.listener.stage("full training", len(todo))
+        left_out = 0
+        while (todo or self._pending) and not self.stop() and not self._time.over():
+            while todo and len(self._pending) < self.executor.slots:
+                proposal = todo.pop(0)
+                if self._worth_beginning(proposal):
+                    self._begin(proposal)
+                else:
+                    left_out += 1
+            if self._pending:
+                self._collect()
+        if left_out:
+            self.listener.say(f"no time left for {left_out} more full {trainings(left_out)}")
+        self._abandon()
+
+    def _lost(self, proposal: Proposal) -> bool:
+        """Whether a network was trained and its bytes are gone: it is trained again."""
+        steps = self.plan.steps[proposal.rung]
+        return self.engine.trained_steps(proposal) >= steps and self.model_lost(proposal.screened.key, steps)
+
+    def _worth_beginning(self, proposal: Proposal) -> bool:
+        """Whether a full training ends within the time, or gets well beyond the network's last training."""
+        further = max(1.0, _WORTH_MORE * self.engine.trained_steps(proposal))
+        return self._possible_steps(proposal) >= min(self.plan.steps[-1], further)
+
+    def _possible_steps(self, proposal: Proposal, keep: float = 0.0) -> float:
+        """Training steps for which there is time, at the pace so far; before any was timed as many as are asked."""
+        seconds, steps = self._time.training(keep), self.plan.steps[proposal.rung]
+        pace = None if self._reserve is None else self._reserve.pace()
+        if seconds is None or pace is None:
+            return steps
+        return steps * seconds / (pace * float(expected_seconds([proposal.screened], steps)[0]))
+
+    def records(self) -> list[TrialRecord]:
+        """Every ended trial."""
+        return self.study.records()
+
+    def _begin(self, proposal: Proposal) -> None:
+        steps = self.plan.steps[proposal.rung]
+        if proposal.trial is None:
+            trial = self.study.ask(proposal.params, steps, self.engine.screen.candidate, proposal.screened)
+        else:
+            trial = self.study.begin(proposal.trial, steps, proposal.screened.key)
+        self._submit(trial, proposal)
+
+    def _submit(self, trial: Any, proposal: Proposal) -> None:
+        self.engine.start(proposal)
+        self._pending[trial.number] = _Pending(trial, proposal, 0, time.monotonic() - self.started)
+        self.executor.submit(self._request(trial.number, proposal))
+
+    def _start_clock(self) -> None:
+        if self.executor.up:
+            self._time.start()
+
+    def _collect(self) -> None:
+        """Takes in what came back."""
+        self._start_clock()
+        for done in self.executor.wait(_POLL_SECONDS):
+            waiting = self._pending.pop(done.request.number)
+            if self._retries(done, waiting):
+                self._pending[done.request.number] = waiting
+                continue
+            record = self._record(done, waiting)
+            self.study.tell(waiting.trial, record, waiting.model if record.rung == "full" else None)
+            self._learn(record)
+            self.listener.trial(record)
+
+    def _learn(self, record: TrialRecord) -> None:
+        evaluated = record.state == "evaluated"
+        self._time.tell(record)
+        self._failures = self._failures + 1 if record.state == "failed" else 0
+        self._evaluated += evaluated
+        whole = self.engine.replayed(record.params, self.plan.steps.index(record.steps))
+        if evaluated and self._reserve is not None:
+            self._reserve.after = self._time.after
+            self._reserve.tell(whole.screened, record.trained_steps, sum(record.seconds.values()))
+        rung = self._rung(record)
+        if rung is None:
+            self.engine.forget(whole)
+        else:
+            self.engine.update(record.number, record.params, rung, 1.0 - record.value if evaluated else None)
+
+    def _rung(self, record: TrialRecord) -> int | None:
+        """The fidelity that a training counts for: one cut short counts for a shorter one that it covers, if any."""
+        if record.cut_at is None:
+            return self.plan.steps.index(record.steps)
+        covered = [rung for rung, steps in enumerate(self.plan.steps) if steps <= record.cut_at]
+        if not covered or self.engine.has(self.engine.replayed(record.params, covered[-1])):
+            return None
+        return covered[-1]
+
+    def _abandon(self) -> None:
+        """Gives up what is under way; a resume begins it again."""
+        if self._pending:
+            self.executor.abandon()
+        for waiting in self._pending.values():
+            self.engine.forget(waiting.proposal)
+        self._pending.clear()
+
+    def _request(self, number: int, proposal: Proposal) -> Request:
+        return Request(
+            number=number,
+            space=self.plan.space,
+            params=dict(proposal.params),
+            steps=self.plan.steps[proposal.rung],
+            full=proposal.rung == len(self.plan.steps) - 1,
+            seed=self.plan.seed,
+            sparsity=self.plan.sparsity,
+            train_seconds=self._train_seconds(proposal),
+        )
+
+    def _train_seconds(self, proposal: Proposal) -> float | None:
+        full = self._finals or proposal.rung == len(self.plan.steps) - 1
+        seconds = self._time.training(0.0 if full else self._kept())
+        return None if seconds is None else max(seconds, 0.0)
+
+    def _retries(self, done: Done, waiting: _Pending) -> bool:
+        """Asks once more where that may help."""
+        outcome = done.outcome
+        if not isinstance(outcome, Failed) or not outcome.retryable or waiting.tries >= 1 or self.stop():
+            return False
+        waiting.tries += 1
+        self.executor.submit(done.request)
+        return True
+
+    def _record(self, done: Done, waiting: _Pending) -> TrialRecord:
+        screened = waiting.proposal.screened
+        base = TrialRecord(
+            number=done.request.number,
+            state="failed",
+            rung="full" if done.request.full else "search",
+            steps=done.request.steps,
+            key=screened.key,
+            params=dict(done.request.params),
+            started=waiting.started,
+            worker=done.worker,
+        )
+        match done.outcome:
+            case Evaluated() as ended if not math.isfinite(ended.accuracy.value):
+                return replace(base, costs=ended.costs, reason="evaluate: the accuracy is not a number")
+            case Evaluated() as ended:
+                steps = done.request.steps if ended.cut_at is None else ended.cut_at
+                waiting.model = self.save_model(screened.key, steps, ended.tflite)
+                covers = len(self.plan.steps) < 2 or steps >= self.plan.steps[-2]
+                return replace(
+                    base,
+                    state="evaluated",
+                    rung="full" if done.request.full and covers else "search",
+                    cut_at=ended.cut_at,
+                    model_sha256=hashlib.sha256(ended.tflite).hexdigest(),
+                    accuracy=ended.accuracy,
+                    tflm_accuracy=ended.tflm_accuracy,
+                    costs=ended.costs,
+                    # What no stage accounts for: start-up of the worker, transport.
+                    seconds={**ended.seconds, "waiting": max(0.0, done.waited - sum(ended.seconds.values()))},
+                )
+            case Rejected() as ended:
+                return replace(base, state="rejected", costs=ended.costs, violations=ended.violations)
+            case Failed() as ended:
+                log = self.save_log(done.request.number, ended.trace) if ended.trace else ""
+                reason = f"{ended.stage}: {ended.reason}"
+                return replace(base, state="failed", costs=screened.costs, reason=reason, log=log)

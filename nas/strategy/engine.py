@@ -1,0 +1,348 @@
+"""The search engine: suggests new networks and promotions by what they are expected to add to the front."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from nas.strategy.acquisition import ExpectedHypervolumeImprovement, leader_improvement
+from nas.strategy.candidate_pool import CandidatePool, TrialHistory
+from nas.strategy.gaussian_process import Array
+from nas.strategy.posterior import Posterior, Row
+from nas.strategy.screening import Screen, Screened
+from nas.strategy.settings import SearchSettings
+from nas.strategy.training_cost import expected_seconds
+from search_spaces.choices import Choices
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _one_thread(method: _Method) -> _Method:
+    """Matrices are small here: several threads are many times slower, the more so while workers have the cores."""
+    limited: _Method = ThreadpoolController().wrap(limits=1, user_api="blas")(method)
+    return limited
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """One training to do.
+
+    Attributes:
+        params: The choices.
+        screened: Their network and its predicted costs.
+        rung: Index of the fidelity.
+        trial: The trial of the study that asked for the choices; None where it is still to be opened.
+    """
+
+    params: dict[str, Any]
+    screened: Screened
+    rung: int
+    trial: Any = None
+
+
+class SearchEngine:
+    """Suggests trainings. They follow from the record and the seed alone.
+
+    Costs are known without training, so only accuracy is modelled, and nothing that breaks the budget is suggested.
+    Networks are ranked by their expected hypervolume improvement for each second of training. Some suggestions
+    instead look for the most accurate network within the whole budget. A share of the networks of each rung goes on
+    to a longer training, the best first and without waiting for the others (asynchronous successive halving).
+
+    Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, arXiv:1810.05934; see
+    `ExpectedHypervolumeImprovement`.
+
+    Args:
+        screen: Judges candidates.
+        steps: Training steps of each rung, ascending; the last is the full training.
+        seed: Of all draws.
+        samples: Validation samples, which say how exact an error is.
+        feasible: Choices that fit, to start from.
+        settings: How to search.
+        source: Gives new networks in place of the surrogate, or None when it has no more. Promotions stay the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        screen: Screen,
+        steps: Sequence[int],
+        seed: int,
+        samples: int,
+        feasible: Sequence[Mapping[str, Any]] = (),
+        settings: SearchSettings | None = None,
+        source: Callable[[], Proposal | None] | None = None,
+    ) -> None:
+        self.screen = screen
+        self.settings = settings or SearchSettings()
+        self.source = source
+        self._top = len(steps) - 1
+        self._seed = seed
+        self._samples = samples
+        self._feasible = feasible
+        self._pool = CandidatePool(screen)
+        self._steps = tuple(steps)
+        self._posterior = Posterior(steps=steps, samples=samples)
+        # Networks of the posterior; None when it is out of date.
+        self._known: list[TrialHistory] | None = None
+        # Networks by the highest rung that they were trained at.
+        self._members_by_rung: list[dict[int, TrialHistory]] = [{} for _ in steps]
+        self._pending: dict[int, TrialHistory] = {}
+        self._failed = 0
+        self._new = 0  # networks whose first training in this run has ended
+        self._pools: dict[tuple[int, int], list[TrialHistory]] = {}  # by generation, and which try
+        rng = np.random.default_rng([seed, *b"market"])  # the word decides the draws: it stays
+        size = self.settings.cost_sample
+        sample = self._pool.draw(rng, parents=feasible, size=size, draws=2 * size, themselves=True)
+        costs = np.array([one.costs for one in sample] or np.zeros((1, 3)))
+        self._improvement = ExpectedHypervolumeImprovement(costs.min(0), costs.max(0), rng)
+
+    @property
+    def begun(self) -> int:
+        """How many networks were trained, or are being trained."""
+        return self._new + self._failed + sum(not one.errors for one in self._pending.values())
+
+    def replayed(self, params: Mapping[str, Any], rung: int) -> Proposal:
+        """A training of given choices."""
+        network = self._pool.get(params)
+        screened = self.screen(Choices(params)) if network is None else network.screened
+        return Proposal(params=dict(params), screened=screened, rung=rung)
+
+    def reseed(self, seed: int) -> None:
+        """Draws candidates by another seed from now on."""
+        self._seed = seed
+        self._pools = {}
+
+    def taken(self, params: Mapping[str, Any]) -> bool:
+        """Whether a network was trained, failed, or is being trained."""
+        network = self._pool.find(params)
+        return network is not None and self._pool.taken(network)
+
+    def known_error(self, params: Mapping[str, Any]) -> float | None:
+        """The error after a network's longest training; None before any."""
+        network = self._pool.find(params)
+        return network.latest_error if network is not None and network.top >= 0 else None
+
+    def has(self, proposal: Proposal) -> bool:
+        """Whether a training ended already."""
+        network = self._pool.get(proposal.params)
+        return network is not None and (proposal.rung in network.errors or network.failed)
+
+    def trained_steps(self, proposal: Proposal) -> int:
+        """Steps of a network's longest training so far; 0 before any."""
+        network = self._pool.get(proposal.params)
+        return self._steps[max(network.errors)] if network is not None and network.errors else 0
+
+    def start(self, proposal: Proposal) -> None:
+        """A training is under way."""
+        self._set_pending(proposal, proposal.rung)
+
+    def forget(self, proposal: Proposal) -> None:
+        """A training was given up."""
+        self._set_pending(proposal, None)
+
+    def _set_pending(self, proposal: Proposal, rung: int | None) -> None:
+        network = self._pool.get(proposal.params, proposal.screened)
+        if network is None:
+            return
+        network.pending = rung
+        self._pending.pop(network.index, None)
+        if rung is not None:
+            self._pending[network.index] = network
+        self._known = None
+
+    def update(self, order: int, params: Mapping[str, Any], rung: int, error: float | None) -> None:
+        """Takes in the result of a training.
+
+        Args:
+            order: Its number in the record.
+            params: The choices.
+            rung: Index of the fidelity.
+            error: Validation error; None when it failed.
+        """
+        network = self._pool.get(params)
+        if network is None:
+            return
+        network.pending = None
+        self._pending.pop(network.index, None)
+        self._known = None
+        if error is None:
+            self._failed += not network.errors
+            network.failed = True
+            for members in self._members_by_rung:
+                members.pop(network.index, None)
+            return
+        self._new += not network.errors
+        self._note(order, network, rung, error, network.errors)
+
+    def update_earlier(self, params: Mapping[str, Any], steps: int, error: float) -> None:
+        """Takes in a training of an earlier run. The network may be trained again."""
+        network = self._pool.get(params)
+        if network is not None:
+            # The nearest rung, by ratio.
+            rung = min(range(self._top + 1), key=lambda i: abs(math.log(steps / self._steps[i])))
+            self._note(-1 - len(self._posterior), network, rung, error, network.earlier)
+
+    def _note(
+        self, order: int, network: TrialHistory, rung: int, error: float, errors: dict[int, float]
+    ) -> None:
+        before = network.top
+        # Half a sample's error stands for no error: the surrogate takes logarithms.
+        errors[rung] = max(error, 0.5 / self._samples)
+        self._posterior.add(Row(order, network, rung, errors[rung]))
+        if network.usable:
+            if before >= 0:
+                self._members_by_rung[before].pop(network.index, None)
+            self._members_by_rung[network.top][network.index] = network
+        self._known = None
+
+    @_one_thread
+    def suggest(self, order: int, *, more: bool = True) -> Proposal | None:
+        """The next training; None when there is none.
+
+        Args:
+            order: How many trainings were proposed before.
+            more: Whether a new network may be begun.
+        """
+        settings = self.settings
+        front = order % settings.leader_every != 0
+        rung, waiting = self._next_promotion()
+        if waiting:
+            improvement = self._acquisition(waiting, self._conditioned(), front=front)
+            seconds = expected_seconds([one.screened for one in waiting], self._steps[rung])
+            best = waiting[int(np.argmax(improvement / seconds))]
+            return Proposal(params=best.params, screened=best.screened, rung=rung)
+        if not more:
+            return None
+        if self.source is not None:
+            return self.source()
+        new = self._candidates(order)
+        if not new:
+            return None
+        known = self._conditioned()
+        best = new[0]
+        if settings.guided and len(self._pool.all) >= settings.random_first and len(known) >= 3:
+            best = new[
+                int(np.argmax(self._acquisition(new, known, front=front) / self._expected_seconds(new)))
+            ]
+        return Proposal(params=best.params, screened=best.screened, rung=0)
+
+    @_one_thread
+    def finalists(self, count: int, *, spread: bool) -> list[Proposal]:
+        """Networks to train in full that are not yet: the most promising, and if `spread` the cheap ones too.
+
+        Args:
+            count: How many should be trained in full, those that are already among them.
+            spread: Whether every other one is picked for the front, not for its accuracy alone.
+        """
+        known = self._conditioned()
+        picked: list[TrialHistory] = []
+        left = list(known)
+        while left and len(picked) < count:
+            front = spread and len(picked) % 2 == 1
+            best = left[int(np.argmax(self._acquisition(left, known, front=front)))]
+            picked.append(best)
+            left.remove(best)
+        return [
+            Proposal(params=one.params, screened=one.screened, rung=self._top)
+            for one in picked
+            if self._top not in one.errors and one.pending != self._top
+        ]
+
+    def ahead(self, count: int, *, spread: bool) -> tuple[list[float], list[float]]:
+        """Expected times of the full trainings that `finalists` suggests, and of trainings under way."""
+        todo = [one.screened for one in self.finalists(count, spread=spread)]
+        under_way = [
+            float(expected_seconds([one.screened], self._steps[one.pending or 0])[0])
+            for one in self._pending.values()
+        ]
+        return (expected_seconds(todo, self._steps[self._top]).tolist() if todo else []), under_way
+
+    # -- which networks are compared
+
+    def _conditioned(self) -> list[TrialHistory]:
+        """The networks of the posterior, after bringing it up to date."""
+        if self._known is None:
+            self._known = self._posterior.condition(pending=list(self._pending.values()))
+        return self._known
+
+    def _next_promotion(self) -> tuple[int, list[TrialHistory]]:
+        """The highest rung that a network may be promoted to, and the latest networks below it."""
+        beyond = len(self._members_by_rung[self._top])
+        for rung in range(self._top - 1, -1, -1):
+            here = self._members_by_rung[rung]
+            leaving = sum((one.pending or 0) > rung for one in self._pending.values() if one.index in here)
+            if (beyond + leaving + 1) * self.settings.reduction_factor <= beyond + len(here):
+                waiting = [
+                    one
+                    for one in itertools.islice(reversed(here.values()), self.settings.most_waiting)
+                    if one.pending is None
+                ]
+                if waiting:
+                    return rung + 1, waiting
+            beyond += len(here)
+        return 0, []
+
+    def _candidates(self, order: int) -> list[TrialHistory]:
+        """New networks that fit: drawn for this generation of proposals, and left from the last one."""
+        generation = order // self.settings.generation
+        for salt in range(self.settings.pool_attempts):
+            drawn = self._drawn(generation, salt)
+            if salt == 0 and generation > 0:
+                drawn = [*drawn, *self._drawn(generation - 1)]
+            new = [one for one in drawn if not self._pool.taken(one)]
+            if new:
+                return new
+        return []
+
+    def _drawn(self, generation: int, salt: int = 0) -> list[TrialHistory]:
+        """Candidates, from what was known when a generation began."""
+        if (generation, salt) not in self._pools:
+            self._pools = {at: pool for at, pool in self._pools.items() if at[0] >= generation - 1}
+            rng = np.random.default_rng([self._seed, generation, salt])
+            best = self._parents(generation * self.settings.generation)
+            size = self.settings.pool_size
+            self._pools[generation, salt] = self._pool.draw(
+                rng, parents=best or self._feasible, size=size, draws=3 * size, themselves=not best
+            )
+        return self._pools[generation, salt]
+
+    def _parents(self, before: int) -> list[dict[str, Any]]:
+        """Networks to mutate: the most accurate within random budgets, and within the whole budget."""
+        self._known = None
+        known = self._posterior.condition(before=before)
+        if len(known) < 3:
+            return []
+        errors = self._posterior.errors(known)
+        first, _ = self._improvement.best_two_within(known, errors)
+        best = np.argsort(errors, kind="stable")[: max(3, len(known) // 20)]
+        return [known[i].params for i in sorted({*first[first < len(known)].tolist(), *best.tolist()})]
+
+    # -- how they are compared
+
+    def _acquisition(
+        self, asked: Sequence[TrialHistory], known: Sequence[TrialHistory], *, front: bool
+    ) -> Array:
+        errors, predicted = self._posterior.errors(known), self._posterior.predict(asked)
+        if not front:
+            return leader_improvement(asked, predicted, known, errors)
+        # The reference error is the median of the first networks, which were drawn at random.
+        ended = (one.latest_error for one in self._pool.all if one.top >= 0)
+        first = itertools.islice(ended, self.settings.random_first)
+        return self._improvement.expected_improvement(
+            asked, predicted, known, errors, float(np.median(list(first)))
+        )
+
+    def _expected_seconds(self, networks: Sequence[TrialHistory]) -> Array:
+        """Expected time of new networks: the first training, and a share of the longer ones. Shape: (n,)."""
+        if not self.settings.by_time:
+            return np.ones(len(networks))
+        screened = [one.screened for one in networks]
+        factor = self.settings.reduction_factor
+        rungs = [expected_seconds(screened, steps) / factor**rung for rung, steps in enumerate(self._steps)]
+        return np.asarray(np.sum(rungs, axis=0))

@@ -1,0 +1,93 @@
+"""The Pareto front of evaluated trials, and the policies that pick one of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from cost_models.costing import Costs
+from nas.model.policy import Policy
+from nas.model.records import TrialRecord
+
+
+def objectives(record: TrialRecord) -> tuple[float, ...]:
+    """What is minimized: error, SRAM, flash, and cycles (MACs where the target has no calibration)."""
+    assert record.costs is not None
+    return (1.0 - record.value, *cost_objectives(record.costs))
+
+
+def cost_objectives(costs: Costs) -> tuple[float, float, float]:
+    """SRAM, flash, and cycles (MACs where the target has no calibration)."""
+    work = costs.macs if costs.cycles is None else costs.cycles
+    return float(costs.sram_bytes), float(costs.flash_bytes), float(work)
+
+
+def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether `one` is nowhere worse and somewhere better; all are minimized."""
+    return all(a <= b for a, b in zip(one, other)) and tuple(one) != tuple(other)
+
+
+def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -> float:
+    """The volume that the points dominate, up to `reference`; all are minimized.
+
+    Source: While, Bradstreet and Barone, A fast way of calculating exact hypervolumes, 2012 (WFG).
+    """
+    inside = sorted({tuple(p) for p in points if all(a < b for a, b in zip(p, reference))})
+    kept: list[tuple[float, ...]] = []
+    for point in inside:  # in this order nothing is dominated by what follows
+        if not any(dominates(other, point) for other in kept):
+            kept.append(point)
+    if len(reference) == 1:
+        return reference[0] - kept[0][0] if kept else 0.0
+    if len(reference) == 2:
+        width, volume = reference[1], 0.0
+        for x, y in kept:
+            volume += (reference[0] - x) * (width - y)
+            width = y
+        return volume
+    volume = 0.0
+    for index, point in enumerate(kept):
+        rest = [tuple(map(max, point, other)) for other in kept[index + 1 :]]
+        volume += math.prod(b - a for a, b in zip(point, reference)) - hypervolume(rest, reference)
+    return volume
+
+
+def pareto_front(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The non-dominated evaluated trials, most accurate first; a longer training replaces a shorter one."""
+    best: dict[str, TrialRecord] = {}
+    for record in records:
+        known = best.get(record.key)
+        if record.state == "evaluated" and (known is None or record.trained_steps >= known.trained_steps):
+            best[record.key] = record
+    # In this order nothing is dominated by what follows, so each need be compared with the front alone.
+    vectors = sorted(((objectives(record), record) for record in best.values()), key=lambda pair: pair[0])
+    kept: list[tuple[float, ...]] = []
+    front = []
+    for vector, record in vectors:
+        if not any(dominates(other, vector) for other in kept):
+            kept.append(vector)
+            front.append(record)
+    # Equal vectors dominate each other nowhere: the earliest of them stands for all.
+    unique: dict[tuple[float, ...], TrialRecord] = {}
+    for record in sorted(front, key=lambda r: (-r.trained_steps, r.number)):
+        unique.setdefault(objectives(record), record)
+    return tuple(sorted(unique.values(), key=lambda r: (objectives(r), r.number)))
+
+
+def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
+    """The one to export. Fully trained models come before briefly trained ones.
+
+    Raises:
+        ValueError: The front is empty.
+    """
+    full = [record for record in front if record.rung == "full"] or list(front)
+    best = min(full, key=lambda r: (objectives(r)[0], objectives(r)[3], r.number))
+    if policy == "accuracy":
+        return best
+    accuracy = best.tflm_accuracy or best.accuracy
+    assert accuracy is not None
+    error = math.sqrt(max(accuracy.value * (1 - accuracy.value), 1e-9) / accuracy.total)
+    slack = error if policy == "balanced" else 2 * error
+    near = [record for record in full if record.value >= best.value - slack]
+    rank = 3 if policy == "balanced" else 1
+    return min(near, key=lambda r: (objectives(r)[rank], objectives(r)[0], r.number))

@@ -1,0 +1,82 @@
+"""A run's time limit: when trainings must end so that what was trained can still be measured, exported and verified."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nas.model.records import TrialRecord
+
+_EXPORT_SECONDS = 8.0  # to write and verify a bundle, without the measuring
+_MOST_EXPORT_SHARE = 0.25  # of the limit
+_TAIL_SECONDS = 3.0  # to quantize and measure a network, before any was timed
+_SLACK_SECONDS = 5.0  # that a worker may be late
+_LATEST = 20
+_TRAINING = ("build", "train", "prune")
+
+
+@dataclass(slots=True, kw_only=True)
+class TimeLimit:
+    """Says how long trainings may take. The clock starts with the first worker: starting up counts on its own.
+
+    Attributes:
+        seconds: The limit; None for none.
+        test_share: Test samples for each validation sample, which say how long measuring the chosen model takes.
+        clock: Seconds, for tests.
+    """
+
+    seconds: float | None
+    test_share: float = 1.0
+    clock: Callable[[], float] = time.monotonic
+    _deadline: float | None = None
+    _tails: deque[float] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    _measuring: float = 0.0
+
+    def start(self) -> None:
+        """The first worker is up; later calls change nothing."""
+        if self._deadline is None and self.seconds is not None:
+            self._deadline = self.clock() + self.seconds
+
+    def tell(self, record: TrialRecord) -> None:
+        """A training ended: what comes after it was timed."""
+        if record.state != "evaluated" or not record.seconds:
+            return
+        spent = record.seconds
+        self._tails.append(sum(s for stage, s in spent.items() if stage not in (*_TRAINING, "waiting")))
+        if record.tflm_accuracy is not None:
+            self._measuring = max(self._measuring, spent.get("evaluate", 0.0))
+
+    @property
+    def tail(self) -> float:
+        """Seconds from the end of a training to its result."""
+        return max(self._tails) if self._tails else min(_TAIL_SECONDS, 0.1 * (self.seconds or 0.0))
+
+    @property
+    def after(self) -> float:
+        """Seconds that the run takes after its last training."""
+        if self.seconds is None:
+            return 0.0
+        return min(_EXPORT_SECONDS + self._measuring * self.test_share, _MOST_EXPORT_SHARE * self.seconds)
+
+    def left(self) -> float | None:
+        """Seconds until the last result must be there; None without a limit, negative when time is up."""
+        if self.seconds is None:
+            return None
+        whole = self.seconds if self._deadline is None else self._deadline - self.clock()
+        return whole - self.after
+
+    def training(self, keep: float = 0.0) -> float | None:
+        """Seconds that a training that begins now may take.
+
+        Args:
+            keep: Seconds that are kept for what comes after it.
+        """
+        left = self.left()
+        return None if left is None else left - keep - self.tail
+
+    def over(self, keep: float = 0.0) -> bool:
+        """Whether a worker that has not answered yet is given up."""
+        left = self.left()
+        return left is not None and left - keep < -_SLACK_SECONDS

@@ -1,0 +1,71 @@
+"""The share of a time limit that is reserved for the full trainings at the end."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nas.strategy.engine import SearchEngine
+from nas.strategy.screening import Screened
+from nas.strategy.training_cost import expected_seconds
+
+SHARE = 0.25  # of the limit, at most
+_LATEST = 100  # trainings that say how fast this machine is
+_MARGIN = 1.3
+_SLOW = 0.8  # quantile of their paces that the estimate assumes
+
+
+@dataclass(slots=True, kw_only=True)
+class TimeReserve:
+    """Estimates how long the full trainings at the end take, from the times of trainings so far.
+
+    Attributes:
+        engine: Knows which networks would be trained in full if the search ended now, and what is under way.
+        finalists: How many networks are trained in full.
+        spread: See `SearchEngine.finalists`.
+        workers: How many train at a time.
+        limit: The time limit in seconds.
+        after: Seconds that the end of a run takes after its trainings.
+    """
+
+    engine: SearchEngine
+    finalists: int
+    spread: bool
+    workers: int
+    limit: float
+    after: float = 0.0
+    _paces: deque[float] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    _needed: float | None = None
+
+    def tell(self, screened: Screened, steps: int, seconds: float) -> None:
+        """A training ended."""
+        if screened.costs is not None:
+            self._paces.append(seconds / float(expected_seconds([screened], steps)[0]))
+        self._needed = None
+
+    def pace(self) -> float | None:
+        """How slow this machine is against the expected times; None before a training ended."""
+        return _MARGIN * float(np.quantile(self._paces, _SLOW)) if self._paces else None
+
+    def reached(self, left: float) -> bool:
+        """Whether the time left, in seconds, is needed for the full trainings."""
+        return left <= self.limit * SHARE and left <= self.seconds()
+
+    def seconds(self) -> float:
+        """Seconds to reserve now."""
+        if self._needed is None:
+            self._needed = self._estimate()
+        return self._needed
+
+    def _estimate(self) -> float:
+        most = self.limit * SHARE
+        pace = self.pace()
+        if pace is None:
+            return most
+        todo, under_way = self.engine.ahead(self.finalists, spread=self.spread)
+        # The longest may be the last to start.
+        longest = max(todo, default=0.0)
+        full = longest + (sum(todo) - longest) / self.workers
+        return min(most, self.after + pace * (full + max(under_way, default=0.0)))

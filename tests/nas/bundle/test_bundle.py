@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cost_models.budget import Budget
+from cost_models.errors import UserError
+from nas.bundle import Bundle, export
+from nas.bundle.exporter import list_formats, load_exporter
+from nas.bundle.manifest import MANIFEST_NAME, Manifest
+from nas.bundle.operators import registration
+from nas.model.trained import Preprocess
+
+from .conftest import Finished, make_finished
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_the_same_model_gives_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
+    first = contents(finished.export(tmp_path / "a").path)
+    assert first == contents(finished.export(tmp_path / "b").path)
+    assert first == contents(finished.export(tmp_path / "a").path)
+
+
+def test_the_manifest_names_every_file_and_nothing_of_this_machine(bundle: Bundle, tmp_path: Path) -> None:
+    text = (bundle.path / MANIFEST_NAME).read_text()
+    data = json.loads(text)
+    assert {entry["path"] for entry in data["files"]} | {MANIFEST_NAME} == set(contents(bundle.path))
+    assert str(tmp_path) not in text
+    assert Manifest.model_validate_json(text) == bundle.manifest
+    assert data["schema"] == 1
+    assert data["costs"]["sram_bytes"] == 2928
+
+
+def test_the_published_schema_is_the_manifests(golden: Callable[[Path, str], None]) -> None:
+    schema = Manifest.model_json_schema(by_alias=True)
+    golden(
+        Path(__file__).parents[3] / "docs" / "manifest.schema.json",
+        json.dumps(schema, indent=1, sort_keys=True) + "\n",
+    )
+
+
+@pytest.mark.parametrize("format_name", list_formats())
+def test_the_emitted_text_is_the_golden_one(
+    format_name: str, tmp_path: Path, golden: Callable[[Path, str], None]
+) -> None:
+    """Data arrays are compared once, in the plain layout."""
+    bundle = make_finished(golden_count=1).with_fixed_predictions().export(tmp_path / "b", format=format_name)
+    for entry in bundle.manifest.files:
+        if entry.role == "model" or (
+            format_name != "tflm" and entry.role not in ("build", "example", "self_test_main")
+        ):
+            continue
+        text = (bundle.path / entry.path).read_text(encoding="utf-8")
+        golden(GOLDEN / format_name / (entry.path + ".golden"), text)
+    golden(GOLDEN / format_name / "files.golden", "\n".join(sorted(contents(bundle.path))) + "\n")
+
+
+def test_the_resolver_takes_int8_kernels_alone_where_tflm_has_them(bundle: Bundle) -> None:
+    runner = (bundle.path / "kws.cc").read_text()
+    assert "resolver.AddConv2D(tflite::Register_CONV_2D_INT8())" in runner
+    assert "resolver.AddSoftmax(tflite::Register_SOFTMAX_INT8())" in runner
+    assert registration("MEAN").argument == ""
+    assert "MicroMutableOpResolver<4>" in runner
+
+
+def test_an_operator_without_kernel_is_refused() -> None:
+    with pytest.raises(UserError, match=r"TFLM's resolver has no operator LSTM\."):
+        registration("LSTM")
+
+
+def test_an_unknown_format_is_refused_with_the_closest_one() -> None:
+    with pytest.raises(UserError, match=r"There is no format 'tflmm'\. Did you mean tflm\?"):
+        load_exporter("tflmm")
+
+
+def test_every_format_has_a_title() -> None:
+    assert all(load_exporter(name).title for name in list_formats())
+
+
+def test_labels_that_do_not_fit_the_outputs_are_refused(finished: Finished, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"The model has 5 outputs and the task 3 classes\."):
+        finished.with_task(class_names=("a", "b", "c")).export(tmp_path / "b")
+
+
+def test_a_task_whose_samples_have_more_elements_than_the_input_is_refused(
+    finished: Finished, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        UserError,
+        match=r"The task's samples have the shape \(3, 5\), the model's input \S.*Export the model with",
+    ):
+        finished.with_task(input_shape=(3, 5)).export(tmp_path / "b")
+
+
+def test_a_model_without_labels_is_no_classifier_and_still_leaves(finished: Finished, tmp_path: Path) -> None:
+    bundle = finished.with_task(class_names=()).export(tmp_path / "b")
+    assert bundle.manifest.task.class_names == ()
+
+
+def test_golden_samples_of_another_type_or_shape_are_refused(finished: Finished, tmp_path: Path) -> None:
+    raw = finished.model.golden_inputs
+    with pytest.raises(UserError, match=r"The golden samples are uint8, the task's raw samples int16\."):
+        finished.with_model(golden_inputs=raw.astype(np.uint8)).export(tmp_path / "b")
+    with pytest.raises(UserError, match=r"have the shape \(3, 60, 1, 9\), the model's input \(64, 1, 9\)"):
+        finished.with_model(golden_inputs=raw[:, :60]).export(tmp_path / "b")
+
+
+def test_scalings_of_another_channel_count_are_refused(finished: Finished, tmp_path: Path) -> None:
+    three = Preprocess(raw_type="int16", offset=(0.0, 1.0, 2.0), scale=(1.0,))
+    with pytest.raises(UserError, match=r"The task scales 3 channels, the model has 9\."):
+        finished.with_task(preprocess=three).export(tmp_path / "b")
+
+
+def test_a_model_one_byte_over_its_budget_is_refused(finished: Finished, tmp_path: Path) -> None:
+    needed = finished.costs.sram_bytes
+    fits = Budget(sram_bytes=needed, flash_bytes=1 << 20)
+    finished.export(tmp_path / "b", budget=fits)
+    with pytest.raises(UserError, match=r"over its budget: sram 2,928 B .* over the limit of 2,927 B"):
+        finished.export(tmp_path / "b", budget=replace(fits, sram_bytes=needed - 1))
+
+
+def test_a_folder_with_other_files_is_not_touched(finished: Finished, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(UserError, match="holds files and is no bundle"):
+        finished.export(tmp_path)
+    bundle = finished.export(tmp_path / "b")
+    (bundle.path / "mine.txt").write_text("keep")
+    with pytest.raises(UserError, match=r"holds mine\.txt, which the exporter did not write"):
+        finished.export(bundle.path)
+    assert (bundle.path / "mine.txt").read_text() == "keep"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "mine.txt"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(finished: Finished, tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("a file")
+    with pytest.raises(UserError, match="b is a file"):
+        finished.export(tmp_path / "b")
+    with pytest.raises(UserError, match="cannot be written"):
+        finished.export(tmp_path / "b" / "below")
+
+
+def test_the_model_card_states_accuracy_with_its_interval_and_by_class(bundle: Bundle) -> None:
+    card = (bundle.path / "MODEL_CARD.md").read_text()
+    assert "| test | TFLM | 9 of 10 | 0.9000 | 0.5958 to 0.9821 |" in card
+    assert "| gesture 0 | 5 | 0.800 | 1.000 |" in card
+    assert "CC0-1.0" in card
+
+
+def test_labels_cannot_break_the_cards_tables(finished: Finished, tmp_path: Path) -> None:
+    bundle = finished.with_task(class_names=("a|b", "c\nd", "e", "f", "g")).export(tmp_path / "b")
+    card = (bundle.path / "MODEL_CARD.md").read_text()
+    assert r"| a\|b | 5 | 0.800 | 1.000 |" in card
+    assert "| c d | 5 |" in card
+
+
+def test_export_is_what_the_package_offers() -> None:
+    assert export.__module__ == "nas.bundle.bundle"

@@ -1,0 +1,127 @@
+"""A search without TensorFlow: a deterministic evaluator, and a driver around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from cost_models.budget import parse_budget
+from cost_models.costing import CostModel
+from cost_models.target_file import load_target
+from nas.execute import Executor
+from nas.execute.inline import InlineExecutor
+from nas.model.evaluation import Evaluated, Outcome, Rejected, Request
+from nas.model.records import TrialRecord
+from nas.model.trained import Accuracy
+from nas.strategy.driver import Driver, Plan
+from nas.strategy.engine import SearchEngine
+from nas.strategy.screened_sampler import propose_by
+from nas.strategy.screening import Screen, survey
+from nas.strategy.study import Study, open_storage
+from search_spaces.choices import Choices
+from search_spaces.space import load_space
+
+SPACE = "ds_cnn"
+STEPS = (10, 32, 100)
+
+
+def make_screen(budget: str = "256KB", target: str = "nrf52840") -> Screen:
+    chip = load_target(target)
+    return Screen(
+        space=load_space(SPACE),
+        input_shape=(8, 8, 1),
+        classes=10,
+        model=CostModel(chip),
+        budget=parse_budget(budget, chip),
+    )
+
+
+class FakeEvaluator:
+    """Larger networks are better, up to a point; the same request gets the same answer."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+        self.requests: list[Request] = []
+
+    def __call__(self, request: Request) -> Outcome:
+        self.requests.append(request)
+        screened = self.screen(Choices(request.params))
+        if screened.violations:
+            return Rejected(digest=screened.key, violations=screened.violations, costs=screened.costs)
+        share = 1 - np.exp(-screened.costs.macs / 2e5)
+        correct = int(900 * share) + int(screened.key, 16) % 50 + (20 if request.full else 0)
+        accuracy = Accuracy(part="val", engine="litert", correct=correct, total=1000)
+        return Evaluated(
+            digest=screened.key,
+            accuracy=accuracy,
+            tflm_accuracy=accuracy if request.full else None,
+            costs=screened.costs,
+            tflite=screened.key.encode(),
+            seconds={"train": 1.0},
+        )
+
+
+class Heard:
+    """A listener that writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.trials: list[TrialRecord] = []
+        self.said: list[str] = []
+
+    def stage(self, text: str, total: int) -> None:
+        self.stages.append(text)
+
+    def trial(self, record: TrialRecord) -> None:
+        self.trials.append(record)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def make_driver(
+    folder: Path,
+    *,
+    evaluate: Callable[[Request], Outcome] | None = None,
+    executor: Executor | None = None,
+    screen: Screen | None = None,
+    trials: int = 12,
+    seed: int = 1,
+    stop: Callable[[], bool] = lambda: False,
+    slots: int = 1,
+    url: str | None = None,
+    sampler: str = "nas",
+) -> tuple[Driver, dict[tuple[str, int], bytes]]:
+    """A driver on `url`, or a journal file in `folder`, as `nas.run.pipeline` makes it."""
+    screen = screen or make_screen()
+    evaluate = evaluate or FakeEvaluator(screen)
+    storage = open_storage(url, folder / "study.journal")
+    study = Study(storage=storage, name="run", identity={"seed": seed})
+    found = survey(screen, rng=np.random.default_rng(seed), draws=100, wanted=4)
+    models: dict[tuple[str, int], bytes] = {}
+
+    def save(key: str, steps: int, tflite: bytes) -> None:
+        models[key, steps] = tflite
+
+    listener = Heard()
+    engine = SearchEngine(screen=screen, steps=STEPS, seed=seed, samples=1000, feasible=found.feasible)
+    propose_by(sampler, study=study, engine=engine, seed=seed, say=listener.say)
+    driver = Driver(
+        plan=Plan(
+            trials=trials,
+            steps=STEPS,
+            finalists=3,
+            space=SPACE,
+            seed=seed,
+            sparsity=0.0,
+        ),
+        study=study,
+        engine=engine,
+        executor=executor or InlineExecutor(evaluate, slots),
+        save_model=save,
+        listener=listener,
+        stop=stop,
+    )
+    return driver, models

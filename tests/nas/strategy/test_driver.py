@@ -1,0 +1,410 @@
+"""The search loop, without TensorFlow and without Ray."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
+
+from cost_models.budget import Violation
+from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request
+from nas.strategy.pareto import dominates, objectives, pareto_front
+
+
+def test_a_search_trains_as_many_distinct_networks_as_asked(tmp_path: Path) -> None:
+    driver, models = make_driver(tmp_path, trials=15)
+    assert driver.search() == "trials"
+    evaluated = [r for r in driver.records() if r.state == "evaluated"]
+    assert len({r.key for r in evaluated}) == 15
+    assert set(models) == {(r.key, r.steps) for r in evaluated}
+    assert len(models) == len(evaluated)
+
+
+def test_a_third_of_each_rung_goes_on_to_longer_training(tmp_path: Path) -> None:
+    screen = make_screen()
+    evaluate = FakeEvaluator(screen)
+    driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen, trials=28)
+    driver.search()
+    assert Counter(r.steps for r in evaluate.requests) == {10: 28, 32: 9, 100: 3}
+    for one in evaluate.requests:
+        assert one.full == (one.steps == 100)
+    records = {(r.key, r.steps) for r in driver.records()}
+    assert all((key, 10) in records for key, _ in records)
+    heard = driver.listener
+    assert isinstance(heard, Heard)
+    assert len(heard.trials) == 40
+
+
+def test_the_most_promising_are_trained_in_full_once(tmp_path: Path) -> None:
+    screen = make_screen()
+    evaluate = FakeEvaluator(screen)
+    driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
+    driver.search()
+    driver.train_finalists()
+    full = [r for r in driver.records() if r.rung == "full"]
+    assert 3 <= len(full) <= 4
+    assert all(r.tflm_accuracy is not None and r.steps == 100 for r in full)
+    best = max((r for r in driver.records() if r.rung == "search"), key=lambda r: r.value)
+    assert best.key in {r.key for r in full}
+    asked = len(evaluate.requests)
+    driver.train_finalists()
+    assert len(evaluate.requests) == asked
+
+
+def test_finalists_are_those_chosen_before_the_first_of_them_was_trained(tmp_path: Path) -> None:
+    screen = make_screen()
+    evaluate = FakeEvaluator(screen)
+    driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
+    driver.search()
+    asked = len(evaluate.requests)
+    driver.stop = lambda: len(evaluate.requests) > asked
+    driver.train_finalists()
+    assert len(evaluate.requests) == asked + 1
+    chosen = driver.study.finalists(list)
+    again, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
+    again.search()
+    again.train_finalists()
+    assert all(request.params in chosen for request in evaluate.requests[asked:])
+    more, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen, trials=15)
+    more.search()
+    assert more.study.finalists(lambda: [{"a": 1}]) == [{"a": 1}]
+
+
+def test_what_does_not_fit_is_neither_trained_nor_proposed(tmp_path: Path) -> None:
+    screen = make_screen("6KB")
+    evaluate = FakeEvaluator(screen)
+    driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
+    driver.search()
+    records = driver.records()
+    assert {r.state for r in records} == {"evaluated"}
+    assert len(evaluate.requests) == len(records)
+    assert all(r.costs is not None and r.costs.sram_bytes <= 6 * 1024 for r in records)
+
+
+def test_a_network_that_the_worker_rejects_is_recorded_with_its_excess_and_not_tried_again(
+    tmp_path: Path,
+) -> None:
+    screen = make_screen()
+    good = FakeEvaluator(screen)
+
+    def rejects(request: Request) -> Outcome:
+        outcome = good(request)
+        assert isinstance(outcome, Evaluated)
+        if request.number != 1:
+            return outcome
+        broken = Violation(resource="sram", value=150.0, limit=100.0)
+        return Rejected(digest=outcome.digest, violations=(broken,), costs=outcome.costs)
+
+    driver, _ = make_driver(tmp_path, evaluate=rejects, screen=screen)
+    driver.search()
+    assert [r.number for r in driver.records() if r.state == "rejected"] == [1]
+    assert driver.records()[1].violations[0].excess == 0.5
+    assert sum(r.key == driver.records()[1].key for r in driver.records()) == 1
+    trial = driver.study._study.get_trials()[1]
+    assert trial.constraints == {"sram": 0.5}
+
+
+def test_the_same_seed_gives_the_same_trials(tmp_path: Path) -> None:
+    runs = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        driver, _ = make_driver(tmp_path / name, trials=14)
+        driver.search()
+        driver.train_finalists()
+        runs.append([(r.number, r.state, r.key, r.value) for r in driver.records()])
+    assert runs[0] == runs[1]
+    (tmp_path / "c").mkdir()
+    other, _ = make_driver(tmp_path / "c", trials=14, seed=2)
+    other.search()
+    assert [r.key for r in other.study.records()] != [key for _, _, key, _ in runs[0]]
+
+
+def test_a_resumed_search_repeats_nothing_and_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+    for name in ("cut", "whole"):
+        (tmp_path / name).mkdir()
+    whole, _ = make_driver(tmp_path / "whole", trials=12)
+    whole.search()
+    screen = make_screen()
+    evaluate = FakeEvaluator(screen)
+    for most in (3, 7, 100):
+        driver, _ = make_driver(
+            tmp_path / "cut",
+            evaluate=evaluate,
+            screen=screen,
+            trials=12,
+            stop=lambda most=most: len(evaluate.requests) >= most,
+        )
+        driver.search()
+    done = [(r.number, r.key, r.steps) for r in driver.study.records()]
+    assert len(evaluate.requests) == len(done)
+    assert done == [(r.number, r.key, r.steps) for r in whole.study.records()]
+
+
+def test_a_trial_cut_off_by_a_killed_driver_is_asked_again(tmp_path: Path) -> None:
+    screen = make_screen()
+    evaluate = FakeEvaluator(screen)
+
+    def dies_at_the_fourth(request: Request) -> Outcome:
+        if len(evaluate.requests) == 3:
+            evaluate.requests.append(request)
+            raise KilledError
+        return evaluate(request)
+
+    driver, _ = make_driver(tmp_path, evaluate=dies_at_the_fourth, screen=screen)
+    with pytest.raises(KilledError):
+        driver.search()
+    lost = evaluate.requests[-1]
+    again, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
+    assert again.search() == "trials"
+    evaluated = [(r.key, r.steps) for r in again.records() if r.state == "evaluated"]
+    assert [r.number for r in again.records() if (r.params, r.steps) == (lost.params, lost.steps)] == [
+        lost.number
+    ]
+    assert len(set(evaluated)) == len(evaluated)
+    assert len({key for key, _ in evaluated}) == 12
+
+
+def test_a_result_written_but_not_told_when_the_driver_died_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nas.strategy.study import Study
+
+    screen = make_screen()
+    evaluate = FakeEvaluator(screen)
+    driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
+
+    def dies(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Study, "_close", dies)
+        with pytest.raises(KilledError):
+            driver.search()
+    asked = len(evaluate.requests)
+    assert asked == 1
+    again, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen, trials=5)
+    assert [r.state for r in again.study.records()] == ["evaluated"]
+    again.search()
+    assert len(evaluate.requests) == len(again.records())
+
+
+def test_a_half_written_journal_line_costs_nothing_but_itself(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=5)
+    driver.search()
+    before = driver.study.records()
+    journal = tmp_path / "study.journal"
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 8, "worker')
+    Path(f"{journal}.lock").touch()
+    again, _ = make_driver(tmp_path, trials=7)
+    assert again.study.records() == before
+    again.search()
+    assert len({r.key for r in again.records()}) == 7
+
+
+def test_a_retryable_failure_is_tried_once_more_and_a_lasting_one_is_recorded(tmp_path: Path) -> None:
+    screen = make_screen()
+    good = FakeEvaluator(screen)
+    tries: Counter[int] = Counter()
+
+    def flaky(request: Request) -> Outcome:
+        tries[request.number] += 1
+        if request.number == 1 and tries[1] == 1:
+            return Failed(stage="worker", reason="the worker process died", retryable=True)
+        if request.number == 2:
+            return Failed(stage="worker", reason="the worker process died", retryable=True)
+        if request.number == 3:
+            return Failed(stage="train", reason="diverged", retryable=False)
+        return good(request)
+
+    driver, _ = make_driver(tmp_path, evaluate=flaky, screen=screen, trials=8)
+    driver.search()
+    states = {r.number: (r.state, r.reason) for r in driver.records() if r.number in (1, 2, 3)}
+    assert states[1] == ("evaluated", None)
+    assert states[2] == ("failed", "worker: the worker process died")
+    assert states[3] == ("failed", "train: diverged")
+    assert tries[1] == tries[2] == 2
+    assert tries[3] == 1
+
+
+def test_an_accuracy_that_is_not_a_number_is_a_failure(tmp_path: Path) -> None:
+    screen = make_screen()
+    good = FakeEvaluator(screen)
+
+    def sometimes_nan(request: Request) -> Outcome:
+        outcome = good(request)
+        assert isinstance(outcome, Evaluated)
+        if len(good.requests) != 3:
+            return outcome
+        return replace(outcome, accuracy=replace(outcome.accuracy, correct=float("nan")))  # type: ignore[arg-type]
+
+    driver, models = make_driver(tmp_path, evaluate=sometimes_nan, screen=screen, trials=8)
+    driver.search()
+    failed = [r for r in driver.records() if r.state == "failed"]
+    assert [r.reason for r in failed] == ["evaluate: the accuracy is not a number"]
+    assert sum(r.state == "evaluated" for r in driver.records()) == len(models)
+    assert sum(r.key == failed[0].key for r in driver.records()) == 1
+
+
+def test_a_run_whose_trials_all_fail_stops_early(tmp_path: Path) -> None:
+    def broken(request: Request) -> Outcome:
+        return Failed(stage="build", reason="no such layer", retryable=False)
+
+    driver, _ = make_driver(tmp_path, evaluate=broken, trials=500)
+    assert driver.search() == "failures"
+    assert len(driver.records()) < 20
+
+
+def test_a_space_without_more_networks_ends_the_search(tmp_path: Path) -> None:
+    screen = make_screen("1700")
+    driver, _ = make_driver(tmp_path, screen=screen, trials=500)
+    assert driver.search() == "exhausted"
+    assert len({r.key for r in driver.records()}) < 500
+
+
+def test_a_time_limit_ends_the_search_and_the_full_trainings(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=6)
+    driver.search()
+    whole = driver.plan
+    driver.plan = replace(whole, trials=500, limit=1e-9)
+    assert driver.search() == "timeout"
+    assert len({r.key for r in driver.study.records()}) == 6
+    driver.train_finalists()
+    assert not any(r.rung == "full" for r in driver.records())
+    driver.plan = whole
+    driver.search()
+    driver.train_finalists()
+    assert any(r.rung == "full" for r in driver.records())
+
+
+class Slow:
+    """Evaluations that take real time, and do as many steps as the time allows."""
+
+    def __init__(self, seconds_a_step: float) -> None:
+        self.fake = FakeEvaluator(make_screen())
+        self.seconds_a_step = seconds_a_step
+
+    def __call__(self, request: Request) -> Outcome:
+        steps = request.steps
+        if request.train_seconds is not None:
+            steps = max(1, min(steps, int(request.train_seconds / self.seconds_a_step)))
+        time.sleep(steps * self.seconds_a_step)
+        ended = self.fake(request)
+        assert isinstance(ended, Evaluated)
+        seconds = {"train": steps * self.seconds_a_step, "evaluate": 0.01}
+        return replace(ended, seconds=seconds, cut_at=steps if steps < request.steps else None)
+
+
+def test_a_training_that_meets_the_time_limit_is_kept_with_the_steps_that_it_did(tmp_path: Path) -> None:
+    driver, models = make_driver(tmp_path, evaluate=Slow(0.2), trials=500)
+    driver.plan = replace(driver.plan, limit=1.0)  # a training of 10 steps takes 2 s
+    began = time.monotonic()
+    assert driver.search() == "timeout"
+    driver.train_finalists()
+    assert time.monotonic() - began < 4.0
+    (record,) = driver.records()
+    assert record.steps == 10
+    assert record.cut_at == record.trained_steps
+    assert 1 <= record.trained_steps < 10
+    assert list(models) == [(record.key, record.trained_steps)]
+    assert record.model_sha256 == hashlib.sha256(models[record.key, record.trained_steps]).hexdigest()
+
+
+def test_a_resume_trains_whole_what_was_cut_short(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, evaluate=Slow(0.2), trials=1)
+    driver.plan = replace(driver.plan, limit=1.0)
+    driver.search()
+    cut = driver.records()[0]
+    driver, _ = make_driver(tmp_path, evaluate=Slow(0.0), trials=1)
+    driver.search()
+    again = [r for r in driver.records() if r.key == cut.key and r.steps == cut.steps and r.cut_at is None]
+    assert len(again) <= 1
+    driver.train_finalists()
+    assert all(r.cut_at is None for r in driver.records()[1:])
+    assert any(r.rung == "full" for r in driver.records())
+
+
+def test_what_was_cut_short_counts_for_the_fidelity_that_it_covers(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=4)
+    driver.search()
+    record = driver.records()[0]
+    params = next(r.params for r in driver.records() if r.steps == STEPS[0])
+    cut = replace(record, params=params, steps=STEPS[2], cut_at=STEPS[1] + 5)
+    assert driver._rung(cut) in (1, None)
+    assert driver._rung(replace(cut, cut_at=STEPS[0] - 1)) is None
+    assert driver._rung(replace(cut, cut_at=None)) == 2
+
+
+def test_a_finalist_that_cannot_get_far_enough_is_not_begun(tmp_path: Path) -> None:
+    slow = Slow(0.01)
+    driver, _ = make_driver(tmp_path, evaluate=slow, trials=500)
+    driver.plan = replace(driver.plan, limit=1.5)
+    assert driver.search() == "timeout"
+    slow.seconds_a_step = 0.01
+    driver.train_finalists()
+    heard = driver.listener
+    assert isinstance(heard, Heard)
+    full = [r for r in driver.records() if r.steps == STEPS[-1]]
+    assert all(r.trained_steps > STEPS[0] for r in full)
+    assert len(full) + sum("no time left" in text for text in heard.said) >= 1
+
+
+def test_trainings_of_the_search_leave_time_to_the_full_ones(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, evaluate=Slow(0.001), trials=5000, slots=3)
+    began = time.monotonic()
+    driver.plan = replace(driver.plan, limit=2.0)
+    assert driver.search() == "timeout"
+    driver.train_finalists()
+    assert time.monotonic() < began + 20
+    assert sum(r.rung == "full" for r in driver.records()) >= 1
+
+
+def test_the_first_training_is_announced(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=3, slots=2)
+    driver.search()
+    heard = driver.listener
+    assert isinstance(heard, Heard)
+    assert len(heard.said) == 1
+    assert re.fullmatch(
+        r"starting workers; the first of 2 trainings at once should end in about \d+ s", heard.said[0]
+    )
+
+
+def test_several_slots_evaluate_each_network_once(tmp_path: Path) -> None:
+    screen = make_screen()
+    evaluate = FakeEvaluator(screen)
+    driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen, trials=13, slots=4)
+    driver.search()
+    done = [(screen_key(r, screen), r.steps) for r in evaluate.requests]
+    assert len(done) == len(set(done))
+    assert len({key for key, _ in done}) == 13
+
+
+class KilledError(Exception):
+    pass
+
+
+def screen_key(request: Request, screen: object) -> str:
+    from search_spaces.choices import Choices
+
+    return screen(Choices(request.params)).key  # type: ignore[operator, no-any-return]
+
+
+def test_the_front_holds_no_dominated_trial(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=20)
+    driver.search()
+    front = pareto_front(driver.records())
+    assert front
+    for one in front:
+        assert not any(dominates(objectives(other), objectives(one)) for other in front)
+    longest = {r.key: r for r in driver.records()}
+    for record in longest.values():
+        if record.state == "evaluated" and record not in front:
+            mine = objectives(record)
+            assert any(dominates(objectives(f), mine) or objectives(f) == mine for f in front)

@@ -1,0 +1,86 @@
+"""Choosing from the front."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from search_fakes import make_driver
+
+from nas.model.policy import Policy
+from nas.model.records import Rung, TrialRecord
+from nas.model.trained import Accuracy
+from nas.strategy.pareto import choose, hypervolume, pareto_front
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> TrialRecord:
+    driver, _ = make_driver(tmp_path_factory.mktemp("run"), trials=1)
+    driver.search()
+    return driver.study.records()[0]
+
+
+def trial(
+    sample: TrialRecord, number: int, correct: int, sram: int, cycles: int, rung: Rung = "full"
+) -> TrialRecord:
+    assert sample.costs is not None
+    costs = dataclasses.replace(sample.costs, sram_bytes=sram, flash_bytes=100, cycles=cycles, macs=cycles)
+    accuracy = Accuracy(part="val", engine="litert", correct=correct, total=1000)
+    return dataclasses.replace(
+        sample,
+        number=number,
+        key=f"k{number}",
+        costs=costs,
+        accuracy=accuracy,
+        rung=rung,
+        steps=100 if rung == "full" else 10,
+        tflm_accuracy=None,
+    )
+
+
+@pytest.mark.parametrize(("policy", "number"), [("accuracy", 1), ("balanced", 2), ("smallest", 3)])
+def test_each_policy_picks_what_its_words_say(sample: TrialRecord, policy: Policy, number: int) -> None:
+    front = [
+        trial(sample, 1, 960, 9000, 900),
+        trial(sample, 2, 956, 5000, 300),
+        trial(sample, 3, 949, 3000, 400),
+        trial(sample, 4, 900, 1000, 100),
+    ]
+    assert choose(front, policy).number == number
+
+
+def test_a_fully_trained_model_is_chosen_before_a_briefly_trained_one(sample: TrialRecord) -> None:
+    front = [trial(sample, 1, 970, 100, 100, "search"), trial(sample, 2, 950, 200, 200)]
+    assert choose(front, "accuracy").number == 2
+    assert choose(front[:1], "accuracy").number == 1
+
+
+def test_a_full_training_replaces_the_short_one_of_the_same_network(sample: TrialRecord) -> None:
+    short = trial(sample, 1, 990, 100, 100, "search")
+    full = dataclasses.replace(trial(sample, 7, 950, 100, 100), key=short.key)
+    assert [r.number for r in pareto_front([short, full])] == [7]
+
+
+def test_equal_trials_are_one_point_of_the_front(sample: TrialRecord) -> None:
+    one, same = trial(sample, 1, 950, 100, 100), trial(sample, 2, 950, 100, 100)
+    assert [r.number for r in pareto_front([same, one])] == [1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 30])
+@pytest.mark.parametrize("axes", [1, 2, 3, 4])
+def test_the_hypervolume_is_what_optunas_own_says(axes: int, count: int) -> None:
+    from optuna._hypervolume import compute_hypervolume
+
+    points = np.random.default_rng([axes, count]).random((count, axes)) * 1.2
+    expected = compute_hypervolume(points[(points < 1).all(1)], np.ones(axes))
+    assert hypervolume(points.tolist(), [1.0] * axes) == pytest.approx(expected)
+
+
+def test_hypervolumes_in_closed_form() -> None:
+    assert hypervolume([], (1.0, 1.0)) == 0.0
+    assert hypervolume([(2.0, 0.0)], (1.0, 1.0)) == 0.0
+    assert hypervolume([(0.5, 0.5, 0.5, 0.5)] * 3, (1.0,) * 4) == 0.0625
+    # A staircase of ten steps: 55 of 100 squares.
+    stairs = [(i / 10, (9 - i) / 10) for i in range(10)]
+    assert hypervolume(stairs, (1.0, 1.0)) == pytest.approx(0.55)

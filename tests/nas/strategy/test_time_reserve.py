@@ -1,0 +1,62 @@
+"""What is kept of a time limit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from search_fakes import STEPS, make_screen
+
+from nas.strategy.engine import SearchEngine
+from nas.strategy.screening import survey
+from nas.strategy.time_reserve import SHARE, TimeReserve
+from nas.strategy.training_cost import expected_seconds
+
+
+def searched(count: int, *, workers: int, limit: float, finalists: int = 3) -> TimeReserve:
+    """After so many trainings that took twice their expected time."""
+    screen = make_screen()
+    found = survey(screen, rng=np.random.default_rng(1), draws=100, wanted=10)
+    engine = SearchEngine(screen=screen, steps=STEPS, seed=1, samples=1000, feasible=found.feasible)
+    reserve = TimeReserve(engine=engine, finalists=finalists, spread=False, workers=workers, limit=limit)
+    for order in range(count):
+        proposal = engine.suggest(order)
+        assert proposal is not None
+        assert proposal.screened.costs is not None
+        error = 0.5 / (1 + proposal.screened.costs.macs / 1e5)
+        engine.update(order, proposal.params, proposal.rung, error)
+        steps = STEPS[proposal.rung]
+        reserve.tell(proposal.screened, steps, 2 * float(expected_seconds([proposal.screened], steps)[0]))
+    return reserve
+
+
+def test_a_quarter_is_kept_while_nothing_is_known_and_never_more() -> None:
+    assert searched(0, workers=1, limit=100.0).seconds() == 100.0 * SHARE
+    assert searched(20, workers=1, limit=1.0).seconds() == SHARE
+
+
+def test_no_more_is_kept_than_the_full_trainings_that_are_missing_will_take() -> None:
+    reserve = searched(20, workers=1, limit=1e6)
+    missing = reserve.engine.finalists(3, spread=False)
+    assert missing
+    times = [2 * float(expected_seconds([one.screened], STEPS[-1])[0]) for one in missing]
+    assert sum(times) <= reserve.seconds() <= 1.5 * sum(times)
+    three = searched(20, workers=3, limit=1e6)
+    assert max(times) <= three.seconds() < reserve.seconds()
+
+
+def test_what_is_under_way_may_end() -> None:
+    reserve = searched(20, workers=1, limit=1e6)
+    before = reserve.seconds()
+    proposal = reserve.engine.suggest(20)
+    assert proposal is not None
+    reserve.engine.start(proposal)
+    reserve.tell(proposal.screened, 10, 1.0)
+    assert reserve.seconds() > before
+
+
+def test_nothing_is_kept_when_all_finalists_are_trained() -> None:
+    reserve = searched(20, workers=1, limit=1e6)
+    for order, one in enumerate(reserve.engine.finalists(3, spread=False)):
+        reserve.engine.update(20 + order, one.params, one.rung, 0.0)
+        reserve.tell(one.screened, STEPS[-1], 1.0)
+    assert reserve.seconds() == pytest.approx(0.0)
