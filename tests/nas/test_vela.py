@@ -15,7 +15,7 @@ from cost_models.target_file import load_target
 from nas.cli.run import main
 from nas.runtimes.vela import compile_for_npu, npu_violations, require_vela
 
-TCN = (Path(__file__).parent / "export" / "data" / "tcn.tflite").read_bytes()
+TCN = (Path(__file__).parent / "bundle" / "data" / "tcn.tflite").read_bytes()
 OPERATORS = sorted((Path(__file__).parents[1] / "data" / "operators").glob("*.tflite"))
 TARGET = load_target("corstone300-u55-128")
 needs_vela = pytest.mark.skipif(
