@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -295,12 +295,13 @@ def _read(folder: Path, name: str, limit: int, present: Mapping[str, int]) -> by
 
 
 def _budget(manifest: Manifest, costs: Costs) -> Budget | None:
-    from cost_models.budget import Budget, Resource
+    from cost_models.budget import Budget
+    from cost_models.resources import RESOURCES
 
     if not manifest.budget:
         return None
     limits = {limit.resource: limit.limit for limit in manifest.budget}
-    if not {"sram", "flash"} <= set(limits) <= set(get_args(Resource)):
+    if not {"sram", "flash"} <= set(limits) <= RESOURCES.keys():
         raise BundleError("manifest", f"{MANIFEST_NAME}: budget does not limit sram and flash.")
     budget = Budget.of(limits)
     if broken := budget.violations(costs):

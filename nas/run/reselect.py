@@ -131,7 +131,7 @@ def _validation_samples(folder: RunFolder, summary: RunSummary) -> int:
 
 def front_lines(selection: Selection) -> Iterator[str]:
     """The front as text, a line for each model; the chosen one has a mark."""
-    from cost_models.budget import format_quantity
+    from cost_models.resources import format_quantity
 
     for record in selection.front:
         costs = record.costs

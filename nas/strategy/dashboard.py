@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import Trial
 
-from cost_models.budget import format_quantity
 from cost_models.costing import Costs
+from cost_models.resources import format_quantity
 from nas.model.records import TrialRecord
 
 

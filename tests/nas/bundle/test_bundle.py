@@ -125,7 +125,7 @@ def test_scalings_of_another_channel_count_are_refused(finished: Finished, tmp_p
 
 def test_a_model_one_byte_over_its_budget_is_refused(finished: Finished, tmp_path: Path) -> None:
     needed = finished.costs.sram_bytes
-    fits = Budget(sram_bytes=needed, flash_bytes=1 << 20)
+    fits = Budget.of({"sram": needed, "flash": 1 << 20})
     finished.export(tmp_path / "b", budget=fits)
     with pytest.raises(UserError, match=r"over its budget: sram 2,928 B .* over the limit of 2,927 B"):
         finished.export(tmp_path / "b", budget=replace(fits, sram_bytes=needed - 1))

@@ -418,7 +418,7 @@ EDITS: dict[str, Edit] = {
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    budget = Budget(sram_bytes=64 * 1024, flash_bytes=1 << 20, latency_us=1e6, instructions=10**9)
+    budget = Budget.of({"sram": 64 * 1024, "flash": 1 << 20, "latency": 1e6, "instructions": 10**9})
     return make_finished().export(tmp_path_factory.mktemp("exported") / "b", budget=budget)
 
 

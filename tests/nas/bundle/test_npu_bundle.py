@@ -203,7 +203,7 @@ def test_a_compiled_model_over_the_budget_is_refused(
     # What the core alone needs is over these limits as well, and is refused before anything is compiled.
     monkeypatch.setattr(Budget, "violations", lambda self, costs: ())
     with pytest.raises(UserError) as caught:
-        finished.export(tmp_path / "b", budget=Budget(sram_bytes=sram, flash_bytes=flash))
+        finished.export(tmp_path / "b", budget=Budget.of({"sram": sram, "flash": flash}))
     assert str(caught.value) == (
         f"Compiled for ethos-u55-128, the model is over its budget: {text}. Choose a smaller model of the front."
     )
