@@ -382,6 +382,8 @@ def _finished(manifest: Manifest, int8: bytes, raw: NDArray[np.generic]) -> Fini
                 correct=accuracy.correct,
                 total=accuracy.total,
                 confusion=accuracy.confusion,
+                metric=accuracy.metric,
+                score=accuracy.score,
             )
             for accuracy in manifest.accuracies
         ),

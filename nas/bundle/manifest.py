@@ -17,6 +17,7 @@ from cost_models.reading import read_bounded
 from nas.bundle.context import TFLM_DATE, Context, sha256
 from nas.bundle.exporter import File, Role
 from nas.bundle.notes import layout_notes
+from nas.model.policy import MetricName
 from nas.model.statistics import wilson
 
 MANIFEST_NAME = "manifest.json"
@@ -143,7 +144,10 @@ class NpuEntry(_Strict):
 
 
 class AccuracyEntry(_Strict):
-    """Of the int8 bytes; low and high are the 95 % Wilson interval."""
+    """Of the int8 bytes; low and high are the 95 % Wilson interval.
+
+    `score` is the value of `metric`, by which the model was searched, where that is not the accuracy.
+    """
 
     part: Literal["val", "test"]
     engine: Literal["tflm", "litert"]
@@ -153,6 +157,8 @@ class AccuracyEntry(_Strict):
     low: float
     high: float
     confusion: tuple[tuple[int, ...], ...]
+    metric: MetricName = "accuracy"
+    score: float | None = None
 
 
 class GoldenShareEntry(_Strict):

@@ -146,6 +146,11 @@ def seconds(value: float) -> str:
     return f"{hours}{GAP}h {minutes:02d}{GAP}min" if hours else f"{minutes}{GAP}min {rest:02d}{GAP}s"
 
 
+def sentence(text: str) -> str:
+    """With a capital at its head."""
+    return text[:1].upper() + text[1:]
+
+
 def choices(params: Mapping[str, Any]) -> str:
     """A trial's choices in one line; numbered ones are gathered, as in "width 16/32/64"."""
     gathered: dict[str, list[str]] = {}

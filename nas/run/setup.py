@@ -55,7 +55,7 @@ def prepare(config: RunConfig) -> Job:
         require_vela(target)
     budget = parse_budget(config.budget, target, certain=config.certain)
     space = load_space(config.space)
-    dataset = load_task(config.task, config)
+    dataset = load_task(config.task, config).judged_by(config.metric)
     model = CostModel(target)
     screen = Screen(
         space=space,

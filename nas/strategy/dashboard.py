@@ -18,7 +18,7 @@ def readable_attributes(record: TrialRecord) -> dict[str, Any]:
     """The result of a trial as short words and numbers."""
     shown: dict[str, Any] = {"state": record.state, "worker": record.worker}
     if record.state == "evaluated":
-        shown["accuracy"] = round(record.value, 4)
+        shown["accuracy" if record.accuracy is None else record.accuracy.metric] = round(record.value, 4)
     if record.costs is not None:
         shown |= readable_costs(record.costs)
     if record.violations:
