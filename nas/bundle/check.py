@@ -19,7 +19,7 @@ from cost_models.reading import LARGEST_MODEL_BYTES, read_bounded
 from nas.bundle.bundle import render_bundle
 from nas.bundle.context import Context, make_context, sha256
 from nas.bundle.errors import BundleError
-from nas.bundle.exporter import load_exporter
+from nas.bundle.layout import load_layout
 from nas.bundle.manifest import (
     MANIFEST_NAME,
     AccuracyEntry,
@@ -254,7 +254,7 @@ def _context(
 
     try:
         check_name(manifest.name)
-        load_exporter(manifest.format)
+        load_layout(manifest.format)
     except UserError as error:
         raise BundleError("manifest", error.message) from error
     emitted = _model(folder, f"{manifest.name}.tflite", manifest.model_sha256, present)

@@ -77,11 +77,11 @@ def prepare(config: RunConfig) -> Job:
 
 def _check_delivery(config: RunConfig) -> None:
     """Finds out before the search, not after it, that its result could not be delivered."""
-    from nas.bundle.exporter import load_exporter
+    from nas.bundle.layout import load_layout
     from nas.bundle.names import check_name
 
     check_name(config.name)
-    load_exporter(config.format)
+    load_layout(config.format)
     if config.deliver is not None:
         from nas.bundle.delivery import check_place
 
