@@ -1,0 +1,351 @@
+"""Stretches of samples that follow each other with one label and group: what windows may be cut from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.errors import UserError
+from nas.tasks.loading import Missing
+from nas.tasks.loading.class_folders import show
+from nas.tasks.loading.numbers import MISSING_LABELS
+from nas.tasks.loading.tables import Codes, Table
+from nas.tasks.loading.times import Floats, Steps, measure_steps
+from nas.words import listed
+
+Array = NDArray[np.generic]
+
+_COARSE = 0.5  # share of times that repeat the one before
+_CHOICE = "--missing drop leaves such rows out, --missing interpolate fills short gaps."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Samples of one file, label and group, in the order of time.
+
+    Attributes:
+        values: Channels; NaN only where they are to be interpolated. Shape: (rows, channels).
+        times: Rising, in the unit of the file. Shape: (rows,).
+        label: Index of its label.
+        group: Index of its group; -1 without.
+        file: Index of its file.
+    """
+
+    values: Array
+    times: Floats | None
+    label: int
+    group: int
+    file: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was left out or changed, counted over all files."""
+
+    rows: int = 0
+    unlabelled: int = 0
+    incomplete: int = 0
+    timeless: int = 0
+    unsorted: int = 0
+    gaps: int = 0
+    comments: int = 0
+    filled: int = 0
+    bridged: int = 0
+
+    def notes(self, missing: Missing) -> list[str]:
+        """A sentence for each thing that happened."""
+        lines = []
+        if self.comments:
+            lines.append(f"{self.comments:,} lines of comments between the rows are skipped.")
+        if self.unlabelled:
+            lines.append(
+                f"{self.unlabelled:,} of {self.rows:,} rows have no label or group and are left out."
+            )
+        if self.timeless:
+            lines.append(f"{self.timeless:,} of {self.rows:,} rows have no time and are left out.")
+        if self.incomplete:
+            lines.append(
+                f"{self.incomplete:,} of {self.rows:,} rows lack values and are left out; no window crosses them."
+            )
+        if self.unsorted:
+            done = "left out" if missing == "drop" else "sorted in; of rows with one time the first is kept"
+            lines.append(f"{self.unsorted:,} rows with times that do not rise are {done}.")
+        if self.filled:
+            lines.append(f"{self.filled:,} missing values are interpolated.")
+        if self.bridged:
+            lines.append(f"{self.bridged:,} short gaps in time are interpolated.")
+        if self.gaps:
+            lines.append(f"{self.gaps:,} gaps in time; no window crosses one.")
+        return lines
+
+
+@dataclass(slots=True)
+class Book:
+    """Words by index, as labels and groups of all files."""
+
+    words: dict[str, int] = field(default_factory=dict)
+
+    def index(self, word: str) -> int:
+        """The index of a word, new or known."""
+        return self.words.setdefault(word, len(self.words))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """Labels or groups of the rows of a file: one word for all, or codes. Code -1 is for a missing one."""
+
+    codes: Codes
+
+    @classmethod
+    def constant(cls, word: str, rows: int, book: Book) -> Marks:
+        """One word for all rows."""
+        return cls(codes=np.full(rows, book.index(word), np.int32))
+
+    @classmethod
+    def column(cls, table: Table, name: str, book: Book, spelt: Callable[[str], str]) -> Marks:
+        """The words of a column."""
+        words = table.words[name]
+        known = [-1 if word.lower() in MISSING_LABELS else book.index(spelt(word)) for word in words.words]
+        return cls(codes=np.asarray(known, np.int32)[words.codes])
+
+
+def cut(
+    table: Table,
+    labels: Marks,
+    groups: Marks | None,
+    missing: Missing,
+    *,
+    file: int,
+    time: str | None,
+    tally: Tally,
+) -> tuple[list[Stretch], Steps | None]:
+    """The stretches of a file, and the steps of its times.
+
+    Args:
+        table: The file.
+        labels: Of its rows.
+        groups: Of its rows.
+        missing: What to do about missing values, gaps and times that do not rise.
+        file: Its index.
+        time: Name of the column of times.
+        tally: Counts what is left out.
+
+    Raises:
+        UserError: Something is missing, and missing is "refuse"; or times are too coarse.
+    """
+    rows = len(table.values)
+    tally.rows += rows
+    tally.comments += table.comments
+    whole = labels.codes >= 0
+    if groups is not None:
+        whole &= groups.codes >= 0
+    if not whole.all():
+        if missing == "refuse":
+            what = "label" if (labels.codes < 0).any() else "group"
+            _refuse(table, ~whole, f"has no {what}", "--missing drop leaves such rows out.")
+        tally.unlabelled += int(np.count_nonzero(~whole))
+    if table.times is not None and np.isnan(table.times).any():
+        timeless = np.isnan(table.times)
+        if missing == "refuse":
+            _refuse(table, timeless, f"has no time in column {time}", "--missing drop leaves such rows out.")
+        tally.timeless += int(np.count_nonzero(timeless))
+        whole &= ~timeless
+    bad = ~np.isfinite(table.values)
+    if bad.any():
+        incomplete = bad.any(axis=1) & whole
+        if missing == "refuse" and incomplete.any():
+            _refuse_value(table, bad & whole[:, np.newaxis])
+        if missing == "drop":
+            tally.incomplete += int(np.count_nonzero(incomplete))
+        else:
+            table.values[bad] = np.nan  # an infinite value is none
+    values = narrow(table.values)
+    found: list[Stretch] = []
+    for start, stop in _runs(labels.codes, groups.codes if groups is not None else None, whole):
+        index = np.arange(start, stop)
+        times = None
+        if table.times is not None:
+            index = _rising(table, index, missing, time, tally)
+            times = table.times[index]
+        plain = len(index) == stop - start and bool((np.diff(index) == 1).all())
+        found.append(
+            Stretch(
+                values=values[start:stop] if plain else values[index],
+                times=times,
+                label=int(labels.codes[start]),
+                group=-1 if groups is None else int(groups.codes[start]),
+                file=file,
+            )
+        )
+    steps = (
+        measure_steps([s.times for s in found if s.times is not None]) if table.times is not None else None
+    )
+    if steps is not None and missing == "refuse":
+        _check_gaps(table, found, steps, time)
+    if missing == "drop":
+        found = [piece for stretch in found for piece in _split(stretch, steps, tally)]
+    return found, steps
+
+
+def narrow(values: Floats) -> Array:
+    """Values as int16 or float32 where these hold them, or as they are."""
+    if not len(values):
+        return values.astype(np.float32)
+    low, high = np.nanmin(values, axis=0, initial=0), np.nanmax(values, axis=0, initial=0)
+    if low.min() >= -32768 and high.max() <= 32767:
+        whole = values.astype(np.int16) if not np.isnan(values).any() else None
+        if whole is not None and np.array_equal(whole, values):
+            return whole
+    if np.abs([low, high]).max() > np.finfo(np.float32).max:
+        return values
+    single = values.astype(np.float32)
+    for channel in range(values.shape[1]):
+        column = values[:, channel]
+        there = column[~np.isnan(column)]
+        spread = float(there.std()) if len(there) else 0.0
+        # What float32 costs must be nothing beside what the channel tells, or the data set's own check must see it.
+        if spread and float(np.nanmax(np.abs(column - single[:, channel]))) > 1e-3 * spread:
+            return values
+    return single
+
+
+def _runs(labels: Codes, groups: Codes | None, whole: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Ranges of whole rows with one label and group."""
+    new = labels[1:] != labels[:-1]
+    if groups is not None:
+        new |= groups[1:] != groups[:-1]
+    new |= whole[1:] != whole[:-1]
+    edges = [0, *(np.flatnonzero(new) + 1).tolist(), len(labels)]
+    for start, stop in pairwise(edges):
+        if whole[start]:
+            yield start, stop
+
+
+def _rising(
+    table: Table, index: NDArray[np.intp], missing: Missing, time: str | None, tally: Tally
+) -> NDArray[np.intp]:
+    """The rows of a stretch in the order of time, each time once."""
+    assert table.times is not None
+    times = table.times[index]
+    steps = np.diff(times)
+    back = steps <= 0
+    if not back.any():
+        return index
+    if np.count_nonzero(steps == 0) > _COARSE * len(steps):
+        raise UserError(
+            f"{show(table.head.path)}: most times in column {time} repeat the one before them: they are too coarse.",
+            "Write them with fractions of a second; or give --time none and --sample-rate.",
+        )
+    if missing == "refuse":
+        first = int(np.argmax(back)) + 1
+        raise UserError(
+            f"{show(table.head.path)}: the time in {_line(table, int(index[first]))}, column {time}, does not rise"
+            f" ({times[first - 1]:.15g}, then {times[first]:.15g})"
+            f"{_more(int(np.count_nonzero(back)) - 1, 'time')}.",
+            "Sort the rows by time, name several recordings of one file by --group, or choose --missing drop"
+            " (leaves them out) or --missing interpolate (sorts them).",
+        )
+    if missing == "drop":
+        kept = np.concatenate([[True], times[1:] > np.maximum.accumulate(times)[:-1]])
+        tally.unsorted += int(np.count_nonzero(~kept))
+        return np.asarray(index[kept])
+    tally.unsorted += int(np.count_nonzero(back))
+    order = np.argsort(times, kind="stable")
+    once = np.concatenate([[True], np.diff(times[order]) > 0])
+    return np.asarray(index[order][once])
+
+
+def _check_gaps(table: Table, stretches: Sequence[Stretch], steps: Steps, time: str | None) -> None:
+    """Refuses steps that are too long."""
+    gaps = [(s, np.flatnonzero(np.diff(s.times) > steps.gap)) for s in stretches if s.times is not None]
+    count = sum(len(found) for _, found in gaps)
+    if not count:
+        return
+    stretch, found = next((s, f) for s, f in gaps if len(f))
+    assert stretch.times is not None
+    before, after = stretch.times[found[0]], stretch.times[found[0] + 1]
+    assert table.times is not None
+    row = int(np.argmax(table.times == after))
+    raise UserError(
+        f"{show(table.head.path)}: the times in column {time} have a gap before {_line(table, row)}, from"
+        f" {before:.15g} to {after:.15g} at steps of {steps.step:.4g}{_more(count - 1, 'gap')}.",
+        "--missing drop cuts the recording there, --missing interpolate fills short gaps.",
+    )
+
+
+def _split(stretch: Stretch, steps: Steps | None, tally: Tally) -> list[Stretch]:
+    """Pieces without missing values and gaps."""
+    whole = np.asarray(np.isfinite(stretch.values).all(axis=1))
+    cuts = ~np.logical_and(whole[1:], whole[:-1])
+    if stretch.times is not None and steps is not None:
+        gaps = np.diff(stretch.times) > steps.gap
+        tally.gaps += int(np.count_nonzero(gaps))
+        cuts = np.logical_or(cuts, gaps)
+    if not cuts.any() and whole.all():
+        return [stretch]
+    edges = [0, *(np.flatnonzero(cuts) + 1).tolist(), len(whole)]
+    return [_part(stretch, a, b) for a, b in pairwise(edges) if b > a and whole[a]]
+
+
+def _part(stretch: Stretch, start: int, stop: int) -> Stretch:
+    times = None if stretch.times is None else stretch.times[start:stop]
+    return replace(stretch, values=stretch.values[start:stop], times=times)
+
+
+def fill(stretch: Stretch, longest: int, steps: Steps | None, tally: Tally) -> list[Stretch]:
+    """Interpolates missing values of up to `longest` rows; longer ones and long gaps in time cut the stretch.
+
+    What is missing at the ends is left out.
+    """
+    values = stretch.values
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        values = values.copy()
+        place = np.arange(len(values), dtype=np.float64) if stretch.times is None else stretch.times
+        for channel in range(values.shape[1]):
+            _fill_channel(values[:, channel], place, longest, tally)
+        tally.incomplete += int(np.count_nonzero(np.isnan(values).any(axis=1)))
+        stretch = replace(stretch, values=values)
+    if steps is None or stretch.times is None:
+        return _split(stretch, None, tally)
+    short = (np.diff(stretch.times) > steps.gap) & (np.diff(stretch.times) <= (longest + 1.5) * steps.step)
+    tally.bridged += int(np.count_nonzero(short))
+    return _split(stretch, replace(steps, gap=max(steps.gap, (longest + 1.5) * steps.step)), tally)
+
+
+def _fill_channel(column: Array, place: Floats, longest: int, tally: Tally) -> None:
+    bad = np.isnan(column)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], bad, [False]]).astype(np.int8)))
+    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if start > 0 and stop < len(column) and stop - start <= longest:
+            column[start:stop] = np.interp(
+                place[start:stop], place[[start - 1, stop]], column[[start - 1, stop]].astype(np.float64)
+            )
+            tally.filled += stop - start
+
+
+def _refuse(table: Table, bad: NDArray[np.bool_], what: str, hint: str) -> None:
+    count, row = int(np.count_nonzero(bad)), int(np.argmax(bad))
+    raise UserError(f"{show(table.head.path)}: {_line(table, row)} {what}{_more(count - 1, 'row')}.", hint)
+
+
+def _refuse_value(table: Table, bad: NDArray[np.bool_]) -> None:
+    row, count = int(np.argmax(bad.any(axis=1))), int(np.count_nonzero(bad))
+    channels = [table.channels[i] for i in np.flatnonzero(bad[row])]
+    what = "an infinite value" if np.isinf(table.values[row][bad[row]]).any() else "no value"
+    raise UserError(
+        f"{show(table.head.path)}: {_line(table, row)} has {what} in column {listed(channels, 3)}"
+        f"{_more(count - len(channels), 'value')}.",
+        _CHOICE,
+    )
+
+
+def _line(table: Table, row: int) -> str:
+    return table.place(row).partition(" of ")[0]
+
+
+def _more(count: int, what: str) -> str:
+    return f", and {count:,} more {what}{'s' if count > 1 else ''} in the file" if count > 0 else ""
