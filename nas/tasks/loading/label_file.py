@@ -91,11 +91,11 @@ def read_label_file(path: Path, files: Sequence[TableFile], group: str | None) -
                 did_you_mean(cell, [f.name for f in files][:50]) if file is None else "Write its folder, too."
             )
             what = "which is not there" if file is None else "a name of several files"
-            raise UserError(f"{table.place(row)} names {cell!a}, {what}.".capitalize(), hint)
+            raise UserError(f"{show(path)}: {table.place(row)} names {cell!a}, {what}.", hint)
         label = columns[label_column][row]
         if label.lower() in MISSING_LABELS:
             raise UserError(
-                f"{table.place(row)} gives no label.".capitalize(), "Label the file, or remove both."
+                f"{show(path)}: {table.place(row)} gives no label.", "Label the file, or remove both."
             )
         if labels.setdefault(file, label) != label:
             raise UserError(

@@ -15,7 +15,7 @@ from nas.tasks.loading.class_folders import show
 from nas.tasks.loading.numbers import MISSING_LABELS
 from nas.tasks.loading.tables import Codes, Table
 from nas.tasks.loading.times import Floats, Steps, measure_steps
-from nas.words import listed
+from nas.words import counted, listed
 
 Array = NDArray[np.generic]
 
@@ -60,26 +60,24 @@ class Tally:
         """A sentence for each thing that happened."""
         lines = []
         if self.comments:
-            lines.append(f"{self.comments:,} lines of comments between the rows are skipped.")
+            lines.append(f"Comments between the rows are skipped ({counted(self.comments, 'line')}).")
         if self.unlabelled:
-            lines.append(
-                f"{self.unlabelled:,} of {self.rows:,} rows have no label or group and are left out."
-            )
+            lines.append(f"Without label or group, left out: {self.unlabelled:,} of {self.rows:,} rows.")
         if self.timeless:
-            lines.append(f"{self.timeless:,} of {self.rows:,} rows have no time and are left out.")
+            lines.append(f"Without time, left out: {self.timeless:,} of {self.rows:,} rows.")
         if self.incomplete:
             lines.append(
-                f"{self.incomplete:,} of {self.rows:,} rows lack values and are left out; no window crosses them."
+                f"Without some value, left out: {self.incomplete:,} of {self.rows:,} rows; no window crosses them."
             )
         if self.unsorted:
             done = "left out" if missing == "drop" else "sorted in; of rows with one time the first is kept"
-            lines.append(f"{self.unsorted:,} rows with times that do not rise are {done}.")
+            lines.append(f"Times do not rise in {counted(self.unsorted, 'row')}: {done}.")
         if self.filled:
-            lines.append(f"{self.filled:,} missing values are interpolated.")
+            lines.append(f"Interpolated: {counted(self.filled, 'missing value')}.")
         if self.bridged:
-            lines.append(f"{self.bridged:,} short gaps in time are interpolated.")
+            lines.append(f"Interpolated: {counted(self.bridged, 'short gap')} in time.")
         if self.gaps:
-            lines.append(f"{self.gaps:,} gaps in time; no window crosses one.")
+            lines.append(f"{counted(self.gaps, 'gap')} in time; no window crosses one.")
         return lines
 
 
@@ -165,6 +163,7 @@ def cut(
             table.values[bad] = np.nan  # an infinite value is none
     values = narrow(table.values)
     found: list[Stretch] = []
+    firsts: list[int] = []
     for start, stop in _runs(labels.codes, groups.codes if groups is not None else None, whole):
         index = np.arange(start, stop)
         times = None
@@ -172,6 +171,7 @@ def cut(
             index = _rising(table, index, missing, time, tally)
             times = table.times[index]
         plain = len(index) == stop - start and bool((np.diff(index) == 1).all())
+        firsts.append(start)
         found.append(
             Stretch(
                 values=values[start:stop] if plain else values[index],
@@ -185,7 +185,7 @@ def cut(
         measure_steps([s.times for s in found if s.times is not None]) if table.times is not None else None
     )
     if steps is not None and missing == "refuse":
-        _check_gaps(table, found, steps, time)
+        _check_gaps(table, found, firsts, steps, time)
     if missing == "drop":
         found = [piece for stretch in found for piece in _split(stretch, steps, tally)]
     return found, steps
@@ -243,7 +243,7 @@ def _rising(
     if missing == "refuse":
         first = int(np.argmax(back)) + 1
         raise UserError(
-            f"{show(table.head.path)}: the time in {_line(table, int(index[first]))}, column {time}, does not rise"
+            f"{show(table.head.path)}: the time in {table.place(int(index[first]))}, column {time}, does not rise"
             f" ({times[first - 1]:.15g}, then {times[first]:.15g})"
             f"{_more(int(np.count_nonzero(back)) - 1, 'time')}.",
             "Sort the rows by time, name several recordings of one file by --group, or choose --missing drop"
@@ -259,22 +259,22 @@ def _rising(
     return np.asarray(index[order][once])
 
 
-def _check_gaps(table: Table, stretches: Sequence[Stretch], steps: Steps, time: str | None) -> None:
+def _check_gaps(
+    table: Table, stretches: Sequence[Stretch], firsts: Sequence[int], steps: Steps, time: str | None
+) -> None:
     """Refuses steps that are too long."""
-    gaps = [(s, np.flatnonzero(np.diff(s.times) > steps.gap)) for s in stretches if s.times is not None]
-    count = sum(len(found) for _, found in gaps)
-    if not count:
-        return
-    stretch, found = next((s, f) for s, f in gaps if len(f))
-    assert stretch.times is not None
-    before, after = stretch.times[found[0]], stretch.times[found[0] + 1]
-    assert table.times is not None
-    row = int(np.argmax(table.times == after))
-    raise UserError(
-        f"{show(table.head.path)}: the times in column {time} have a gap before {_line(table, row)}, from"
-        f" {before:.15g} to {after:.15g} at steps of {steps.step:.4g}{_more(count - 1, 'gap')}.",
-        "--missing drop cuts the recording there, --missing interpolate fills short gaps.",
-    )
+    rows: list[int] = []
+    for stretch, first in zip(stretches, firsts, strict=True):
+        if stretch.times is not None:
+            rows += (np.flatnonzero(np.diff(stretch.times) > steps.gap) + first + 1).tolist()
+    if rows:
+        assert table.times is not None
+        raise UserError(
+            f"{show(table.head.path)}: the times in column {time} have a gap before {table.place(rows[0])}, from"
+            f" {table.times[rows[0] - 1]:.15g} to {table.times[rows[0]]:.15g} at steps of {steps.step:.4g}"
+            f"{_more(len(rows) - 1, 'gap')}.",
+            "--missing drop cuts the recording there, --missing interpolate fills short gaps.",
+        )
 
 
 def _split(stretch: Stretch, steps: Steps | None, tally: Tally) -> list[Stretch]:
@@ -329,7 +329,7 @@ def _fill_channel(column: Array, place: Floats, longest: int, tally: Tally) -> N
 
 def _refuse(table: Table, bad: NDArray[np.bool_], what: str, hint: str) -> None:
     count, row = int(np.count_nonzero(bad)), int(np.argmax(bad))
-    raise UserError(f"{show(table.head.path)}: {_line(table, row)} {what}{_more(count - 1, 'row')}.", hint)
+    raise UserError(f"{show(table.head.path)}: {table.place(row)} {what}{_more(count - 1, 'row')}.", hint)
 
 
 def _refuse_value(table: Table, bad: NDArray[np.bool_]) -> None:
@@ -337,15 +337,11 @@ def _refuse_value(table: Table, bad: NDArray[np.bool_]) -> None:
     channels = [table.channels[i] for i in np.flatnonzero(bad[row])]
     what = "an infinite value" if np.isinf(table.values[row][bad[row]]).any() else "no value"
     raise UserError(
-        f"{show(table.head.path)}: {_line(table, row)} has {what} in column {listed(channels, 3)}"
+        f"{show(table.head.path)}: {table.place(row)} has {what} in column {listed(channels, 3)}"
         f"{_more(count - len(channels), 'value')}.",
         _CHOICE,
     )
 
 
-def _line(table: Table, row: int) -> str:
-    return table.place(row).partition(" of ")[0]
-
-
 def _more(count: int, what: str) -> str:
-    return f", and {count:,} more {what}{'s' if count > 1 else ''} in the file" if count > 0 else ""
+    return f", and {counted(count, f'more {what}')} in the file" if count > 0 else ""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cost_models.errors import UserError
 from nas.tasks.loading.class_folders import show
 from nas.tasks.loading.numbers import NoNumberError, hint_for, is_missing, is_number, to_numbers
-from nas.tasks.loading.text_format import Row, TextFormat, cells_of, find_format, is_data
+from nas.tasks.loading.text_format import COMMENTS, Row, TextFormat, cells_of, find_format, is_data
 from nas.tasks.loading.times import Floats, to_times
 
 Codes = NDArray[np.int32]
@@ -78,16 +78,16 @@ class Table:
     comments: int = 0
 
     def place(self, row: int) -> str:
-        """The place of a row in words: "line 7 of PATH"."""
+        """The place of a row in words: "line 7"."""
         return place_of(self.head, row)
 
 
 def place_of(head: Head, row: int) -> str:
     """The place of a row of data, counted from 0, in words."""
     if head.text is None:
-        return f"row {row + 1} of {show(head.path)}"
+        return f"row {row + 1}"
     number = next(islice((number for number, _ in _rows(head.path, head.text)), row, None), row)
-    return f"line {number} of {show(head.path)}"
+    return f"line {number}"
 
 
 def read_head(path: Path) -> Head:
@@ -128,6 +128,23 @@ def _kind(cells: Sequence[str], decimal: str) -> Kind:
     return "number" if 2 * sum(is_number(cell, decimal) for cell in there) >= len(there) else "text"
 
 
+class _Index(dict[str, int]):
+    """Codes of cells; a new one gets the next code, or that of the same word with other spaces around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._codes: dict[str, int] = {}
+
+    def __missing__(self, cell: str) -> int:
+        word = cell.strip()
+        if word not in self._codes:
+            self._codes[word] = len(self.words)
+            self.words.append(word)
+        self[cell] = self._codes[word]
+        return self[cell]
+
+
 @dataclass(slots=True)
 class _Reader:
     head: Head
@@ -138,11 +155,11 @@ class _Reader:
     row: int = 0
     comments: int = 0
     times_kind: str = ""
-    books: dict[str, dict[str, int]] = field(default_factory=dict)
+    books: dict[str, _Index] = field(default_factory=dict)
 
     def table(self) -> Table:
         index = {name: i for i, name in enumerate(self.head.names)}
-        self.books = {name: {} for name in self.words}
+        self.books = {name: _Index() for name in self.words}
         values: list[Floats] = []
         times: list[Floats] = []
         codes: dict[str, list[Codes]] = {name: [] for name in self.words}
@@ -161,7 +178,7 @@ class _Reader:
             head=self.head,
             channels=self.channels,
             values=np.concatenate(values),
-            words={name: Words(np.concatenate(codes[name]), list(self.books[name])) for name in self.words},
+            words={name: Words(np.concatenate(codes[name]), self.books[name].words) for name in self.words},
             times=np.concatenate(times) if self.time is not None else None,
             times_kind=self.times_kind or "number",
             comments=self.comments,
@@ -175,8 +192,10 @@ class _Reader:
                 _skip(file, self.text.lines)
                 reader = cells_of(file, self.text.separator)
                 while rows := list(islice(reader, _ROWS)):
-                    kept = [row for row in rows if is_data(row)]
-                    self.comments += sum(bool(row) and any(map(str.strip, row)) for row in rows) - len(kept)
+                    kept = rows
+                    if set(map(len, rows)) - {width} or not _plain(rows):
+                        kept = [row for row in rows if is_data(row)]
+                        self.comments += sum(any(map(str.strip, row)) for row in rows) - len(kept)
                     if set(map(len, kept)) - {width}:
                         first = next(i for i, row in enumerate(kept) if len(row) != width)
                         self._ragged(first, kept[first], width)
@@ -200,7 +219,8 @@ class _Reader:
 
     def _ragged(self, row: int, cells: Row, width: int) -> NoReturn:
         raise UserError(
-            f"{show(self.head.path)}: line {self._line(row)} has {len(cells)} cells instead of {width}.",
+            f"{show(self.head.path)}: line {self._line(row)} has {len(cells)} cell{'' if len(cells) == 1 else 's'}"
+            f" instead of {width}.",
             "Complete the line or remove it; a file that was cut while it was written ends in such a line."
             if len(cells) < width
             else "Give each line as many cells as the header; text with separators in it needs quotes.",
@@ -234,9 +254,7 @@ class _Reader:
 
     def _codes(self, name: str, cells: Sequence[str]) -> Codes:
         book = self.books[name]
-        codes = np.fromiter(
-            (book.setdefault(cell.strip(), len(book)) for cell in cells), np.int32, len(cells)
-        )
+        codes = np.fromiter(map(book.__getitem__, cells), np.int32, len(cells))
         if len(book) > _MOST_WORDS:
             raise UserError(
                 f"{show(self.head.path)}: column {name} holds more than {_MOST_WORDS:,} different values.",
@@ -253,6 +271,12 @@ class _Reader:
 
 def _open(path: Path, text: TextFormat) -> TextIO:
     return path.open(encoding=text.encoding, newline="")
+
+
+def _plain(rows: Sequence[Row]) -> bool:
+    """Whether no row can be a comment or blank."""
+    starts = "".join(row[0] for row in rows)
+    return bool(starts) and not any(mark[0] in starts for mark in COMMENTS) and len(rows[0]) > 1
 
 
 def _skip(file: Iterator[str], lines: int) -> None:

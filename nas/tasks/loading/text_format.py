@@ -169,10 +169,7 @@ def _separator(lines: Sequence[str], given: str) -> tuple[str, str]:
     sample = [line for line in lines if line.strip() and not line.startswith(COMMENTS)][:_SAMPLED_ROWS]
     best, found = (-1.0, 0), (",", ".")
     for separator in [given] if given in _SEPARATORS else _SEPARATORS:
-        try:
-            rows = list(cells_of(sample, separator))
-        except csv.Error:
-            continue
+        rows = [row for _, row in _numbered(sample, separator, 0)]
         for decimal in ".,":
             if decimal == separator:
                 continue
@@ -221,7 +218,11 @@ def _header(
         return names, rows, [f"There is no header: columns are called by their position, 0{last}."]
     notes = []
     for _ in range(_UNIT_LINES):
-        if len(body) > 1 and _is_units(body[0][1], [row for _, row in body[1:50]], decimal):
+        if (
+            len(body) > 1
+            and len(body[0][1]) == len(first)
+            and _is_units(body[0][1], [row for _, row in body[1:50]], decimal)
+        ):
             cells = [cell.strip() for cell in body[0][1] if cell.strip()]
             notes.append(
                 f"Line {body[0][0]} below the header is no data and is left out: {listed(cells, 6)}."
@@ -260,6 +261,10 @@ def _over_numbers(words: Sequence[int], below: Sequence[Row], decimal: str) -> b
     return False
 
 
+def _cells(count: int) -> str:
+    return f"{count} cell{'' if count == 1 else 's'}"
+
+
 def _clean(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(" ".join(name.split()) for name in names)
 
@@ -277,7 +282,7 @@ def _check_header(
     line, row = body[0]
     if len(row) != len(header):
         raise UserError(
-            f"{show(path)}: line {rows[0][0]} has {len(header)} cells, but line {line} has {len(row)}.",
+            f"{show(path)}: line {rows[0][0]} has {_cells(len(header))}, but line {line} has {len(row)}.",
             "Numbers with decimal commas need semicolons or tabs between them."
             if separator == "," and len(row) > len(header)
             else "Give each line as many cells as the header; mark remarks above it with #.",

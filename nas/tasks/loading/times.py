@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.tasks.loading.numbers import NoNumberError, is_missing, to_numbers
+from nas.tasks.loading.numbers import NoNumberError, is_missing, is_number, to_numbers
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +60,8 @@ def to_times(cells: Sequence[str], decimal: str) -> tuple[Floats, str]:
     try:
         return to_numbers(cells, decimal), "number"
     except NoNumberError as error:
-        if ":" not in error.cell and "-" not in error.cell:
+        first = next((cell for cell in cells if not is_missing(cell)), "")
+        if is_number(first, decimal) or not re.search(r"\d[:.-]\d", error.cell):
             raise
     return np.array([_microseconds(row, cell.strip()) for row, cell in enumerate(cells)]), "text"
 
@@ -95,6 +96,8 @@ def guess_unit(times: Floats, step: float) -> str | None:
     for unit, (low, high) in _EPOCHS.items():
         if low < size < high and 1e-6 < step * UNITS[unit] < _LONGEST_STEP:
             return unit
+    if step < 1:
+        return "s"
     plausible = [
         unit
         for unit, seconds in UNITS.items()
@@ -172,6 +175,9 @@ def _means(times: Floats, column: Floats, grid: Floats, step: float) -> Floats:
         slope = (column[index + 1] - column[index]) / (times[index + 1] - times[index])
         return np.asarray(area[index] + past * (column[index] + slope * past / 2))
 
-    low = np.maximum(grid - step / 2, times[0])
-    high = np.minimum(grid + step / 2, times[-1])
-    return np.asarray((until(high) - until(low)) / (high - low))
+    # At the ends the mean is over less, but still around its time.
+    half = np.minimum(step / 2, np.minimum(grid - times[0], times[-1] - grid))
+    inside = half > 1e-6 * step
+    made = np.interp(grid, times, column)
+    made[inside] = (until(grid + half) - until(grid - half))[inside] / (2 * half[inside])
+    return made

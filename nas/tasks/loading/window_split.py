@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +13,12 @@ from numpy.typing import NDArray
 from cost_models.errors import UserError
 from nas.tasks.loading.windows import Indices, Windows
 from nas.tasks.split import hold_out
+from nas.words import counted
 
 _SEEDS = 32  # splits by group that are tried for one with each class in each part
+_NEAR_SHARE = 0.2
+_NEAR_EDGE = 0.1  # of a label's windows, within which a block may end earlier or later than its share
 _LEAST_GROUPS = 5
-_LEAST_FILES = 3  # with a class, for it to be in three parts
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 VALIDATION = {"train": 0.8, "val": 0.2}
@@ -48,12 +52,12 @@ def split_windows(
         count = len(np.unique(groups))
         if count < _LEAST_GROUPS:
             raise UserError(
-                f"{name}: {count} group{'s are' if count != 1 else ' is'} too few to split by group.",
+                f"{name}: {counted(count, 'group')} {'is' if count == 1 else 'are'} too few to split by group.",
                 f"Give at least {_LEAST_GROUPS}, or folders train, val and test; --group none splits by file or time.",
             )
         parts = _by_group(y, groups, shares, name)
         if parts is not None and _complete(y, {"train": parts["train"]}):
-            return _back(parts, among), [f"Split by group: {_counts(parts, groups, 'groups')}."]
+            return _back(parts, among), [f"Split by group: {_counts(parts, groups)}."]
         rare = min(np.unique(y), key=lambda label: len(np.unique(groups[y == label])))
         raise UserError(
             f"{name}: label {labels[int(rare)]} occurs in {len(np.unique(groups[y == rare]))} of {count} groups, and no"
@@ -65,13 +69,13 @@ def split_windows(
     if len(np.unique(files)) >= _LEAST_GROUPS and least >= len(shares):
         parts = _by_group(y, files, shares, name)
         if parts is not None and _complete(y, parts):
-            return _back(parts, among), [f"Split by file: {_counts(parts, files, 'files')}."]
+            return _back(parts, among), [f"Split by file: {_counts(parts, files)}."]
     parts, purged = _by_time(windows, among, shares, name, labels)
     first, *others = shares
     note = (
         "Split by time, as no split by file has each label in each part: of each label the first"
-        f" {shares[first]:.0%} are for {first}, the next for {' and '.join(others)}; {purged:,} windows that overlap"
-        " two parts are left out. Accuracy is that of known recordings."
+        f" {shares[first]:.0%} are for {first}, the next for {' and '.join(others)}; {counted(purged, 'window')}"
+        " overlapping two parts left out. Accuracy is that of known recordings."
     )
     return parts, [note]
 
@@ -79,8 +83,8 @@ def split_windows(
 def _by_group(
     labels: Indices, groups: Indices, shares: Mapping[str, float], name: str
 ) -> dict[str, Indices] | None:
-    """The first of some splits that has each class in each part, or the one that lacks the fewest."""
-    best, most = None, -1
+    """Of some splits the first that has each class in each part and parts near their shares, or the nearest to it."""
+    best, nearest = None, (math.inf, math.inf)
     for seed in range(_SEEDS):
         rest, left, parts = np.arange(len(labels)), 1.0, {}
         try:
@@ -94,12 +98,13 @@ def _by_group(
         except (UserError, ValueError):
             continue  # too few groups remain
         parts[next(iter(shares))] = rest
+        lacking = sum(len(np.unique(labels)) - len(np.unique(labels[index])) for index in parts.values())
         # A class that training lacks cannot be learned at all.
-        found = sum(len(np.unique(labels[index])) for index in parts.values())
-        found += len(np.unique(labels)) * _complete(labels, {"train": rest})
-        if found > most:
-            best, most = parts, found
-        if _complete(labels, parts):
+        lacking += 10 * (not _complete(labels, {"train": rest})) * len(labels)
+        off = max(abs(len(index) / (shares[part] * len(labels)) - 1) for part, index in parts.items())
+        if (lacking, off) < nearest:
+            best, nearest = parts, (lacking, off)
+        if not lacking and off < _NEAR_SHARE:
             break
     return best
 
@@ -113,9 +118,9 @@ def _back(parts: Mapping[str, Indices], among: Indices) -> dict[str, Indices]:
     return {part: np.sort(among[index]) for part, index in parts.items()}
 
 
-def _counts(parts: Mapping[str, Indices], groups: Indices, what: str) -> str:
+def _counts(parts: Mapping[str, Indices], groups: Indices) -> str:
     order = [part for part in SHARES if part in parts]
-    return ", ".join(f"{len(np.unique(groups[parts[part]])):,} {what} in {part}" for part in order)
+    return ", ".join(f"{len(np.unique(groups[parts[part]])):,} in {part}" for part in order)
 
 
 def _by_time(
@@ -127,8 +132,8 @@ def _by_time(
     overlap = -(-windows.rows // windows.hop) - 1  # windows after one that share rows with it
     for label in np.unique(windows.label[among]):
         index = among[windows.label[among] == label]
-        edges = np.round(np.cumsum([0.0, *shares.values()]) * len(index)).astype(int)
-        for part, first, last in zip(shares, edges, edges[1:], strict=False):
+        edges = _edges(windows.stretch[index], shares)
+        for part, (first, last) in zip(shares, pairwise(edges), strict=True):
             block = index[first:last]
             if first and len(block):
                 before = index[first - 1]
@@ -146,6 +151,18 @@ def _by_time(
                 )
             chosen[part].append(block)
     return {part: np.sort(np.concatenate(blocks)) for part, blocks in chosen.items()}, purged
+
+
+def _edges(stretch: Indices, shares: Mapping[str, float]) -> list[int]:
+    """Where blocks begin and end: between two stretches if such a place is near, as there nothing overlaps."""
+    count = len(stretch)
+    between = np.flatnonzero(np.diff(stretch)) + 1
+    edges = [0]
+    for share in np.cumsum([*shares.values()])[:-1].tolist():
+        edge = round(share * count)
+        near = between[(np.abs(between - edge) <= max(1, _NEAR_EDGE * count)) & (between > edges[-1])]
+        edges.append(int(near[np.argmin(np.abs(near - edge))]) if len(near) else edge)
+    return [*edges, count]
 
 
 def part_indices(parts: NDArray[np.str_], windows: Windows) -> dict[str, Indices]:
