@@ -23,6 +23,7 @@ _SHORTEST, _LONGEST = 4, 100_000  # rows
 _WHOLE = 2_000  # rows of a file that may be one sample
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(s|sec|seconds?|ms)?", re.IGNORECASE)
 _CLOCK_ROWS = 16
+_ONE_PACE = 0.2
 _NAMED = 6
 
 
@@ -190,6 +191,7 @@ def telltales(stretches: Sequence[Stretch], channels: Sequence[str]) -> tuple[li
     low: dict[int, Array] = {}
     high: dict[int, Array] = {}
     long = 0
+    pace: dict[int, float] = {}
     for stretch in stretches:
         values = stretch.values
         if not len(values):
@@ -199,9 +201,12 @@ def telltales(stretches: Sequence[Stretch], channels: Sequence[str]) -> tuple[li
         high[stretch.label] = np.maximum(high.get(stretch.label, most), most)
         if len(values) >= _CLOCK_ROWS:
             long += 1
-            for channel in np.flatnonzero(clock):
-                column = values[:, channel]
-                clock[channel] = bool(np.greater(column[1:], column[:-1]).all())
+            for channel in np.flatnonzero(clock).tolist():
+                steps = np.diff(values[:, channel].astype(np.float64))
+                usual = float(np.median(steps))
+                pace[channel] = pace.get(channel, usual)
+                # What is measured may rise all the time, too, but not everywhere at one pace.
+                clock[channel] = bool((steps > 0).all()) and abs(usual / pace[channel] - 1) < _ONE_PACE
     lows, highs = np.stack([*low.values()]), np.stack([*high.values()])
     alike = (lows == highs).all(axis=0) & ~(lows == lows[0]).all(axis=0)
     clock &= long > 0

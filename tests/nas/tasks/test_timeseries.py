@@ -253,3 +253,8 @@ def test_a_text_file_is_read_where_nothing_else_is_there(tmp_path: Path) -> None
     for name in NAMES:
         (tmp_path / f"{name}.csv").rename(tmp_path / f"{name}.txt")
     assert sum(loaded(tmp_path).info.samples.values()) == 120
+
+
+def test_a_channel_that_rises_at_several_paces_is_a_measurement(tmp_path: Path) -> None:
+    text = table("x,y,label", lambda i: i % 100 * (1 + i // 100 % 3), noise(1), turns, rows=1600)
+    assert loaded(single(tmp_path, text)).info.input_shape == (32, 2)
