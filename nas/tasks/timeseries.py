@@ -19,7 +19,7 @@ from nas.tasks.loading.label_file import FileLabels, find_label_file, read_label
 from nas.tasks.loading.memory import require_memory
 from nas.tasks.loading.rates import Rate, common_rate
 from nas.tasks.loading.recordings import Book, Marks, Stretch, Tally, cut, fill
-from nas.tasks.loading.signal_labels import class_order, spelt
+from nas.tasks.loading.signal_labels import check_words, class_order, spelt
 from nas.tasks.loading.table_files import SUFFIXES, TableFile, TableFiles, class_of, find_files
 from nas.tasks.loading.tables import Head, read_head, read_table
 from nas.tasks.loading.times import Steps, resample
@@ -190,7 +190,7 @@ def _sources(
         raise UserError(f"There is no file of labels {label}.", "Give its path, or that below the folder.")
     if label == FOLDER and FOLDER not in names:
         labels = {file.name: class_of(file) for file in files.files}
-    elif label is None and files.has_class_folders:
+    elif label is None and options.group != FOLDER and files.has_class_folders:
         usual = first_named([name for name in names if name], LABEL_NAMES)
         if usual is not None:
             raise UserError(
@@ -238,6 +238,7 @@ def _read(
         else:
             assert roles.label is not None
             label = Marks.column(table, roles.label, labels, spelt)
+            check_words(list(labels.words), files.root.name)
         group = None
         if sources.groups is not None:
             group = Marks.constant(sources.groups[file.name], rows, groups)
@@ -287,7 +288,7 @@ def _even(
         else:
             pieces = [stretch]
         stretches += [_resampled(piece, rate, steps) for piece in pieces]
-    rows, step, notes = choose_window(window, hop, stretches, rate.hz)
+    rows, step, notes = choose_window(window, hop, stretches, rate.hz, read.tally.files + read.tally.breaks)
     return stretches, rows, step, notes
 
 

@@ -104,7 +104,8 @@ def choose_roles(
         if role == "label" and not labels_elsewhere and taken[role] is None:
             raise UserError(
                 f"{show(heads[0].path)} has no column that is called label.",
-                f"Name it with --label: {listed([n for n in names if n], _NAMED)}; or give one folder for each class.",
+                f"Name it with --label ({listed([n for n in names if n], _NAMED)}); or give one folder for each class,"
+                " or a file labels.csv.",
             )
         # A subject or a clock that is learned from makes a model that is good at nothing else.
         if extra:

@@ -20,6 +20,7 @@ from nas.words import counted, listed
 Array = NDArray[np.generic]
 
 _COARSE = 0.5  # share of times that repeat the one before
+_LEAST_RUN, _FEW_ROWS = 3, 300  # rows of one label on average; and too few rows to tell
 _CHOICE = "--missing drop leaves such rows out, --missing interpolate fills short gaps."
 
 
@@ -55,12 +56,16 @@ class Tally:
     comments: int = 0
     filled: int = 0
     bridged: int = 0
+    breaks: int = 0
+    files: int = 0
 
     def notes(self, missing: Missing) -> list[str]:
         """A sentence for each thing that happened."""
         lines = []
         if self.comments:
             lines.append(f"Comments between the rows are skipped ({counted(self.comments, 'line')}).")
+        if self.breaks:
+            lines.append(f"{counted(self.breaks, 'blank line')} between the rows; no window crosses one.")
         if self.unlabelled:
             lines.append(f"Without label or group, left out: {self.unlabelled:,} of {self.rows:,} rows.")
         if self.timeless:
@@ -138,6 +143,8 @@ def cut(
     rows = len(table.values)
     tally.rows += rows
     tally.comments += table.comments
+    tally.breaks += len(table.breaks)
+    tally.files += 1
     whole = labels.codes >= 0
     if groups is not None:
         whole &= groups.codes >= 0
@@ -164,7 +171,7 @@ def cut(
     values = narrow(table.values)
     found: list[Stretch] = []
     firsts: list[int] = []
-    for start, stop in _runs(labels.codes, groups.codes if groups is not None else None, whole):
+    for start, stop in _runs(table, labels.codes, groups.codes if groups is not None else None, whole):
         index = np.arange(start, stop)
         times = None
         if table.times is not None:
@@ -213,13 +220,25 @@ def narrow(values: Floats) -> Array:
     return single
 
 
-def _runs(labels: Codes, groups: Codes | None, whole: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Ranges of whole rows with one label and group."""
+def _runs(
+    table: Table, labels: Codes, groups: Codes | None, whole: NDArray[np.bool_]
+) -> Iterator[tuple[int, int]]:
+    """Ranges of whole rows with one label and group.
+
+    Raises:
+        UserError: There are nearly as many as rows.
+    """
     new = labels[1:] != labels[:-1]
     if groups is not None:
         new |= groups[1:] != groups[:-1]
     new |= whole[1:] != whole[:-1]
+    new[table.breaks - 1] = True
     edges = [0, *(np.flatnonzero(new) + 1).tolist(), len(labels)]
+    if len(edges) * _LEAST_RUN > len(labels) > _FEW_ROWS:
+        raise UserError(
+            f"{show(table.head.path)}: label or group change {len(edges) - 2:,} times in {len(labels):,} rows.",
+            "Name another column; rows of several recordings that take turns have to be sorted by recording.",
+        )
     for start, stop in pairwise(edges):
         if whole[start]:
             yield start, stop

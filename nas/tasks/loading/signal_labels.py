@@ -25,19 +25,9 @@ def class_order(words: Sequence[str], name: str) -> tuple[list[int], tuple[str, 
     """The class of each word, and the names of the classes: numbers by size, words by the alphabet.
 
     Raises:
-        UserError: Measured quantities, too many labels, one label only, or names that differ in case only.
+        UserError: One label only, or names that differ in case only.
     """
-    fractions = [word for word in words if _FRACTION.fullmatch(word)]
-    if fractions:
-        raise UserError(
-            f"{name}: the labels are numbers with fractions, such as {fractions[0]}.",
-            "Use classes; a measured quantity has to be cut into classes first.",
-        )
-    if len(words) > _MOST:
-        raise UserError(
-            f"{name}: there are {len(words):,} different labels, such as {listed(list(words), _NAMED)}.",
-            f"Up to {_MOST:,} are taken: --label names another column.",
-        )
+    check_words(words, name)
     if len(words) < 2:
         raise UserError(
             f"{name}: there is one label only ({listed(list(words), 1) or 'none'}).",
@@ -55,3 +45,22 @@ def class_order(words: Sequence[str], name: str) -> tuple[list[int], tuple[str, 
     names = check_class_names(order, name)
     index = {word: i for i, word in enumerate(order)}
     return [index[word] for word in words], names
+
+
+def check_words(words: Sequence[str], name: str) -> None:
+    """Refuses what are no labels.
+
+    Raises:
+        UserError: Measured quantities, or too many.
+    """
+    fractions = [word for word in words if _FRACTION.fullmatch(word)]
+    if fractions:
+        raise UserError(
+            f"{name}: the labels are numbers with fractions, such as {fractions[0]}.",
+            "Use classes; a measured quantity has to be cut into classes first.",
+        )
+    if len(words) > _MOST:
+        raise UserError(
+            f"{name}: there are {len(words):,} different labels, such as {listed(list(words), _NAMED)}.",
+            f"Up to {_MOST:,} are taken: --label names another column.",
+        )

@@ -14,7 +14,7 @@ from nas.tasks.loading.labels import is_printable
 from nas.words import listed
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
-_TEXT_SUFFIXES = (".txt", ".dat")  # often a README: read only where nothing else is there
+_TEXT_SUFFIXES = (".txt", ".dat", ".log")  # often a README: read only where nothing else is there
 _NAMED = 5
 
 

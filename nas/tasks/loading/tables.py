@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.tasks.loading.class_folders import show
-from nas.tasks.loading.numbers import NoNumberError, hint_for, is_missing, is_number, to_numbers
+from nas.tasks.loading.numbers import (
+    NoNumberError,
+    hint_for,
+    is_almost_number,
+    is_missing,
+    is_number,
+    to_numbers,
+)
 from nas.tasks.loading.text_format import COMMENTS, Row, TextFormat, cells_of, find_format, is_data
 from nas.tasks.loading.times import Floats, to_times
 
@@ -67,6 +74,7 @@ class Table:
         times: Numbers as they are, or microseconds of ISO 8601 text; None without. Shape: (rows,).
         times_kind: Which of the two.
         comments: Lines of remarks between the rows.
+        breaks: Rows before which there are blank lines, where these are no habit of the file. Shape: (n,).
     """
 
     head: Head
@@ -76,6 +84,7 @@ class Table:
     times: Floats | None
     times_kind: str = "number"
     comments: int = 0
+    breaks: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
 
     def place(self, row: int) -> str:
         """The place of a row in words: "line 7"."""
@@ -125,7 +134,9 @@ def _kind(cells: Sequence[str], decimal: str) -> Kind:
     there = [cell for cell in cells if not is_missing(cell)]
     if not there:
         return "empty"
-    return "number" if 2 * sum(is_number(cell, decimal) for cell in there) >= len(there) else "text"
+    # Numbers with units are refused where they stand: left out as words, a channel would be lost.
+    numbers = sum(is_number(cell, decimal) or is_almost_number(cell) for cell in there)
+    return "number" if 2 * numbers >= len(there) else "text"
 
 
 class _Index(dict[str, int]):
@@ -154,6 +165,8 @@ class _Reader:
     time: str | None
     row: int = 0
     comments: int = 0
+    blank: bool = False
+    breaks: list[int] = field(default_factory=list)
     times_kind: str = ""
     books: dict[str, _Index] = field(default_factory=dict)
 
@@ -182,6 +195,7 @@ class _Reader:
             times=np.concatenate(times) if self.time is not None else None,
             times_kind=self.times_kind or "number",
             comments=self.comments,
+            breaks=np.array(self.breaks if len(self.breaks) * 2 < self.row else [], np.intp),
         )
 
     def _chunks(self) -> Iterator[list[Row]]:
@@ -194,8 +208,7 @@ class _Reader:
                 while rows := list(islice(reader, _ROWS)):
                     kept = rows
                     if set(map(len, rows)) - {width} or not _plain(rows):
-                        kept = [row for row in rows if is_data(row)]
-                        self.comments += sum(any(map(str.strip, row)) for row in rows) - len(kept)
+                        kept = self._without_remarks(rows)
                     if set(map(len, kept)) - {width}:
                         first = next(i for i, row in enumerate(kept) if len(row) != width)
                         self._ragged(first, kept[first], width)
@@ -216,6 +229,21 @@ class _Reader:
             raise UserError(
                 f"{show(path)} cannot be read ({error.strerror}).", "Check its permissions."
             ) from None
+
+    def _without_remarks(self, rows: Sequence[Row]) -> list[Row]:
+        """Rows of data; comments are counted, and blank lines noted as the ends of recordings."""
+        kept: list[Row] = []
+        for row in rows:
+            if is_data(row):
+                if self.blank and self.row + len(kept):
+                    self.breaks.append(self.row + len(kept))
+                self.blank = False
+                kept.append(row)
+            elif any(map(str.strip, row)):
+                self.comments += 1
+            else:
+                self.blank = True
+        return kept
 
     def _ragged(self, row: int, cells: Row, width: int) -> NoReturn:
         raise UserError(
@@ -241,7 +269,9 @@ class _Reader:
         try:
             times, kind = to_times(cells, self.text.decimal)
         except NoNumberError as error:
-            hint = "Write times as numbers or as ISO 8601, such as 2026-01-31T12:00:00.25."
+            hint = (
+                "Write numbers or ISO 8601 (2026-01-31T12:00:00.25), or give --time none and --sample-rate."
+            )
             self._refuse(name, error, "is no time", hint)
         if not np.isnan(times).all():
             if self.times_kind not in ("", kind):

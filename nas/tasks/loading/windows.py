@@ -75,16 +75,27 @@ def parse_length(text: str | None, flag: str) -> Length | None:
 
 
 def choose_window(
-    window: Length | None, hop: Length | None, stretches: Sequence[Stretch], rate_hz: float | None
+    window: Length | None,
+    hop: Length | None,
+    stretches: Sequence[Stretch],
+    rate_hz: float | None,
+    recordings: int,
 ) -> tuple[int, int, list[str]]:
     """Rows of a window, rows from one to the next, and a word about both.
+
+    Args:
+        window: As the user says it; None where each recording is a sample.
+        hop: The same; None for half a window.
+        stretches: All of them.
+        rate_hz: Of their samples, where it is known.
+        recordings: Files, and parts of files with blank lines between them.
 
     Raises:
         UserError: None is given and the stretches are not samples by themselves, or it is out of range.
     """
     lengths = [len(stretch.values) for stretch in stretches]
     if window is None:
-        same = len(set(lengths)) == 1 and len({stretch.file for stretch in stretches}) == len(stretches)
+        same = len(set(lengths)) == 1 and len(stretches) == recordings
         if not same or lengths[0] > _WHOLE or lengths[0] < _SHORTEST or hop is not None:
             usual = f"{max(_SHORTEST, round(2 * rate_hz))} or 2s" if rate_hz else "128"
             raise UserError(
@@ -92,7 +103,7 @@ def choose_window(
                 " are no samples by themselves.",
                 f"Give --window, such as {usual}: long enough for what is to be told apart.",
             )
-        return lengths[0], lengths[0], [f"Each file is one sample, as all have {lengths[0]:,} rows."]
+        return lengths[0], lengths[0], [f"Each recording is one sample, as all have {lengths[0]:,} rows."]
     rows = _rows(window, rate_hz)
     if not _SHORTEST <= rows <= _LONGEST:
         raise UserError(

@@ -155,7 +155,7 @@ def test_a_file_of_labels_names_the_class_and_the_group_of_each_file(
     assert dataset.info.class_names == ("a", "b")
     assert dataset.report.groups == (6, 0)
     assert "Labels are those of labels.csv, column class; groups of column person." in dataset.notes
-    assert "Each file is one sample, as all have 64 rows." in dataset.notes
+    assert "Each recording is one sample, as all have 64 rows." in dataset.notes
 
 
 def test_labels_that_are_numbers_are_names_in_their_order(tmp_path: Path) -> None:
@@ -258,3 +258,15 @@ def test_a_text_file_is_read_where_nothing_else_is_there(tmp_path: Path) -> None
 def test_a_channel_that_rises_at_several_paces_is_a_measurement(tmp_path: Path) -> None:
     text = table("x,y,label", lambda i: i % 100 * (1 + i // 100 % 3), noise(1), turns, rows=1600)
     assert loaded(single(tmp_path, text)).info.input_shape == (32, 2)
+
+
+def test_blank_lines_between_rows_end_a_recording(tmp_path: Path) -> None:
+    # As the Arduino examples have gestures: a file for each class, blank lines between the gestures.
+    for index, name in enumerate(("flex", "punch")):
+        gestures = [table("", noise(index), lambda i, g=g: g, rows=50).strip() for g in range(20)]  # type: ignore[misc]
+        single(tmp_path, "aX,aY\n" + "\n\n".join(gestures), f"{name}.csv")
+    single(tmp_path, "file,label\nflex,flex\npunch,punch\n", "labels.csv")
+    dataset = loaded(tmp_path, window=None)
+    assert dataset.info.input_shape == (50, 2)
+    assert (dataset.samples["train"][:, :1, 1] == dataset.samples["train"][..., 1]).all()
+    assert "38 blank lines between the rows; no window crosses one." in dataset.notes

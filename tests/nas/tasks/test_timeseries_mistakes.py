@@ -172,6 +172,16 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
         {},
         "R/a.csv: '1,234.5' in line 20, column acc_x, is no number.",
     ),
+    "units behind all numbers": (
+        a_csv(table(HEADER, seconds, lambda i: f"{i}g", noise(1), turns)),
+        {},
+        "R/a.csv: '0g' in line 2, column acc_x, is no number.",
+    ),
+    "a semicolon at the end of each line": (
+        a_csv(table("time,label,acc_x,acc_y", seconds, turns, noise(1), lambda i: f"{i % 9 - 4}.5;")),
+        {},
+        "R/a.csv: '-4.5;' in line 2, column acc_y, is no number.",
+    ),
     "an underscore": (cell(20, 1, "1_000"), {}, "R/a.csv: '1_000' in line 20, column acc_x, is no number."),
     "a decimal comma among points": (
         cell(20, 1, '"1,5"'),
@@ -234,6 +244,16 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
         cell(7, 3, "fall"),
         {},
         "Label fall never lasts a window of 32 rows: its longest stretch has 1.",
+    ),
+    "a label of many words": (
+        only(table("a,b,label", noise(1), noise(2), lambda i: f"n{i}", rows=1200)),
+        {},
+        "R: there are 1,200 different labels, such as n0, n1, n2, n3, n4 and 1195 more.",
+    ),
+    "recordings that take turns": (
+        only(table("a,b,device,label", noise(1), noise(2), lambda i: i % 7, turns)),
+        {},
+        "R/a.csv: label or group change 399 times in 400 rows.",
     ),
     "two groups": (of_groups(2), {}, "R: 2 groups are too few to split by group."),
     "a label file that is not there": (
