@@ -153,8 +153,8 @@ def cut(
             what = "label" if (labels.codes < 0).any() else "group"
             _refuse(table, ~whole, f"has no {what}", "--missing drop leaves such rows out.")
         tally.unlabelled += int(np.count_nonzero(~whole))
-    if table.times is not None and np.isnan(table.times).any():
-        timeless = np.isnan(table.times)
+    if table.times is not None and not np.isfinite(table.times).all():
+        timeless = ~np.isfinite(table.times)
         if missing == "refuse":
             _refuse(table, timeless, f"has no time in column {time}", "--missing drop leaves such rows out.")
         tally.timeless += int(np.count_nonzero(timeless))

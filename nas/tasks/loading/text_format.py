@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cost_models.errors import UserError
 from nas.tasks.loading.class_folders import show
+from nas.tasks.loading.labels import is_printable
 from nas.tasks.loading.numbers import is_missing, is_number
 from nas.words import listed
 
@@ -291,6 +292,11 @@ def _check_header(
         raise UserError(
             f"{show(path)} has {len(header):,} columns.",
             "Give one column for each channel, one row for each time.",
+        )
+    if strange := [name for name in header if not is_printable(name)]:
+        raise UserError(
+            f"{show(path)} has a column {strange[0]!a}, which cannot be printed.",
+            "Write its header as plain text.",
         )
     twice = [name for name, count in Counter(name for name in header if name).items() if count > 1]
     if twice:

@@ -195,6 +195,11 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
         {},
         "R/a.csv has 'acc_x' twice in its header.",
     ),
+    "a name that cannot be printed": (
+        line(1, lambda text: text.replace("acc_y", "\x1b[1m")),
+        {},
+        "R/a.csv has a column '\\x1b[1m', which cannot be printed.",
+    ),
     "a column without a name": (everywhere("acc_y", ""), {}, "R/a.csv: column 3 has no name."),
     "a column of one file only": (
         line(1, lambda text: text.replace("acc_y", "gyro")),

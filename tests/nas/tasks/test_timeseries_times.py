@@ -157,7 +157,7 @@ def test_times_in_disorder_are_sorted_or_dropped(tmp_path: Path) -> None:
 
 def test_rows_without_label_or_time_are_dropped_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    time = lambda i: "" if i == 7 else f"{i * 0.02:.2f}"  # noqa: E731
+    time = lambda i: "inf" if i == 7 else f"{i * 0.02:.2f}"  # noqa: E731
     path.write_text(table(HEADER, time, noise(1), noise(2), lambda i: "" if i < 5 else turns(i), rows=800))
     notes = loaded(path, missing="drop").notes
     assert "Without label or group, left out: 5 of 800 rows." in notes
