@@ -288,6 +288,8 @@ def _even(
         else:
             pieces = [stretch]
         stretches += [_resampled(piece, rate, steps) for piece in pieces]
+    if not stretches:
+        raise UserError("No row is left that has all values.", "Give recordings with fewer gaps.")
     rows, step, notes = choose_window(window, hop, stretches, rate.hz, read.tally.files + read.tally.breaks)
     return stretches, rows, step, notes
 

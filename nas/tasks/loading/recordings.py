@@ -20,6 +20,8 @@ from nas.words import counted, listed
 Array = NDArray[np.generic]
 
 _COARSE = 0.5  # share of times that repeat the one before
+_FEW_STEPS = 20  # too few to tell
+_RESTART = 16.0  # steps back: no disorder of single rows, but another recording
 _LEAST_RUN, _FEW_ROWS = 3, 300  # rows of one label on average; and too few rows to tell
 _CHOICE = "--missing drop leaves such rows out, --missing interpolate fills short gaps."
 
@@ -56,6 +58,7 @@ class Tally:
     comments: int = 0
     filled: int = 0
     bridged: int = 0
+    restarts: int = 0
     breaks: int = 0
     files: int = 0
 
@@ -77,6 +80,8 @@ class Tally:
         if self.unsorted:
             done = "left out" if missing == "drop" else "sorted in; of rows with one time the first is kept"
             lines.append(f"Times do not rise in {counted(self.unsorted, 'row')}: {done}.")
+        if self.restarts:
+            lines.append(f"The clock starts anew {counted(self.restarts, 'time')}; no window crosses that.")
         if self.filled:
             lines.append(f"Interpolated: {counted(self.filled, 'missing value')}.")
         if self.bridged:
@@ -145,14 +150,13 @@ def cut(
     tally.comments += table.comments
     tally.breaks += len(table.breaks)
     tally.files += 1
-    whole = labels.codes >= 0
-    if groups is not None:
-        whole &= groups.codes >= 0
-    if not whole.all():
-        if missing == "refuse":
-            what = "label" if (labels.codes < 0).any() else "group"
-            _refuse(table, ~whole, f"has no {what}", "--missing drop leaves such rows out.")
-        tally.unlabelled += int(np.count_nonzero(~whole))
+    whole = np.ones(rows, bool)
+    for what, marks in (("label", labels), ("group", groups)):
+        if marks is not None and (without := marks.codes < 0).any():
+            if missing == "refuse":
+                _refuse(table, without, f"has no {what}", "--missing drop leaves such rows out.")
+            whole &= ~without
+    tally.unlabelled += int(np.count_nonzero(~whole))
     if table.times is not None and not np.isfinite(table.times).all():
         timeless = ~np.isfinite(table.times)
         if missing == "refuse":
@@ -172,22 +176,19 @@ def cut(
     found: list[Stretch] = []
     firsts: list[int] = []
     for start, stop in _runs(table, labels.codes, groups.codes if groups is not None else None, whole):
-        index = np.arange(start, stop)
-        times = None
-        if table.times is not None:
-            index = _rising(table, index, missing, time, tally)
-            times = table.times[index]
-        plain = len(index) == stop - start and bool((np.diff(index) == 1).all())
-        firsts.append(start)
-        found.append(
-            Stretch(
-                values=values[start:stop] if plain else values[index],
-                times=times,
-                label=int(labels.codes[start]),
-                group=-1 if groups is None else int(groups.codes[start]),
-                file=file,
+        for index in _rising(table, np.arange(start, stop), missing, time, tally):
+            first, last = int(index[0]), int(index[-1]) + 1
+            plain = bool((np.diff(index) == 1).all())
+            firsts.append(first)
+            found.append(
+                Stretch(
+                    values=values[first:last] if plain else values[index],
+                    times=None if table.times is None else table.times[index],
+                    label=int(labels.codes[start]),
+                    group=-1 if groups is None else int(groups.codes[start]),
+                    file=file,
+                )
             )
-        )
     steps = (
         measure_steps([s.times for s in found if s.times is not None]) if table.times is not None else None
     )
@@ -246,15 +247,16 @@ def _runs(
 
 def _rising(
     table: Table, index: NDArray[np.intp], missing: Missing, time: str | None, tally: Tally
-) -> NDArray[np.intp]:
-    """The rows of a stretch in the order of time, each time once."""
-    assert table.times is not None
+) -> list[NDArray[np.intp]]:
+    """The rows of a stretch in the order of time, each time once; apart where the clock starts anew."""
+    if table.times is None:
+        return [index]
     times = table.times[index]
     steps = np.diff(times)
     back = steps <= 0
     if not back.any():
-        return index
-    if np.count_nonzero(steps == 0) > _COARSE * len(steps):
+        return [index]
+    if len(steps) >= _FEW_STEPS and np.count_nonzero(steps == 0) > _COARSE * len(steps):
         raise UserError(
             f"{show(table.head.path)}: most times in column {time} repeat the one before them: they are too coarse.",
             "Write them with fractions of a second; or give --time none and --sample-rate.",
@@ -268,11 +270,22 @@ def _rising(
             "Sort the rows by time, name several recordings of one file by --group, or choose --missing drop"
             " (leaves them out) or --missing interpolate (sorts them).",
         )
+    usual = float(np.median(np.abs(steps)))
+    restarts = np.flatnonzero(steps < -_RESTART * usual) + 1
+    tally.restarts += len(restarts)
+    return [_ordered(piece, table.times[piece], missing, tally) for piece in np.split(index, restarts)]
+
+
+def _ordered(index: NDArray[np.intp], times: Floats, missing: Missing, tally: Tally) -> NDArray[np.intp]:
+    """Rows whose times rise, by leaving out or by sorting."""
+    back = np.count_nonzero(np.diff(times) <= 0)
+    if not back:
+        return index
     if missing == "drop":
         kept = np.concatenate([[True], times[1:] > np.maximum.accumulate(times)[:-1]])
         tally.unsorted += int(np.count_nonzero(~kept))
         return np.asarray(index[kept])
-    tally.unsorted += int(np.count_nonzero(back))
+    tally.unsorted += int(back)
     order = np.argsort(times, kind="stable")
     once = np.concatenate([[True], np.diff(times[order]) > 0])
     return np.asarray(index[order][once])

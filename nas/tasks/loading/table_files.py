@@ -130,13 +130,20 @@ def _walk(root: Path, skipped: Collection[Path]) -> tuple[list[Path], Counter[st
     tables, texts = [], []
     others: Counter[str] = Counter()
     hidden = 0
-    for place, folders, names in os.walk(root, onerror=_raise):
+    seen: set[Path] = set()
+    for place, folders, names in os.walk(root, onerror=_raise, followlinks=True):
+        if (real := Path(place).resolve()) in seen:  # by a link
+            folders.clear()
+            continue
+        seen.add(real)
         hidden += sum(name.startswith(".") for name in [*folders, *names])
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(place, name)
             if name.startswith(".") or path.resolve() in skipped:
                 continue
+            if path.exists() and not path.is_file():
+                raise UserError(f"{show(path)} is no regular file.", "Remove it, or write it as a file.")
             suffix = path.suffix.lower()
             if suffix in SUFFIXES:
                 tables.append(path)

@@ -109,9 +109,9 @@ def read_head(path: Path) -> Head:
         from nas.tasks.loading.parquet_file import read_head as read_parquet_head
 
         return read_parquet_head(path)
-    text = find_format(path)
+    text, sample = find_format(path)
     kinds = tuple(
-        _kind([row[i] for row in text.sample if i < len(row)], text.decimal) for i in range(len(text.names))
+        _kind([row[i] for row in sample if i < len(row)], text.decimal) for i in range(len(text.names))
     )
     return Head(path=path, names=text.names, kinds=kinds, said=text.said, notes=text.notes, text=text)
 

@@ -47,7 +47,6 @@ class TextFormat:
         lines: Before the first row of data.
         said: The format in words.
         notes: What was skipped or guessed.
-        sample: The first rows of data.
     """
 
     encoding: str
@@ -57,11 +56,10 @@ class TextFormat:
     lines: int
     said: str
     notes: tuple[str, ...]
-    sample: tuple[tuple[str, ...], ...]
 
 
-def find_format(path: Path) -> TextFormat:
-    """Looks at the first lines of a file.
+def find_format(path: Path) -> tuple[TextFormat, list[Row]]:
+    """Looks at the first lines of a file: their format, and the first rows of data.
 
     Raises:
         UserError: It is empty or no text, has no rows of data, or its header does not fit them.
@@ -90,7 +88,7 @@ def find_format(path: Path) -> TextFormat:
     words = [] if len(header) == 1 else [f"separated by {_SEPARATORS[separator]}"]
     words += ["decimal commas"] if decimal == "," else []
     words += [encoding.upper()] if encoding.startswith("utf-16") else []
-    return TextFormat(
+    found = TextFormat(
         encoding=encoding,
         separator=separator,
         decimal=decimal,
@@ -98,8 +96,8 @@ def find_format(path: Path) -> TextFormat:
         lines=body[0][0] - 1,
         said=", ".join(words),
         notes=tuple(notes),
-        sample=tuple(tuple(row) for _, row in body[:_SAMPLED_ROWS]),
     )
+    return found, [row for _, row in body[:_SAMPLED_ROWS]]
 
 
 def cells_of(lines: Iterable[str], separator: str) -> Iterator[Row]:

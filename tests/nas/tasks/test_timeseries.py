@@ -270,3 +270,11 @@ def test_blank_lines_between_rows_end_a_recording(tmp_path: Path) -> None:
     assert dataset.info.input_shape == (50, 2)
     assert (dataset.samples["train"][:, :1, 1] == dataset.samples["train"][..., 1]).all()
     assert "38 blank lines between the rows; no window crosses one." in dataset.notes
+
+
+def test_linked_folders_are_read_once(tmp_path: Path) -> None:
+    folder(tmp_path / "real")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "data").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "again").symlink_to(tmp_path / "real")
+    assert loaded(tmp_path / "in").notes[0] == "6 files, separated by commas."

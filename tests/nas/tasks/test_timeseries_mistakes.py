@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,7 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     "a picture": (a_csv(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), {}, "R/a.csv is no text."),
     "a web page": (a_csv("<!DOCTYPE html><html>"), {}, "R/a.csv is a web page."),
     "Parquet by another name": (a_csv(b"PAR1abcd"), {}, "R/a.csv is a Parquet file by its content."),
+    "a pipe": (lambda root: os.mkfifo(root / "z.csv"), {}, "R/z.csv is no regular file."),
     "one line for all": (a_csv(b"1,2,3," * 20_000), {}, "R/a.csv has no ends of lines."),
     "no tables": (pictures, {}, "R holds no tables (6 .png)."),
     "a folder of empty folders": (

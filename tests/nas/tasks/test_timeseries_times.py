@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from written_recordings import HEADER, Column, folder, noise, table, turns
 
+from cost_models.errors import UserError
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading import TaskOptions
 from nas.tasks.loading.times import guess_unit, measure_steps, named_unit, resample
@@ -153,6 +154,27 @@ def test_times_in_disorder_are_sorted_or_dropped(tmp_path: Path) -> None:
     assert "Times do not rise in 1 row: sorted in; of rows with one time the first is kept." in dataset.notes
     dropped = loaded(path, missing="drop", window="20", hop="20")
     assert "Times do not rise in 1 row: left out." in dropped.notes
+
+
+@pytest.mark.parametrize("missing", ["drop", "interpolate"])
+def test_a_clock_that_starts_anew_begins_another_recording(missing: str, tmp_path: Path) -> None:
+    path = timed(tmp_path, "t", lambda i: f"{i % 250 * 0.02:.2f}", acc=lambda i: i * 7919 % 4001)
+    dataset = loaded(path, missing=missing, window="20", hop="20")
+    # At 500 the label changes as well.
+    assert "The clock starts anew 2 times; no window crosses that." in dataset.notes
+    assert not any("do not rise" in note for note in dataset.notes)
+    starts = np.concatenate([array[:, 0, 0] for array in dataset.samples.values()]).tolist()
+    assert {i * 7919 % 4001 for i in (200, 220, 250, 270)} <= set(starts)
+
+
+@pytest.mark.parametrize("missing", ["drop", "interpolate"])
+def test_where_nothing_is_left_this_is_said(missing: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        table("a,b,label", lambda i: "" if i // 30 % 2 else 1, lambda i: i if i // 30 % 2 else "", turns)
+    )
+    with pytest.raises(UserError, match="[Nn]o row is left"):
+        loaded(path, missing=missing, window="64")
 
 
 def test_rows_without_label_or_time_are_dropped_and_counted(tmp_path: Path) -> None:
