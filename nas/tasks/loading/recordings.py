@@ -13,6 +13,7 @@ from cost_models.errors import UserError
 from nas.tasks.loading import Missing
 from nas.tasks.loading.class_folders import show
 from nas.tasks.loading.numbers import MISSING_LABELS
+from nas.tasks.loading.raw_type import LARGEST
 from nas.tasks.loading.tables import Codes, Table
 from nas.tasks.loading.times import Floats, Steps, measure_steps
 from nas.words import counted, listed
@@ -163,6 +164,15 @@ def cut(
             _refuse(table, timeless, f"has no time in column {time}", "--missing drop leaves such rows out.")
         tally.timeless += int(np.count_nonzero(timeless))
         whole &= ~timeless
+    with np.errstate(invalid="ignore"):
+        huge = np.isfinite(table.values) & (np.abs(table.values) > LARGEST)
+    if huge.any():
+        row, channel = (int(i) for i in np.argwhere(huge)[0])
+        raise UserError(
+            f"{show(table.head.path)}: {table.place(row)} has {table.values[row, channel]:g} in column"
+            f" {table.channels[channel]}, beyond the range of float32.",
+            "The chip computes in float32: leave missing values empty, or use a larger unit.",
+        )
     bad = ~np.isfinite(table.values)
     if bad.any():
         incomplete = bad.any(axis=1) & whole

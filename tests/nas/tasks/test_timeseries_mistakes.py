@@ -333,6 +333,11 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
         "R/a.csv: line 31 has no value in column acc_x, acc_y, and 1 more value in the file.",
     ),
     "an infinite value": (cell(31, 1, "inf"), {}, "R/a.csv: line 31 has an infinite value in column acc_x."),
+    "a marker beyond float32": (
+        cell(31, 1, "1e300"),
+        {},
+        "R/a.csv: line 31 has 1e+300 in column acc_x, beyond the range of float32.",
+    ),
     "a row without time": (cell(31, 0, ""), {}, "R/a.csv: line 31 has no time in column time."),
     "a lost row": (
         line(31, lambda text: None),

@@ -173,7 +173,7 @@ def test_where_nothing_is_left_this_is_said(missing: str, tmp_path: Path) -> Non
     path.write_text(
         table("a,b,label", lambda i: "" if i // 30 % 2 else 1, lambda i: i if i // 30 % 2 else "", turns)
     )
-    with pytest.raises(UserError, match="[Nn]o row is left"):
+    with pytest.raises(UserError, match=r"[Nn]o row is left"):
         loaded(path, missing=missing, window="64")
 
 
