@@ -15,13 +15,16 @@ from nas.tasks.dataset import Dataset, make_dataset
 from nas.tasks.loading import MISSING_CHOICES, PARTS, TaskOptions
 from nas.tasks.loading.class_folders import show
 from nas.tasks.loading.columns import FOLDER, LABEL_NAMES, NONE, Roles, choose_roles, first_named
+from nas.tasks.loading.holes import fill
 from nas.tasks.loading.label_file import FileLabels, find_label_file, read_label_file
 from nas.tasks.loading.memory import require_memory
 from nas.tasks.loading.rates import Rate, common_rate
-from nas.tasks.loading.recordings import Book, Marks, Stretch, Tally, cut, fill
+from nas.tasks.loading.recordings import Book, Marks, cut
 from nas.tasks.loading.signal_labels import check_words, class_order, spelt
+from nas.tasks.loading.stretches import Stretch, Tally
 from nas.tasks.loading.table_files import SUFFIXES, TableFile, TableFiles, class_of, find_files
 from nas.tasks.loading.tables import Head, read_head, read_table
+from nas.tasks.loading.telltales import telltales
 from nas.tasks.loading.times import Steps, resample
 from nas.tasks.loading.window_split import SHARES, VALIDATION, part_indices, split_windows
 from nas.tasks.loading.windows import (
@@ -32,7 +35,6 @@ from nas.tasks.loading.windows import (
     parse_length,
     place_windows,
     require_room,
-    telltales,
 )
 from nas.words import listed
 

@@ -12,84 +12,19 @@ from numpy.typing import NDArray
 from cost_models.errors import UserError
 from nas.tasks.loading import Missing
 from nas.tasks.loading.class_folders import show
+from nas.tasks.loading.holes import split_at_holes
 from nas.tasks.loading.numbers import MISSING_LABELS
 from nas.tasks.loading.raw_type import LARGEST
+from nas.tasks.loading.stretches import Array, Stretch, Tally
 from nas.tasks.loading.tables import Codes, Table
 from nas.tasks.loading.times import Floats, Steps, measure_steps
 from nas.words import counted, listed
-
-Array = NDArray[np.generic]
 
 _COARSE = 0.5  # share of times that repeat the one before
 _FEW_STEPS = 20  # too few to tell
 _RESTART = 16.0  # steps back: no disorder of single rows, but another recording
 _LEAST_RUN, _FEW_ROWS = 3, 300  # rows of one label on average; and too few rows to tell
 _CHOICE = "--missing drop leaves such rows out, --missing interpolate fills short gaps."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """Samples of one file, label and group, in the order of time.
-
-    Attributes:
-        values: Channels; NaN only where they are to be interpolated. Shape: (rows, channels).
-        times: Rising, in the unit of the file. Shape: (rows,).
-        label: Index of its label.
-        group: Index of its group; -1 without.
-        file: Index of its file.
-    """
-
-    values: Array
-    times: Floats | None
-    label: int
-    group: int
-    file: int
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was left out or changed, counted over all files."""
-
-    rows: int = 0
-    unlabelled: int = 0
-    incomplete: int = 0
-    timeless: int = 0
-    unsorted: int = 0
-    gaps: int = 0
-    comments: int = 0
-    filled: int = 0
-    bridged: int = 0
-    restarts: int = 0
-    breaks: int = 0
-    files: int = 0
-
-    def notes(self, missing: Missing) -> list[str]:
-        """A sentence for each thing that happened."""
-        lines = []
-        if self.comments:
-            lines.append(f"Comments between the rows are skipped ({counted(self.comments, 'line')}).")
-        if self.breaks:
-            lines.append(f"{counted(self.breaks, 'blank line')} between the rows; no window crosses one.")
-        if self.unlabelled:
-            lines.append(f"Without label or group, left out: {self.unlabelled:,} of {self.rows:,} rows.")
-        if self.timeless:
-            lines.append(f"Without time, left out: {self.timeless:,} of {self.rows:,} rows.")
-        if self.incomplete:
-            lines.append(
-                f"Without some value, left out: {self.incomplete:,} of {self.rows:,} rows; no window crosses them."
-            )
-        if self.unsorted:
-            done = "left out" if missing == "drop" else "sorted in; of rows with one time the first is kept"
-            lines.append(f"Times do not rise in {counted(self.unsorted, 'row')}: {done}.")
-        if self.restarts:
-            lines.append(f"The clock starts anew {counted(self.restarts, 'time')}; no window crosses that.")
-        if self.filled:
-            lines.append(f"Interpolated: {counted(self.filled, 'missing value')}.")
-        if self.bridged:
-            lines.append(f"Interpolated: {counted(self.bridged, 'short gap')} in time.")
-        if self.gaps:
-            lines.append(f"{counted(self.gaps, 'gap')} in time; no window crosses one.")
-        return lines
 
 
 @dataclass(slots=True)
@@ -204,9 +139,24 @@ def cut(
     )
     if steps is not None and missing == "refuse":
         _check_gaps(table, found, firsts, steps, time)
+    found = [
+        replace(
+            stretch, joined=before is not None and _joins(before, firsts[i - 1], stretch, firsts[i], steps)
+        )
+        for i, (before, stretch) in enumerate(zip([None, *found], found, strict=False))
+    ]
     if missing == "drop":
-        found = [piece for stretch in found for piece in _split(stretch, steps, tally)]
+        found = [piece for stretch in found for piece in split_at_holes(stretch, steps, tally)]
     return found, steps
+
+
+def _joins(before: Stretch, first: int, after: Stretch, start: int, steps: Steps | None) -> bool:
+    """Whether the rows and times of two stretches follow on each other."""
+    if first + len(before.values) != start:
+        return False
+    if before.times is None or after.times is None or steps is None:
+        return True
+    return bool(0 < after.times[0] - before.times[-1] <= steps.gap)
 
 
 def narrow(values: Floats) -> Array:
@@ -317,56 +267,6 @@ def _check_gaps(
             f"{_more(len(rows) - 1, 'gap')}.",
             "--missing drop cuts the recording there, --missing interpolate fills short gaps.",
         )
-
-
-def _split(stretch: Stretch, steps: Steps | None, tally: Tally) -> list[Stretch]:
-    """Pieces without missing values and gaps."""
-    whole = np.asarray(np.isfinite(stretch.values).all(axis=1))
-    cuts = ~np.logical_and(whole[1:], whole[:-1])
-    if stretch.times is not None and steps is not None:
-        gaps = np.diff(stretch.times) > steps.gap
-        tally.gaps += int(np.count_nonzero(gaps))
-        cuts = np.logical_or(cuts, gaps)
-    if not cuts.any() and whole.all():
-        return [stretch]
-    edges = [0, *(np.flatnonzero(cuts) + 1).tolist(), len(whole)]
-    return [_part(stretch, a, b) for a, b in pairwise(edges) if b > a and whole[a]]
-
-
-def _part(stretch: Stretch, start: int, stop: int) -> Stretch:
-    times = None if stretch.times is None else stretch.times[start:stop]
-    return replace(stretch, values=stretch.values[start:stop], times=times)
-
-
-def fill(stretch: Stretch, longest: int, steps: Steps | None, tally: Tally) -> list[Stretch]:
-    """Interpolates missing values of up to `longest` rows; longer ones and long gaps in time cut the stretch.
-
-    What is missing at the ends is left out.
-    """
-    values = stretch.values
-    if values.dtype.kind == "f" and np.isnan(values).any():
-        values = values.copy()
-        place = np.arange(len(values), dtype=np.float64) if stretch.times is None else stretch.times
-        for channel in range(values.shape[1]):
-            _fill_channel(values[:, channel], place, longest, tally)
-        tally.incomplete += int(np.count_nonzero(np.isnan(values).any(axis=1)))
-        stretch = replace(stretch, values=values)
-    if steps is None or stretch.times is None:
-        return _split(stretch, None, tally)
-    short = (np.diff(stretch.times) > steps.gap) & (np.diff(stretch.times) <= (longest + 1.5) * steps.step)
-    tally.bridged += int(np.count_nonzero(short))
-    return _split(stretch, replace(steps, gap=max(steps.gap, (longest + 1.5) * steps.step)), tally)
-
-
-def _fill_channel(column: Array, place: Floats, longest: int, tally: Tally) -> None:
-    bad = np.isnan(column)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], bad, [False]]).astype(np.int8)))
-    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if start > 0 and stop < len(column) and stop - start <= longest:
-            column[start:stop] = np.interp(
-                place[start:stop], place[[start - 1, stop]], column[[start - 1, stop]].astype(np.float64)
-            )
-            tally.filled += stop - start
 
 
 def _refuse(table: Table, bad: NDArray[np.bool_], what: str, hint: str) -> None:

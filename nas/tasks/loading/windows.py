@@ -13,17 +13,14 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.tasks.loading.memory import require_memory, work_bytes
-from nas.tasks.loading.recordings import Stretch
-from nas.words import listed
+from nas.tasks.loading.stretches import Array, Stretch
+from nas.words import counted, listed
 
-Array = NDArray[np.generic]
 Indices = NDArray[np.int64]
 
 _SHORTEST, _LONGEST = 4, 100_000  # rows
 _WHOLE = 2_000  # rows of a file that may be one sample
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(s|sec|seconds?|ms)?", re.IGNORECASE)
-_CLOCK_ROWS = 16
-_ONE_PACE = 0.2
 _NAMED = 6
 
 
@@ -173,6 +170,11 @@ def check_windows(
             "Give a shorter --window, or remove its rows.",
         )
     notes = []
+    if crossing := _crossing(windows, stretches):
+        share = crossing / (crossing + len(windows.label))
+        notes.append(
+            f"{counted(crossing, 'window')} across a change of label or group left out ({share:.0%} of all)."
+        )
     rows = sum(len(stretch.values) for stretch in stretches)
     covered = _covered(windows, len(stretches))
     if covered < rows:
@@ -190,58 +192,24 @@ def check_windows(
     return notes
 
 
+def _crossing(windows: Windows, stretches: Sequence[Stretch]) -> int:
+    """Windows that recordings would have more if they were cut through changes of label and group."""
+    crossing = 0
+    ends: list[int] = []
+    for stretch, after in zip(stretches, [*stretches[1:], None], strict=True):
+        ends.append((ends[-1] if ends else 0) + len(stretch.values))
+        if after is None or not after.joined or after.file != stretch.file:
+            starts = np.arange(0, ends[-1] - windows.rows + 1, windows.hop)
+            first = np.searchsorted(ends, starts, side="right")
+            last = np.searchsorted(ends, starts + windows.rows - 1, side="right")
+            crossing += int(np.count_nonzero(first != last))
+            ends = []
+    return crossing
+
+
 def _covered(windows: Windows, stretches: int) -> int:
     counts = np.bincount(windows.stretch, minlength=stretches)
     return int(np.where(counts > 0, windows.rows + (counts - 1) * min(windows.hop, windows.rows), 0).sum())
-
-
-def telltales(stretches: Sequence[Stretch], channels: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Channels to keep, and a word about the others: clocks and counters, and what only says the label again."""
-    width = len(channels)
-    clock = np.ones(width, bool)
-    low: dict[int, Array] = {}
-    high: dict[int, Array] = {}
-    long = 0
-    pace: dict[int, float] = {}
-    for stretch in stretches:
-        values = stretch.values
-        if not len(values):
-            continue
-        least, most = values.min(axis=0), values.max(axis=0)
-        low[stretch.label] = np.minimum(low.get(stretch.label, least), least)
-        high[stretch.label] = np.maximum(high.get(stretch.label, most), most)
-        if len(values) >= _CLOCK_ROWS:
-            long += 1
-            for channel in np.flatnonzero(clock).tolist():
-                steps = np.diff(values[:, channel].astype(np.float64))
-                usual = float(np.median(steps))
-                pace[channel] = pace.get(channel, usual)
-                # What is measured may rise all the time, too, but not everywhere at one pace.
-                clock[channel] = bool((steps > 0).all()) and abs(usual / pace[channel] - 1) < _ONE_PACE
-    lows, highs = np.stack([*low.values()]), np.stack([*high.values()])
-    alike = (lows == highs).all(axis=0) & ~(lows == lows[0]).all(axis=0)
-    clock &= long > 0
-    notes = []
-    if clock.any():
-        names = [channels[i] for i in np.flatnonzero(clock).tolist()]
-        notes.append(
-            f"Left out, as {'it rises' if len(names) == 1 else 'they rise'} from row to row like a clock or counter:"
-            f" {listed(names, _NAMED)}; --time takes times."
-        )
-    alike &= ~clock
-    if alike.any():
-        names = [channels[i] for i in np.flatnonzero(alike).tolist()]
-        notes.append(
-            f"Left out, as {'it has' if len(names) == 1 else 'they have'} one value for each label and would tell it:"
-            f" {listed(names, _NAMED)}."
-        )
-    kept = [i for i in range(width) if not clock[i] and not alike[i]]
-    if not kept:
-        raise UserError(
-            f"No channel is left: {listed(list(channels), _NAMED)} are clocks, counters or the label itself.",
-            "Give columns of measurements.",
-        )
-    return kept, notes
 
 
 def require_room(windows: Windows, channels: int, dtype: np.dtype[np.generic], name: str) -> None:

@@ -40,6 +40,7 @@ def test_a_folder_of_files_is_split_by_file_and_all_that_was_found_is_said(tmp_p
         "Channels from 0: acc_x, acc_y.",
         "Times in column time (s, by their size) run at 50 Hz.",
         "Windows of 32 rows (0.64 s), one every 16 rows by default.",
+        "36 windows across a change of label or group left out (23% of all).",
         "96 of 2,400 rows are in no window: stretches of one label, group and file that end.",
         "Split by file: 3 in train, 1 in val, 2 in test.",
     )
