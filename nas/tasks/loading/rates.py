@@ -13,6 +13,7 @@ from nas.tasks.loading.class_folders import show
 from nas.tasks.loading.times import UNITS, Steps, guess_unit, named_unit, unit_for_rate
 
 _SAME = 0.02  # two clocks of one rate differ by less
+_WHOLE = 0.01
 _FAR = 5.0
 _UNIT_HINT = "Write the unit into the name of the column (t_ms), or give --sample-rate."
 
@@ -85,6 +86,9 @@ def common_rate(
         notes.append(f"Times in column {column} ({why}) run at {measured:.4g} Hz.")
         if sample_rate is not None and abs(measured / sample_rate - 1) > _SAME:
             target = 1 / (sample_rate * UNITS[unit])
+        elif any(not step.even for step in known):
+            # Where times are made even, they may as well be those of a whole rate.
+            target = 1 / (_tidy(measured, _WHOLE) * UNITS[unit])
     elif why:
         notes.append(why)
     other = [i for i, step in enumerate(steps) if step is not None and abs(step.step / target - 1) > _SAME]
@@ -129,10 +133,10 @@ def _unit(
     return None, f"The unit of column {column} is not plain (steps of {step:.4g}): no sample rate is known."
 
 
-def _tidy(hz: float) -> float:
+def _tidy(hz: float, near: float = 0.002) -> float:
     """A rate without the noise of its measurement: 49.998 is 50."""
-    near = round(hz)
-    return float(near) if near and abs(hz / near - 1) < 0.002 else float(f"{hz:.6g}")
+    whole = round(hz)
+    return float(whole) if whole and abs(hz / whole - 1) < near else float(f"{hz:.6g}")
 
 
 def _files(count: int, of: int) -> str:

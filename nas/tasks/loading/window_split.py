@@ -73,9 +73,9 @@ def split_windows(
     parts, purged = _by_time(windows, among, shares, name, labels)
     first, *others = shares
     note = (
-        "Split by time, as no split by file has each label in each part: of each label the first"
-        f" {shares[first]:.0%} are for {first}, the next for {' and '.join(others)}; {counted(purged, 'window')}"
-        " overlapping two parts left out. Accuracy is that of known recordings."
+        "Split by time, as no split by file has each label in each part: the first"
+        f" {100 * shares[first]:.0f} % of each label are for {first}, the next for {' and '.join(others)};"
+        f" {counted(purged, 'window')} overlapping two parts left out. Accuracy is that of known recordings."
     )
     return parts, [note]
 

@@ -173,7 +173,7 @@ def check_windows(
     if crossing := _crossing(windows, stretches):
         share = crossing / (crossing + len(windows.label))
         notes.append(
-            f"{counted(crossing, 'window')} across a change of label or group left out ({share:.0%} of all)."
+            f"{counted(crossing, 'window')} across a change of label or group left out ({100 * share:.0f} % of all)."
         )
     rows = sum(len(stretch.values) for stretch in stretches)
     covered = _covered(windows, len(stretches))

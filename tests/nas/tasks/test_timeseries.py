@@ -40,7 +40,7 @@ def test_a_folder_of_files_is_split_by_file_and_all_that_was_found_is_said(tmp_p
         "Channels from 0: acc_x, acc_y.",
         "Times in column time (s, by their size) run at 50 Hz.",
         "Windows of 32 rows (0.64 s), one every 16 rows by default.",
-        "36 windows across a change of label or group left out (23% of all).",
+        "36 windows across a change of label or group left out (23 % of all).",
         "96 of 2,400 rows are in no window: stretches of one label, group and file that end.",
         "Split by file: 3 in train, 1 in val, 2 in test.",
     )
@@ -91,8 +91,8 @@ def test_one_recording_is_split_by_time_with_nothing_in_two_parts(tmp_path: Path
     assert not seen[1] & seen[2]
     assert not seen[0] & seen[2]
     assert dataset.notes[-1] == (
-        "Split by time, as no split by file has each label in each part: of each label the first 60% are for train, the"
-        " next for val and test; 28 windows overlapping two parts left out. Accuracy is that of known recordings."
+        "Split by time, as no split by file has each label in each part: the first 60 % of each label are for train,"
+        " the next for val and test; 28 windows overlapping two parts left out. Accuracy is that of known recordings."
     )
 
 
