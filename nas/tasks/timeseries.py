@@ -16,7 +16,7 @@ from nas.tasks.loading import MISSING_CHOICES, PARTS, TaskOptions
 from nas.tasks.loading.class_folders import show
 from nas.tasks.loading.columns import FOLDER, LABEL_NAMES, NONE, Roles, choose_roles, first_named
 from nas.tasks.loading.holes import fill
-from nas.tasks.loading.label_file import FileLabels, find_label_file, read_label_file
+from nas.tasks.loading.label_file import FileLabels, find_label_file, names_files, read_label_file
 from nas.tasks.loading.memory import require_memory
 from nas.tasks.loading.rates import Rate, common_rate
 from nas.tasks.loading.recordings import Book, Marks, cut
@@ -28,7 +28,9 @@ from nas.tasks.loading.telltales import telltales
 from nas.tasks.loading.times import Steps, resample
 from nas.tasks.loading.window_split import SHARES, VALIDATION, part_indices, split_windows
 from nas.tasks.loading.windows import (
+    Indices,
     Length,
+    Windows,
     check_windows,
     choose_window,
     cut_windows,
@@ -59,6 +61,9 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     root = Path(argument)
     label_file = find_label_file(root, options.label)
     files = find_files(root, skipped=[label_file] if label_file else [])
+    unused = []
+    if label_file is not None and options.label is None and not names_files(label_file, files.files):
+        unused, label_file = [f"{label_file.name} names none of the files, and is not used."], None
     heads = [read_head(file.path) for file in files.files]
     sources = _sources(files, heads, label_file, options)
     roles = choose_roles(
@@ -88,18 +93,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     windows = place_windows(stretches, rows, step)
     window_notes += check_windows(windows, stretches, names, [file.name for file in files.files])
     grouped = read.groups is not None
-    parts = part_indices(np.array([file.part for file in files.files]), windows)
-    split_notes: list[str] = []
-    if not files.has_parts:
-        parts, split_notes = split_windows(
-            windows, parts["all"], SHARES, grouped=grouped, name=name, labels=names
-        )
-    elif "val" not in parts:
-        divided, split_notes = split_windows(
-            windows, parts["train"], VALIDATION, grouped=grouped, name=name, labels=names
-        )
-        parts = {**parts, **divided}
-        split_notes.insert(0, "There is no val folder: a fifth of the training windows is held out for it.")
+    parts, split_notes = _divide(files, windows, names, grouped=grouped, name=name)
     dtype = np.result_type(*{stretch.values.dtype for stretch in stretches})
     require_room(windows, len(channels), dtype, name)
     samples = {part: cut_windows(stretches, windows, parts[part], channels) for part in PARTS}
@@ -108,6 +102,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         _format_note(heads),
         *_head_notes(heads),
         *files.notes,
+        *unused,
         *sources.notes,
         *roles.notes,
         *channel_notes,
@@ -128,6 +123,22 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         input_kind="signals",
         notes=notes,
     )
+
+
+def _divide(
+    files: TableFiles, windows: Windows, labels: tuple[str, ...], *, grouped: bool, name: str
+) -> tuple[dict[str, Indices], list[str]]:
+    """The windows of each part, as the folders have them or by a split."""
+    parts = part_indices(np.array([file.part for file in files.files]), windows)
+    if not files.has_parts:
+        return split_windows(windows, parts["all"], SHARES, grouped=grouped, name=name, labels=labels)
+    if "val" in parts:
+        return parts, []
+    divided, notes = split_windows(
+        windows, parts["train"], VALIDATION, grouped=grouped, name=name, labels=labels
+    )
+    said = "There is no val folder: a fifth of the training windows is held out for it."
+    return {**parts, **divided}, [said, *notes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,19 +36,29 @@ def fill(stretch: Stretch, longest: int, steps: Steps | None, tally: Tally) -> l
 
     What is missing at the ends is left out.
     """
-    values = stretch.values
-    if values.dtype.kind == "f" and np.isnan(values).any():
-        values = values.copy()
-        place = np.arange(len(values), dtype=np.float64) if stretch.times is None else stretch.times
-        for channel in range(values.shape[1]):
-            _fill_channel(values[:, channel], place, longest, tally)
-        tally.incomplete += int(np.count_nonzero(np.isnan(values).any(axis=1)))
-        stretch = replace(stretch, values=values)
     if steps is None or stretch.times is None:
-        return split_at_holes(stretch, None, tally)
-    short = (np.diff(stretch.times) > steps.gap) & (np.diff(stretch.times) <= (longest + 1.5) * steps.step)
-    tally.bridged += int(np.count_nonzero(short))
-    return split_at_holes(stretch, replace(steps, gap=max(steps.gap, (longest + 1.5) * steps.step)), tally)
+        pieces = [stretch]
+    else:
+        bridged = max(steps.gap, (longest + 1.5) * steps.step)
+        between = np.diff(stretch.times)
+        tally.bridged += int(np.count_nonzero((between > steps.gap) & (between <= bridged)))
+        tally.gaps += int(np.count_nonzero(between > bridged))
+        edges = [0, *(np.flatnonzero(between > bridged) + 1).tolist(), len(stretch.times)]
+        pieces = [_part(stretch, a, b) for a, b in pairwise(edges)]
+    return [
+        whole for piece in pieces for whole in split_at_holes(_filled(piece, longest, tally), None, tally)
+    ]
+
+
+def _filled(stretch: Stretch, longest: int, tally: Tally) -> Stretch:
+    if stretch.values.dtype.kind != "f" or not np.isnan(stretch.values).any():
+        return stretch
+    values = stretch.values.copy()
+    place = np.arange(len(values), dtype=np.float64) if stretch.times is None else stretch.times
+    for channel in range(values.shape[1]):
+        _fill_channel(values[:, channel], place, longest, tally)
+    tally.incomplete += int(np.count_nonzero(np.isnan(values).any(axis=1)))
+    return replace(stretch, values=values)
 
 
 def _fill_channel(column: Array, place: Floats, longest: int, tally: Tally) -> None:

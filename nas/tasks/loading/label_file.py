@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,10 +64,7 @@ def read_label_file(path: Path, files: Sequence[TableFile], group: str | None) -
     Raises:
         UserError: No such columns, files without labels, labels without files, or two labels for one.
     """
-    head = read_head(path)
-    names = [name for name in head.names if name]
-    table = read_table(head, channels=(), words=names, time=None)
-    columns = {name: [table.words[name].words[code] for code in table.words[name].codes] for name in names}
+    names, columns, place = _columns(path, files)
     known = _known(files)
     file_column = next(
         (name for pattern in _FILE_NAMES for name in names if pattern.fullmatch(name)),
@@ -91,12 +88,10 @@ def read_label_file(path: Path, files: Sequence[TableFile], group: str | None) -
                 did_you_mean(cell, [f.name for f in files][:50]) if file is None else "Write its folder, too."
             )
             what = "which is not there" if file is None else "a name of several files"
-            raise UserError(f"{show(path)}: {table.place(row)} names {cell!a}, {what}.", hint)
+            raise UserError(f"{show(path)}: {place(row)} names {cell!a}, {what}.", hint)
         label = columns[label_column][row]
         if label.lower() in MISSING_LABELS:
-            raise UserError(
-                f"{show(path)}: {table.place(row)} gives no label.", "Label the file, or remove both."
-            )
+            raise UserError(f"{show(path)}: {place(row)} gives no label.", "Label the file, or remove both.")
         if labels.setdefault(file, label) != label:
             raise UserError(
                 f"{show(path)} labels {file} both {labels[file]!r} and {label!r}.",
@@ -115,6 +110,33 @@ def read_label_file(path: Path, files: Sequence[TableFile], group: str | None) -
         groups=groups if group_column is not None else None,
         columns=(label_column, group_column),
     )
+
+
+def names_files(path: Path, files: Sequence[TableFile]) -> bool:
+    """Whether a file that is called like one of labels names any of the recordings."""
+    try:
+        _, columns, _ = _columns(path, files)
+    except UserError:
+        return False
+    known = _known(files)
+    return any(cell in known for cells in columns.values() for cell in cells)
+
+
+def _columns(
+    path: Path, files: Sequence[TableFile]
+) -> tuple[list[str], dict[str, list[str]], Callable[[int], str]]:
+    """Names of the columns, their cells, and what says the line of a cell."""
+    head = read_head(path)
+    names = [name for name in head.names if name]
+    table = read_table(head, channels=(), words=names, time=None)
+    columns = {name: [table.words[name].words[code] for code in table.words[name].codes] for name in names}
+    known = _known(files)
+    if not any(name in known for name in names):
+        return names, columns, table.place
+    # Without a header the first line is one of data, though it has words alone.
+    numbers = [str(i) for i in range(len(names))]
+    columns = {number: [name, *columns[name]] for number, name in zip(numbers, names, strict=True)}
+    return numbers, columns, lambda row: table.place(row - 1) if row else "line 1"
 
 
 def _known(files: Sequence[TableFile]) -> dict[str, str]:

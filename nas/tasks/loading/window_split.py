@@ -46,6 +46,10 @@ def split_windows(
     Raises:
         UserError: Too few groups, or too few windows of a class.
     """
+    if not len(among):
+        raise UserError(
+            f"{name}: the training part gives no window.", "Give longer recordings, or a shorter --window."
+        )
     y = windows.label[among]
     if grouped:
         groups = windows.group[among]

@@ -159,6 +159,22 @@ def test_a_file_of_labels_names_the_class_and_the_group_of_each_file(
     assert "Each recording is one sample, as all have 64 rows." in dataset.notes
 
 
+def test_a_file_of_labels_may_have_no_header(tmp_path: Path) -> None:
+    folder(tmp_path)
+    for name in NAMES:
+        (tmp_path / f"{name}.csv").write_text(table("acc", noise(ord(name)), rows=400))
+    (tmp_path / "labels.csv").write_text(
+        "".join(f"{name}.csv,{'xy'[i % 2]}\n" for i, name in enumerate(NAMES))
+    )
+    assert loaded(tmp_path).info.class_names == ("x", "y")
+
+
+def test_a_file_called_labels_that_names_no_recording_is_not_used(tmp_path: Path) -> None:
+    folder(tmp_path)
+    (tmp_path / "labels.txt").write_text("1 walk\n2 rest\n")
+    assert "labels.txt names none of the files, and is not used." in loaded(tmp_path).notes
+
+
 def test_labels_that_are_numbers_are_names_in_their_order(tmp_path: Path) -> None:
     text = table(HEADER, seconds, noise(1), noise(2), lambda i: ("10", "2", "2.0")[i // 400], rows=1200)
     assert loaded(single(tmp_path, text)).info.class_names == ("2", "10")

@@ -284,7 +284,7 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
         "R/labels.csv labels a.csv both 'rest' and 'walk'.",
     ),
     "a label file without labels": (
-        beside("labels.csv", "file,x,y\na.csv,1,2\n"),
+        beside("labels.csv", "file,x,y\na.csv,1,2\nb.csv,1,2\n"),
         {},
         "R/labels.csv has no column of labels: it has file, x, y.",
     ),
@@ -293,6 +293,14 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
         lambda r: [p.unlink() for p in r.iterdir()] and r.rmdir(),
         {},
         "There is no file or folder R.",
+    ),
+    "train too short": (
+        lambda r: [
+            moved("train", "test", "train", "test", "test", "test")(r),
+            [p.write_text(recording(rows=20)) for p in (r / "train").iterdir()],
+        ],
+        {},
+        "R: the training part gives no window.",
     ),
     "folders and a column": (moved(*"xyxyxy"), {}, "R: the classes may be its folders or column label."),
     "folders within class folders": (
