@@ -165,6 +165,8 @@ def _check_alike(heads: Sequence[Head]) -> None:
                 f"{show(head.path)}: column {nameless[-1] + 1} has no name.",
                 "Name every column in the header.",
             )
+        if head.names == first.names:
+            continue
         for one, other in ((first, head), (head, first)):
             for name in one.names:
                 if name and name not in other.names:

@@ -29,7 +29,7 @@ Codes = NDArray[np.int32]
 Kind = Literal["number", "text", "empty"]
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
-_ROWS = 8192  # that are in memory as text
+_ROWS = 2048  # that are text in memory: more do not stay in the caches
 _MOST_WORDS = 100_000
 
 
