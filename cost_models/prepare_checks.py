@@ -27,6 +27,7 @@ Quantization = Callable[[int], tuple[float, int] | None]
 
 _MOST_BROADCAST = 4  # dimensions, of the kernels that walk them one by one
 _POOL_TOLERANCE = 1e-6
+_CAST_TYPES = frozenset({"int8", "int16", "int32", "uint32"})
 _BIAS_TOLERANCE = 0.02  # of GetQuantizedConvolutionMultipler
 
 
@@ -105,6 +106,13 @@ def _same(case: Case) -> str | None:
 
 
 def _requantized(case: Case) -> str | None:
+    return _made(case, case.input(0).shape)
+
+
+def _cast(case: Case) -> str | None:
+    for dtype in (case.input(0).dtype, case.output.dtype):
+        if dtype not in _CAST_TYPES:
+            return f"casts {dtype}, which TFLM's kernel does not"
     return _made(case, case.input(0).shape)
 
 
@@ -522,6 +530,7 @@ _RULES: dict[str, tuple[tuple[int, int], Rule]] = {
     **dict.fromkeys(("BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND"), ((3, 3), _batches)),
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), ((1, 1), _pool)),
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D"), ((2, 3), _convolution)),
+    "CAST": ((1, 1), _cast),
     "CONCATENATION": ((1, _MANY), _concatenation),
     "EXPAND_DIMS": ((2, 2), _expand_dims),
     "FULLY_CONNECTED": ((2, 3), _fully_connected),
