@@ -1,7 +1,7 @@
 """Writing a .tflite model from its graph: what has no converter, such as an audio front end.
 
-Nothing stands in the file that no chip reads: no names, no versions, each vtable once; constants are aligned to 16
-bytes. `read_graph` gives the graph back.
+Nothing stands in the file that no chip reads: no names, no versions, each vtable and each list of integers once;
+constants are aligned to 16 bytes. `read_graph` gives the graph back.
 
 Source: tensorflow/compiler/mlir/lite/schema/schema.fbs, tflite-micro 90b983c2.
 """
@@ -20,8 +20,8 @@ from cost_models.lean_layout import OptionValue, modelled_options, table_layout
 _DATA_ALIGNMENT = 16
 _UNREAD_OPTIONS = frozenset({"CAST", "RESHAPE"})  # TFLM goes by the tensors
 _BOOLEANS = frozenset({"clamping", "prefill"})
-# Writes what a field refers to and returns its place.
-_Target = Callable[[], int]
+# What a field refers to: a list of integers, or what writes it and returns its place.
+_Target = tuple[int, ...] | Callable[[], int]
 
 
 def write_model(
@@ -62,6 +62,7 @@ class _ModelFile:
         self._quantization = quantization
         self._out = bytearray(4) + schema.FILE_IDENTIFIER
         self._vtables: dict[tuple[int, ...], int] = {}
+        self._lists: dict[tuple[int, ...], list[int]] = {}
         self._kinds = graph.kinds()
         self._buffers = [index for index, tensor in enumerate(graph.tensors) if tensor.is_constant]
 
@@ -76,35 +77,35 @@ class _ModelFile:
             },
         )
         struct.pack_into("<I", self._out, 0, root)
+        # An offset leads forward, so a list that several share comes behind all of them.
+        for values, places in self._lists.items():
+            at = self._vector(struct.pack(f"<{len(values)}i", *values), 4)
+            for place in places:
+                struct.pack_into("<I", self._out, place, at - place)
         return bytes(self._out)
 
     def _code(self, kind: str) -> int:
         if kind.startswith("Signal"):
             return self._table(
-                [(schema.CODE_DEPRECATED, "b", schema.CUSTOM), (schema.CODE_BUILTIN, "i", schema.CUSTOM)],
+                [(schema.CODE_BUILTIN, "i", schema.CUSTOM)],
                 {schema.CODE_CUSTOM: lambda: self._vector(kind.encode("ascii"), 1, terminated=True)},
             )
-        number = schema.OPERATOR_NAMES.index(kind)
-        return self._table(
-            # The field of old files is a byte, and tools still look there.
-            [(schema.CODE_DEPRECATED, "b", min(number, 127)), (schema.CODE_BUILTIN, "i", number)],
-            {},
-        )
+        return self._table([(schema.CODE_BUILTIN, "i", schema.OPERATOR_NAMES.index(kind))], {})
 
     def _subgraph(self, graph: OpGraph) -> int:
         return self._table(
             [],
             {
                 schema.SUBGRAPH_TENSORS: lambda: self._tables(range(len(graph.tensors)), self._tensor),
-                schema.SUBGRAPH_INPUTS: lambda: self._integers(graph.inputs),
-                schema.SUBGRAPH_OUTPUTS: lambda: self._integers(graph.outputs),
+                schema.SUBGRAPH_INPUTS: graph.inputs,
+                schema.SUBGRAPH_OUTPUTS: graph.outputs,
                 schema.SUBGRAPH_OPERATORS: lambda: self._tables(graph.operators, self._operator),
             },
         )
 
     def _tensor(self, index: int) -> int:
         tensor: Tensor = self._graph.tensors[index]
-        targets: dict[int, _Target] = {schema.TENSOR_SHAPE: lambda: self._integers(tensor.shape)}
+        targets: dict[int, _Target] = {schema.TENSOR_SHAPE: tensor.shape}
         if tensor.scales:
             targets[schema.TENSOR_QUANTIZATION] = lambda: self._scale(*self._quantization[index])
         buffer = self._buffers.index(index) + 1 if tensor.is_constant else 0
@@ -126,8 +127,8 @@ class _ModelFile:
     def _operator(self, op: Operator) -> int:
         scalars: list[OptionValue] = [(schema.OP_CODE, "I", self._kinds.index(op.kind))]
         targets: dict[int, _Target] = {
-            schema.OP_INPUTS: lambda: self._integers(op.inputs),
-            schema.OP_OUTPUTS: lambda: self._integers(op.outputs),
+            schema.OP_INPUTS: op.inputs,
+            schema.OP_OUTPUTS: op.outputs,
         }
         options = op.options
         if isinstance(options, SignalOptions):
@@ -165,6 +166,9 @@ class _ModelFile:
                 struct.pack_into(f"<{letter}", self._out, at + places[field], value)
         for field, target in targets.items():
             place = at + places[field]
+            if isinstance(target, tuple):
+                self._lists.setdefault(target, []).append(place)
+                continue
             found = target()
             struct.pack_into("<I", self._out, place, found - place)
         return at
@@ -177,9 +181,6 @@ class _ModelFile:
             found = write(item)
             struct.pack_into("<I", self._out, place, found - place)
         return at
-
-    def _integers(self, values: tuple[int, ...]) -> int:
-        return self._vector(struct.pack(f"<{len(values)}i", *values), 4)
 
     def _vector(self, items: bytes, item_bytes: int, *, alignment: int = 4, terminated: bool = False) -> int:
         alignment = max(alignment, item_bytes)
