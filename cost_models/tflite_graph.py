@@ -83,7 +83,7 @@ def read_model(data: bytes, *, ethos_u: bool = False) -> TfliteModel:
             "Convert the model again with a current TensorFlow.",
         )
     _check_unread(model)
-    kinds = tuple(_kind(code, ethos_u) for code in model.tables(schema.MODEL_OPERATOR_CODES))
+    kinds = tuple(_kind(code, ethos_u, data) for code in model.tables(schema.MODEL_OPERATOR_CODES))
     subgraphs = model.tables(schema.MODEL_SUBGRAPHS)
     if not subgraphs:
         raise broken("it has no subgraph")
@@ -202,11 +202,15 @@ def _check_prepare(
         check_signal(index, case)
 
 
-def _kind(code: Table, ethos_u: bool) -> str:
+def _kind(code: Table, ethos_u: bool, data: bytes) -> str:
     """An operator's name; old files keep its number in a byte, new ones in a wider field beside it."""
     number = max(code.integer(schema.CODE_BUILTIN), code.integer(schema.CODE_DEPRECATED, "b"))
     if number == schema.CUSTOM:
-        name = bytes(code.numbers(schema.CODE_CUSTOM, "B"))
+        start, size = code.span(schema.CODE_CUSTOM)
+        name = data[start : start + size]
+        # TFLM reads on to the zero that ends a text.
+        if size and data[start + size : start + size + 1] != b"\0":
+            raise broken("the name of a custom operator does not end")
         if ethos_u and name == schema.ETHOS_U_CODE:
             return schema.ETHOS_U
         if kind := signal_kind(name):

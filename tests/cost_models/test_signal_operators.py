@@ -165,6 +165,13 @@ def test_another_custom_operator_is_refused() -> None:
     assert "custom operator" in refusal(data.replace(b"SignalWindow", b"SignalWindox"))
 
 
+def test_the_name_of_an_operator_has_to_end() -> None:
+    data = window()
+    assert data.count(b"SignalWindow\0") == 1
+    message = refusal(data.replace(b"SignalWindow\0", b"SignalWindow!"))
+    assert "the name of a custom operator does not end" in message
+
+
 def test_a_model_without_signal_operators_has_to_be_int8_as_before() -> None:
     data = single("RESHAPE", [activation((8,), "int16")], [activation((2, 4), "int16")])
     assert "The model is not int8: its input is int16" in refusal(data)
