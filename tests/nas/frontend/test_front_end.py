@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -207,3 +209,12 @@ def test_a_machine_without_tflm_is_told_so(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "tflite_micro", None)
     with pytest.raises(UserError, match="Front ends run in TFLM's interpreter alone"):
         FrontEnd(LogMelSettings())
+
+
+def test_the_example_in_the_docs_runs() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "front-end.md").read_text(encoding="utf-8")
+    example = text.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {"waveforms": np.zeros((2, 8000), np.int16)}
+    exec(example, names)
+    assert names["features"].shape == (2, 61, 20)
+    assert names["features"].dtype == np.int8
