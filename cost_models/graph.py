@@ -211,7 +211,8 @@ class OpGraph:
     """The single subgraph of a model, operators in execution order.
 
     Two producers make it: `search_spaces.lower` predicts it from an `ArchSpec`, `cost_models.tflite_graph`
-    reads it from .tflite bytes. For the same network both are equal, tensor by tensor.
+    reads it from .tflite bytes. For the same network both are equal, tensor by tensor. A front end's is made by hand
+    and written by `cost_models.tflite_writer`.
     """
 
     tensors: tuple[Tensor, ...]

@@ -1,4 +1,4 @@
-"""What a graph from outside must hold before costs are computed of it: whole, in order, int8 throughout."""
+"""What a graph from outside must hold before costs are computed of it: whole, in order, int8 unless a front end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _LARGEST_STEP = 1 << 16  # costs are counted tap by tap
 
 
 def check_graph(graph: OpGraph) -> None:
-    """Refuse a graph that is broken or that is not int8 throughout.
+    """Refuse a graph that is broken, or not int8 throughout and no front end.
 
     Raises:
         UserError: Which tensor or operator is at fault, and what to do.

@@ -16,6 +16,7 @@ from cost_models.errors import UserError
 from cost_models.flexbuffer import write_integers
 from cost_models.graph import Operator, OpGraph, SignalOptions, Tensor
 from cost_models.lean_layout import OptionValue, modelled_options, table_layout
+from cost_models.signal_operators import PARAMETERS
 
 _DATA_ALIGNMENT = 16
 _UNREAD_OPTIONS = frozenset({"CAST", "RESHAPE"})  # TFLM goes by the tensors
@@ -85,7 +86,7 @@ class _ModelFile:
         return bytes(self._out)
 
     def _code(self, kind: str) -> int:
-        if kind.startswith("Signal"):
+        if kind in PARAMETERS:
             return self._table(
                 [(schema.CODE_BUILTIN, "i", schema.CUSTOM)],
                 {schema.CODE_CUSTOM: lambda: self._vector(kind.encode("ascii"), 1, terminated=True)},
