@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from nas.model.words import listed
@@ -13,6 +13,9 @@ from nas.report.memory import arena_picture
 from nas.report.picture import picture
 from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, MACS, SRAM, Resource
 from nas.report.time_use import time_use
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 # Classes and characters, beyond which a confusion matrix stands its headings on end.
 _MOST_WIDE, _LONG_NAME = 12, 8
@@ -36,12 +39,25 @@ def write_report(path: Path, summary: Mapping[str, Any]) -> None:
 
 def render(summary: Mapping[str, Any]) -> str:
     """The report's HTML."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
+    environment, source = template_environment()
+    return environment.get_template("report.html.j2").render(
+        **_context(summary),
+        css=Markup(source("report.css")),
+        script=Markup(source("report.js")),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def template_environment() -> tuple[Environment, Callable[[str], str]]:
+    """What writes pages, with their filters; and the text of a file beside the templates."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    loader = PackageLoader("nas.report", "templates")
     environment = Environment(
-        loader=PackageLoader("nas.report", "templates"),
+        loader=loader,
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -56,14 +72,7 @@ def render(summary: Mapping[str, Any]) -> str:
         "seconds": quantities.seconds,
         "choices": quantities.choices,
     }
-    source = environment.loader
-    assert source is not None
-    return environment.get_template("report.html.j2").render(
-        **_context(summary),
-        css=Markup(source.get_source(environment, "report.css")[0]),
-        script=Markup(source.get_source(environment, "report.js")[0]),
-        plotly=Markup(get_plotlyjs()),
-    )
+    return environment, lambda name: loader.get_source(environment, name)[0]
 
 
 def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
