@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cost_models.errors import UserError
-from nas.cli import submit
+from nas.cli import export, submit
 from nas.cli.run import main
 from nas.run import pipeline
 from nas.run.config import RunConfig, make_config
@@ -18,6 +18,7 @@ from nas.run.folder import RunFolder, save_config
 from nas.run.listeners import Silent
 from nas.tasks import load_task
 
+MODEL = Path(__file__).parents[2] / "data/calibration/tcn-20013.tflite"
 TASK = """\
 import numpy as np
 
@@ -169,6 +170,26 @@ def test_a_resume_takes_no_other_task(begun: Path, own: Path) -> None:
     with pytest.raises(UserError, match=r"^--task cannot change in a resumed run\."):
         pipeline.resume(str(begun), {"task": f"{own}:2"}, {"task": "--task"}, Silent())
     assert not (own.parent / "RAN").exists()
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_an_export_runs_such_a_task_only_where_it_is_trusted(
+    begun: Path, own: Path, tmp_path: Path, trusted: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (begun / "models/0123456789abcdef-10.tflite").write_bytes(MODEL.read_bytes())
+    trial = {"number": 0, "state": "evaluated", "digest": "0123456789abcdef", "steps": 10, "params": {}}
+    (begun / "result.json").write_text(json.dumps({"front": [0], "chosen": {"number": 0}, "trials": [trial]}))
+    words = [str(begun), "--out", str(tmp_path / "bundle"), *(["--trust-space"] if trusted else [])]
+    assert export.main(words) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert (own.parent / "RAN").exists() == trusted
+    if trusted:
+        assert "has changed since" in said
+    else:
+        assert said == (
+            f"nas-export: The run {begun} learns the task {own}:1, which is code that an export would execute."
+            " Add --trust-space if you trust it."
+        )
 
 
 def packed(root: Path, **given: str) -> dict[str, object]:
