@@ -275,6 +275,10 @@ class RunResult:
         print_front(self.content, Console(file=stream, width=100))
         return stream.getvalue()
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """In IPython's terminal: the same."""
+        printer.text(str(self))
+
     def _repr_html_(self) -> str:
         """In a notebook: the front and the verdict."""
         from rich.console import Console
