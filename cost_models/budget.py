@@ -6,79 +6,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING
 
 from cost_models.errors import UserError, did_you_mean
+from cost_models.resources import RESOURCES, UNIT_NAMES, UNITS, format_quantity
 
 if TYPE_CHECKING:
+    from cost_models.costing import Costs
     from cost_models.target import Target
 
-Resource = Literal["sram", "flash", "latency", "energy", "cycles", "instructions"]
-
-_BYTES = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2}
-_COUNTS = {"": 1, "K": 1000, "M": 1_000_000, "G": 1_000_000_000}
-_UNITS: dict[str, dict[str, int]] = {
-    "sram": _BYTES,
-    "flash": _BYTES,
-    "latency": {"US": 1, "MS": 1000, "S": 1_000_000},
-    "energy": {"UJ": 1, "MJ": 1000, "J": 1_000_000},
-    "cycles": _COUNTS,
-    "instructions": _COUNTS,
-}
-_UNIT_NAMES = {
-    "sram": "B, KB or MB",
-    "flash": "B, KB or MB",
-    "latency": "us, ms or s",
-    "energy": "uJ, mJ or J",
-    "cycles": "K, M or G, or nothing",
-    "instructions": "K, M or G, or nothing",
-}
-_WHOLE = ("sram", "flash", "cycles", "instructions")
 # How a judgement by `Budget.certain` is said.
 UPPER_END = "upper end of its 90 % interval"
-# Where a budget keeps a limit, and costs the value that it limits.
-FIELDS: dict[Resource, str] = {
-    "sram": "sram_bytes",
-    "flash": "flash_bytes",
-    "latency": "latency_us",
-    "energy": "energy_uj",
-    "cycles": "cycles",
-    "instructions": "instructions",
-}
-_UPPER: dict[Resource, str] = {
-    "flash": "flash_high_bytes",
-    "latency": "latency_high_us",
-    "energy": "energy_high_uj",
-    "cycles": "cycles_high",
-}
 _CERTAIN = "Predictions are held to the limits by the upper ends of their 90 % intervals."
 _EXAMPLE = "Write it like 256KB, or like sram=256KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M."
 _QUANTITY = re.compile(r"([+-]?)(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})\s*([A-Za-zµ]*)", re.ASCII)
-
-
-class HasCosts(Protocol):
-    """What a budget looks at; `cost_models.costing.Costs` has it."""
-
-    @property
-    def sram_bytes(self) -> int: ...
-    @property
-    def flash_bytes(self) -> int: ...
-    @property
-    def flash_high_bytes(self) -> int: ...
-    @property
-    def latency_us(self) -> float | None: ...
-    @property
-    def latency_high_us(self) -> float | None: ...
-    @property
-    def energy_uj(self) -> float | None: ...
-    @property
-    def energy_high_uj(self) -> float | None: ...
-    @property
-    def cycles(self) -> int | None: ...
-    @property
-    def cycles_high(self) -> int | None: ...
-    @property
-    def instructions(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +28,12 @@ class Violation:
 
     Attributes:
         resource: Which one.
-        value: What the network needs; bytes, microseconds, microjoules or cycles.
+        value: What the network needs; bytes, microseconds, microjoules or a count.
         limit: What the budget allows, in the same unit.
         upper: Whether `value` is the upper end of an interval.
     """
 
-    resource: Resource
+    resource: str
     value: float
     limit: float
     upper: bool = False
@@ -112,25 +53,15 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """Limits per resource; a cost equal to its limit fits.
+    """Limits by resource; a cost equal to its limit fits.
 
     Attributes:
-        sram_bytes: Limit on the tensor arena.
-        flash_bytes: Limit on model, kernels and runtime together.
-        latency_us: Limit on one inference.
-        energy_uj: Limit on one inference.
-        cycles: Limit on one inference.
-        instructions: Limit on what one inference executes; counted, so without an interval to speak of.
+        values: Name of each limited resource and its limit, in the order of `RESOURCES`; see `of`.
         certain: Whether predictions are held to the limits by the upper ends of their intervals, not by their middle.
         notes: What was changed about the user's words, or must be known of the limits, one sentence each.
     """
 
-    sram_bytes: int
-    flash_bytes: int
-    latency_us: float | None = None
-    energy_uj: float | None = None
-    cycles: int | None = None
-    instructions: int | None = None
+    values: tuple[tuple[str, float], ...]
     certain: bool = False
     notes: tuple[str, ...] = ()
 
@@ -138,20 +69,23 @@ class Budget:
     def of(
         cls, limits: Mapping[str, float | Fraction], *, certain: bool = False, notes: tuple[str, ...] = ()
     ) -> Budget:
-        """A budget of limits by resource, as `limits` gives them: SRAM, flash and any of the others."""
-        values: dict[str, Any] = {
-            name: int(limits[resource]) if resource in _WHOLE else float(limits[resource])
-            for resource, name in FIELDS.items()
-            if resource in limits
-        }
-        return cls(**values, certain=certain, notes=notes)
+        """A budget of limits by resource name: bytes, microseconds, microjoules or counts."""
+        values = (
+            (name, int(limits[name]) if row.whole else float(limits[name]))
+            for name, row in RESOURCES.items()
+            if name in limits
+        )
+        return cls(values=tuple(values), certain=certain, notes=notes)
 
-    def limits(self) -> tuple[tuple[Resource, float], ...]:
+    def limits(self) -> tuple[tuple[str, float], ...]:
         """The resources that are limited, each with its limit."""
-        pairs = ((resource, getattr(self, name)) for resource, name in FIELDS.items())
-        return tuple((resource, limit) for resource, limit in pairs if limit is not None)
+        return self.values
 
-    def violations(self, costs: HasCosts) -> tuple[Violation, ...]:
+    def limit(self, resource: str) -> float | None:
+        """The limit of one resource; None where it has none."""
+        return dict(self.values).get(resource)
+
+    def violations(self, costs: Costs) -> tuple[Violation, ...]:
         """The limits that `costs` breaks; empty if it fits.
 
         Raises:
@@ -168,14 +102,17 @@ class Budget:
                 broken.append(Violation(resource=resource, value=value, limit=limit, upper=upper))
         return tuple(broken)
 
-    def by_upper_end(self, resource: Resource) -> bool:
+    def by_upper_end(self, resource: str) -> bool:
         """Whether the upper end of a resource's interval is what its limit judges."""
-        return self.certain and resource in _UPPER
+        return self.certain and bool(RESOURCES[resource].upper)
 
-    def judged(self, costs: HasCosts) -> dict[Resource, float | None]:
+    def judged(self, costs: Costs) -> dict[str, float | None]:
         """What of `costs` is held to the limits: the middle of each interval, or its upper end."""
-        names = FIELDS | _UPPER if self.certain else FIELDS
-        return {resource: getattr(costs, names[resource]) for resource, _ in self.limits()}
+        rows = {name: RESOURCES[name] for name, _ in self.values}
+        return {
+            name: getattr(costs, row.upper if self.certain and row.upper else row.field)
+            for name, row in rows.items()
+        }
 
 
 def parse_budget(text: str | None, target: Target, *, certain: bool = False) -> Budget:
@@ -201,26 +138,11 @@ def parse_budget(text: str | None, target: Target, *, certain: bool = False) -> 
         )
     if certain:
         notes.append(_CERTAIN)
-    for resource in ("latency", "cycles", "energy"):
-        if resource in given:
-            _refuse_uncalibrated(resource, target)
-    if "instructions" in given:
-        _refuse_uncounted(target)
+    for name, row in RESOURCES.items():
+        if name in given:
+            row.check(target)
     memory = {resource: _memory(resource, given, target, notes) for resource in ("sram", "flash")}
     return Budget.of({**given, **memory}, certain=certain, notes=tuple(notes))
-
-
-def format_quantity(resource: Resource, value: float) -> str:
-    """A cost or limit as people read it; memory to the byte."""
-    match resource:
-        case "sram" | "flash":
-            return f"{int(value):,} B ({value / 1024:,.1f} KB)"
-        case "latency":
-            return f"{value / 1000:,.3g} ms" if value < 1_000_000 else f"{value / 1e6:,.1f} s"
-        case "energy":
-            return f"{value:,.3g} uJ" if value < 1000 else f"{value / 1000:,.3f} mJ"
-        case "cycles" | "instructions":
-            return f"{int(value):,} {resource}"
 
 
 def _parse(text: str) -> dict[str, Fraction]:
@@ -233,8 +155,8 @@ def _parse(text: str) -> dict[str, Fraction]:
             key, quantity = "sram", key
         if not key or not quantity:
             raise UserError(f"Budget {text!r} has an empty part.", _EXAMPLE)
-        if key not in _UNITS:
-            hint = did_you_mean(key, _UNITS)
+        if key not in RESOURCES:
+            hint = did_you_mean(key, RESOURCES)
             raise UserError(f"Budget {text!r} names {key!r}, which cannot be limited.", hint)
         if key in given:
             raise UserError(f"Budget {text!r} limits {key} twice.", "Name each once; a bare size is sram.")
@@ -247,12 +169,13 @@ def _quantity(key: str, quantity: str, text: str) -> Fraction:
     if match is None:
         raise UserError(f"Budget {text!r}: {quantity!r} is not a quantity.", _EXAMPLE)
     sign, number, unit = match.groups()
-    factor = _UNITS[key].get(unit.replace("µ", "u").upper())
+    row = RESOURCES[key]
+    factor = UNITS[row.scale].get(unit.replace("µ", "u").upper())
     if factor is None or unit == "MJ":
         what = f"the unit {unit!r}" if unit else "no unit"
-        raise UserError(f"Budget {text!r}: {key} has {what}.", f"Its units are {_UNIT_NAMES[key]}.")
+        raise UserError(f"Budget {text!r}: {key} has {what}.", f"Its units are {UNIT_NAMES[row.scale]}.")
     value = Fraction(number) * factor
-    if key in _WHOLE:
+    if row.whole:
         value = Fraction(int(value))
     if sign == "-" or value == 0:
         raise UserError(f"Budget {text!r}: {key} must be more than 0.", _EXAMPLE)
@@ -276,27 +199,3 @@ def _memory(resource: str, given: dict[str, Fraction], target: Target, notes: li
         f" ({size:,} B less {reserved:,} B reserved)."
     )
     return usable
-
-
-def _refuse_uncounted(target: Target) -> None:
-    from cost_models.cycles.table import core_table
-
-    table = core_table(target.kernels, target.core)
-    if table is None or not table.counted:
-        raise UserError(
-            f"instructions cannot be limited: nobody counted {target.kernels} kernels on {target.core}.",
-            "Limit sram or flash, or take another target.",
-        )
-
-
-def _refuse_uncalibrated(resource: str, target: Target) -> None:
-    if target.cycle_rates is None:
-        raise UserError(
-            f"{resource} cannot be limited: target {target.name} has no calibration of its cycles.",
-            "Limit sram or flash, take a target that has one (nas-cost --targets), or run nas-calibrate.",
-        )
-    if resource == "energy" and target.energy_uj_per_mcycle is None:
-        raise UserError(
-            f"energy cannot be limited: target {target.name} has no sourced figure of its energy per cycle.",
-            "Limit latency instead, or set energy_uj_per_mcycle in a target file of your own.",
-        )

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cost_models.budget import Budget, Violation, format_quantity
+from cost_models.budget import Budget, Violation
 from cost_models.costing import CostModel, Costs, Explanation, OperatorCost
 from cost_models.errors import UserError
 from cost_models.graph import OpGraph
+from cost_models.resources import format_quantity
 from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.target_names import list_targets

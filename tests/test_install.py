@@ -221,7 +221,7 @@ def action_step(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str
 def test_the_action_checks_a_model_and_hands_on_its_limits(
     action_step: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    model = str(ROOT / "tests" / "nas" / "export" / "data" / "tcn.tflite")
+    model = str(ROOT / "tests" / "nas" / "bundle" / "data" / "tcn.tflite")
     done = action_step(path=model)
     assert (done.returncode, done.stdout[:5]) == (0, "PASS "), done.stderr
     done = action_step(path=model, budget="2927B", target="nrf52840")

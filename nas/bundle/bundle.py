@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cost_models.errors import UserError
 from nas.bundle.context import Context, make_context
-from nas.bundle.exporter import File, load_exporter
+from nas.bundle.layout import File, load_layout
 from nas.bundle.manifest import MANIFEST_NAME, Manifest, make_manifest, read_manifest
 from nas.bundle.sources import render
 from nas.model.trained import FinishedModel
@@ -69,13 +69,13 @@ def export(
         target: What it was costed for.
         costs: Of `model.tflite` on the target; `sram_bytes` becomes the arena's size.
         out: The folder, made or replaced; it may hold an older bundle and nothing else.
-        format: The layout, see `list_formats`.
+        format: The layout, see `LAYOUTS`.
         budget: The limits, kept in the manifest; a model over them is refused.
 
     Raises:
         UserError: An unknown format, a model that cannot leave as C, or a folder that holds something else.
     """
-    load_exporter(format)
+    load_layout(format)
     context = make_context(model, target=target, costs=costs, budget=budget)
     manifest, files = render_bundle(context, format)
     _write(out, files)
@@ -88,7 +88,7 @@ def render_bundle(context: Context, format_name: str) -> tuple[Manifest, dict[st
     Raises:
         UserError: An unknown format.
     """
-    files = {**load_exporter(format_name).files(context), **_documents(context)}
+    files = {**load_layout(format_name).files(context), **_documents(context)}
     manifest = make_manifest(context, format_name=format_name, files=files)
     contents = {path: file.data for path, file in files.items()}
     return manifest, {**contents, MANIFEST_NAME: manifest.to_json().encode()}

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from cost_models.reading import LARGEST_MODEL_BYTES, read_bounded
 from nas.bundle.bundle import render_bundle
 from nas.bundle.context import Context, make_context, sha256
 from nas.bundle.errors import BundleError
-from nas.bundle.exporter import load_exporter
+from nas.bundle.layout import load_layout
 from nas.bundle.manifest import (
     MANIFEST_NAME,
     AccuracyEntry,
@@ -254,7 +254,7 @@ def _context(
 
     try:
         check_name(manifest.name)
-        load_exporter(manifest.format)
+        load_layout(manifest.format)
     except UserError as error:
         raise BundleError("manifest", error.message) from error
     emitted = _model(folder, f"{manifest.name}.tflite", manifest.model_sha256, present)
@@ -295,12 +295,13 @@ def _read(folder: Path, name: str, limit: int, present: Mapping[str, int]) -> by
 
 
 def _budget(manifest: Manifest, costs: Costs) -> Budget | None:
-    from cost_models.budget import Budget, Resource
+    from cost_models.budget import Budget
+    from cost_models.resources import RESOURCES
 
     if not manifest.budget:
         return None
     limits = {limit.resource: limit.limit for limit in manifest.budget}
-    if not {"sram", "flash"} <= set(limits) <= set(get_args(Resource)):
+    if not {"sram", "flash"} <= set(limits) <= RESOURCES.keys():
         raise BundleError("manifest", f"{MANIFEST_NAME}: budget does not limit sram and flash.")
     budget = Budget.of(limits)
     if broken := budget.violations(costs):
@@ -381,6 +382,8 @@ def _finished(manifest: Manifest, int8: bytes, raw: NDArray[np.generic]) -> Fini
                 correct=accuracy.correct,
                 total=accuracy.total,
                 confusion=accuracy.confusion,
+                metric=accuracy.metric,
+                score=accuracy.score,
             )
             for accuracy in manifest.accuracies
         ),

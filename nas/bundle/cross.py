@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.bundle.compiler import CXX17, WARNINGS, CompileError
-from nas.bundle.exporter import Role
+from nas.bundle.layout import Role
 from nas.bundle.manifest import Manifest
 
 # What is compiled here needs no TFLM headers; the runner's sections are measured where a TFLM tree is at hand.

@@ -8,8 +8,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cost_models.budget import FIELDS, Resource, format_quantity
 from cost_models.errors import UserError
+from cost_models.resources import RESOURCES, format_quantity
 from nas.bundle import Bundle, Checked, check_bundle
 from nas.bundle.c_text import plain_text
 from nas.bundle.manifest import MANIFEST_NAME, Manifest, parse_manifest
@@ -107,7 +107,7 @@ def check_place(place: str, branch: str) -> tuple[_Repo, str]:
 def size_table(old: Manifest | None, new: Manifest) -> str:
     """SRAM, flash, latency and accuracy, old model against new, as Markdown."""
     rows = ["| | old | new | change |", "|---|---|---|---|"]
-    resources: tuple[Resource, ...] = ("sram", "flash", "latency", "energy")
+    resources = ("sram", "flash", "latency", "energy")
     for resource in resources:
         before, after = _value(old, resource), _value(new, resource)
         if before is None and after is None:
@@ -123,17 +123,17 @@ def size_table(old: Manifest | None, new: Manifest) -> str:
     return "\n".join(rows)
 
 
-def _value(manifest: Manifest | None, resource: Resource) -> float | None:
+def _value(manifest: Manifest | None, resource: str) -> float | None:
     if manifest is None:
         return None
     costs = manifest.costs
     if manifest.npu:  # the rest is known of the core alone, which the model does not run on
         return manifest.npu.arena_bytes if resource == "sram" else None
-    value: float | None = getattr(costs, FIELDS[resource])
+    value: float | None = getattr(costs, RESOURCES[resource].field)
     return value
 
 
-def _shown(resource: Resource, value: float | None) -> str:
+def _shown(resource: str, value: float | None) -> str:
     return "-" if value is None else format_quantity(resource, value)
 
 

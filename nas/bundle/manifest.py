@@ -15,8 +15,8 @@ from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
 from cost_models.errors import UserError
 from cost_models.reading import read_bounded
 from nas.bundle.context import TFLM_DATE, Context, sha256
-from nas.bundle.exporter import File, Role
-from nas.bundle.notes import layout_notes
+from nas.bundle.layout import File, Role, load_layout
+from nas.model.policy import MetricName
 from nas.model.statistics import wilson
 
 MANIFEST_NAME = "manifest.json"
@@ -143,7 +143,10 @@ class NpuEntry(_Strict):
 
 
 class AccuracyEntry(_Strict):
-    """Of the int8 bytes; low and high are the 95 % Wilson interval."""
+    """Of the int8 bytes; low and high are the 95 % Wilson interval.
+
+    `score` is the value of `metric`, by which the model was searched, where that is not the accuracy.
+    """
 
     part: Literal["val", "test"]
     engine: Literal["tflm", "litert"]
@@ -153,6 +156,8 @@ class AccuracyEntry(_Strict):
     low: float
     high: float
     confusion: tuple[tuple[int, ...], ...]
+    metric: MetricName = "accuracy"
+    score: float | None = None
 
 
 class GoldenShareEntry(_Strict):
@@ -264,7 +269,7 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
         golden_count=len(context.golden_raw),
         golden_share=None if model.golden_share is None else GoldenShareEntry(**asdict(model.golden_share)),
         engine=context.engine,
-        notes=layout_notes(context, format_name),
+        notes=load_layout(format_name).notes(context),
         provenance=model.provenance,
         files=tuple(
             FileEntry(path=path, role=file.role, bytes=len(file.data), sha256=sha256(file.data))

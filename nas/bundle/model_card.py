@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nas.bundle.context import Context
 from nas.bundle.sources import render
+from nas.model.metrics import METRICS
 from nas.model.quality import quality_warnings
 from nas.model.statistics import wilson
 from nas.model.trained import Accuracy
@@ -39,6 +40,10 @@ class AccuracyRow:
     value: float
     low: float
     high: float
+    metric: str
+    score: float
+    score_low: float
+    score_high: float
 
 
 def model_card(context: Context) -> str:
@@ -78,6 +83,7 @@ def class_rows(accuracy: Accuracy, names: tuple[str, ...]) -> list[ClassRow]:
 
 def _accuracy_row(accuracy: Accuracy) -> AccuracyRow:
     low, high = wilson(accuracy.correct, accuracy.total)
+    score_low, score_high = accuracy.objective_interval()
     return AccuracyRow(
         part=accuracy.part,
         engine={"tflm": "TFLM", "litert": "LiteRT"}[accuracy.engine],
@@ -86,4 +92,8 @@ def _accuracy_row(accuracy: Accuracy) -> AccuracyRow:
         value=accuracy.value,
         low=low,
         high=high,
+        metric=METRICS[accuracy.metric].label,
+        score=accuracy.objective,
+        score_low=score_low,
+        score_high=score_high,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.bundle.compiler import CompileError, HostCompiler
-from nas.bundle.exporter import Role
+from nas.bundle.layout import Role
 from nas.bundle.manifest import Manifest
 from nas.bundle.sources import environment
 

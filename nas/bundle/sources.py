@@ -21,7 +21,7 @@ from nas.bundle.c_text import (
     string_literal,
 )
 from nas.bundle.context import TFLM_DATE, Context, fnv1a
-from nas.bundle.exporter import File, Role
+from nas.bundle.layout import File, Role
 
 _RAW_C_TYPES = {"uint8": "uint8_t", "int16": "int16_t", "float32": "float"}
 
@@ -69,6 +69,11 @@ def self_test_main(context: Context) -> File:
 def build_file(template: str, context: Context) -> File:
     """A file for the ecosystem's build tool."""
     return File(role="build", data=render(template, context).encode())
+
+
+def readme(template: str, context: Context, notes: tuple[str, ...]) -> File:
+    """How the ecosystem takes the bundle in, with what its users must know."""
+    return File(role="document", data=render(template, context, notes=notes).encode())
 
 
 def render(template: str, context: Context, **more: object) -> str:

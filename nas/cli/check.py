@@ -212,7 +212,8 @@ def _sentence(
     violations: tuple[Violation, ...],
     lacking: str | None,
 ) -> str:
-    from cost_models.budget import UPPER_END, format_quantity
+    from cost_models.budget import UPPER_END
+    from cost_models.resources import format_quantity
 
     if violations or lacking:
         faults = [*([lacking] if lacking else []), *map(str, violations)]

@@ -6,8 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cost_models.budget import format_quantity
 from cost_models.folded import folded
+from cost_models.resources import format_quantity
 
 if TYPE_CHECKING:
     from nas.bundle.delivery import Delivery

@@ -43,12 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from nas.bundle import BundleError
-    from nas.bundle.exporter import load_exporter
+    from nas.bundle.layout import load_layout
     from nas.cli.console import complain, delivery_text
     from nas.run.reexport import reexport
 
     require_extra("search", PROG)
-    load_exporter(arguments.format)
+    load_layout(arguments.format)
     selection = _selection(arguments)
     if selection is not None and arguments.list:
         from nas.run.reselect import front_lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from cost_models.folded import folded
+from nas.model.metrics import METRICS
 from nas.model.records import TrialRecord, trainings
 
 
@@ -26,6 +27,7 @@ class Progress:
         self._rejected = 0
         self._best: float | None = None
         self._stage = ""
+        self._metric = "accuracy"
 
     def say(self, text: str) -> None:
         """A line that stays."""
@@ -60,10 +62,12 @@ class Progress:
             return
         self._done += 1
         self._total = max(self._total, self._done)  # how many are promoted is known only afterwards
+        if record.accuracy is not None:
+            self._metric = METRICS[record.accuracy.metric].label
         if record.state == "evaluated" and (self._best is None or record.value > self._best):
             self._best = record.value
         if self._bar is not None:
-            best = "" if self._best is None else f"best int8 accuracy {self._best:.4f}"
+            best = "" if self._best is None else f"best int8 {self._metric} {self._best:.4f}"
             if self._rejected:
                 best += f", {self._rejected} rejected before training"
             self._bar.update(0, completed=self._done, total=self._total, best=best)  # type: ignore[attr-defined]
@@ -81,7 +85,7 @@ class Progress:
         cycles = "" if costs.cycles is None else f", {costs.cycles / 1e6:.2f} M cycles"
         took = sum(value for stage, value in record.seconds.items() if stage != "waiting")
         return (
-            f"{head} int8 accuracy {record.value:.4f}, SRAM {costs.sram_bytes / 1024:.1f} KB,"
+            f"{head} int8 {self._metric} {record.value:.4f}, SRAM {costs.sram_bytes / 1024:.1f} KB,"
             f" flash {costs.flash_bytes / 1024:.1f} KB{cycles} ({took:.1f} s)"
         )
 

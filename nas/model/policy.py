@@ -1,13 +1,14 @@
-"""How a model is chosen from the Pareto front."""
+"""What a search goes by, and how a model is chosen from its Pareto front."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Policy = Literal["accuracy", "balanced", "smallest"]
+MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1"]
 
 POLICIES: dict[Policy, str] = {
-    "accuracy": "highest int8 validation accuracy; among equals the fewest cycles",
-    "balanced": "the cheapest within one standard error of the highest int8 validation accuracy",
-    "smallest": "the least SRAM within two standard errors of the highest int8 validation accuracy",
+    "accuracy": "highest int8 validation {metric}; among equals the fewest cycles",
+    "balanced": "the cheapest within one standard error of the highest int8 validation {metric}",
+    "smallest": "the least SRAM within two standard errors of the highest int8 validation {metric}",
 }

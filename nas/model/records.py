@@ -58,6 +58,7 @@ class TrialRecord:
         content["digest"] = content.pop("key")
         for name, accuracy in (("accuracy", self.accuracy), ("tflm_accuracy", self.tflm_accuracy)):
             content[name] = None if accuracy is None else accuracy.value
+        content["score"] = self.value if self.state == "evaluated" else None
         return content
 
     @property
@@ -67,9 +68,9 @@ class TrialRecord:
 
     @property
     def value(self) -> float:
-        """Accuracy for ranking: TFLM's own where it was measured."""
+        """The metric for ranking: TFLM's own where it was measured."""
         accuracy = self.tflm_accuracy or self.accuracy
-        return 0.0 if accuracy is None else accuracy.value
+        return 0.0 if accuracy is None else accuracy.objective
 
 
 def record_from_json(content: dict[str, Any]) -> TrialRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:
@@ -15,7 +15,7 @@ def wilson(correct: int, total: int) -> tuple[float, float]:
     if total <= 0:
         return (0.0, 1.0)
     share = correct / total
-    spread = _Z95**2 / total
+    spread = Z95**2 / total
     middle = (share + spread / 2) / (1 + spread)
-    half = _Z95 / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))
+    half = Z95 / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))
     return (max(0.0, middle - half), min(1.0, middle + half))

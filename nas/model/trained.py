@@ -8,6 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.model.metrics import METRICS
+from nas.model.policy import MetricName
+from nas.model.statistics import wilson
+
 RawType = Literal["uint8", "int16", "float32"]
 
 
@@ -45,6 +49,8 @@ class TaskInfo:
     licence: str = ""
     samples: dict[str, int] = field(default_factory=dict)
     """Number of samples by part: train, val, test."""
+    metric: MetricName = "accuracy"
+    """What the search goes by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,8 @@ class Accuracy:
         engine: "tflm" (TFLM's interpreter) or "litert" (LiteRT's kernels without delegates).
         correct: Correct answers out of `total`.
         confusion: Counts, rows are true classes, columns predicted ones.
+        metric: What the run goes by, see `nas.model.metrics`.
+        score: Its value where it is not the accuracy.
     """
 
     part: Literal["val", "test"]
@@ -63,10 +71,24 @@ class Accuracy:
     correct: int
     total: int
     confusion: tuple[tuple[int, ...], ...] = ()
+    metric: MetricName = "accuracy"
+    score: float | None = None
 
     @property
     def value(self) -> float:
+        """The accuracy."""
         return self.correct / self.total
+
+    @property
+    def objective(self) -> float:
+        """The value that the search maximizes: of `metric`."""
+        return self.value if self.score is None else self.score
+
+    def objective_interval(self) -> tuple[float, float]:
+        """The 95 % interval of `objective`."""
+        if not self.confusion:
+            return wilson(round(self.objective * self.total), self.total)
+        return METRICS[self.metric].interval(self.confusion)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.model.metrics import METRICS
 from nas.report.quantities import (
     CYCLES,
     ENERGY,
@@ -117,10 +118,15 @@ def front(summary: Mapping[str, Any]) -> list[Trial]:
 
 
 def validation(trial: Trial) -> tuple[float | None, str]:
-    """A trial's accuracy on validation data, TFLM's where it was measured, and the engine's name."""
-    if trial.get("tflm_accuracy") is not None:
-        return trial["tflm_accuracy"], "TFLM"
-    return trial.get("accuracy"), "LiteRT"
+    """A trial's metric on validation data, TFLM's where it was measured, and the engine's name."""
+    by_tflm = trial.get("tflm_accuracy") is not None
+    value = trial["tflm_accuracy"] if by_tflm else trial.get("accuracy")
+    return (value if trial.get("score") is None else trial["score"]), "TFLM" if by_tflm else "LiteRT"
+
+
+def metric(summary: Mapping[str, Any]) -> str:
+    """What people call the metric that the run goes by."""
+    return METRICS[(summary.get("task") or {}).get("metric", "accuracy")].label
 
 
 def _rank(trial: Trial) -> tuple[float, float, int]:
@@ -225,6 +231,13 @@ def failures(summary: Mapping[str, Any]) -> list[tuple[str, int]]:
     return sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
+def score_text(summary: Mapping[str, Any]) -> str:
+    """The chosen model's metric on test data with its 95 % interval."""
+    test, row = summary["chosen"]["test_accuracy"], METRICS[summary["task"]["metric"]]
+    ends = f"{percent(test['score_low'])} to {percent(test['score_high'])}"
+    return f"{row.label}: {percent(test['score'])} on test data (95{GAP}% {row.interval_name} {ends})"
+
+
 def accuracy_text(test: Mapping[str, Any]) -> str:
     """A test accuracy with its counts and 95 % Wilson interval."""
     return (
@@ -260,8 +273,9 @@ def headline(summary: Mapping[str, Any]) -> str:
         over = [use.resource.label for use in found if use.fits is False]
         if over:
             return f"Trial {chosen['number']} is over its limit of {' and '.join(over)}."
-        accuracy = percent(chosen["test_accuracy"]["value"])
-        return f"Trial {chosen['number']} fits {target}, at {accuracy} test accuracy."
+        test = chosen["test_accuracy"]
+        reached = percent(test.get("score", test["value"]))
+        return f"Trial {chosen['number']} fits {target}, at {reached} test {metric(summary)}."
     if not summary["trials"]:
         return "No trial was run."
     blocking = rejections(summary)
@@ -273,7 +287,7 @@ def headline(summary: Mapping[str, Any]) -> str:
 def _running(summary: Mapping[str, Any]) -> str:
     progress = summary["progress"]
     best = max((a for trial in front(summary) if (a := validation(trial)[0]) is not None), default=None)
-    so_far = "" if best is None else f", best validation accuracy {percent(best)}"
+    so_far = "" if best is None else f", best validation {metric(summary)} {percent(best)}"
     return (
         f"{progress['stage'].capitalize()}: {progress['done']:,} of {progress['total']:,} trainings{so_far}."
     )

@@ -43,10 +43,11 @@ def picture(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     if not trials:
         return None
     heights = _Heights([a for t in trials if (a := facts.validation(t)[0]) is not None])
-    kinds, limits = _kinds(summary), facts.limits(summary)
+    kinds, limits, metric = _kinds(summary), facts.limits(summary), facts.metric(summary)
     resources = (SRAM, FLASH, *_speeds(trials, limits))
     return {
-        "panels": [_panel(resource, trials, kinds, heights, limits) for resource in resources],
+        "panels": [_panel(resource, trials, kinds, heights, limits, metric) for resource in resources],
+        "metric": metric,
         "y": heights.axis(untrained=any(facts.validation(t)[0] is None for t in trials)),
     }
 
@@ -127,6 +128,7 @@ def _panel(
     kinds: Mapping[int, str],
     heights: _Heights,
     limits: Mapping[str, float],
+    metric: str,
 ) -> dict[str, Any]:
     shown = [trial for trial in trials if trial["costs"].get(resource.key) is not None]
     points: dict[str, list[tuple[float, float, str, int]]] = {kind: [] for kind in KINDS}
@@ -135,7 +137,7 @@ def _panel(
         kind = kinds.get(trial["number"], own)
         x = max(float(trial["costs"][resource.key]), 1.0)
         height = heights.of(facts.validation(trial)[0])
-        points[kind].append((x, height, _hover(trial, kind), trial["number"]))
+        points[kind].append((x, height, _hover(trial, kind, metric), trial["number"]))
     at = [point[0] for group in points.values() for point in group]
     limit = limits.get(resource.name)
     inside = limit is not None and bool(at) and min(at) / 2 <= limit <= 3 * max(at)
@@ -182,7 +184,7 @@ def _stairs(
     return steps
 
 
-def _hover(trial: facts.Trial, kind: str) -> str:
+def _hover(trial: facts.Trial, kind: str, metric: str) -> str:
     costs = trial["costs"]
     lines = [f"<b>Trial {trial['number']}</b> · {kind}"]
     accuracy, engine = facts.validation(trial)
@@ -190,7 +192,7 @@ def _hover(trial: facts.Trial, kind: str) -> str:
         lines.append("rejected before training")
     else:
         trained = "trained in full" if trial.get("rung") == "full" else "short training"
-        lines.append(f"accuracy {percent(accuracy)} (int8, validation, {engine}, {trained})")
+        lines.append(f"{metric} {percent(accuracy)} (int8, validation, {engine}, {trained})")
     for resource in (SRAM, FLASH, CYCLES, LATENCY, MACS):
         if costs.get(resource.key) is not None:
             ends = interval_text(resource, costs)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
+
+from cost_models import resources
+from cost_models.resources import Scale
 
 UNKNOWN = "–"
 GAP = "\u00a0"
 """Between a number and its unit: a space at which no line breaks."""
 
-Scale = Literal["bytes", "time", "energy", "count"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One resource of a network's costs.
+    """One resource of a network's costs, as reports show it.
 
     Attributes:
         name: What budgets and violations call it.
@@ -31,7 +32,7 @@ class Resource:
     label: str
     scale: Scale
     basis: str
-    between: str = f"90{GAP}% interval"
+    between: str
 
     def text(self, value: float | None) -> str:
         """A value as people read it."""
@@ -45,22 +46,21 @@ class Resource:
         return f"{value:,.0f}{GAP}{unit}" if float(value).is_integer() else f"{value:,.1f}{GAP}{unit}"
 
 
-SRAM = Resource(name="sram", key="sram_bytes", label="SRAM", scale="bytes", basis="exact")
-FLASH = Resource(
-    name="flash",
-    key="flash_bytes",
-    label="Flash",
-    scale="bytes",
-    basis="model exact, code calibrated",
-    between="interval",
-)
-LATENCY = Resource(name="latency", key="latency_us", label="Latency", scale="time", basis="calibrated")
-ENERGY = Resource(name="energy", key="energy_uj", label="Energy", scale="energy", basis="calibrated")
-CYCLES = Resource(name="cycles", key="cycles", label="Cycles", scale="count", basis="calibrated")
-INSTRUCTIONS = Resource(
-    name="instructions", key="instructions", label="Instructions", scale="count", basis="counted"
-)
-MACS = Resource(name="macs", key="macs", label="MACs", scale="count", basis="exact")
+def _shown(name: str) -> Resource:
+    row = resources.RESOURCES[name]
+    return Resource(
+        name=row.name,
+        key=row.field,
+        label=row.label,
+        scale=row.scale,
+        basis=row.basis,
+        between=row.between.replace("90 %", f"90{GAP}%"),
+    )
+
+
+_ALL = {name: _shown(name) for name in resources.RESOURCES}
+SRAM, FLASH, LATENCY, ENERGY = _ALL["sram"], _ALL["flash"], _ALL["latency"], _ALL["energy"]
+CYCLES, INSTRUCTIONS, MACS = _ALL["cycles"], _ALL["instructions"], _ALL["macs"]
 
 # What tables have a column for; instructions are shown where they are limited.
 RESOURCES = (SRAM, FLASH, LATENCY, ENERGY, CYCLES, MACS)
@@ -68,7 +68,7 @@ RESOURCES = (SRAM, FLASH, LATENCY, ENERGY, CYCLES, MACS)
 
 def resource_of(name: str) -> Resource:
     """The resource that a budget or a violation names, by name or by its key among the costs."""
-    for resource in (*RESOURCES, INSTRUCTIONS):
+    for resource in _ALL.values():
         if name in (resource.name, resource.key):
             return resource
     raise ValueError(f"unknown resource {name!r}")
@@ -144,6 +144,11 @@ def seconds(value: float) -> str:
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}{GAP}h {minutes:02d}{GAP}min" if hours else f"{minutes}{GAP}min {rest:02d}{GAP}s"
+
+
+def sentence(text: str) -> str:
+    """With a capital at its head."""
+    return text[:1].upper() + text[1:]
 
 
 def choices(params: Mapping[str, Any]) -> str:

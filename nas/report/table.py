@@ -22,10 +22,10 @@ from nas.report.quantities import (
     SRAM,
     choices,
     percent,
+    sentence,
 )
 from nas.runtimes.reference import NOT_BY_TFLM
 
-_TITLE = "Pareto front (* chosen), accuracy on validation data"
 _COLUMNS = (SRAM, FLASH, CYCLES, LATENCY, ENERGY, MACS)
 _GAP = 3
 """Padding and divider of a column."""
@@ -57,7 +57,7 @@ def _table(summary: Mapping[str, Any], members: list[facts.Trial], width: int) -
     chosen = (summary["chosen"] or {}).get("number")
     columns = [
         ("Trial", [f"{'* ' if trial['number'] == chosen else ''}{trial['number']}" for trial in members]),
-        ("Accuracy", [percent(facts.validation(trial)[0]) for trial in members]),
+        (sentence(facts.metric(summary)), [percent(facts.validation(trial)[0]) for trial in members]),
     ]
     for resource in _COLUMNS:
         values = [(trial.get("costs") or {}).get(resource.key) for trial in members]
@@ -65,7 +65,7 @@ def _table(summary: Mapping[str, Any], members: list[facts.Trial], width: int) -
             columns.append((resource.label, [resource.text(value) for value in values]))
     table = Table(
         box=box.SIMPLE_HEAD,
-        title="Pareto front (* chosen), accuracy on validation data",
+        title=f"Pareto front (* chosen), {facts.metric(summary)} on validation data",
         title_justify="left",
         pad_edge=False,
     )
@@ -101,7 +101,8 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         ("Chosen", f"trial {chosen['number']} {_of_trials(summary)}"),
         ("Policy", str(chosen["policy"])),
         ("Test accuracy", f"{facts.accuracy_text(chosen['test_accuracy'])}, int8, measured{_by(chosen)}"),
-        *(("Not verified", NOT_BY_TFLM) for _ in range(_by(chosen) != "")),
+        *([] if facts.metric(summary) == "accuracy" else [("Searched by", facts.score_text(summary))]),
+        *([("Not verified", NOT_BY_TFLM)] if _by(chosen) else []),
         *(("Warning", text) for text in chosen.get("warnings") or ()),
     ]
     found = facts.uses(summary, chosen["costs"])

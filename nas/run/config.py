@@ -6,7 +6,7 @@ import math
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from cost_models.errors import UserError, did_you_mean
 from cost_models.reading import read_toml
 from nas.model.config_key import facts_of, key
-from nas.model.policy import Policy
+from nas.model.policy import MetricName, Policy
 from nas.model.storage_url import StorageUrl
 from nas.tasks.options import TaskOptions
 
@@ -41,6 +41,11 @@ class RunConfig(TaskOptions):
         default="what the target has",
     )
     certain: bool = key(False, "hold predictions to the limits by the upper ends of their 90 % intervals")
+    metric: MetricName | Literal["auto"] = key(
+        "auto",
+        "what is searched and chosen by: accuracy, balanced_accuracy or macro_f1",
+        default="balanced_accuracy where classes are unbalanced, said, else accuracy",
+    )
     sparsity: float = key(0.0, "weights that magnitude pruning zeroes", metavar="SHARE", ge=0.0, lt=1.0)
     sampler: str = key(
         "nas",

@@ -279,7 +279,8 @@ def saved_config(folder: RunFolder) -> RunConfig:
     Raises:
         UserError: The saved configuration is not one.
     """
-    values = folder.load_config()["config"]
+    # Runs from before there were other metrics went by accuracy.
+    values = {"metric": "accuracy", **folder.load_config()["config"]}
     return make_config(values, {key: f"{folder.config_file}, key {key}" for key in values})
 
 

@@ -111,7 +111,9 @@ def start(config: RunConfig, listener: RunListener, *, verbose: bool = False) ->
     try:
         digest = job.dataset.digest()
         if config.warm_start is not None:
-            save(folder, earlier_trainings(config.warm_start, config=config, data_digest=digest))
+            metric = job.dataset.info.metric
+            known = earlier_trainings(config.warm_start, config=config, data_digest=digest, metric=metric)
+            save(folder, known)
         save_config(folder, job.config, digest)
         return _search(job, folder, listener, verbose=verbose)
     finally:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.bundle.exporter import load_exporter
+from nas.bundle.layout import load_layout
 from nas.run.reselect import Selection, reselect
 from nas.run.stored_model import load_run_model
 
@@ -62,7 +62,7 @@ def reexport(
     """
     from nas.bundle import export, verify
 
-    load_exporter(format)
+    load_layout(format)
     if model is None and selection is not None:
         model = str(selection.chosen.number)
     found = load_run_model(

@@ -13,7 +13,7 @@ from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
-from nas.model.policy import Policy
+from nas.model.policy import MetricName, Policy
 from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
 from nas.run.folder import RunFolder, open_run_folder, saved_config
@@ -71,7 +71,7 @@ def reselect(
         except UserError:
             lost += 1
             continue
-        record = _record(trial, costs, tflite, samples)
+        record = _record(trial, costs, tflite, samples, summary.task.metric)
         assert record.costs is not None
         violations = limits.violations(record.costs)
         if violations:
@@ -99,13 +99,23 @@ def _nothing(folder: RunFolder, misses: list[tuple[Violation, int]], lost: int, 
     )
 
 
-def _record(trial: TrialSummary, costs: CostModel, tflite: bytes, samples: int) -> TrialRecord:
+def _record(
+    trial: TrialSummary, costs: CostModel, tflite: bytes, samples: int, metric: MetricName
+) -> TrialRecord:
     """A trial of the result as a record, with the costs of its bytes."""
 
     def accuracy(value: float | None, engine: Literal["litert", "tflm"]) -> Accuracy | None:
         if value is None:
             return None
-        return Accuracy(part="val", engine=engine, correct=round(value * samples), total=samples)
+        score = None if metric == "accuracy" else trial.value
+        return Accuracy(
+            part="val",
+            engine=engine,
+            correct=round(value * samples),
+            total=samples,
+            metric=metric,
+            score=score,
+        )
 
     return TrialRecord(
         number=trial.number,
@@ -131,7 +141,7 @@ def _validation_samples(folder: RunFolder, summary: RunSummary) -> int:
 
 def front_lines(selection: Selection) -> Iterator[str]:
     """The front as text, a line for each model; the chosen one has a mark."""
-    from cost_models.budget import format_quantity
+    from cost_models.resources import format_quantity
 
     for record in selection.front:
         costs = record.costs

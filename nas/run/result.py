@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cost_models.errors import UserError
+from nas.model.policy import MetricName
 from nas.run.folder import RunFolder, model_key, open_run_folder
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class TrialSummary(_Part):
         params: The choices.
         accuracy: Of the int8 bytes on validation data, by LiteRT's kernels.
         tflm_accuracy: The same by TFLM's interpreter, for full trainings.
+        score: The run's metric on validation data, by TFLM's interpreter where it was asked; None before there were
+            other metrics than accuracy.
         costs: SRAM, flash, cycles and the rest, by name; None where the trial failed.
         cut_at: Steps after which the time limit ended the training.
         model_sha256: Of the bytes that it left.
@@ -54,6 +57,7 @@ class TrialSummary(_Part):
     params: dict[str, Any]
     accuracy: float | None = None
     tflm_accuracy: float | None = None
+    score: float | None = None
     costs: dict[str, Any] | None = None
     cut_at: int | None = None
     model_sha256: str | None = None
@@ -67,13 +71,17 @@ class TrialSummary(_Part):
 
     @property
     def value(self) -> float:
-        """Validation accuracy: TFLM's own where it was measured."""
+        """The run's metric on validation data: TFLM's own where it was measured."""
         value = self.accuracy if self.tflm_accuracy is None else self.tflm_accuracy
+        value = value if self.score is None else self.score
         return 0.0 if value is None else value
 
 
 class MeasuredAccuracy(_Part):
-    """Correct answers out of all, by an interpreter; test data come with a 95 % Wilson interval."""
+    """Correct answers out of all, by an interpreter; test data come with a 95 % Wilson interval.
+
+    `score` is the run's metric, with its own interval.
+    """
 
     engine: str
     correct: int
@@ -81,6 +89,9 @@ class MeasuredAccuracy(_Part):
     value: float
     low: float | None = None
     high: float | None = None
+    score: float | None = None
+    score_low: float | None = None
+    score_high: float | None = None
 
 
 class ChosenSummary(_Part):
@@ -103,6 +114,7 @@ class TaskSummary(_Part):
     input_shape: list[int] = []
     class_names: list[str] = []
     samples: dict[str, int] = {}
+    metric: MetricName = "accuracy"
     source: str = ""
     licence: str = ""
 
@@ -165,6 +177,7 @@ class FrontModel:
     Attributes:
         number: Of its trial; what `nas.export(run, model=...)` takes.
         accuracy: Of the int8 bytes on validation data, between 0 and 1.
+        score: The run's metric on the same, by which it was searched; the accuracy unless the run says otherwise.
         sram_bytes: Tensor arena, exact.
         flash_bytes: Model and code.
         macs: Multiplications with additions of one inference.
@@ -179,6 +192,7 @@ class FrontModel:
 
     number: int
     accuracy: float
+    score: float
     sram_bytes: int
     flash_bytes: int
     macs: int
@@ -309,7 +323,8 @@ def _front_models(path: Path, trials: Iterable[TrialSummary], chosen: int | None
         costs = trial.costs or {}
         yield FrontModel(
             number=trial.number,
-            accuracy=trial.value,
+            accuracy=(trial.accuracy if trial.tflm_accuracy is None else trial.tflm_accuracy) or 0.0,
+            score=trial.value,
             sram_bytes=costs["sram_bytes"],
             flash_bytes=costs["flash_bytes"],
             macs=costs["macs"],

@@ -55,7 +55,7 @@ def prepare(config: RunConfig) -> Job:
         require_vela(target)
     budget = parse_budget(config.budget, target, certain=config.certain)
     space = load_space(config.space)
-    dataset = load_task(config.task, config)
+    dataset = load_task(config.task, config).judged_by(config.metric)
     model = CostModel(target)
     screen = Screen(
         space=space,
@@ -77,11 +77,11 @@ def prepare(config: RunConfig) -> Job:
 
 def _check_delivery(config: RunConfig) -> None:
     """Finds out before the search, not after it, that its result could not be delivered."""
-    from nas.bundle.exporter import load_exporter
+    from nas.bundle.layout import load_layout
     from nas.bundle.names import check_name
 
     check_name(config.name)
-    load_exporter(config.format)
+    load_layout(config.format)
     if config.deliver is not None:
         from nas.bundle.delivery import check_place
 

@@ -73,7 +73,7 @@ def load_run_model(
     tflite = model_bytes(folder, trial)
     graph = read_graph(tflite)
     target = target or load_target(config.target)
-    dataset = load_task(config.task, config)
+    dataset = load_task(config.task, config).judged_by(config.metric)
     _check_data(folder, dataset, config.task)
     return RunModel(
         model=finished_model(

@@ -10,6 +10,7 @@ from cost_models.budget import Budget
 from cost_models.costing import CostModel, Costs
 from cost_models.graph import OpGraph
 from cost_models.target import Target
+from nas.model.metrics import METRICS
 from nas.model.policy import POLICIES
 from nas.model.quality import quality_warnings
 from nas.model.records import TrialRecord
@@ -60,6 +61,7 @@ def summarize(
             "input_shape": list(task.input_shape),
             "class_names": list(task.class_names),
             "samples": dict(task.samples),
+            "metric": task.metric,
             "source": task.source,
             "licence": task.licence,
         },
@@ -86,9 +88,10 @@ def chosen_model(
     """The chosen model with its parts: layers, memory over time, accuracy on the test set."""
     explanation = model.explain(graph, file_bytes=model_bytes)
     low, high = wilson(accuracy.correct, accuracy.total)
+    score_low, score_high = accuracy.objective_interval()
     return {
         "number": record.number,
-        "policy": POLICIES[config.policy],
+        "policy": POLICIES[config.policy].format(metric=METRICS[accuracy.metric].label),
         "digest": record.key,
         "test_accuracy": {
             "engine": accuracy.engine,
@@ -97,12 +100,16 @@ def chosen_model(
             "value": accuracy.value,
             "low": low,
             "high": high,
+            "score": accuracy.objective,
+            "score_low": score_low,
+            "score_high": score_high,
         },
         "validation_accuracy": {
             "engine": validation.engine,
             "correct": validation.correct,
             "total": validation.total,
             "value": validation.value,
+            "score": validation.objective,
         },
         "warnings": list(quality_warnings((validation, accuracy), class_names)),
         "confusion": [list(row) for row in accuracy.confusion],

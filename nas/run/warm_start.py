@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.errors import UserError
+from nas.model.metrics import METRICS
+from nas.model.policy import MetricName
 from nas.run.config import RunConfig
 from nas.run.folder import RunFolder, write_atomically
 from nas.run.result import read_result
@@ -30,7 +32,9 @@ class EarlierTraining:
     error: float
 
 
-def earlier_trainings(path: str, *, config: RunConfig, data_digest: str) -> tuple[EarlierTraining, ...]:
+def earlier_trainings(
+    path: str, *, config: RunConfig, data_digest: str, metric: MetricName = "accuracy"
+) -> tuple[EarlierTraining, ...]:
     """All trainings of an earlier run; budget, target and seed may differ, space and data may not.
 
     Raises:
@@ -45,13 +49,15 @@ def earlier_trainings(path: str, *, config: RunConfig, data_digest: str) -> tupl
         saved = folder.load_config()
         space, digest = saved["config"]["space"], saved["data_sha256"]
         kind = saved["config"].get("input_kind", "auto")
+        summary, _ = read_result(folder)
+        earlier = summary.task.metric
         found = tuple(
             EarlierTraining(
                 params=trial.params,
                 steps=trial.steps,
                 error=1.0 - trial.value,
             )
-            for trial in read_result(folder)[0].evaluated()
+            for trial in summary.evaluated()
         )
     except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path} cannot be read.", "The run is damaged; leave --warm-start out.") from None
@@ -63,6 +69,11 @@ def earlier_trainings(path: str, *, config: RunConfig, data_digest: str) -> tupl
     if kind != config.input_kind:
         raise UserError(
             f"{path} took its arrays as {kind}, not as {config.input_kind}.", f"Add --input-kind {kind}."
+        )
+    if earlier != metric:
+        raise UserError(
+            f"{path} was searched by {METRICS[earlier].label}, not by {METRICS[metric].label}.",
+            f"Add --metric {earlier}.",
         )
     if digest != data_digest:
         raise UserError(

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.model.input_quantization import InputScaling
+from nas.model.metrics import METRICS
+from nas.model.policy import MetricName
 from nas.model.trained import Accuracy
 from nas.runtimes.interpreter import Engine
 from nas.runtimes.litert import LiteRtModel
@@ -24,17 +26,21 @@ def score(
     classes: int,
     part: Part,
     engine: Engine,
+    metric: MetricName = "accuracy",
 ) -> Accuracy:
     """Correct answers and confusion; a tie goes to the first class, as in the emitted C."""
     predicted = outputs.argmax(axis=1)
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
+    table = tuple(tuple(int(n) for n in row) for row in confusion)
     return Accuracy(
         part=part,
         engine=engine,
         correct=int(np.trace(confusion)),
         total=len(labels),
-        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        confusion=table,
+        metric=metric,
+        score=None if metric == "accuracy" else METRICS[metric].of(table),
     )
 
 
@@ -51,4 +57,11 @@ def measure_accuracy(tflite: bytes, dataset: Dataset, part: Part, engine: Engine
     answering = model if engine in ("tflm", model.engine) else LiteRtModel(tflite)
     outputs = answering.run(samples.reshape(len(samples), *port.shape)).reshape(len(samples), -1)
     classes = len(dataset.info.class_names)
-    return score(outputs, dataset.labels[part], classes=classes, part=part, engine=answering.engine)
+    return score(
+        outputs,
+        dataset.labels[part],
+        classes=classes,
+        part=part,
+        engine=answering.engine,
+        metric=dataset.info.metric,
+    )

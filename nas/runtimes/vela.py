@@ -105,7 +105,7 @@ def compile_for_npu(
     version = require_vela(target)
     assert target.npu is not None
     source = _with_options(tflite)
-    limit = budget.sram_bytes if budget else target.usable_sram_bytes
+    limit = int((budget and budget.limit("sram")) or target.usable_sram_bytes)
     fast = _compile(source, target, target.npu, version, timeout_s, "--arena-cache-size", str(limit))
     if fast.arena_bytes <= limit:
         return fast
@@ -115,10 +115,10 @@ def compile_for_npu(
 def npu_violations(budget: Budget, *, arena_bytes: int, model_bytes: int) -> tuple[Violation, ...]:
     """The limits that a compiled model breaks by its arena, or by its bytes alone: code is not counted."""
     found = []
-    if arena_bytes > budget.sram_bytes:
-        found.append(Violation(resource="sram", value=arena_bytes, limit=budget.sram_bytes))
-    if model_bytes > budget.flash_bytes:
-        found.append(Violation(resource="flash", value=model_bytes, limit=budget.flash_bytes))
+    for resource, value in (("sram", arena_bytes), ("flash", model_bytes)):
+        limit = budget.limit(resource)
+        if limit is not None and value > limit:
+            found.append(Violation(resource=resource, value=value, limit=limit))
     return tuple(found)
 
 

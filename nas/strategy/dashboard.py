@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import Trial
 
-from cost_models.budget import format_quantity
 from cost_models.costing import Costs
+from cost_models.resources import format_quantity
 from nas.model.records import TrialRecord
 
 
@@ -18,7 +18,7 @@ def readable_attributes(record: TrialRecord) -> dict[str, Any]:
     """The result of a trial as short words and numbers."""
     shown: dict[str, Any] = {"state": record.state, "worker": record.worker}
     if record.state == "evaluated":
-        shown["accuracy"] = round(record.value, 4)
+        shown["accuracy" if record.accuracy is None else record.accuracy.metric] = round(record.value, 4)
     if record.costs is not None:
         shown |= readable_costs(record.costs)
     if record.violations:

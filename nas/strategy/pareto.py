@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from cost_models.costing import Costs
 from nas.model.policy import Policy
 from nas.model.records import TrialRecord
+from nas.model.statistics import Z95
+from nas.model.trained import Accuracy
 
 
 def objectives(record: TrialRecord) -> tuple[float, ...]:
@@ -86,8 +88,16 @@ def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
         return best
     accuracy = best.tflm_accuracy or best.accuracy
     assert accuracy is not None
-    error = math.sqrt(max(accuracy.value * (1 - accuracy.value), 1e-9) / accuracy.total)
+    error = _standard_error(accuracy)
     slack = error if policy == "balanced" else 2 * error
     near = [record for record in full if record.value >= best.value - slack]
     rank = 3 if policy == "balanced" else 1
     return min(near, key=lambda r: (objectives(r)[rank], objectives(r)[0], r.number))
+
+
+def _standard_error(accuracy: Accuracy) -> float:
+    """Of the objective on the validation part."""
+    if accuracy.metric == "accuracy":
+        return math.sqrt(max(accuracy.value * (1 - accuracy.value), 1e-9) / accuracy.total)
+    low, high = accuracy.objective_interval()
+    return (high - low) / (2 * Z95)

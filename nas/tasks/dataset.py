@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.model.metrics import METRICS, metric_for
+from nas.model.policy import MetricName
 from nas.model.trained import TaskInfo
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.kinds import check_shape, take
@@ -48,6 +51,22 @@ class Dataset:
     def inputs(self, part: str) -> NDArray[np.float32]:
         """Real-valued model inputs of one part, saturated like the device's int8 input."""
         return np.clip(self.info.preprocess.apply(self.samples[part]), *self.input_range)
+
+    def judged_by(self, metric: MetricName | Literal["auto"]) -> Dataset:
+        """The same data, to be searched by a metric; "auto" takes one by how even the classes are, and notes it."""
+        note = ""
+        if metric == "auto":
+            counts = np.bincount(self.labels["train"], minlength=len(self.info.class_names))
+            metric, note = metric_for(counts.tolist())
+        report = replace(self.report, notes=(*self.report.notes, *([note] if note else [])))
+        return replace(self, info=replace(self.info, metric=metric), report=report)
+
+    def class_weights(self) -> NDArray[np.float32] | None:
+        """What a training sample of each class counts; None for alike. Shape: (classes,)."""
+        if not METRICS[self.info.metric].balances:
+            return None
+        counts = np.bincount(self.labels["train"], minlength=len(self.info.class_names))
+        return np.asarray(counts.sum() / (len(counts) * counts), np.float32)
 
     def digest(self) -> str:
         """Hash of the content, to tell whether a resumed run still sees the same data."""

@@ -55,11 +55,18 @@ class TrainingData:
         inputs: Real-valued samples. Shape: (n, height, width, channels) or (n, features).
         labels: Class indices. Shape: (n,).
         classes: Number of classes.
+        class_weights: What a sample of each class counts; None for alike. Shape: (classes,).
     """
 
     def __init__(
-        self, inputs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], *, classes: int
+        self,
+        inputs: npt.NDArray[np.float32],
+        labels: npt.NDArray[np.int64],
+        *,
+        classes: int,
+        class_weights: npt.NDArray[np.float32] | None = None,
     ) -> None:
+        self.class_weights = None if class_weights is None else tf.constant(class_weights)
         self.inputs = tf.constant(inputs)
         self.labels = tf.constant(labels, tf.int32)
         self.classes = classes
@@ -157,11 +164,15 @@ def _loop(
             index = batches[step]
             samples = tf.ensure_shape(tf.gather(data.inputs, index), (schedule.batch, *data.inputs.shape[1:]))
             samples = augment(samples, shifts[step], gains[step])
-            target = tf.one_hot(tf.gather(data.labels, index), data.classes)
+            labels = tf.gather(data.labels, index)
+            target = tf.one_hot(labels, data.classes)
             target = target * (1 - smoothing) + smoothing / data.classes
             with tf.GradientTape() as tape:
                 logits = model(samples, training=True)
-                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
+                losses = tf.nn.softmax_cross_entropy_with_logits(target, logits)
+                if data.class_weights is not None:
+                    losses *= tf.gather(data.class_weights, labels)
+                loss = tf.reduce_mean(losses)
             gradients = tape.gradient(loss, variables)
             optimizer.apply(gradients, rate=rates[due], step=step)
             return (step + 1,)

@@ -155,7 +155,10 @@ class Evaluator:
         if spec.input_shape not in self._training:
             inputs = self._inputs.reshape(len(self._inputs), *spec.input_shape)
             self._training[spec.input_shape] = TrainingData(
-                inputs, self._dataset.labels["train"], classes=self._classes
+                inputs,
+                self._dataset.labels["train"],
+                classes=self._classes,
+                class_weights=self._dataset.class_weights(),
             )
         return self._training[spec.input_shape]
 

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.budget import Budget, Violation, format_quantity, parse_budget
+from cost_models.budget import Budget, Violation, parse_budget
+from cost_models.costing import Costs
 from cost_models.cycles.rates import Rates
 from cost_models.errors import UserError
+from cost_models.resources import RESOURCES, format_quantity
 from cost_models.target import Target
+from cost_models.target_file import load_target
 
 CALIBRATED = Target(
     name="mine",
@@ -39,19 +42,19 @@ class Numbers:
 
 def test_a_bare_size_limits_sram_and_the_rest_comes_from_the_target() -> None:
     budget = parse_budget("64KB", CALIBRATED)
-    assert budget == Budget(sram_bytes=65_536, flash_bytes=1_048_576 - 16_384)
+    assert budget == Budget.of({"sram": 65_536, "flash": 1_048_576 - 16_384})
 
 
 def test_without_a_budget_the_limits_are_what_the_target_has_to_spare() -> None:
     budget = parse_budget(None, CALIBRATED)
-    assert budget == Budget(sram_bytes=262_144 - 8_192, flash_bytes=1_048_576 - 16_384)
+    assert budget == Budget.of({"sram": 262_144 - 8_192, "flash": 1_048_576 - 16_384})
     assert budget.limits() == (("sram", 253_952), ("flash", 1_032_192))
 
 
 def test_every_resource_can_be_named() -> None:
     budget = parse_budget("sram=64KB, flash=512KB,latency=50ms,energy=2mJ,cycles=3M", CALIBRATED)
-    assert budget == Budget(
-        sram_bytes=65_536, flash_bytes=524_288, latency_us=50_000.0, energy_uj=2_000.0, cycles=3_000_000
+    assert budget == Budget.of(
+        {"sram": 65_536, "flash": 524_288, "latency": 50_000.0, "energy": 2_000.0, "cycles": 3_000_000}
     )
 
 
@@ -157,7 +160,7 @@ def test_a_target_without_a_sourced_energy_refuses_a_limit_on_it() -> None:
 
 def test_a_limit_above_what_the_target_has_is_capped_and_that_is_said() -> None:
     budget = parse_budget("256KB,flash=2MB", CALIBRATED)
-    assert (budget.sram_bytes, budget.flash_bytes) == (253_952, 1_032_192)
+    assert (budget.limit("sram"), budget.limit("flash")) == (253_952, 1_032_192)
     assert budget.notes == (
         "sram=262,144 B is more than mine has to spare: the limit is 253,952 B"
         " (262,144 B less 8,192 B reserved).",
@@ -271,7 +274,7 @@ def test_certainty_leaves_the_exact_sram_as_it_is() -> None:
 def test_a_class_lets_latency_be_limited() -> None:
     rates = Rates(scale=1.0, spread_model=0.2, spread_operator=0.1, source="test", basis="class")
     budget = parse_budget("latency=50ms", replace(UNCALIBRATED, class_rates=rates))
-    assert budget.latency_us == 50_000
+    assert budget.limit("latency") == 50_000
 
 
 def test_instructions_can_be_limited_where_they_are_counted() -> None:
@@ -293,3 +296,17 @@ def test_instructions_that_nobody_counted_cannot_be_limited() -> None:
         "instructions cannot be limited: nobody counted reference kernels on xtensa-lx6."
         " Limit sram or flash, or take another target."
     )
+
+
+def test_multiplications_can_be_limited_on_any_target() -> None:
+    budget = parse_budget("sram=20KB,flash=64KB,macs=60K", load_target("samd21"))
+    assert budget.limits() == (("sram", 20_480), ("flash", 65_536), ("macs", 60_000))
+    assert format_quantity("macs", 60_000) == "60,000 MACs"
+    assert format_quantity("cycles", 60_000) == "60,000 cycles"
+
+
+def test_each_resource_is_one_row_that_names_fields_of_the_costs() -> None:
+    for name, row in RESOURCES.items():
+        assert row.name == name
+        assert hasattr(Costs, row.field)
+        assert not row.upper or hasattr(Costs, row.upper)

@@ -16,7 +16,7 @@ from nas.cli import run as cli
 from nas.strategy.study import open_storage
 
 ROOT = Path(__file__).parents[2]
-MODEL = ROOT / "tests" / "nas" / "export" / "data" / "tcn.tflite"
+MODEL = ROOT / "tests" / "nas" / "bundle" / "data" / "tcn.tflite"
 # Of every extra; scipy and flatbuffers come with some of them alone.
 _EXTRA = (
     "ai_edge_litert", "ethosu", "google.protobuf", "grpc", "h5py", "keras", "optuna", "PIL", "plotly", "psycopg", "ray",

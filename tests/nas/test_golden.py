@@ -11,7 +11,7 @@ from nas.model.trained import Preprocess
 from nas.runtimes.golden import Golden, choose_golden
 from nas.runtimes.litert import LiteRtModel
 
-MODEL = (Path(__file__).parent / "export" / "data" / "tcn.tflite").read_bytes()
+MODEL = (Path(__file__).parent / "bundle" / "data" / "tcn.tflite").read_bytes()
 PREPROCESS = Preprocess(raw_type="int16", offset=(0.0,), scale=(1e-3,))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from nas.runtimes.tflm import Port, TflmError, TflmModel
 
-TCN = (Path(__file__).parent / "export" / "data" / "tcn.tflite").read_bytes()
+TCN = (Path(__file__).parent / "bundle" / "data" / "tcn.tflite").read_bytes()
 
 
 def test_tflm_answers_as_it_did_when_the_calibration_set_was_measured() -> None:

@@ -15,7 +15,7 @@ from cost_models.target_file import load_target
 from nas.cli.run import main
 from nas.runtimes.vela import compile_for_npu, npu_violations, require_vela
 
-TCN = (Path(__file__).parent / "export" / "data" / "tcn.tflite").read_bytes()
+TCN = (Path(__file__).parent / "bundle" / "data" / "tcn.tflite").read_bytes()
 OPERATORS = sorted((Path(__file__).parents[1] / "data" / "operators").glob("*.tflite"))
 TARGET = load_target("corstone300-u55-128")
 needs_vela = pytest.mark.skipif(
@@ -166,7 +166,7 @@ def test_the_budgets_notes_say_what_is_counted() -> None:
 
 
 def test_a_limit_met_to_the_byte_holds_and_one_byte_less_breaks() -> None:
-    budget = Budget(sram_bytes=1360, flash_bytes=8256)
+    budget = Budget.of({"sram": 1360, "flash": 8256})
     assert npu_violations(budget, arena_bytes=1360, model_bytes=8256) == ()
     broken = npu_violations(budget, arena_bytes=1361, model_bytes=8257)
     assert [violation.resource for violation in broken] == ["sram", "flash"]

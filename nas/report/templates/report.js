@@ -72,7 +72,7 @@
       made["yaxis" + (index ? index + 1 : "")] = {
         domain: wide ? [0, 1] : place, anchor: axis("x", index), range: data.y.range, gridcolor: line, zeroline: false,
         tickvals: data.y.values, ticktext: data.y.texts, showticklabels: !wide || index === 0,
-        title: data.y.trained && (!wide || index === 0) ? { text: "int8 accuracy, validation", standoff: 6 } : { text: "" },
+        title: data.y.trained && (!wide || index === 0) ? { text: `int8 ${data.metric}, validation`, standoff: 6 } : { text: "" },
         ...(index ? { matches: "y" } : {}),
       };
       const xref = axis("x", index), yref = axis("y", index);

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from cost_models.budget import Budget
 from cost_models.errors import UserError
 from nas.bundle import Bundle, export
-from nas.bundle.exporter import list_formats, load_exporter
+from nas.bundle.layout import LAYOUTS, load_layout
 from nas.bundle.manifest import MANIFEST_NAME, Manifest
 from nas.bundle.operators import registration
 from nas.model.trained import Preprocess
@@ -51,7 +50,7 @@ def test_the_published_schema_is_the_manifests(golden: Callable[[Path, str], Non
     )
 
 
-@pytest.mark.parametrize("format_name", list_formats())
+@pytest.mark.parametrize("format_name", LAYOUTS)
 def test_the_emitted_text_is_the_golden_one(
     format_name: str, tmp_path: Path, golden: Callable[[Path, str], None]
 ) -> None:
@@ -82,11 +81,11 @@ def test_an_operator_without_kernel_is_refused() -> None:
 
 def test_an_unknown_format_is_refused_with_the_closest_one() -> None:
     with pytest.raises(UserError, match=r"There is no format 'tflmm'\. Did you mean tflm\?"):
-        load_exporter("tflmm")
+        load_layout("tflmm")
 
 
 def test_every_format_has_a_title() -> None:
-    assert all(load_exporter(name).title for name in list_formats())
+    assert all(load_layout(name).title for name in LAYOUTS)
 
 
 def test_labels_that_do_not_fit_the_outputs_are_refused(finished: Finished, tmp_path: Path) -> None:
@@ -125,10 +124,10 @@ def test_scalings_of_another_channel_count_are_refused(finished: Finished, tmp_p
 
 def test_a_model_one_byte_over_its_budget_is_refused(finished: Finished, tmp_path: Path) -> None:
     needed = finished.costs.sram_bytes
-    fits = Budget(sram_bytes=needed, flash_bytes=1 << 20)
+    fits = Budget.of({"sram": needed, "flash": 1 << 20})
     finished.export(tmp_path / "b", budget=fits)
     with pytest.raises(UserError, match=r"over its budget: sram 2,928 B .* over the limit of 2,927 B"):
-        finished.export(tmp_path / "b", budget=replace(fits, sram_bytes=needed - 1))
+        finished.export(tmp_path / "b", budget=Budget.of({"sram": needed - 1, "flash": 1 << 20}))
 
 
 def test_a_folder_with_other_files_is_not_touched(finished: Finished, tmp_path: Path) -> None:

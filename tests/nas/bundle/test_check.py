@@ -22,7 +22,7 @@ from cost_models.target_file import load_target
 from nas.bundle import Bundle, BundleError, check_bundle
 from nas.bundle.check import ON_TRUST
 from nas.bundle.context import sha256
-from nas.bundle.exporter import list_formats
+from nas.bundle.layout import LAYOUTS
 from nas.bundle.manifest import MANIFEST_NAME
 from nas.cli.check import FAIL, PASS, USER_ERROR, main
 
@@ -418,7 +418,7 @@ EDITS: dict[str, Edit] = {
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    budget = Budget(sram_bytes=64 * 1024, flash_bytes=1 << 20, latency_us=1e6, instructions=10**9)
+    budget = Budget.of({"sram": 64 * 1024, "flash": 1 << 20, "latency": 1e6, "instructions": 10**9})
     return make_finished().export(tmp_path_factory.mktemp("exported") / "b", budget=budget)
 
 
@@ -455,7 +455,7 @@ def test_an_edit_is_refused_even_where_it_is_to_be_run(
     assert not (tmp_path / "RAN").exists()
 
 
-@pytest.mark.parametrize("format_name", list_formats())
+@pytest.mark.parametrize("format_name", LAYOUTS)
 def test_every_file_of_every_layout_is_compared(finished: Finished, tmp_path: Path, format_name: str) -> None:
     bundle = finished.export(tmp_path / "b", format=format_name)
     assert check_bundle(bundle.path).notes == (ON_TRUST,)

@@ -65,7 +65,7 @@ def test_a_verdict_by_a_class_says_so(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_bundle_is_held_to_the_budget_it_was_exported_under(
     finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = finished.export(tmp_path / "b", budget=Budget(sram_bytes=3000, flash_bytes=1 << 20))
+    bundle = finished.export(tmp_path / "b", budget=Budget.of({"sram": 3000, "flash": 1 << 20}))
     assert main([str(bundle.path), "--json"]) == PASS
     data = json.loads(capsys.readouterr().out)
     assert data["budget"] == [{"resource": "sram", "limit": 3000}, {"resource": "flash", "limit": 1 << 20}]

@@ -13,21 +13,21 @@ import yaml
 from cost_models.tflite_graph import read_graph
 from nas.bundle import Bundle, verify
 from nas.bundle.compiler import find_compiler
-from nas.bundle.exporter import list_formats
+from nas.bundle.layout import LAYOUTS
 from nas.bundle.verify import NO_COMPILER
 from nas.cli import check as check_cli
 
 from .conftest import Finished
 
 
-@pytest.mark.parametrize("format_name", list_formats())
+@pytest.mark.parametrize("format_name", LAYOUTS)
 def test_every_layout_is_verified_alike(finished: Finished, tmp_path: Path, format_name: str) -> None:
     bundle = finished.export(tmp_path / "b", format=format_name)
     assert verify(bundle, cross=False).notes in ((), (NO_COMPILER,))
     assert bundle.manifest.format == format_name
 
 
-@pytest.mark.parametrize("format_name", list_formats())
+@pytest.mark.parametrize("format_name", LAYOUTS)
 def test_layouts_differ_in_paths_alone(finished: Finished, tmp_path: Path, format_name: str) -> None:
     plain = by_role(finished.export(tmp_path / "plain"))
     other = by_role(finished.export(tmp_path / "other", format=format_name))
@@ -203,7 +203,7 @@ def test_yaml_descriptions_parse_whatever_the_task_is_called(
     assert isinstance(yaml.safe_load((bundle.path / file).read_text()), dict)
 
 
-@pytest.mark.parametrize("format_name", list_formats())
+@pytest.mark.parametrize("format_name", LAYOUTS)
 def test_odd_task_names_and_labels_survive_every_layout(
     finished: Finished, tmp_path: Path, format_name: str
 ) -> None:
@@ -224,7 +224,7 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("format_name", list_formats())
+@pytest.mark.parametrize("format_name", LAYOUTS)
 def test_hostile_names_stay_text_in_every_file(finished: Finished, tmp_path: Path, format_name: str) -> None:
     bundle = (
         finished.with_task(

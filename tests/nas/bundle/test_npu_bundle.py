@@ -17,7 +17,7 @@ from nas.bundle.check import ON_TRUST
 from nas.bundle.compiler import find_compiler
 from nas.bundle.context import sha256
 from nas.bundle.delivery import size_table
-from nas.bundle.exporter import list_formats
+from nas.bundle.layout import LAYOUTS
 from nas.bundle.manifest import MANIFEST_NAME
 from nas.bundle.verify import NO_COMPILER
 from nas.cli.check import FAIL, PASS, main
@@ -203,7 +203,7 @@ def test_a_compiled_model_over_the_budget_is_refused(
     # What the core alone needs is over these limits as well, and is refused before anything is compiled.
     monkeypatch.setattr(Budget, "violations", lambda self, costs: ())
     with pytest.raises(UserError) as caught:
-        finished.export(tmp_path / "b", budget=Budget(sram_bytes=sram, flash_bytes=flash))
+        finished.export(tmp_path / "b", budget=Budget.of({"sram": sram, "flash": flash}))
     assert str(caught.value) == (
         f"Compiled for ethos-u55-128, the model is over its budget: {text}. Choose a smaller model of the front."
     )
@@ -225,7 +225,7 @@ def test_the_size_table_shows_what_runs_and_no_cost_that_is_not_known(bundle: Bu
     assert "latency" not in table
 
 
-@pytest.mark.parametrize("format_name", list_formats())
+@pytest.mark.parametrize("format_name", LAYOUTS)
 def test_every_layout_states_the_compiled_models_arena(
     finished: Finished, tmp_path: Path, format_name: str
 ) -> None:

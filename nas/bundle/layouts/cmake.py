@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nas.bundle.context import Context
-from nas.bundle.exporter import Exporter, File
+from nas.bundle.layout import File, Layout
 from nas.bundle.sources import build_file, layout, self_test_main
 
 
-class CMakeExporter:
+class CMakeLayout(Layout):
     """Sources under src and include, a CMakeLists.txt with library and self-test."""
 
+    name = "cmake"
     title = "CMake library"
 
     def files(self, context: Context) -> Mapping[str, File]:
@@ -22,4 +23,4 @@ class CMakeExporter:
         }
 
 
-EXPORTER: Exporter = CMakeExporter()
+LAYOUT = CMakeLayout()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nas.bundle.context import Context
-from nas.bundle.exporter import Exporter, File
-from nas.bundle.sources import build_file, layout, render
+from nas.bundle.layout import File, Layout
+from nas.bundle.sources import build_file, layout, readme, render
 
 
-class ArduinoExporter:
+class ArduinoLayout(Layout):
     """What the library manager and arduino-cli expect; the sketch runs the self-test over serial."""
 
+    name = "arduino"
     title = "Arduino library"
 
     def files(self, context: Context) -> Mapping[str, File]:
@@ -19,9 +20,10 @@ class ArduinoExporter:
         sketch = render("arduino.ino.j2", context).encode()
         return {
             **layout(context, sources="src", headers="src", suffix=".cpp"),
+            "README.md": readme("arduino_readme.md.j2", context, self.notes(context)),
             "library.properties": build_file("library.properties.j2", context),
             f"examples/{name}_self_test/{name}_self_test.ino": File(role="example", data=sketch),
         }
 
 
-EXPORTER: Exporter = ArduinoExporter()
+LAYOUT = ArduinoLayout()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nas.bundle.context import Context
-from nas.bundle.exporter import Exporter, File
+from nas.bundle.layout import File, Layout
 from nas.bundle.sources import build_file, layout, render, self_test_main
 
 
-class ZephyrExporter:
+class ZephyrLayout(Layout):
     """Added by ZEPHYR_EXTRA_MODULES or west; switched on by one Kconfig symbol."""
 
+    name = "zephyr"
     title = "Zephyr module"
 
     def files(self, context: Context) -> Mapping[str, File]:
@@ -30,4 +31,4 @@ class ZephyrExporter:
         }
 
 
-EXPORTER: Exporter = ZephyrExporter()
+LAYOUT = ZephyrLayout()

@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nas.bundle.context import Context
-from nas.bundle.exporter import Exporter, File
-from nas.bundle.notes import layout_notes
-from nas.bundle.sources import build_file, layout, render
+from nas.bundle.layout import File, Layout, esp_nn_version_note
+from nas.bundle.sources import build_file, layout, readme, render
 
 
-class EspIdfExporter:
+class EspIdfLayout(Layout):
     """A component for `components/`, with an example project that runs the self-test."""
 
+    name = "esp-idf"
     title = "ESP-IDF component"
+    cores = ("xtensa", "riscv")
 
     def files(self, context: Context) -> Mapping[str, File]:
         example = f"examples/{context.model.name}_self_test"
         return {
             **layout(context, sources="src", headers="include"),
             "CMakeLists.txt": build_file("esp_cmake.txt.j2", context),
-            "README.md": File(
-                role="document",
-                data=render("esp_readme.md.j2", context, notes=layout_notes(context, "esp-idf")).encode(),
-            ),
+            "README.md": readme("esp_readme.md.j2", context, self.notes(context)),
             "idf_component.yml": build_file("idf_component.yml.j2", context),
             **{
                 f"{example}/{path}": File(role="example", data=render(template, context).encode())
@@ -36,5 +34,15 @@ class EspIdfExporter:
             },
         }
 
+    def kernel_notes(self, context: Context) -> tuple[str, ...]:
+        if context.target.kernels == "esp_nn":
+            return (esp_nn_version_note(context),)
+        arena = f"{context.model.name.upper()}_ARENA_BYTES"
+        return (
+            f"Arena, flash and cycles are those of the {context.target.kernels} kernels. ESP-NN's, which"
+            f" esp-tflite-micro takes unless told otherwise, may need a larger arena ({arena}), which the self-test"
+            " shows.",
+        )
 
-EXPORTER: Exporter = EspIdfExporter()
+
+LAYOUT = EspIdfLayout()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nas.bundle.context import Context
-from nas.bundle.exporter import Exporter, File
+from nas.bundle.layout import File, Layout
 from nas.bundle.sources import build_file, layout, self_test_main
 
 
-class CmsisPackExporter:
+class CmsisPackLayout(Layout):
     """The folder that packchk and `gen_pack` take; TFLM is the tensorflow-lite-micro pack."""
 
+    name = "cmsis-pack"
     title = "CMSIS-Pack"
+    cores = ("cortex-",)
 
     def files(self, context: Context) -> Mapping[str, File]:
         name = context.model.name
@@ -23,4 +25,4 @@ class CmsisPackExporter:
         }
 
 
-EXPORTER: Exporter = CmsisPackExporter()
+LAYOUT = CmsisPackLayout()

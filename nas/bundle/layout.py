@@ -1,0 +1,111 @@
+"""The layout seam: what turns a context into the files of one firmware ecosystem, and what its users must know."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cost_models.arena import ESP_NN_VERSION, ESP_TFLITE_MICRO_VERSION
+from cost_models.errors import UserError, did_you_mean
+from nas.bundle.context import Context
+
+Role = Literal[
+    "model",
+    "int8_model",
+    "model_source",
+    "model_header",
+    "api_header",
+    "runner_source",
+    "io_source",
+    "golden_source",
+    "golden_header",
+    "self_test_source",
+    "self_test_main",
+    "build",
+    "example",
+    "document",
+    "licence",
+]
+
+LAYOUTS = ("arduino", "cmake", "cmsis-pack", "esp-idf", "platformio", "tflm", "zephyr")
+
+EXPORTED_BY_LITERT = (
+    "Golden vectors and accuracies are by LiteRT without delegates, not by TFLM's interpreter, which was not installed"
+    " where the model was exported: an output may differ from TFLM's by 1."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """One file of a bundle.
+
+    Attributes:
+        role: What it is for; verification finds files by it in any layout.
+        data: Its bytes.
+    """
+
+    role: Role
+    data: bytes
+
+
+class Layout:
+    """One firmware ecosystem's layout; a module of `nas.bundle.layouts` exports an instance as LAYOUT.
+
+    Attributes:
+        name: What the command line calls it.
+        title: What people call it.
+        cores: How the names of the cores begin that it builds for; empty for any.
+    """
+
+    name: str
+    title: str
+    cores: tuple[str, ...] = ()
+
+    def files(self, context: Context) -> Mapping[str, File]:
+        """The bundle's files by their path in the folder, with `/` between parts."""
+        raise NotImplementedError
+
+    def kernel_notes(self, context: Context) -> tuple[str, ...]:
+        """Where the kernels that this ecosystem builds are not those that were costed."""
+        if context.target.kernels != "esp_nn":
+            return ()
+        return (
+            f"The costs are those of esp-tflite-micro {ESP_TFLITE_MICRO_VERSION} with ESP-NN {ESP_NN_VERSION}, which"
+            f" {self.name} does not build: TFLM's portable kernels take another arena, which the self-test shows, and"
+            " more time. A target file with kernels = 'reference' has their costs.",
+        )
+
+    def notes(self, context: Context) -> tuple[str, ...]:
+        """Sentences for manifest and README: where ecosystem and target are not of one kind."""
+        notes = list(self.kernel_notes(context))
+        target = context.target
+        if self.cores and not target.core.startswith(self.cores):
+            notes.append(
+                f"The costs are those of {target.core} ({target.name}), which {self.name} does not build for:"
+                " export for the chip that the model shall run on."
+            )
+        if context.engine != "tflm":
+            notes.append(EXPORTED_BY_LITERT)
+        return tuple(notes)
+
+
+def esp_nn_version_note(context: Context) -> str:
+    """The arena belongs to the versions that it was computed for."""
+    return (
+        f"The arena is that of esp-tflite-micro {ESP_TFLITE_MICRO_VERSION} with ESP-NN {ESP_NN_VERSION}; other"
+        f" versions may need a larger one ({context.model.name.upper()}_ARENA_BYTES), which the self-test shows."
+    )
+
+
+def load_layout(name: str) -> Layout:
+    """Find a layout by its name.
+
+    Raises:
+        UserError: There is none.
+    """
+    if name not in LAYOUTS:
+        raise UserError(f"There is no format {name!r}.", did_you_mean(name, LAYOUTS))
+    found: Layout = importlib.import_module(f"nas.bundle.layouts.{name.replace('-', '_')}").LAYOUT
+    return found

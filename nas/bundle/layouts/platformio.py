@@ -1,0 +1,35 @@
+"""PlatformIO library: library.json, sources in src, headers in include, an example application."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nas.bundle.context import Context
+from nas.bundle.layout import File, Layout
+from nas.bundle.sources import build_file, layout, readme, render, self_test_main
+
+
+class PlatformIoLayout(Layout):
+    """A library for `lib/` or the registry, with an example project; TFLM is a library of its own."""
+
+    name = "platformio"
+    title = "PlatformIO library"
+
+    def files(self, context: Context) -> Mapping[str, File]:
+        name = context.model.name
+        example = f"examples/{name}_self_test"
+        return {
+            **layout(context, sources="src", headers="include"),
+            "README.md": readme("platformio_readme.md.j2", context, self.notes(context)),
+            "library.json": build_file("library.json.j2", context),
+            f"{example}/platformio.ini": File(
+                role="example", data=render("platformio.ini.j2", context).encode()
+            ),
+            f"{example}/src/main.cpp": File(
+                role="example", data=render("platformio_main.cpp.j2", context).encode()
+            ),
+            f"test/{name}_self_test_main.cc": self_test_main(context),
+        }
+
+
+LAYOUT = PlatformIoLayout()
