@@ -8,26 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cost_models.cores import CORES
 from cost_models.errors import UserError
 
 TABLE = Path(__file__).parent / "code_size.json"
 _MEASURED_CORE = "cortex-m4"
 
-# Cores without a table of their own: the one whose instructions compilers use alike, and how many bytes theirs
-# take for one of its own; how far such kin differ shows between the M4 and the M33, 2.5 % at most. For cores
-# that are not Arm's: 35 files of CMSIS-NN's portable C, GCC 12 -O2, for rv32imc and for Xtensa LX106 against a
-# Cortex-M3; single files vary by 25 %.
-_STAND_INS: dict[str, tuple[str, float]] = {
-    "cortex-m0": ("cortex-m0plus", 1.0),
-    "cortex-m23": ("cortex-m0plus", 1.0),
-    "cortex-m35p": ("cortex-m33", 1.0),
-    "cortex-m52": ("cortex-m55", 1.0),
-    "cortex-m85": ("cortex-m55", 1.0),
-    "riscv32": ("cortex-m3", 1.10),
-    "riscv32-pie": ("cortex-m3", 1.10),
-    "xtensa-lx6": ("cortex-m3", 1.27),
-    "xtensa-lx7": ("cortex-m3", 1.27),
-}
 _MEASURED_MARGIN = 0.01
 _BUILT_MARGIN = 0.03
 _STAND_IN_MARGIN = 0.05
@@ -123,7 +109,7 @@ class CodeSizes:
         tables = json.loads(TABLE.read_text(encoding="utf-8"))["kernels"]
         table = tables.get("reference" if esp_nn else kernels)
         added = _ESP_NN_BYTES.get(core) if esp_nn else {}
-        like, scale = _STAND_INS.get(core, (core, 1.0))
+        like, scale = CORES[core].code_of or (core, 1.0)
         foreign = not core.startswith("cortex")
         if (
             table is None

@@ -19,7 +19,7 @@ from cost_models.cycles.board_facts import measured_boards
 from cost_models.cycles.boards import Check, Measurement, fit_rates
 from cost_models.cycles.calibration import Residual, cross_validate, folds, inside, spreads
 from cost_models.cycles.class_fit import factor_of, leave_board_out
-from cost_models.cycles.measurements import CORES, MeasuredRun, read_kernels, read_runs
+from cost_models.cycles.measurements import SHORT_NAMES, MeasuredRun, read_kernels, read_runs
 from cost_models.cycles.published import SOURCES, published
 from cost_models.cycles.shipped import bare_kernels
 from cost_models.cycles.table import core_table
@@ -109,8 +109,8 @@ def evaluate(folder: Path, scripts: Path) -> list[Row]:
 def _sram(rows: Sequence[dict[str, str]], graphs: dict[str, OpGraph]) -> list[Row]:
     errors: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in rows:
-        where = f"{row['kernels']} {CORES[row['cpu']]}"
-        memory = arena(graphs[row["model"]], kernels=row["kernels"], core=CORES[row["cpu"]])
+        where = f"{row['kernels']} {SHORT_NAMES[row['cpu']]}"
+        memory = arena(graphs[row["model"]], kernels=row["kernels"], core=SHORT_NAMES[row["cpu"]])
         for what, predicted in (
             ("arena_used_bytes", memory.used_bytes),
             ("min_arena_bytes", memory.min_bytes),
@@ -138,7 +138,7 @@ def _flash(
         sizes_of = CodeSizes(kernels=kernels, core="cortex-m4")
         code, flash, held = [], [], 0
         for row in rows:
-            if CORES[row["cpu"]] != "cortex-m4" or row["kernels"] != kernels:
+            if SHORT_NAMES[row["cpu"]] != "cortex-m4" or row["kernels"] != kernels:
                 continue
             kinds = graphs[row["model"]].kinds()
             size = sizes_of.of(kinds)

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
+
+from cost_models.cores import CoreName
 
 if TYPE_CHECKING:
     from cost_models.cycles.rates import Rates
 
 Kernels = Literal["cmsis_nn", "esp_nn", "reference"]
-Core = Literal[
-    "cortex-m0",
-    "cortex-m0plus",
-    "cortex-m3",
-    "cortex-m4",
-    "cortex-m7",
-    "cortex-m23",
-    "cortex-m33",
-    "cortex-m55",
-    "cortex-m85",
-    "xtensa-lx6",
-    "xtensa-lx7",
-    "riscv32",
-    "riscv32-pie",
-]
-
 Accelerator = Literal[
     "ethos-u55-32",
     "ethos-u55-64",
@@ -82,7 +68,7 @@ class Target:
 
     name: str
     title: str
-    core: Core
+    core: CoreName
     kernels: Kernels
     clock_hz: int
     sram_bytes: int
@@ -113,6 +99,3 @@ class Target:
     def usable_flash_bytes(self) -> int:
         """Flash left for model, kernels and runtime."""
         return self.flash_bytes - self.reserved_flash_bytes
-
-
-CORES: tuple[str, ...] = get_args(Core)

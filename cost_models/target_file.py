@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cost_models.cores import CoreName
 from cost_models.cycles.classes import class_rates
 from cost_models.cycles.rates import Rates
 from cost_models.errors import UserError, did_you_mean
 from cost_models.reading import read_toml
-from cost_models.target import Accelerator, Core, Kernels, MemoryMode, Npu, Target, WeightsMemory
+from cost_models.target import Accelerator, Kernels, MemoryMode, Npu, Target, WeightsMemory
 from cost_models.target_names import DEFAULT_TARGET, find_target
 
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=(.*)""")
@@ -55,7 +56,7 @@ class _TargetFields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     title: str = Field(min_length=1)
-    core: Core
+    core: CoreName
     kernels: Kernels
     clock_hz: int = Field(gt=0, le=10_000_000_000)
     sram_bytes: int = Field(gt=0, le=1 << 32)

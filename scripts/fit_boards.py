@@ -5,9 +5,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from cost_models.cores import CORES
 from cost_models.cycles.board_facts import measured_boards
 from cost_models.cycles.boards import fit_rates
-from cost_models.cycles.class_fit import ALIKE, document_of, factor_of, few_models_rates, fit_classes
+from cost_models.cycles.class_fit import document_of, factor_of, few_models_rates, fit_classes
 from cost_models.cycles.classes import CLASSES
 from cost_models.cycles.published import FEW_MODELS, LEAST_SPREAD, ONE_NETWORK, RELATED, SOURCES, published
 from cost_models.cycles.table import core_table
@@ -45,7 +46,9 @@ def fit(folder: Path, _: bool) -> None:
             rates = few_models_rates(factor, FEW_MODELS[factor.board.name])
             write_rates(TARGETS_FOLDER / f"{factor.board.name}.toml", rates)
             print(f"{factor.board.name}: {rates}")
-    cores = sorted({factor.board.core for factor in factors} | set(ALIKE))
+    cores = sorted(
+        {factor.board.core for factor in factors} | {name for name, core in CORES.items() if core.pipeline_of}
+    )
     classes = fit_classes(factors, cores)
     CLASSES.write_text(json.dumps(document_of(classes), indent=1) + "\n", encoding="utf-8")
     for core, found in classes.items():

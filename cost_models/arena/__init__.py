@@ -3,7 +3,6 @@
 from cost_models.arena.allocator import Arena, arena
 from cost_models.arena.build import (
     CMSIS_NN_VERSION,
-    CORES,
     ESP_NN_VERSION,
     ESP_TFLITE_MICRO_VERSION,
     KERNELS,
@@ -14,7 +13,6 @@ from cost_models.arena.verify import verify_plan
 
 __all__ = [
     "CMSIS_NN_VERSION",
-    "CORES",
     "ESP_NN_VERSION",
     "ESP_TFLITE_MICRO_VERSION",
     "KERNELS",

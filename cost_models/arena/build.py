@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from cost_models.cores import CORES
 from cost_models.errors import UserError, did_you_mean
 
 TFLM_VERSION = "90b983c2"
@@ -13,31 +14,6 @@ CMSIS_NN_VERSION = "4ab83cc3"
 ESP_NN_VERSION = "d45b843c"
 ESP_TFLITE_MICRO_VERSION = "99f49e14"
 KERNELS = ("cmsis_nn", "esp_nn", "reference")
-
-# Which instruction set extension CMSIS-NN is compiled for; its scratch rules differ by nothing else.
-_ARM_CORES = {
-    "cortex-m0": "",
-    "cortex-m0plus": "",
-    "cortex-m3": "",
-    "cortex-m23": "",
-    "cortex-m4": "dsp",
-    "cortex-m7": "dsp",
-    "cortex-m33": "dsp",
-    "cortex-m35p": "dsp",
-    "cortex-m52": "mve",
-    "cortex-m55": "mve",
-    "cortex-m85": "mve",
-}
-# 32-bit cores of other vendors: same struct layout rules, but enumerations take 4 bytes.
-# Which of ESP-NN's sources is compiled for them: the LX7 is the ESP32-S3's, with vector instructions (an
-# ESP32-S2's has none: its kernels and memory are those of the LX6), riscv32-pie the ESP32-P4's.
-_OTHER_CORES = {
-    "riscv32": "generic",
-    "riscv32-pie": "esp32p4",
-    "xtensa-lx6": "generic",
-    "xtensa-lx7": "esp32s3",
-}
-CORES = (*_ARM_CORES, *_OTHER_CORES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +53,16 @@ def find_build(kernels: str, core: str) -> Build:
     if core not in CORES:
         raise UserError(f"The memory of TFLM on core {core!r} is not known.", did_you_mean(core, CORES))
     cmsis_nn = kernels == "cmsis_nn"
-    extension = _ARM_CORES.get(core)
-    if extension is None and cmsis_nn:
+    row = CORES[core]
+    if not row.is_arm and cmsis_nn:
         raise UserError(f"CMSIS-NN does not run on {core}.", "Set kernels to esp_nn or reference.")
-    if extension is not None and kernels == "esp_nn":
+    if row.is_arm and kernels == "esp_nn":
         raise UserError(f"ESP-NN does not run on {core}.", "Set kernels to cmsis_nn or reference.")
     return Build(
         cmsis_nn=cmsis_nn,
-        dsp=cmsis_nn and extension == "dsp",
-        mve=cmsis_nn and extension == "mve",
-        esp_nn=_OTHER_CORES[core] if kernels == "esp_nn" else "",
-        short_enums=extension is not None,
-        tensor_bytes=40 if extension is None else 32,
+        dsp=cmsis_nn and row.isa == "dsp",
+        mve=cmsis_nn and row.isa == "mve",
+        esp_nn=row.esp_nn if kernels == "esp_nn" else "",
+        short_enums=row.is_arm,
+        tensor_bytes=32 if row.is_arm else 40,
     )

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import nnls
 
+from cost_models.cores import CORES
 from cost_models.cycles.model import Z90, predict_with
-from cost_models.cycles.paths import COUNTERS, ISA
+from cost_models.cycles.paths import COUNTERS
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import CoreTable
 from cost_models.cycles.traffic import weight_bytes_per_trip
@@ -123,7 +124,7 @@ def fit_rates(
 
 
 def _parts(graph: OpGraph, table: CoreTable, kernels: str, core: str) -> list[_Parts]:
-    isa = ISA.get(core, "scalar")
+    isa = CORES[core].isa
     parts: list[_Parts] = []
     for op in graph.operators:
         path, trips = COUNTERS[kernels][op.kind](op, graph.tensors, isa)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
+from cost_models.cores import CORES
 from cost_models.cycles.boards import SMALLEST_CYCLES, Check, Measurement
 from cost_models.cycles.classes import FETCH, ideal_parts
 from cost_models.cycles.model import Z90
@@ -20,12 +21,6 @@ from cost_models.cycles.rates import Rates
 # What the measured boards do not tell of the next one: another compiler or -Os, flash without a cache, a cache that
 # is off, clocks of bus and flash. A judgement, as a natural logarithm, on top of how much the boards differ.
 _NOT_KNOWN = 0.07
-# On top of that: a core without a board of its own takes another's pipeline; the boards of the Cortex-M7 are known
-# by other runtimes' ratios alone; of the Cortex-M55 three operators are, none of them a convolution.
-_EXTRA = {"cortex-m3": 0.10, "cortex-m0": 0.16, "cortex-m7": 0.08, "cortex-m55": 0.08, "cortex-m0plus": 0.12}
-# Cores whose pipeline another shares (Technical Reference Manuals: three stages, the same cycles for loads and
-# branches), where no board of theirs was measured.
-ALIKE = {"cortex-m3": "cortex-m4", "cortex-m0": "cortex-m0plus"}
 # Rates from a handful of models are trusted no further.
 _LEAST_FEW = 0.06
 
@@ -140,7 +135,7 @@ def fit_classes(factors: Sequence[Factor], cores: Sequence[str]) -> dict[str, Co
     within = statistics.median(each.within for each in factors)
     classes: dict[str, CoreClass] = {}
     for core in cores:
-        found = by_core.get(core) or by_core.get(ALIKE.get(core, ""), [])
+        found = by_core.get(core) or by_core.get(CORES[core].pipeline_of or "", [])
         count = len(found)
         weight = count * between_cores / (count * between_cores + between_boards)
         own = statistics.fmean(each.mean for each in found) if found else overall
@@ -148,7 +143,7 @@ def fit_classes(factors: Sequence[Factor], cores: Sequence[str]) -> dict[str, Co
         # The next board's effect, and what is left open of the core's.
         spread = between_boards + (1 - weight) * between_cores
         reach = float(student.ppf(0.95, max(freedom, 1))) / Z90
-        extra = _NOT_KNOWN**2 + _EXTRA.get(core, 0.0) ** 2
+        extra = _NOT_KNOWN**2 + CORES[core].class_extra ** 2
         classes[core] = CoreClass(
             center=center,
             spread_model=math.sqrt(spread * reach * reach + extra),
@@ -207,14 +202,14 @@ def document_of(classes: Mapping[str, CoreClass]) -> dict[str, Any]:
     """The content of `core_classes.json`."""
     entries: dict[str, Any] = {}
     for core, found in sorted(classes.items()):
-        measured = core not in ALIKE
+        measured = CORES[core].pipeline_of is None
         names = ", ".join(found.boards)
         if measured:
             source = f"the class of {_spoken(core)} boards: {names}"
         else:
             source = (
                 f"no {_spoken(core)} board was measured: instruction counts, and the pipeline that it shares with"
-                f" the {_spoken(ALIKE[core])} ({names})"
+                f" the {_spoken(str(CORES[core].pipeline_of))} ({names})"
             )
         entries[core] = {
             "basis": "class" if measured else "bound",

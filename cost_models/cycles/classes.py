@@ -9,8 +9,9 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
+from cost_models.cores import CORES
 from cost_models.cycles import espressif
-from cost_models.cycles.paths import COUNTERS, ISA
+from cost_models.cycles.paths import COUNTERS
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import core_table
 from cost_models.cycles.traffic import weight_bytes_per_trip
@@ -68,7 +69,7 @@ def ideal_parts(graph: OpGraph, kernels: str, core: str) -> list[tuple[float, fl
     table = core_table(kernels, core)
     if table is None:
         raise KeyError(f"{kernels} {core}")
-    isa = ISA.get(core, "scalar")
+    isa = CORES[core].isa
     parts: list[tuple[float, float]] = []
     for op in graph.operators:
         path, trips = COUNTERS[kernels][op.kind](op, graph.tensors, isa)

@@ -18,13 +18,6 @@ from cost_models.graph import Conv2DOptions, DepthwiseConv2DOptions, Operator, P
 Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
 
-# Which of ESP-NN's sources a core runs, in the place of the instruction set of an Arm core.
-ISA: dict[str, str] = {
-    "riscv32": "esp_c",
-    "riscv32-pie": "esp_p4",
-    "xtensa-lx6": "esp_c",
-    "xtensa-lx7": "esp_s3",
-}
 _FEATURES = ("operator", "outputs", "products", "weights")
 # Cycles per call, output and product (or pooled tap). The ESP32-S3's C stands for the generic sources, whose loops are
 # those of the plain C, some unrolled. Two 1x1 convolutions give an output and a product each their own price. Other

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cost_models.cores import CORES
 from cost_models.cycles.fit import Sample
-from cost_models.cycles.paths import COUNTERS, ISA
+from cost_models.cycles.paths import COUNTERS
 from cost_models.cycles.prices import ideal_cycles
 from cost_models.cycles.shape_rows import operator_of
 from cost_models.graph import OpGraph
 from cost_models.tflite_graph import read_graph
 
 # The short core names of the measured figures.
-CORES = {
+SHORT_NAMES = {
     "m0p": "cortex-m0plus",
     "m3": "cortex-m3",
     "m4": "cortex-m4",
@@ -86,7 +87,7 @@ def read_runs(folder: Path) -> list[MeasuredRun]:
 
 
 def _run(row: dict[str, str], rows: Sequence[dict[str, str]], graph: OpGraph) -> MeasuredRun:
-    kernels, core = row["kernels"], CORES[row["cpu"]]
+    kernels, core = row["kernels"], SHORT_NAMES[row["cpu"]]
     return MeasuredRun(
         model=row["model"],
         kernels=kernels,
@@ -101,7 +102,7 @@ def _run(row: dict[str, str], rows: Sequence[dict[str, str]], graph: OpGraph) ->
 def _operator(row: dict[str, str], graph: OpGraph, kernels: str, core: str) -> MeasuredOperator:
     index = int(row["index"])
     op = graph.operators[index]
-    path, trips = COUNTERS[kernels][op.kind](op, graph.tensors, ISA[core])
+    path, trips = COUNTERS[kernels][op.kind](op, graph.tensors, CORES[core].isa)
     return MeasuredOperator(
         index=index,
         path=path,
@@ -117,8 +118,8 @@ def read_kernels(table: Path) -> dict[str, list[Sample]]:
     with table.open(newline="") as lines:
         for row in csv.DictReader(lines):
             op, tensors = operator_of(row)
-            for short, core in CORES.items():
-                path, trips = COUNTERS["cmsis_nn"][op.kind](op, tensors, ISA[core])
+            for short, core in SHORT_NAMES.items():
+                path, trips = COUNTERS["cmsis_nn"][op.kind](op, tensors, CORES[core].isa)
                 bare = path not in PORTABLE
                 samples[core].append(Sample(path=path, trips=trips, cost=float(row[short]), bare=bare))
     return dict(samples)

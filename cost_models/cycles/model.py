@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import mul
 
-from cost_models.cycles.paths import COUNTERS, ISA
+from cost_models.cores import CORES
+from cost_models.cycles.paths import COUNTERS
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import CoreTable, core_table
 from cost_models.cycles.traffic import weight_bytes_per_trip
@@ -116,7 +117,7 @@ def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, r
     """As `predict`, with coefficients of the caller's (a fit that left something out)."""
     board = None if rates is None else _board(table, rates)
     counters = COUNTERS[kernels]
-    isa = ISA.get(core, "scalar")
+    isa = CORES[core].isa
     tensors = graph.tensors
     counted = table.counted
     per_trip = table.instructions if counted else table.cycles

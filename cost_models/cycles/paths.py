@@ -10,23 +10,6 @@ from cost_models.graph import Operator, Tensor
 Trips = tuple[str, tuple[float, ...]]
 Counter = Callable[[Operator, tuple[Tensor, ...], str], Trips]
 
-# Which of CMSIS-NN's three sources the compiler selects (arm_nn_math_types.h): ARM_MATH_MVEI ("mve"),
-# ARM_MATH_DSP ("dsp") or neither: "scalar" on Armv6-M, "thumb2" on Armv7-M, whose libc differs.
-ISA: dict[str, str] = {
-    "cortex-m0": "scalar",
-    "cortex-m0plus": "scalar",
-    "cortex-m23": "scalar",
-    "cortex-m3": "thumb2",
-    "cortex-m4": "dsp",
-    "cortex-m7": "dsp",
-    "cortex-m33": "dsp",
-    "cortex-m35p": "dsp",
-    "cortex-m52": "mve",
-    "cortex-m55": "mve",
-    "cortex-m85": "mve",
-    **espressif.ISA,
-}
-
 
 def _per_sample(counter: Counter) -> Counter:
     """A kernel that does for each sample of a batch what it does for one."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cost_models.cores import CORES
 from cost_models.cycles import espressif
 from cost_models.cycles.paths import FEATURES
 
@@ -49,8 +50,7 @@ def _document() -> dict[str, Any]:
     return document
 
 
-# Cores that compile to the same instructions but for the compiler's taste, never counted themselves.
-_ALIKE = {"cortex-m0": "cortex-m0plus", "cortex-m35p": "cortex-m33", "cortex-m85": "cortex-m55"}
+# Of a table that is another core's: it compiles to the same instructions but for the compiler's taste.
 _ALIKE_SPREADS = (0.02, 0.04)
 
 
@@ -59,17 +59,18 @@ def core_table(kernels: str, core: str) -> CoreTable | None:
     """The coefficients for a kernel library on a core, or None where nothing is known."""
     if core in espressif.CHIPS:
         return _espressif_table(kernels, core)
-    entry = _document()["tables"].get(f"{kernels} {_ALIKE.get(core, core)}")
+    stand_in = CORES[core].counts_of
+    entry = _document()["tables"].get(f"{kernels} {stand_in or core}")
     if entry is None:
         return None
     table = parse_table(entry)
-    if core not in _ALIKE:
+    if stand_in is None:
         return table
     return replace(
         table,
         spread_model=_ALIKE_SPREADS[0],
         spread_operator=_ALIKE_SPREADS[1],
-        source=f"as the {_ALIKE[core]}: {table.source}",
+        source=f"as the {stand_in}: {table.source}",
     )
 
 

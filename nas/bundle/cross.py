@@ -8,20 +8,19 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from cost_models.cores import CORES
 from nas.bundle.compiler import CXX17, WARNINGS, CompileError
 from nas.bundle.layout import Role
 from nas.bundle.manifest import Manifest
 
 # What is compiled here needs no TFLM headers; the runner's sections are measured where a TFLM tree is at hand.
 _ROLES: tuple[Role, ...] = ("model_source", "io_source", "golden_source", "self_test_source")
-_CORES = {
-    "cortex-m0plus": ("-mfloat-abi=soft",),
-    "cortex-m4": ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
-    "cortex-m7": ("-mfloat-abi=hard", "-mfpu=fpv5-d16"),
-    "cortex-m33": ("-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"),
-    "cortex-m55": ("-mfloat-abi=hard", "-mfpu=auto"),
-}
 _TIMEOUT_S = 300
+
+
+def _compiled_for() -> list[tuple[str, tuple[str, ...]]]:
+    """The cores whose sections are measured, and the compiler's flags for their floating point."""
+    return [(name, core.float_flags) for name, core in CORES.items() if core.float_flags is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,7 @@ def measure(folder: Path, manifest: Manifest) -> tuple[Sections, ...]:
     """
     sources = [folder / path for role in _ROLES for path in manifest.paths(role)]
     include = (folder / manifest.paths("api_header")[0]).parent
-    return tuple(_measure_core(core, flags, sources, include) for core, flags in _CORES.items())
+    return tuple(_measure_core(core, flags, sources, include) for core, flags in _compiled_for())
 
 
 def _measure_core(core: str, flags: tuple[str, ...], sources: list[Path], include: Path) -> Sections:

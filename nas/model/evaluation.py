@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from cost_models.budget import Violation
 from cost_models.costing import Costs
+from nas.model.recipe import TrainingRecipe
 from nas.model.trained import Accuracy
 
 Stage = Literal["build", "train", "prune", "quantize", "evaluate", "cost", "worker"]
@@ -25,6 +26,7 @@ class Request:
         seed: Seed of weights, batches and augmentation.
         sparsity: Share of weights that tfmot's magnitude pruning zeroes.
         train_seconds: Time left for building and training, from the worker's receipt on; None for as long as it takes.
+        recipe: How the network is trained.
     """
 
     number: int
@@ -35,6 +37,7 @@ class Request:
     seed: int
     sparsity: float
     train_seconds: float | None = None
+    recipe: TrainingRecipe = field(default_factory=TrainingRecipe)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
+from nas.model.recipe import TrainingRecipe
 from nas.model.trained import Accuracy, FinishedModel
 from nas.run.config import RunConfig
 from nas.run.folder import RunFolder, model_key, open_run_folder, saved_config
@@ -127,6 +128,7 @@ def finished_model(
             "params": trial.params,
             "steps": trial.trained_steps,
             "sparsity": config.sparsity,
+            "recipe": asdict(TrainingRecipe()),
             "versions": dict(versions),
         },
     )

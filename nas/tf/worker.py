@@ -20,23 +20,20 @@ from cost_models.costing import CostModel
 from cost_models.target import Target
 from cost_models.tflite_graph import read_graph
 from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request, Stage
+from nas.model.recipe import TrainingRecipe
 from nas.runtimes.accuracy import measure_accuracy
 from nas.runtimes.reference import reference_engine
 from nas.strategy.screening import job_key
 from nas.tasks.dataset import Dataset
 from nas.tf.build import build
+from nas.tf.compression import STEPS, CompressionStep, Training
 from nas.tf.convert import convert
-from nas.tf.prune import narrow_model, sparsify
 from nas.tf.train import Schedule, TrainingData, train
 from search_spaces.arch import ArchSpec
 from search_spaces.choices import Choices
 from search_spaces.space import Candidate, candidate, load_space
 
-_BATCH = 64
-_PEAK_RATE = 0.015
 _REPRESENTATIVE = 128
-_WIDE_SHARE = 0.6  # of the steps, before channels are pruned
-_SPARSE_SHARE = 0.3  # of the steps, with magnitude pruning
 
 
 class _StageError(Exception):
@@ -113,43 +110,31 @@ class Evaluator:
         self, proposed: Candidate, request: Request, rng: np.random.Generator, seconds: dict[str, float]
     ) -> tuple[tf_keras.Model, int]:
         """The trained network, and how many steps it was trained for."""
-        steps = request.steps
-        sparse_steps = round(steps * _SPARSE_SHARE) if request.sparsity > 0 else 0
-        dense_steps = max(1, steps - sparse_steps)
-        data = self._data(proposed.wide)
-        clock = _Clock(request.train_seconds, steps)
+        recipe, data = request.recipe, self._data(proposed.wide)
+        clock = _Clock(request.train_seconds, request.steps)
         with _stage("build", seconds):
             model = build(proposed.wide, seed=_weight_seed(request.seed, proposed.wide))
-        if proposed.narrow == proposed.wide:
+        for step, steps in _phases(proposed, request):
+            training = Training(model=model)
+            if step is not None:
+                with _stage("prune", seconds):
+                    training = step.begin(model, proposed, request, steps)
+            rate = recipe.peak_rate * (1.0 if step is None else step.rate(request))
             with _stage("train", seconds):
-                schedule = self._schedule(proposed.wide, dense_steps, _PEAK_RATE)
-                clock.done += train(model, data, schedule, rng=rng, until=clock.until(dense_steps))
-        else:
-            wide_steps = max(1, round(dense_steps * _WIDE_SHARE))
-            with _stage("train", seconds):
-                schedule = self._schedule(proposed.wide, wide_steps, _PEAK_RATE)
-                clock.done += train(model, data, schedule, rng=rng, until=clock.until(wide_steps))
-            with _stage("prune", seconds):
-                model = narrow_model(model, proposed, seed=request.seed)
-            with _stage("train", seconds):
-                rest = max(1, dense_steps - wide_steps)
-                schedule = self._schedule(proposed.wide, rest, _PEAK_RATE / 2)
-                until = clock.until(wide_steps + rest)
-                clock.done += train(model, data, schedule, rng=rng, until=until)
-        if sparse_steps:
-            with _stage("prune", seconds):
-                model, done = sparsify(
-                    model,
+                done = train(
+                    training.model,
                     data,
-                    self._schedule(proposed.wide, sparse_steps, _PEAK_RATE / 4),
-                    sparsity=request.sparsity,
+                    self._schedule(proposed.wide, steps, rate, recipe),
                     rng=rng,
+                    before_step=training.before_step,
                     until=clock.until(steps),
                 )
-                clock.done += done
+            clock.count(steps, done)
+            with _stage("prune", seconds):
+                model = training.end(training.model, done)
         if not all(np.isfinite(weights).all() for weights in model.get_weights()):
             raise _StageError("train", "the training diverged: weights are not finite")
-        return model, min(clock.done, steps)
+        return model, min(clock.done, request.steps)
 
     def _data(self, spec: ArchSpec) -> TrainingData:
         if spec.input_shape not in self._training:
@@ -162,7 +147,7 @@ class Evaluator:
             )
         return self._training[spec.input_shape]
 
-    def _schedule(self, spec: ArchSpec, steps: int, rate: float) -> Schedule:
+    def _schedule(self, spec: ArchSpec, steps: int, rate: float, recipe: TrainingRecipe) -> Schedule:
         shape = self._dataset.info.input_shape
         image = len(shape) == 3
         vector = len(spec.input_shape) == 1  # such a network has nothing to shift, whatever the task has
@@ -171,8 +156,15 @@ class Evaluator:
             shift = (max(1, shape[0] // 14), max(1, shape[1] // 14))
         elif len(shape) == 2 and not vector:
             shift = (min(shape[0] // 16, 400), 0)
-        batch = min(_BATCH, max(8, len(self._inputs) // 8))
-        return Schedule(steps=steps, batch=batch, peak_rate=rate, shift=shift, gain=0.0 if image else 0.1)
+        return Schedule(
+            steps=steps,
+            batch=min(recipe.batch, max(8, len(self._inputs) // 8)),
+            peak_rate=rate,
+            weight_decay=recipe.weight_decay,
+            label_smoothing=recipe.label_smoothing,
+            shift=shift,
+            gain=0.0 if image else recipe.gain,
+        )
 
     def _representative(self, spec: ArchSpec, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """Training samples of all classes, those with the extreme values among them.
@@ -201,13 +193,29 @@ class _Clock:
         self._begun = time.time()
         self._seconds = seconds
         self._steps = steps
+        self._past = 0
         self.done = 0
 
     def until(self, steps: int) -> float | None:
-        """`time.time()` at which the phase that ends with so many steps must end."""
+        """`time.time()` at which a phase of so many steps that begins now must end."""
         if self._seconds is None:
             return None
-        return self._begun + self._seconds * steps / self._steps
+        return self._begun + self._seconds * min(self._past + steps, self._steps) / self._steps
+
+    def count(self, steps: int, done: int) -> None:
+        """A phase of so many steps is over, `done` of them done."""
+        self._past += steps
+        self.done += done
+
+
+def _phases(proposed: Candidate, request: Request) -> list[tuple[CompressionStep | None, int]]:
+    """The phases of a training in their order: what begins each, and its steps."""
+    left, phases = request.steps, []
+    for step in reversed(STEPS):
+        if steps := step.steps(proposed, request, left):
+            phases.append((step, steps))
+            left = max(1, left - steps)
+    return [(None, left), *reversed(phases)]
 
 
 def _one_thread() -> None:

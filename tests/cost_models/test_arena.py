@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cost_models.arena import CORES, Arena, arena, needs, persistent, plan, timeline, verify_plan
+from cost_models.arena import Arena, arena, needs, persistent, plan, timeline, verify_plan
+from cost_models.cores import CORES
 from cost_models.errors import UserError
 from cost_models.graph import DepthwiseConv2DOptions, NoOptions, Operator, OpGraph, Tensor
 from cost_models.tflite_graph import read_graph

@@ -7,8 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.arena import CORES, Buffer, arena, plan, timeline, verify_plan
+from cost_models.arena import Buffer, arena, plan, timeline, verify_plan
 from cost_models.arena.planner import Requirement, head_bytes, offsets
+from cost_models.cores import CORES
 from cost_models.graph import Operator, OpGraph, Tensor
 
 requirements = st.lists(
@@ -124,7 +125,7 @@ def graphs(draw: st.DrawFn) -> OpGraph:
     )
 
 
-@given(graphs(), st.sampled_from(CORES))
+@given(graphs(), st.sampled_from(list(CORES)))
 def test_every_graph_has_a_valid_plan_that_fills_the_planned_bytes(graph: OpGraph, core: str) -> None:
     memory = arena(graph, kernels="reference", core=core)
     buffers = plan(graph, kernels="reference", core=core)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from cost_models.cores import CORES
 from cost_models.cycles import predict
 from cost_models.cycles.board_facts import measured_boards
 from cost_models.cycles.boards import Measurement
 from cost_models.cycles.class_fit import (
-    ALIKE,
     Board,
     document_of,
     factor_of,
@@ -192,7 +192,9 @@ def test_rates_from_few_models_are_as_wide_as_these_scatter() -> None:
 @needs_figures
 def test_the_shipped_classes_are_those_of_the_measured_boards() -> None:
     factors = [factor_of(each) for each in measured_boards(CALIBRATION, PROJECT / "scripts")]
-    cores = sorted({factor.board.core for factor in factors} | set(ALIKE))
+    cores = sorted(
+        {factor.board.core for factor in factors} | {name for name, core in CORES.items() if core.pipeline_of}
+    )
     assert json.loads(CLASSES.read_text(encoding="utf-8")) == document_of(fit_classes(factors, cores))
     for factor in factors:
         if factor.board.name in FEW_MODELS:

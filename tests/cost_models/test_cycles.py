@@ -8,9 +8,10 @@ from itertools import product
 
 import pytest
 
+from cost_models.cores import CORES as ALL_CORES
 from cost_models.cycles import Rates, predict
 from cost_models.cycles.counting import pad_before, tap_inside, taps_inside
-from cost_models.cycles.paths import COUNTERS, FEATURES, ISA
+from cost_models.cycles.paths import COUNTERS, FEATURES
 from cost_models.cycles.table import core_table
 from cost_models.graph import (
     Conv2DOptions,
@@ -58,7 +59,7 @@ def conv_graph(
     )
 
 
-TABLES = {pair: table for pair in product(COUNTERS, ISA) if (table := core_table(*pair)) is not None}
+TABLES = {pair: table for pair in product(COUNTERS, ALL_CORES) if (table := core_table(*pair)) is not None}
 CORES = [pair for pair, table in TABLES.items() if table.counted]
 
 

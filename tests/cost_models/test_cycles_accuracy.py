@@ -13,7 +13,7 @@ from cost_models.calibrate import calibrate
 from cost_models.cycles import predict
 from cost_models.cycles.calibration import cross_validate, residual_of
 from cost_models.cycles.counting import copy_at, fill_at
-from cost_models.cycles.measurements import CORES, MeasuredRun, read_kernels, read_runs
+from cost_models.cycles.measurements import SHORT_NAMES, MeasuredRun, read_kernels, read_runs
 from cost_models.cycles.published import SOURCES, published
 from cost_models.cycles.shape_rows import graph_of
 from cost_models.cycles.shipped import bare_kernels
@@ -38,8 +38,8 @@ def sample() -> list[dict[str, str]]:
     "row", sample(), ids=lambda row: "-".join((row["cpu"], row["op"], row["input_shape"]))
 )
 def test_each_sampled_operator_is_predicted(row: dict[str, str]) -> None:
-    work = predict(graph_of([row]), kernels=row["kernels"], core=CORES[row["cpu"]])
-    table = core_table(row["kernels"], CORES[row["cpu"]])
+    work = predict(graph_of([row]), kernels=row["kernels"], core=SHORT_NAMES[row["cpu"]])
+    table = core_table(row["kernels"], SHORT_NAMES[row["cpu"]])
     assert work.instructions is not None
     assert table is not None
     predicted = work.instructions - table.dispatch[0] - table.invoke[0]

@@ -14,12 +14,13 @@ from cost_models.arena import arena, needs
 from cost_models.arena.allocator import demands
 from cost_models.arena.build import find_build
 from cost_models.code_size import CodeSizes
+from cost_models.cores import CORES as ALL_CORES
 from cost_models.costing import CostModel
 from cost_models.cycles.boards import Measurement, fit_rates
 from cost_models.cycles.classes import class_rates
 from cost_models.cycles.espressif import CHIPS, PRICES, chip_rates
 from cost_models.cycles.model import predict
-from cost_models.cycles.paths import COUNTERS, ISA
+from cost_models.cycles.paths import COUNTERS
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.shape_rows import graph_of as shape_graph
 from cost_models.cycles.table import core_table
@@ -301,7 +302,7 @@ def test_what_rests_on_less_is_wider() -> None:
     )
     assert chip_rates("xtensa-lx7", "cmsis_nn") is None
     assert chip_rates("cortex-m4", "esp_nn") is None
-    assert set(CHIPS) == {core for core, isa in ISA.items() if isa.startswith("esp_")}
+    assert set(CHIPS) == {name for name, core in ALL_CORES.items() if core.isa.startswith("esp_")}
 
 
 def test_shapes_that_the_vector_kernels_leave_to_plain_c_take_its_price() -> None:

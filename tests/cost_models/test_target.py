@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cost_models.cores import CORES
 from cost_models.cycles.rates import Rates
 from cost_models.errors import UserError
-from cost_models.target import CORES, Target
+from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.target_names import DEFAULT_TARGET, list_targets
 

@@ -73,7 +73,7 @@ def silence(model: Any, spec: ArchSpec, channels: Channels, keep: list[tuple[int
 @pytest.mark.parametrize("name", ["tricky", *list_spaces()])
 def test_the_narrow_network_computes_what_the_wide_one_does_without_its_silent_channels(name: str) -> None:
     from nas.tf.build import build
-    from nas.tf.prune import narrow_model
+    from nas.tf.compression.channel_pruning import narrow_model
     from nas.tf.twins import randomize
 
     generator = np.random.default_rng(3)

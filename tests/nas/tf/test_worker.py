@@ -130,7 +130,7 @@ def test_what_breaks_the_budget_comes_back_rejected_and_what_fails_names_its_sta
 
 def test_channels_without_influence_are_the_ones_that_pruning_removes() -> None:
     from nas.tf.build import build, layer_name, norm_name
-    from nas.tf.prune import narrow_model
+    from nas.tf.compression.channel_pruning import narrow_model
     from search_spaces.channels import channel_groups
     from search_spaces.layers import Conv, Dense
     from search_spaces.space import PRUNE_RATIOS

@@ -6,15 +6,30 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 import tf_keras
 
+from nas.model.evaluation import Request
 from nas.tf.build import build, layer_name, norm_name
-from nas.tf.train import Schedule, TrainingData, train
+from nas.tf.compression.step import CompressionStep, Training
 from search_spaces.arch import ArchSpec
 from search_spaces.channels import channel_groups
 from search_spaces.layers import INPUT, Conv, Dense, DepthwiseConv
 from search_spaces.space import Candidate
+
+
+class ChannelPruning(CompressionStep):
+    """Cuts the least important channels out of a trained wide network, then trains what is left."""
+
+    def steps(self, candidate: Candidate, request: Request, left: int) -> int:
+        if candidate.narrow == candidate.wide:
+            return 0
+        return max(1, left - max(1, round(left * request.recipe.wide_share)))
+
+    def rate(self, request: Request) -> float:
+        return request.recipe.narrow_rate
+
+    def begin(self, model: tf_keras.Model, candidate: Candidate, request: Request, steps: int) -> Training:
+        return Training(model=narrow_model(model, candidate, seed=request.seed))
 
 
 def narrow_model(wide: tf_keras.Model, candidate: Candidate, *, seed: int) -> tf_keras.Model:
@@ -85,53 +100,3 @@ def _importance(model: tf_keras.Model, spec: ArchSpec, index: int) -> npt.NDArra
         # The kernel as the chip will have it: scaled by the folded batch norm.
         norm = norm * np.abs(gamma) / np.sqrt(variance + 1e-3)
     return np.asarray(norm)
-
-
-def sparsify(
-    model: tf_keras.Model,
-    data: TrainingData,
-    schedule: Schedule,
-    *,
-    sparsity: float,
-    rng: np.random.Generator,
-    until: float | None = None,
-) -> tuple[tf_keras.Model, int]:
-    """Fine-tunes with tfmot's magnitude pruning until `sparsity` of each kernel's weights are zero.
-
-    Zeros save nothing under TFLM's dense kernels: they shrink only what is compressed, such as an update that
-    is sent over the air. Costs never count them.
-
-    Returns:
-        The model and the number of steps that were done; see `train` for `until`.
-    """
-    import tensorflow_model_optimization as tfmot
-
-    end, every = max(1, schedule.steps // 2), max(1, schedule.steps // 50)
-    pruning = tfmot.sparsity.keras.PolynomialDecay(
-        initial_sparsity=0.0, final_sparsity=sparsity, begin_step=0, end_step=end, frequency=every
-    )
-    wrapped = tfmot.sparsity.keras.prune_low_magnitude(model, pruning_schedule=pruning)
-    wrappers = [layer for layer in wrapped.layers if hasattr(layer, "pruning_step")]
-
-    marks = end // every  # the sparsity grows at every so many steps, the last time at this mark
-    mark = tf.Variable(0, trainable=False, dtype=tf.int32)
-
-    def set_step(step: Any) -> None:
-        for wrapper in wrappers:
-            wrapper.pruning_step.assign(tf.cast(step, wrapper.pruning_step.dtype))
-
-    def before_step(step: Any) -> None:
-        # Where time is short the schedule jumps, and a mark that it passes must count. The wrappers add 1 before
-        # they look, and prune nothing beyond the end.
-        reached = tf.minimum((tf.cast(step, tf.int32) + 1) // every, marks)
-        set_step(tf.where(reached > mark, reached * every - 1, end))
-        mark.assign(reached)
-
-    done = train(wrapped, data, schedule, rng=rng, before_step=before_step, until=until)
-    if int(mark) < marks:  # stopped by the time before the schedule reached its sparsity
-        set_step(marks * every)
-        for wrapper in wrappers:
-            wrapper.pruning_obj.conditional_mask_update()
-    for wrapper in wrappers:
-        wrapper.pruning_obj.weight_mask_op()
-    return tfmot.sparsity.keras.strip_pruning(wrapped), done
