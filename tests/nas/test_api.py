@@ -67,6 +67,18 @@ def test_arrays_become_a_verified_bundle(finished: nas.RunResult, capfd: pytest.
 
 
 @pytest.mark.slow
+def test_a_result_without_a_model_says_why(finished: nas.RunResult) -> None:
+    content = {**finished.content, "chosen": None}
+    none = replace(
+        finished, content=content, refusal="It is no better [than] chance.", refusal_notes=("Train on.",)
+    )
+    assert none.bundle is None
+    assert none.test_accuracy is None
+    assert str(none).endswith("No model was chosen.\nIt is no better [than] chance.\nTrain on.\n")
+    assert "It is no better [than] chance." in none._repr_html_()
+
+
+@pytest.mark.slow
 def test_a_result_is_found_again_by_its_folder(finished: nas.RunResult) -> None:
     again = nas.load_run(finished.path)
     assert again == finished
