@@ -27,3 +27,8 @@ def first_line(error: BaseException, clean: Callable[[str], str] = str) -> str:
     """
     lines = clean(str(error)).strip().splitlines() or [type(error).__name__]
     return lines[0][:_LONGEST_REASON].rstrip(".")
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: 1 row, 2,000 rows."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

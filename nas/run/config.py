@@ -30,7 +30,10 @@ class RunConfig(TaskOptions):
     Each field says what it means and who may change it: flags, job files and the reference are made from this.
     """
 
-    task: str = key("digits", "digits, npz:PATH or images:FOLDER")
+    task: str = key(
+        "digits",
+        "digits, npz:PATH, images:FOLDER, timeseries:PATH, or a .py file that exports TASK",
+    )
     space: str = key("ds_cnn", "search space: a name, a .py file or a module")
     target: str = key("nrf52840", "chip or board, or a TOML file; nas-cost --targets lists them")
     budget: str | None = key(

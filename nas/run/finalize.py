@@ -187,7 +187,7 @@ def _export(
     from nas.model.quality import is_near_chance
     from nas.run.stored_model import finished_model
     from nas.run.summary import chosen_model
-    from nas.runtimes.accuracy import measure_accuracy
+    from nas.tasks.accuracy import measure_accuracy
 
     validation = record.tflm_accuracy or measure_accuracy(tflite, job.dataset, "val", "tflm")
     test = measure_accuracy(tflite, job.dataset, "test", "tflm")

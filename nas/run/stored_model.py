@@ -64,7 +64,7 @@ def load_run_model(
     Raises:
         UserError: No run, no such model, or other data than the run was started with.
     """
-    from nas.runtimes.accuracy import measure_accuracy
+    from nas.tasks.accuracy import measure_accuracy
 
     folder = open_run_folder(str(path))
     config = saved_config(folder)

@@ -9,7 +9,11 @@ from pydantic import BaseModel, ConfigDict
 from cost_models.errors import UserError
 from nas.model.config_key import facts_of, key
 
+Missing = Literal["refuse", "drop", "interpolate"]
 InputKind = Literal["auto", "features", "signals", "images", "channels-first"]
+
+
+_TABLES = ("timeseries",)
 
 
 class TaskOptions(BaseModel):
@@ -18,6 +22,13 @@ class TaskOptions(BaseModel):
     Attributes:
         image_size: Side of the pictures in pixels; None keeps or chooses one.
         input_kind: What the axes of arrays are.
+        label: Column of labels in tables; a file of them; "folder" for class folders; None finds them.
+        group: Column of groups, which no split parts; "folder" for the first folder; "none"; None finds one.
+        time: Column of times; "none"; None finds one.
+        missing: What to do about missing values, gaps in time and times that do not rise.
+        window: Length of a window in rows ("64") or seconds ("2.5s"); None where each file is one sample.
+        hop: From one window to the next, in the same way; None for half a window.
+        sample_rate: In Hz: of tables without times; with times, what they are resampled to.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -37,6 +48,62 @@ class TaskOptions(BaseModel):
         metavar="KIND",
         default="auto, and said",
         tasks=("npz",),
+    )
+    label: str | None = key(
+        None,
+        "column of labels in tables, a file of labels, or folder for class folders",
+        metavar="COLUMN",
+        example="activity",
+        default="found, and said",
+        tasks=_TABLES,
+    )
+    group: str | None = key(
+        None,
+        "column of persons, machines or recordings, which no split parts; folder; or none",
+        metavar="COLUMN",
+        example="person",
+        default="found, and said",
+        tasks=_TABLES,
+    )
+    time: str | None = key(
+        None,
+        "column of times; or none",
+        metavar="COLUMN",
+        example="timestamp",
+        default="found, and said",
+        tasks=_TABLES,
+    )
+    missing: Missing = key(
+        "refuse",
+        "missing values, gaps and times that do not rise: refuse, drop or interpolate",
+        metavar="HOW",
+        tasks=_TABLES,
+    )
+    window: str | None = key(
+        None,
+        "length of a window of a recording: rows, or time such as 2.5s or 500ms",
+        metavar="LENGTH",
+        example="2.5s",
+        default="whole recordings",
+        tasks=_TABLES,
+    )
+    hop: str | None = key(
+        None,
+        "from one window to the next, in the same way",
+        metavar="LENGTH",
+        example="64",
+        default="half a window",
+        tasks=_TABLES,
+    )
+    sample_rate: float | None = key(
+        None,
+        "of recordings without times; recordings with times are resampled to it",
+        metavar="HZ",
+        example=50.0,
+        default="that of the times",
+        tasks=_TABLES,
+        gt=0,
+        le=1e7,
     )
 
 

@@ -72,8 +72,10 @@ LAYERS = (
     ("cli",),
     ("run",),
     ("tf", "bundle", "report"),
-    ("strategy", "runtimes"),
+    ("strategy",),
     ("execute", "tasks"),
+    ("frontend",),
+    ("runtimes",),
     ("model",),
 )
 

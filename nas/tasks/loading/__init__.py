@@ -1,3 +1,3 @@
-"""How arrays and pictures are read and checked before they become a data set; the tasks are in the folder above."""
+"""How arrays, pictures and tables are read and checked before they become a data set; tasks lie above."""
 
 PARTS = ("train", "val", "test")

@@ -36,7 +36,7 @@ _OTHER_PICTURES = frozenset(
     (".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".nef", ".arw", ".psd", ".exr", ".hdr",
      ".tga", ".dcm", ".jxr")
 )  # fmt: skip
-_PARTS = {
+PART_FOLDERS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
@@ -125,7 +125,7 @@ def _parts(root: Path, left_out: _LeftOut) -> dict[str, Path]:
     found: dict[str, Path] = {}
     folders = _folders(root)
     for folder in folders:
-        for part, names in _PARTS.items():
+        for part, names in PART_FOLDERS.items():
             if folder.name.lower() in names:
                 if part in found:
                     raise UserError(
@@ -136,7 +136,7 @@ def _parts(root: Path, left_out: _LeftOut) -> dict[str, Path]:
     if not any(_folders(folder) for folder in found.values()):
         # A class may be called test or train; several such names without classes below are parts without labels.
         if len(found) > 1:
-            places = " and ".join(show(found[part]) for part in _PARTS if part in found)
+            places = " and ".join(show(found[part]) for part in PART_FOLDERS if part in found)
             raise UserError(f"{places} hold no class folders.", "Pictures lie in FOLDER/train/<class>/.")
         return {}
     if "train" not in found and len(folders) > len(found):
@@ -157,7 +157,7 @@ def _parts(root: Path, left_out: _LeftOut) -> dict[str, Path]:
     left_out.loose += [
         show(Path(p.name)) for p in root.iterdir() if p.is_file() and not p.name.startswith(".")
     ]
-    return {part: found[part] for part in _PARTS if part in found}
+    return {part: found[part] for part in PART_FOLDERS if part in found}
 
 
 def _folders(root: Path) -> list[Path]:

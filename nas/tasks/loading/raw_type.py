@@ -13,7 +13,7 @@ from nas.tasks.loading.sampling import thinned
 
 Array = NDArray[np.generic]
 
-_LARGEST = 1e36  # beyond it float32 arithmetic overflows once an offset or a scale is applied
+LARGEST = 1e36  # beyond it float32 arithmetic overflows once an offset or a scale is applied
 _BOUNDS: dict[RawType, tuple[int, int]] = {"uint8": (0, 255), "int16": (-32768, 32767)}
 _OTHER_UNIT = 50.0  # times as large at every quantile: no subject, gain or quiet recording does that
 _DOUBTFUL = 8.0
@@ -42,7 +42,7 @@ def check_values(array: Array, what: str) -> None:
         bad = int(np.argmin(finite.reshape(len(array), -1).all(axis=1)))
         raise UserError(f"{what} has NaN or infinite values (first in sample {bad}).", "Clean the data.")
     low, high = float(array.min()), float(array.max())
-    if max(-low, high) > _LARGEST:
+    if max(-low, high) > LARGEST:
         raise UserError(
             f"{what} has values from {low:g} to {high:g}, beyond the range of float32.",
             "The chip computes in float32: replace markers of missing values, or use a larger unit.",

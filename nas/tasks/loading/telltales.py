@@ -1,0 +1,64 @@
+"""Channels that tell more than a sensor does: clocks and counters, and what only says the label again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cost_models.errors import UserError
+from nas.model.words import listed
+from nas.tasks.loading.stretches import Array, Stretch
+
+_CLOCK_ROWS = 16
+_ONE_PACE = 0.2
+_NAMED = 6
+
+
+def telltales(stretches: Sequence[Stretch], channels: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Channels to keep, and a word about the others: clocks and counters, and what only says the label again."""
+    width = len(channels)
+    clock = np.ones(width, bool)
+    low: dict[int, Array] = {}
+    high: dict[int, Array] = {}
+    long = 0
+    pace: dict[int, float] = {}
+    for stretch in stretches:
+        values = stretch.values
+        if not len(values):
+            continue
+        least, most = values.min(axis=0), values.max(axis=0)
+        low[stretch.label] = np.minimum(low.get(stretch.label, least), least)
+        high[stretch.label] = np.maximum(high.get(stretch.label, most), most)
+        if len(values) >= _CLOCK_ROWS:
+            long += 1
+            for channel in np.flatnonzero(clock).tolist():
+                steps = np.diff(values[:, channel].astype(np.float64))
+                usual = float(np.median(steps))
+                pace[channel] = pace.get(channel, usual)
+                # What is measured may rise all the time, too, but not everywhere at one pace.
+                clock[channel] = bool((steps > 0).all()) and abs(usual / pace[channel] - 1) < _ONE_PACE
+    lows, highs = np.stack([*low.values()]), np.stack([*high.values()])
+    alike = (lows == highs).all(axis=0) & ~(lows == lows[0]).all(axis=0)
+    clock &= long > 0
+    notes = []
+    if clock.any():
+        names = [channels[i] for i in np.flatnonzero(clock).tolist()]
+        notes.append(
+            f"Left out, as {'it rises' if len(names) == 1 else 'they rise'} from row to row like a clock or counter:"
+            f" {listed(names, _NAMED)}; --time takes times."
+        )
+    alike &= ~clock
+    if alike.any():
+        names = [channels[i] for i in np.flatnonzero(alike).tolist()]
+        notes.append(
+            f"Left out, as {'it has' if len(names) == 1 else 'they have'} one value for each label and would tell it:"
+            f" {listed(names, _NAMED)}."
+        )
+    kept = [i for i in range(width) if not clock[i] and not alike[i]]
+    if not kept:
+        raise UserError(
+            f"No channel is left: {listed(list(channels), _NAMED)} are clocks, counters or the label itself.",
+            "Give columns of measurements.",
+        )
+    return kept, notes
