@@ -39,7 +39,8 @@ TINY = [
 
 def run(folder: Path, *words: str) -> str:
     """What a Python command prints that is run in a folder, with one training where an example asks how many."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TRIALS": "1"}
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": paths, "TRIALS": "1"}
     done = subprocess.run(
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
     )
