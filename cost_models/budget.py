@@ -85,6 +85,16 @@ class Budget:
         """The limit of one resource; None where it has none."""
         return dict(self.values).get(resource)
 
+    def less(self, taken: Mapping[str, float], note: str) -> Budget:
+        """What is left of the limits when something else takes its part.
+
+        Args:
+            taken: Bytes, or other amounts, by resource name.
+            note: What takes them, for people.
+        """
+        values = tuple((name, limit - taken.get(name, 0)) for name, limit in self.values)
+        return Budget(values=values, certain=self.certain, notes=(*self.notes, note))
+
     def violations(self, costs: Costs) -> tuple[Violation, ...]:
         """The limits that `costs` breaks; empty if it fits.
 

@@ -32,7 +32,7 @@ class RunConfig(TaskOptions):
 
     task: str = key(
         "digits",
-        "digits, npz:PATH, images:FOLDER, timeseries:PATH, or a .py file that exports TASK",
+        "digits, npz:PATH, images:FOLDER, audio:FOLDER, timeseries:PATH, or a .py file that exports TASK",
     )
     space: str = key("ds_cnn", "search space: a name, a .py file or a module")
     target: str = key("nrf52840", "chip or board, or a TOML file; nas-cost --targets lists them")

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cost_models.budget import Budget, Violation, parse_budget
+from cost_models.budget import Budget, Violation
 from cost_models.costing import CostModel
 from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
+from nas.frontend.settings import LogMelSettings
+from nas.frontend.spec import make_spec
 from nas.model.policy import MetricName, Policy
 from nas.model.records import TrialRecord
-from nas.model.trained import Accuracy
+from nas.model.trained import Accuracy, FrontEndSpec
 from nas.run.folder import RunFolder, open_run_folder, saved_config
+from nas.run.limits import network_budget
 from nas.run.result import RunSummary, TrialSummary, read_result
 from nas.run.stored_model import model_bytes
 from nas.strategy.pareto import choose, pareto_front
@@ -59,11 +62,11 @@ def reselect(
     config = saved_config(folder)
     chip = load_target(target or config.target)
     text = budget if budget is not None or target is not None else config.budget
-    limits = parse_budget(text, chip, certain=config.certain)
+    summary, _ = read_result(folder)
+    limits = network_budget(text, chip, _front_end(summary), certain=config.certain)
     costs = CostModel(chip)
     fitting: list[TrialRecord] = []
     misses: list[tuple[Violation, int]] = []
-    summary, _ = read_result(folder)
     lost, samples = 0, _validation_samples(folder, summary)
     for trial in summary.evaluated():
         try:
@@ -130,6 +133,16 @@ def _record(
         cut_at=trial.cut_at,
         model_sha256=trial.model_sha256,
     )
+
+
+def _front_end(summary: RunSummary) -> FrontEndSpec | None:
+    entry = summary.task.frontend
+    if entry is None:
+        return None
+    try:
+        return make_spec(LogMelSettings(**entry.settings), entry.clip_samples)
+    except TypeError as error:
+        raise UserError(f"The run's front end cannot be made again: {error}.") from None
 
 
 def _validation_samples(folder: RunFolder, summary: RunSummary) -> int:

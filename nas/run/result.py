@@ -109,6 +109,14 @@ class ChosenSummary(_Part):
     bundle: str | None = None
 
 
+class FrontEndSummary(_Part):
+    """What made the samples of recordings; see `nas.frontend.spec`."""
+
+    kind: str
+    settings: dict[str, Any]
+    clip_samples: int
+
+
 class TaskSummary(_Part):
     """The task: shape of a sample, classes, and the number of samples by part."""
 
@@ -117,6 +125,7 @@ class TaskSummary(_Part):
     class_names: list[str] = []
     samples: dict[str, int] = {}
     metric: MetricName = "accuracy"
+    frontend: FrontEndSummary | None = None
     source: str = ""
     licence: str = ""
 

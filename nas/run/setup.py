@@ -12,6 +12,7 @@ from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.target_file import load_target
 from nas.run.config import RunConfig, check_sampler
+from nas.run.limits import network_budget
 from nas.runtimes.vela import require_vela
 from nas.strategy.screening import Screen
 from nas.tasks import check_task, load_task
@@ -53,9 +54,12 @@ def prepare(config: RunConfig) -> Job:
     target = load_target(config.target)
     if target.npu is not None:
         require_vela(target)
-    budget = parse_budget(config.budget, target, certain=config.certain)
+    parse_budget(
+        config.budget, target, certain=config.certain
+    )  # mistakes in it are told before data are read
     space = load_space(config.space)
     dataset = load_task(config.task, config).judged_by(config.metric)
+    budget = network_budget(config.budget, target, dataset.info.frontend, certain=config.certain)
     model = CostModel(target)
     screen = Screen(
         space=space,

@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cost_models.budget import Budget, parse_budget
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.budget import Budget
 from cost_models.costing import CostModel, Costs
 from cost_models.errors import UserError
 from cost_models.target import Target
@@ -17,6 +20,7 @@ from nas.model.recipe import TrainingRecipe
 from nas.model.trained import Accuracy, FinishedModel
 from nas.run.config import RunConfig
 from nas.run.folder import RunFolder, model_key, open_run_folder, saved_config
+from nas.run.limits import network_budget
 from nas.run.result import TrialSummary, read_result
 from nas.run.trust import refuse_export
 from nas.tasks import load_task
@@ -87,7 +91,7 @@ def load_run_model(
         ),
         target=target,
         costs=CostModel(target).estimate(graph, file_bytes=len(tflite)),
-        budget=budget or parse_budget(config.budget, target, certain=config.certain),
+        budget=budget or network_budget(config.budget, target, dataset.info.frontend, certain=config.certain),
     )
 
 
@@ -113,11 +117,15 @@ def finished_model(
     from nas.runtimes.golden import choose_golden
 
     golden = choose_golden(tflite, dataset.samples["test"], dataset.info.preprocess, config.seed or 0)
+    recordings = dataset.golden_recordings
     return FinishedModel(
         name=config.name,
         tflite=tflite,
         task=dataset.info,
-        golden_inputs=golden.samples,
+        golden_inputs=golden.samples
+        if recordings is None
+        else np.concatenate([_features(recordings, dataset), golden.samples]),
+        golden_recordings=recordings,
         golden_share=golden.share,
         accuracies=accuracies,
         provenance={
@@ -132,6 +140,17 @@ def finished_model(
             "versions": dict(versions),
         },
     )
+
+
+def _features(recordings: NDArray[np.int16], dataset: Dataset) -> NDArray[np.uint8]:
+    """What the front end makes of recordings, as the task's raw samples."""
+    from nas.frontend.front_end import FrontEnd
+    from nas.frontend.spec import settings_of
+
+    spec = dataset.info.frontend
+    assert spec is not None
+    codes = FrontEnd(settings_of(spec)).features(recordings).astype(np.int16) + 128
+    return codes.astype(np.uint8).reshape(len(codes), *dataset.info.input_shape)
 
 
 def _find(folder: RunFolder, model_id: str | None) -> TrialSummary:

@@ -62,6 +62,13 @@ def summarize(
             "class_names": list(task.class_names),
             "samples": dict(task.samples),
             "metric": task.metric,
+            "frontend": None
+            if task.frontend is None
+            else {
+                "kind": task.frontend.kind,
+                "settings": task.frontend.settings,
+                "clip_samples": task.frontend.clip_samples,
+            },
             "source": task.source,
             "licence": task.licence,
         },

@@ -22,7 +22,7 @@ __all__ = [
     "TASKS", "Dataset", "TaskOptions", "check_task", "is_users_task", "load_task", "make_dataset", "split_parts",
 ]  # fmt: skip
 
-TASKS = ("digits", "images", "npz", "timeseries")
+TASKS = ("audio", "digits", "images", "npz", "timeseries")
 _LAZY = {
     "Dataset": "nas.tasks.dataset",
     "make_dataset": "nas.tasks.dataset",
@@ -60,7 +60,7 @@ def check_task(text: str) -> None:
 
 
 def load_task(text: str, options: TaskOptions | None = None) -> Dataset:
-    """The data set of `digits`, `npz:PATH`, `images:FOLDER`, `timeseries:PATH`, or of a task of the user's.
+    """The data set of a task of ours (`digits`, `npz:PATH` ...; see `TASKS`) or of the user's.
 
     Args:
         text: Name, a colon and the argument where the task takes one.

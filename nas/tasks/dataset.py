@@ -35,6 +35,7 @@ class Dataset:
         labels: Class indices by part. Shape: (n,), int64.
         input_range: Real-valued range of the input quantization; what lies outside saturates.
         report: What the data hold, and what was guessed or left out.
+        golden_recordings: Recordings of the test part that a front end's self-test replays. Shape: (k, samples).
     """
 
     info: TaskInfo
@@ -42,6 +43,7 @@ class Dataset:
     labels: dict[str, NDArray[np.int64]]
     input_range: tuple[float, float]
     report: DataReport
+    golden_recordings: NDArray[np.int16] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:

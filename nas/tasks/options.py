@@ -14,6 +14,8 @@ InputKind = Literal["auto", "features", "signals", "images", "channels-first"]
 
 
 _TABLES = ("timeseries",)
+_AUDIO = ("audio",)
+FrontEndName = Literal["log_mel", "pcan", "micro_speech"]
 
 
 class TaskOptions(BaseModel):
@@ -28,7 +30,11 @@ class TaskOptions(BaseModel):
         missing: What to do about missing values, gaps in time and times that do not rise.
         window: Length of a window in rows ("64") or seconds ("2.5s"); None where each file is one sample.
         hop: From one window to the next, in the same way; None for half a window.
-        sample_rate: In Hz: of tables without times; with times, what they are resampled to.
+        sample_rate: In Hz: of tables without times; with times, and of audio, what they are resampled to.
+        clip: Length of a recording of audio, as "1s" or "800ms".
+        augment: Versions of each training recording of audio besides itself.
+        front_end: What makes the features of audio.
+        bands: How many features a frame of audio has.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -59,11 +65,12 @@ class TaskOptions(BaseModel):
     )
     group: str | None = key(
         None,
-        "column of persons, machines or recordings, which no split parts; folder; or none",
+        "persons, machines or recordings that no split parts: a column of tables; folder; a pattern of audio files'"
+        " names with one group, such as '^([a-z]+)_'; or none",
         metavar="COLUMN",
         example="person",
         default="found, and said",
-        tasks=_TABLES,
+        tasks=(*_TABLES, *_AUDIO),
     )
     time: str | None = key(
         None,
@@ -97,13 +104,45 @@ class TaskOptions(BaseModel):
     )
     sample_rate: float | None = key(
         None,
-        "of recordings without times; recordings with times are resampled to it",
+        "of recordings without times; others are resampled to it",
         metavar="HZ",
         example=50.0,
-        default="that of the times",
-        tasks=_TABLES,
+        default="that of the times; of audio the lowest, at most 16000",
+        tasks=(*_TABLES, *_AUDIO),
         gt=0,
         le=1e7,
+    )
+    clip: str | None = key(
+        None,
+        "length of a recording of audio, cut or padded: 1s or 800ms",
+        metavar="LENGTH",
+        example="1s",
+        default="their own where it is one, else 1s",
+        tasks=_AUDIO,
+    )
+    augment: int = key(
+        8,
+        "versions of each training recording of audio with another speed, level, place and noise",
+        metavar="N",
+        tasks=_AUDIO,
+        ge=0,
+        le=100,
+    )
+    front_end: FrontEndName = key(
+        "pcan",
+        "features of audio: log_mel; pcan adapts to the level; micro_speech subtracts noise as well",
+        metavar="NAME",
+        tasks=_AUDIO,
+    )
+    bands: int | None = key(
+        None,
+        "mel bands of the features of audio",
+        metavar="N",
+        example=40,
+        default="40 at 16000 Hz, 24 at 8000 Hz",
+        tasks=_AUDIO,
+        ge=4,
+        le=128,
     )
 
 
@@ -127,4 +166,4 @@ def check_options(options: TaskOptions, task: str) -> None:
 
 
 def _written(task: str) -> str:
-    return f"{task}:{'PATH' if task in ('npz', 'timeseries') else 'FOLDER'}"
+    return f"{task}:{'PATH' if task in ('npz', *_TABLES) else 'FOLDER'}"

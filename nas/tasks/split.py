@@ -57,10 +57,7 @@ def split_parts(
         said.append("y: floats of whole numbers, taken as class indices.")
     flat = clean_labels(labels, f"{name}: y")
     known = None if groups is None else check_groups(groups, len(flat), name)
-    rest, test = hold_out(flat, known, share=0.2, seed=_SEED, name=name)
-    inner = None if known is None else known[rest]
-    stay, held = hold_out(flat[rest], inner, share=0.25, seed=_SEED, name=name)
-    index = {"train": rest[stay], "val": rest[held], "test": test}
+    index = split_indices(flat, known, name)
     return make_dataset(
         name=name,
         samples={part: samples[index[part]] for part in PARTS},
@@ -72,6 +69,23 @@ def split_parts(
         input_kind=input_kind,
         notes=said,
     )
+
+
+def split_indices(labels: Array, groups: Array | None, name: str) -> dict[str, Indices]:
+    """Where the samples of each part are in one heap: 60 % train, 20 % val, 20 % test.
+
+    Args:
+        labels: A label of each sample. Shape: (n,).
+        groups: The subject of each sample, or None. Shape: (n,).
+        name: The task, for messages.
+
+    Raises:
+        UserError: Too few samples of a class, or too few groups.
+    """
+    rest, test = hold_out(labels, groups, share=0.2, seed=_SEED, name=name)
+    inner = None if groups is None else groups[rest]
+    stay, held = hold_out(labels[rest], inner, share=0.25, seed=_SEED, name=name)
+    return {"train": rest[stay], "val": rest[held], "test": test}
 
 
 def hold_out_validation(

@@ -178,7 +178,13 @@ class Evaluator:
         for label in range(self._classes):
             members = np.flatnonzero(labels == label)
             picks += rng.choice(members, min(share, len(members)), replace=False).tolist()
-        return self._inputs[picks].reshape(len(picks), *spec.input_shape)
+        samples = self._inputs[picks].reshape(len(picks), *spec.input_shape)
+        if self._dataset.info.frontend is not None:
+            # The bytes that a front end makes must be the network's int8 input as they are: the range is the whole
+            # one, whether or not some recording reaches its ends.
+            samples = np.concatenate([samples, samples[:1]])
+            samples[-1].flat[:2] = self._dataset.input_range
+        return samples
 
 
 class _Clock:

@@ -1,4 +1,4 @@
-"""The layout of a folder of pictures: parts, classes and files. No class and no picture vanishes without a word."""
+"""The layout of class folders of pictures or recordings. No class and no file vanishes without a word."""
 
 from __future__ import annotations
 
@@ -13,29 +13,55 @@ from cost_models.errors import UserError
 from nas.model.words import listed
 from nas.tasks.loading.labels import is_printable
 
-SUFFIXES = frozenset(
-    (
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".bmp",
-        ".gif",
-        ".pbm",
-        ".pgm",
-        ".pnm",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    )
-)
-# Pictures that are not read: in a class of its own such a file would be missed by nobody.
-_OTHER_PICTURES = frozenset(
-    (".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".nef", ".arw", ".psd", ".exr", ".hdr",
-     ".tga", ".dcm", ".jxr")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileKind:
+    """What lies in class folders.
+
+    Attributes:
+        one: A file, for messages.
+        many: Several.
+        suffixes: What is read.
+        others: Files of the kind that are not read: in a class of its own such a file would be missed by nobody.
+        read: What is read, for people.
+        example: Two files of two classes.
+        skipped: Folders beside the classes that are none, by name.
+    """
+
+    one: str
+    many: str
+    suffixes: frozenset[str]
+    others: frozenset[str]
+    read: str
+    example: str
+    skipped: frozenset[str] = frozenset()
+
+
+PICTURES = FileKind(
+    one="picture",
+    many="pictures",
+    suffixes=frozenset(
+        (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff",
+         ".webp")
+    ),
+    others=frozenset(
+        (".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".nef", ".arw", ".psd", ".exr",
+         ".hdr", ".tga", ".dcm", ".jxr")
+    ),
+    read="PNG, JPEG, BMP, GIF, PGM, PPM, TIFF, WebP",
+    example="FOLDER/cat/*.png, FOLDER/dog/*.png",
 )  # fmt: skip
+RECORDINGS = FileKind(
+    one="recording",
+    many="recordings",
+    suffixes=frozenset((".wav", ".wave", ".flac", ".ogg", ".oga", ".aiff", ".aif")),
+    others=frozenset(
+        (".mp3", ".m4a", ".aac", ".opus", ".wma", ".amr", ".webm", ".mp4", ".raw", ".pcm", ".au")
+    ),
+    read="WAV, FLAC, OGG, AIFF",
+    example="FOLDER/yes/*.wav, FOLDER/no/*.wav",
+    skipped=frozenset(("_background_noise_",)),
+)
 PART_FOLDERS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
@@ -46,7 +72,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """The pictures of a folder.
+    """The files of a folder.
 
     Attributes:
         files: (class, file) by part: train, val and test; train and test; or "all".
@@ -62,7 +88,9 @@ class Layout:
 class _LeftOut:
     """Counts what is not read."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: FileKind) -> None:
+        self.kind = kind
+        self.skipped: list[str] = []
         self.hidden: list[str] = []
         self.loose: list[str] = []
         self.suffixes: Counter[str] = Counter()
@@ -83,11 +111,13 @@ class _LeftOut:
             )
         if self.suffixes:
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.suffixes.items()))
-            lines.append(f"Files in class folders that are no pictures left out: {kinds}.")
+            lines.append(f"Files in class folders that are no {self.kind.many} left out: {kinds}.")
+        if self.skipped:
+            lines.append(f"Not a class, and not used: {listed(sorted(self.skipped), _NAMED)}.")
         return lines
 
 
-def read_layout(root: Path) -> Layout:
+def read_layout(root: Path, kind: FileKind = PICTURES) -> Layout:
     """Finds `root/<class>/*.png`, or such folders under train, val and test (or training, validation, testing).
 
     Raises:
@@ -95,7 +125,7 @@ def read_layout(root: Path) -> Layout:
             classes, or parts that are not complete.
     """
     try:
-        left_out = _LeftOut()
+        left_out = _LeftOut(kind)
         parts = _parts(root, left_out)
         places = parts or {"all": root}
         files = {part: _class_files(place, left_out) for part, place in places.items()}
@@ -107,10 +137,10 @@ def read_layout(root: Path) -> Layout:
     for part, pictures in files.items():
         if parts and not pictures:
             raise UserError(
-                f"{show(places[part])} holds no pictures.", "Each part needs pictures of each class."
+                f"{show(places[part])} holds no {kind.many}.", f"Each part needs {kind.many} of each class."
             )
     classes = sorted({name for part in files.values() for name, _ in part})
-    _check_classes(root, classes)
+    _check_classes(root, classes, kind)
     return Layout(files=files, classes=tuple(classes), notes=tuple(left_out.notes()))
 
 
@@ -137,7 +167,10 @@ def _parts(root: Path, left_out: _LeftOut) -> dict[str, Path]:
         # A class may be called test or train; several such names without classes below are parts without labels.
         if len(found) > 1:
             places = " and ".join(show(found[part]) for part in PART_FOLDERS if part in found)
-            raise UserError(f"{places} hold no class folders.", "Pictures lie in FOLDER/train/<class>/.")
+            raise UserError(
+                f"{places} hold no class folders.",
+                f"{left_out.kind.many.capitalize()} lie in FOLDER/train/<class>/.",
+            )
         return {}
     if "train" not in found and len(folders) > len(found):
         return {}
@@ -165,7 +198,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _class_files(root: Path, left_out: _LeftOut) -> list[tuple[str, Path]]:
-    """(class, file) of each picture below `root`, sorted."""
+    """(class, file) of each file below `root`, sorted."""
     entries = sorted(root.iterdir())
     for path in entries:
         if path.is_symlink() and not path.exists():
@@ -177,14 +210,17 @@ def _class_files(root: Path, left_out: _LeftOut) -> list[tuple[str, Path]]:
     found: list[tuple[str, Path]] = []
     real: dict[Path, Path] = {}
     for folder in _folders(root):
+        if folder.name in left_out.kind.skipped:
+            left_out.skipped.append(folder.name)
+            continue
         if (same := real.setdefault(folder.resolve(), folder)) != folder:
             raise UserError(f"{show(folder)} and {show(same)} are the same folder.", "Remove the link.")
-        found += [(folder.name, path) for path in _pictures(folder, left_out)]
+        found += [(folder.name, path) for path in _readable(folder, left_out)]
     return found
 
 
-def _pictures(folder: Path, left_out: _LeftOut) -> list[Path]:
-    """The pictures of one class.
+def _readable(folder: Path, left_out: _LeftOut) -> list[Path]:
+    """The files of one class.
 
     Raises:
         UserError: There are none, or some lie deeper.
@@ -194,46 +230,48 @@ def _pictures(folder: Path, left_out: _LeftOut) -> list[Path]:
             f"The class folder {show(folder)} has a name with characters that cannot be printed or are not UTF-8.",
             "The name of the folder becomes the name of the class: rename it.",
         )
-    pictures, others = [], Counter[str]()
+    kind = left_out.kind
+    files, others = [], Counter[str]()
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             left_out.hidden.append(show(Path(folder.name, path.name)))
         elif path.is_dir():
-            if (deep := _first_picture(path)) is not None:
+            if (deep := _first_file(path, kind)) is not None:
                 raise UserError(
                     f"{show(deep)} lies deeper than its class folder {show(folder)}.",
-                    "Pictures lie in FOLDER/<class>/ directly: move them up, or give the folder above the classes.",
+                    f"{kind.many.capitalize()} lie in FOLDER/<class>/ directly: move them up, or give the folder above"
+                    " the classes.",
                 )
-        elif path.suffix.lower() in SUFFIXES:
-            pictures.append(path)
+        elif path.suffix.lower() in kind.suffixes:
+            files.append(path)
         else:
             others[path.suffix.lower() or "without suffix"] += 1
-    unread = sorted(suffix for suffix in others if suffix in _OTHER_PICTURES)
-    if not pictures or unread:
+    unread = sorted(suffix for suffix in others if suffix in kind.others)
+    if not files or unread:
         kinds = ", ".join(f"{count} {show(Path(suffix))}" for suffix, count in sorted(others.items()))
-        what = "no picture" if not pictures else "pictures of types that are not read"
+        what = f"no {kind.one}" if not files else f"{kind.many} of types that are not read"
         raise UserError(
             f"The class folder {show(folder)} holds {what}{f' ({kinds})' if kinds else ': it is empty'}.",
-            "Give it pictures (PNG, JPEG, BMP, GIF, PGM, PPM, TIFF, WebP), or remove them.",
+            f"Give it {kind.many} ({kind.read}), or remove them.",
         )
     left_out.suffixes += others
-    return pictures
+    return files
 
 
-def _first_picture(folder: Path) -> Path | None:
+def _first_file(folder: Path, kind: FileKind) -> Path | None:
     for place, folders, files in os.walk(folder):
         folders.sort()
         for name in sorted(files):
-            if Path(name).suffix.lower() in SUFFIXES | _OTHER_PICTURES and not name.startswith("."):
+            if Path(name).suffix.lower() in kind.suffixes | kind.others and not name.startswith("."):
                 return Path(place, name)
     return None
 
 
-def _check_classes(root: Path, classes: Sequence[str]) -> None:
+def _check_classes(root: Path, classes: Sequence[str], kind: FileKind) -> None:
     if len(classes) < 2:
         raise UserError(
-            f"{root} holds {len(classes)} class folder{'s' if len(classes) != 1 else ''} with pictures.",
-            "A classifier needs at least two: FOLDER/cat/*.png, FOLDER/dog/*.png.",
+            f"{root} holds {len(classes)} class folder{'s' if len(classes) != 1 else ''} with {kind.many}.",
+            f"A classifier needs at least two: {kind.example}.",
         )
     seen: dict[str, str] = {}
     for name in classes:

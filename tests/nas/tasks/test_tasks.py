@@ -35,7 +35,7 @@ def load(tmp_path: Path, arrays: dict[str, Any], **kwargs: Any) -> Any:
 
 
 def test_every_task_file_is_listed() -> None:
-    assert TASKS == ("digits", "images", "npz", "timeseries")
+    assert TASKS == ("audio", "digits", "images", "npz", "timeseries")
 
 
 def test_digits_are_the_same_split_every_time_with_all_classes_in_each_part() -> None:

@@ -1,0 +1,137 @@
+"""One recording from one file: WAV, FLAC or OGG of any rate and depth, as int16 of one channel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.errors import UserError
+from nas.model.words import first_line
+
+Waveform = NDArray[np.int16]
+
+_LONGEST_S = 3600.0
+_FULL_SCALE = 32768.0
+_RATES = (1000, 384_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioInfo:
+    """What the head of a file says.
+
+    Attributes:
+        rate: Samples a second.
+        channels: How many.
+        samples: Of each channel.
+        subtype: The encoding, as libsndfile calls it.
+    """
+
+    rate: int
+    channels: int
+    samples: int
+    subtype: str
+
+    @property
+    def seconds(self) -> float:
+        """The length."""
+        return self.samples / self.rate
+
+
+def inspect(path: Path) -> AudioInfo:
+    """Reads the head of a file.
+
+    Raises:
+        UserError: It is no recording that can be read, or an empty, very long or very slow one.
+    """
+    import soundfile
+
+    try:
+        found: Any = soundfile.info(str(path))
+    except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is not a readable recording ({first_line(error)}).",
+            "Give WAV, FLAC or OGG files; remove or convert this one.",
+        ) from None
+    info = AudioInfo(
+        rate=int(found.samplerate),
+        channels=int(found.channels),
+        samples=int(found.frames),
+        subtype=str(found.subtype),
+    )
+    if info.samples < 1:
+        raise UserError(f"{path} holds no sample.", "Remove it.")
+    if not _RATES[0] <= info.rate <= _RATES[1]:
+        raise UserError(f"{path} has {info.rate} samples a second.", "Check the file's head.")
+    if info.seconds > _LONGEST_S:
+        raise UserError(
+            f"{path} is {info.seconds / 60:,.0f} minutes long.", "Cut it into recordings of single events."
+        )
+    return info
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """A recording as the front end takes it.
+
+    Attributes:
+        samples: At the rate that was asked for. Shape: (n,).
+        clipped: Samples beyond full scale, which were cut to it.
+    """
+
+    samples: Waveform
+    clipped: int
+
+
+def read(path: Path, info: AudioInfo, rate: int) -> Recording:
+    """Reads a file, mixes its channels, resamples it.
+
+    Args:
+        path: The file.
+        info: What `inspect` said of it.
+        rate: Samples a second that are wanted.
+
+    Raises:
+        UserError: It is damaged, or holds NaN or infinite samples.
+    """
+    import soundfile
+
+    exact = info.channels == 1 and info.rate == rate and info.subtype == "PCM_16"
+    try:
+        samples, _ = soundfile.read(str(path), dtype="int16" if exact else "float64", always_2d=True)
+    except (soundfile.SoundFileError, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({first_line(error)}).", "Remove it or get it anew.") from None
+    if len(samples) < info.samples:
+        raise UserError(
+            f"{path} ends after {len(samples):,} of {info.samples:,} samples.", "Remove it or get it anew."
+        )
+    if exact:
+        return Recording(samples=samples[:, 0], clipped=0)
+    mono = samples.mean(axis=1)
+    if not np.isfinite(mono).all():
+        raise UserError(f"{path} holds samples that are NaN or infinite.", "Remove it or correct them.")
+    if info.rate != rate:
+        mono = resample(mono, info.rate, rate)
+    return to_int16(mono)
+
+
+def resample(samples: NDArray[np.float64], rate: int, wanted: int) -> NDArray[np.float64]:
+    """A recording at another rate, by a polyphase filter that keeps what is below half of the lower one."""
+    from scipy.signal import resample_poly
+
+    common = math.gcd(rate, wanted)
+    return np.asarray(resample_poly(samples, wanted // common, rate // common), np.float64)
+
+
+def to_int16(samples: NDArray[np.float64]) -> Recording:
+    """Samples whose full scale is 1, rounded to int16."""
+    codes = np.rint(samples * _FULL_SCALE)
+    # -32768 is left out: TFLM's scaling of a frame takes it for a small number.
+    kept = np.clip(codes, -32767, 32767)
+    return Recording(
+        samples=kept.astype(np.int16), clipped=int(np.count_nonzero(np.abs(samples) > 1 + 1 / _FULL_SCALE))
+    )
