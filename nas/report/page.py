@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from nas.model.words import listed
@@ -13,6 +13,9 @@ from nas.report.memory import arena_picture
 from nas.report.picture import picture
 from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, MACS, SRAM, Resource
 from nas.report.time_use import time_use
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 # Classes and characters, beyond which a confusion matrix stands its headings on end.
 _MOST_WIDE, _LONG_NAME = 12, 8
@@ -36,9 +39,21 @@ def write_report(path: Path, summary: Mapping[str, Any]) -> None:
 
 def render(summary: Mapping[str, Any]) -> str:
     """The report's HTML."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
+
+    templates = make_environment()
+    return templates.get_template("report.html.j2").render(
+        **_context(summary),
+        css=Markup(template_text(templates, "report.css")),
+        script=Markup(template_text(templates, "report.js")),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def make_environment() -> Environment:
+    """Where the templates of pages are, and what they write values with."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
         loader=PackageLoader("nas.report", "templates"),
@@ -56,14 +71,14 @@ def render(summary: Mapping[str, Any]) -> str:
         "seconds": quantities.seconds,
         "choices": quantities.choices,
     }
+    return environment
+
+
+def template_text(environment: Environment, name: str) -> str:
+    """A file beside the templates as it stands."""
     source = environment.loader
     assert source is not None
-    return environment.get_template("report.html.j2").render(
-        **_context(summary),
-        css=Markup(source.get_source(environment, "report.css")[0]),
-        script=Markup(source.get_source(environment, "report.js")[0]),
-        plotly=Markup(get_plotlyjs()),
-    )
+    return source.get_source(environment, name)[0]
 
 
 def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
