@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,10 @@ from cost_models.target_names import DEFAULT_TARGET
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget
-    from cost_models.costing import CostModel
+    from cost_models.costing import CostModel, Costs
     from cost_models.costing_report import ModelReport
+    from cost_models.duty_cycle import DutyCycle
+    from cost_models.target import Target
 
 FITS, DOES_NOT_FIT, USER_ERROR = 0, 1, 2
 
@@ -31,6 +34,7 @@ examples:
   nas-cost model.tflite --target my_board.toml --per-op --json
   nas-cost model.tflite --targets all --budget latency=50ms
   nas-cost model.tflite --timeline
+  nas-cost model.tflite --period 1s --battery 230mAh
 """
 
 
@@ -70,6 +74,14 @@ def _parser() -> Parser:
     parser.add_argument("--per-op", action="store_true", help="show each operator's share as well")
     parser.add_argument("--lean", action="store_true", help="show also what the leaned model would cost")
     parser.add_argument(
+        "--period",
+        metavar="TIME",
+        help="average power with one inference in each period and sleep between: 100ms, 1s, 5m",
+    )
+    parser.add_argument(
+        "--battery", metavar="CHARGE", help="with --period: how long that lasts: 230mAh, 1.2Ah"
+    )
+    parser.add_argument(
         "--timeline",
         action="store_true",
         help="show the tensor arena over time, and what it holds at its peak",
@@ -96,37 +108,68 @@ def _run(arguments: argparse.Namespace) -> int:
     from cost_models.budget import parse_budget
     from cost_models.costing import CostModel
     from cost_models.costing_report import models_text
+    from cost_models.duty_cycle import rests_on
     from cost_models.target_file import load_target
     from cost_models.timeline_text import timeline_json, timeline_text
 
     target = load_target(arguments.target or DEFAULT_TARGET)
+    cycle = _duty_cycle_of(arguments, target)
     budget = parse_budget(arguments.budget, target, certain=arguments.certain)
     for note in budget.notes:
         print(f"nas-cost: {note}", file=sys.stderr)
     model = CostModel(target)
     entries: list[dict[str, Any]] = []
     reports: list[ModelReport] = []
+    said: list[str] = []
     for path in arguments.models:
         try:
-            reports.append(_report(path, model, budget, lean=arguments.lean))
-            entries.append(reports[-1].as_json())
+            each = _report(path, model, budget, lean=arguments.lean)
+            entry = each.as_json()
+            if cycle is not None:
+                power = cycle(each.costs)
+                said.append(f"{path}: {power.text()}")
+                entry["duty_cycle"] = power.as_json()
             if arguments.timeline:
-                entries[-1]["timeline"] = timeline_json(reports[-1].graph, target)
+                entry["timeline"] = timeline_json(each.graph, target)
+            reports.append(each)
+            entries.append(entry)
         except UserError as error:
             entries.append(_complain(path, error))
     if arguments.json:
         document: dict[str, Any] = {"schema": 1, "target": target.name, "models": entries}
         if budget.certain:
             document["certain"] = True
+        if cycle is not None:
+            document["duty_cycle_rests_on"] = rests_on(target)
         print(json.dumps(document, indent=1))
     elif reports:
         print(models_text(reports, model, budget, per_op=arguments.per_op))
+        if cycle is not None:
+            print("\n".join(["", *said, *rests_on(target)]))
         if arguments.timeline:
             for each in reports:
                 print(f"\n{timeline_text(each.path, each.graph, target)}")
     if len(reports) < len(entries):
         return USER_ERROR
     return FITS if all(each.fits for each in reports) else DOES_NOT_FIT
+
+
+def _duty_cycle_of(arguments: argparse.Namespace, target: Target) -> Callable[[Costs], DutyCycle] | None:
+    """What `--period` and `--battery` ask of each model; None where they are not given.
+
+    Raises:
+        UserError: They cannot be meant, or power is not known on this target.
+    """
+    if arguments.period is None:
+        if arguments.battery is not None:
+            raise UserError("--battery needs --period.", "Say how often it infers: --period 1s.")
+        return None
+    from cost_models.duty_cycle import check_known, duty_cycle, parse_charge, parse_period
+
+    period = parse_period(arguments.period)
+    charge = None if arguments.battery is None else parse_charge(arguments.battery)
+    check_known(target)
+    return partial(duty_cycle, target=target, period_us=period, charge_mah=charge)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -136,6 +179,8 @@ def _compare(arguments: argparse.Namespace) -> int:
         ("--per-op", arguments.per_op),
         ("--lean", arguments.lean),
         ("--timeline", arguments.timeline),
+        ("--period", arguments.period),
+        ("--battery", arguments.battery),
     ):
         if given:
             raise UserError(

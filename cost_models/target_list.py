@@ -38,8 +38,9 @@ def targets_json() -> str:
     """`nas-cost --targets --json`."""
     fields = ("name", "title", "core", "kernels", "clock_hz", "sram_bytes", "flash_bytes")
     more = ("reserved_sram_bytes", "reserved_flash_bytes", "energy_uj_per_mcycle")
+    power = ("sleep_current_ua", "supply_volts")
     entries = [
-        {key: getattr(target, key) for key in (*fields, *more)}
+        {key: getattr(target, key) for key in (*fields, *more, *power)}
         | {
             "calibrated": target.rates is not None,
             "basis": None if target.cycle_rates is None else target.cycle_rates.basis,
