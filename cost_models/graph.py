@@ -20,6 +20,7 @@ ITEM_BYTES = {
     "uint32": 4,
     "float32": 4,
     "int64": 8,
+    "uint64": 8,
     "float64": 8,
 }
 
@@ -48,6 +49,8 @@ STRUCTURAL_INPUTS: dict[str, tuple[int, ...]] = {
     "SPACE_TO_BATCH_ND": (1, 2),
     "SPLIT_V": (1, 2),
     "TRANSPOSE_CONV": (0,),
+    # Where each band begins in the spectrum and in its weights, and how many of them it takes.
+    "SignalFilterBank": (3, 4, 5),
 }
 
 
@@ -160,6 +163,20 @@ class SoftmaxOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignalOptions:
+    """TFLM's own signal operators (SignalRfft, ...).
+
+    Attributes:
+        values: Integers by their names, in the order of the names.
+    """
+
+    values: tuple[tuple[str, int], ...] = ()
+
+    def __getitem__(self, name: str) -> int:
+        return next(value for known, value in self.values if known == name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoOptions:
     """Operators whose options no cost depends on (RESHAPE, LOGISTIC, PAD, ...)."""
 
@@ -174,6 +191,7 @@ Options = (
     | ConcatenationOptions
     | ReducerOptions
     | SoftmaxOptions
+    | SignalOptions
     | NoOptions
 )
 
@@ -193,7 +211,8 @@ class OpGraph:
     """The single subgraph of a model, operators in execution order.
 
     Two producers make it: `search_spaces.lower` predicts it from an `ArchSpec`, `cost_models.tflite_graph`
-    reads it from .tflite bytes. For the same network both are equal, tensor by tensor.
+    reads it from .tflite bytes. For the same network both are equal, tensor by tensor. A front end's is made by hand
+    and written by `cost_models.tflite_writer`.
     """
 
     tensors: tuple[Tensor, ...]

@@ -1,4 +1,4 @@
-"""What a graph from outside must hold before costs are computed of it: whole, in order, int8 throughout."""
+"""What a graph from outside must hold before costs are computed of it: whole, in order, int8 unless a front end."""
 
 from __future__ import annotations
 
@@ -13,11 +13,22 @@ from cost_models.graph import (
     Pool2DOptions,
     Tensor,
 )
+from cost_models.signal_operators import PARAMETERS
 from cost_models.tflite_schema import ETHOS_U, QUANTIZE_HINT
 
 _ACTIVATION_TYPES = frozenset({"int8", "int32", "int64", "bool"})
 _CONSTANT_TYPES = frozenset({"int8", "int32", "int64", "bool"})
 _NPU_OWN = 4
+# What else operators of an audio front end take, where the graph is one.
+_FRONT_END_TYPES: dict[str, frozenset[str]] = {
+    **dict.fromkeys((*PARAMETERS, "RESHAPE"), frozenset({"int16", "uint32", "uint64"})),
+    **dict.fromkeys(
+        ("CONCATENATION", "MAXIMUM", "MINIMUM", "QUANTIZE", "SLICE", "STRIDED_SLICE"), frozenset({"int16"})
+    ),
+    "CAST": frozenset({"int16", "uint32"}),
+}
+# They move or convert values, whatever those stand for.
+_WITHOUT_SCALES = frozenset({"CAST", "RESHAPE", "SLICE", "STRIDED_SLICE"})
 _WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
 
 # Least and most inputs, outputs, and the rank of the first input, the second input and the output.
@@ -46,7 +57,7 @@ _LARGEST_STEP = 1 << 16  # costs are counted tap by tap
 
 
 def check_graph(graph: OpGraph) -> None:
-    """Refuse a graph that is broken or that is not int8 throughout.
+    """Refuse a graph that is broken, or not int8 throughout and no front end.
 
     Raises:
         UserError: Which tensor or operator is at fault, and what to do.
@@ -75,10 +86,11 @@ def _check_indices(graph: OpGraph) -> None:
 
 def _check_types(graph: OpGraph) -> None:
     tensors = graph.tensors
+    front_end = any(op.kind in PARAMETERS for op in graph.operators)
     for what, ends in (("input", graph.inputs), ("output", graph.outputs)):
         for index in ends:
             dtype = tensors[index].dtype
-            if dtype != "int8":
+            if dtype != "int8" and not front_end:
                 raise UserError(
                     f"The model is not int8: its {what} is {dtype}{_why(graph, dtype)}.", QUANTIZE_HINT
                 )
@@ -92,13 +104,16 @@ def _check_types(graph: OpGraph) -> None:
                 continue
             tensor = tensors[index]
             allowed = _CONSTANT_TYPES if tensor.is_constant else _ACTIVATION_TYPES
+            if front_end:
+                allowed |= _FRONT_END_TYPES.get(op.kind, frozenset())
             if tensor.dtype not in allowed:
                 what = "constant" if tensor.is_constant else "activation"
                 raise UserError(
                     f"The model is not int8: {op.kind} has {tensor.dtype} {what}s{_why(graph, tensor.dtype)}.",
                     QUANTIZE_HINT,
                 )
-            if tensor.dtype == "int8" and not tensor.scales and tensor.elements:
+            bare = front_end and op.kind in _WITHOUT_SCALES
+            if tensor.dtype == "int8" and not tensor.scales and tensor.elements and not bare:
                 raise UserError(
                     f"The model is not quantized: {op.kind} has an int8 tensor without scales.",
                     QUANTIZE_HINT,

@@ -15,6 +15,7 @@ from cost_models.prepare_layout import LAYOUT_RULES
 
 _MOST_BROADCAST = 4  # dimensions, of the kernels that walk them one by one
 _POOL_TOLERANCE = 1e-6
+_CAST_TYPES = frozenset({"int8", "int16", "int32", "uint32"})
 _BIAS_TOLERANCE = 0.02  # of GetQuantizedConvolutionMultipler
 
 
@@ -50,6 +51,13 @@ def _same(case: Case) -> str | None:
 
 
 def _requantized(case: Case) -> str | None:
+    return made(case, case.input(0).shape)
+
+
+def _cast(case: Case) -> str | None:
+    for dtype in (case.input(0).dtype, case.output.dtype):
+        if dtype not in _CAST_TYPES:
+            return f"casts {dtype}, which TFLM's kernel does not"
     return made(case, case.input(0).shape)
 
 
@@ -227,6 +235,7 @@ _RULES: Rules = {
     **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), ((2, 2), _resize)),
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), ((1, 1), _pool)),
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D"), ((2, 3), _convolution)),
+    "CAST": ((1, 1), _cast),
     "FULLY_CONNECTED": ((2, 3), _fully_connected),
     "PRELU": ((2, 2), _prelu),
     "SOFTMAX": ((1, 1), _softmax),

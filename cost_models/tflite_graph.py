@@ -15,9 +15,11 @@ from cost_models.graph import ITEM_BYTES, STRUCTURAL_INPUTS, Operator, OpGraph, 
 from cost_models.graph_checks import check_graph
 from cost_models.prepare_case import Case
 from cost_models.prepare_checks import check_prepare
+from cost_models.signal_checks import check_signal
+from cost_models.signal_operators import PARAMETERS, read_signal_options, signal_kind
 from cost_models.tflite_options import named_scalars, read_options
 
-_INTEGERS = {"int32": "i", "int64": "q"}
+_INTEGERS = {"int16": "h", "int32": "i", "int64": "q"}
 _MAX_RANK = 8
 _MAX_ELEMENTS = 1 << 31
 _NO_BUFFER = (0, 0)
@@ -47,14 +49,14 @@ class TfliteModel:
 
 
 def read_graph(data: bytes) -> OpGraph:
-    """The graph of an int8 model, tensors numbered as the file numbers them.
+    """The graph of an int8 model or of an audio front end, tensors numbered as the file numbers them.
 
     Args:
         data: The content of a .tflite file, from any source.
 
     Raises:
         UserError: Not a .tflite model, damaged, not int8 throughout, or with parts that have no cost
-            (several subgraphs, custom operators).
+            (several subgraphs, custom operators other than TFLM's own signal operators).
     """
     return read_model(data).graph
 
@@ -82,7 +84,7 @@ def read_model(data: bytes, *, ethos_u: bool = False) -> TfliteModel:
             "Convert the model again with a current TensorFlow.",
         )
     _check_unread(model)
-    kinds = tuple(_kind(code, ethos_u) for code in model.tables(schema.MODEL_OPERATOR_CODES))
+    kinds = tuple(_kind(code, ethos_u, data) for code in model.tables(schema.MODEL_OPERATOR_CODES))
     subgraphs = model.tables(schema.MODEL_SUBGRAPHS)
     if not subgraphs:
         raise broken("it has no subgraph")
@@ -94,7 +96,7 @@ def read_model(data: bytes, *, ethos_u: bool = False) -> TfliteModel:
     if not operators:
         raise broken("it has no operators")
     tensors = [_tensor(index, table, buffers) for index, table in enumerate(tables)]
-    ops = tuple(_operator(index, table, kinds) for index, table in enumerate(operators))
+    ops = tuple(_operator(index, table, kinds, data) for index, table in enumerate(operators))
     places = tuple(buffers[table.integer(schema.TENSOR_BUFFER, "I")] for table in tables)
     _add_values(data, tensors, ops, places)
     quantizations = tuple(table.table(schema.TENSOR_QUANTIZATION) for table in tables)
@@ -197,15 +199,22 @@ def _check_prepare(
             scalars = named_scalars(op.kind, table.table(schema.OP_OPTIONS))
         case = Case(op=op, tensors=graph.tensors, scalars=scalars, quantization=quantization)
         check_prepare(index, case)
+        check_signal(index, case)
 
 
-def _kind(code: Table, ethos_u: bool) -> str:
+def _kind(code: Table, ethos_u: bool, data: bytes) -> str:
     """An operator's name; old files keep its number in a byte, new ones in a wider field beside it."""
     number = max(code.integer(schema.CODE_BUILTIN), code.integer(schema.CODE_DEPRECATED, "b"))
-    if ethos_u and number == schema.CUSTOM:
-        name = bytes(code.numbers(schema.CODE_CUSTOM, "B"))
-        if name == schema.ETHOS_U_CODE:
+    if number == schema.CUSTOM:
+        start, size = code.span(schema.CODE_CUSTOM)
+        name = data[start : start + size]
+        # TFLM reads on to the zero that ends a text.
+        if size and data[start + size : start + size + 1] != b"\0":
+            raise broken("the name of a custom operator does not end")
+        if ethos_u and name == schema.ETHOS_U_CODE:
             return schema.ETHOS_U
+        if kind := signal_kind(name):
+            return kind
     if number == schema.CUSTOM or code.count(schema.CODE_CUSTOM, 1):
         raise UserError(
             "The model has a custom operator, whose cost on the chip is not known.",
@@ -315,13 +324,14 @@ def _shape(index: int, table: Table) -> tuple[int, ...]:
     return shape
 
 
-def _operator(index: int, table: Table, kinds: tuple[str, ...]) -> Operator:
+def _operator(index: int, table: Table, kinds: tuple[str, ...], data: bytes) -> Operator:
     code = table.integer(schema.OP_CODE, "I")
     if code >= len(kinds):
         raise broken(f"operator {index} has code {code} of {len(kinds)}")
     kind = kinds[code]
+    custom = kind == schema.ETHOS_U or kind in PARAMETERS
     if (
-        (kind != schema.ETHOS_U and table.count(schema.OP_CUSTOM_OPTIONS, 1))
+        (not custom and table.count(schema.OP_CUSTOM_OPTIONS, 1))
         or table.has(schema.OP_LARGE_CUSTOM_OFFSET)
         or table.has(schema.OP_OPTIONS2)
     ):
@@ -333,7 +343,9 @@ def _operator(index: int, table: Table, kinds: tuple[str, ...]) -> Operator:
         kind=kind,
         inputs=table.numbers(schema.OP_INPUTS, "i"),
         outputs=table.numbers(schema.OP_OUTPUTS, "i"),
-        options=read_options(index, kind, table),
+        options=read_signal_options(index, kind, table, data)
+        if kind in PARAMETERS
+        else read_options(index, kind, table),
     )
 
 

@@ -59,20 +59,20 @@ def search(
         nas.NothingFitsError: No network of the space keeps the limits.
         KeyboardInterrupt: Ctrl-C came before the search began; later ones end the search with the best so far.
     """
-    require_extra("search", "nas.strategy")
+    require_extra("search", "nas.search")
+    data = (X, y, validation_data, test_data, groups, class_names)
+    given = any(part is not None for part in data)
+    if config is not None and (settings or budget is not None or given):
+        raise UserError("config is a whole configuration.", "Leave the other arguments out.")
     if config is None:
-        settings |= {} if budget is None else {"budget": budget}
-        if X is not None:
+        settings = _plain(settings if budget is None else settings | {"budget": budget})
+        config = make_config(settings, {})
+        if given:
+            if X is None:
+                raise UserError("X is missing.", "Give the samples of the labels: nas.search(X, y, ...).")
             if "task" in settings:
                 raise UserError("X and task are both given.", "Give the samples, or name the task.")
-            settings["task"] = _saved(
-                X, y, validation_data, test_data, groups, class_names, settings.get("out")
-            )
-        elif any(part is not None for part in (y, validation_data, test_data, groups, class_names)):
-            raise UserError("X is missing.", "Give the samples of the labels: nas.search(X, y, ...).")
-        config = make_config(settings, {})
-    elif settings or budget is not None or X is not None:
-        raise UserError("config is a whole configuration.", "Leave the other arguments out.")
+            config = config.model_copy(update={"task": _saved(*data, config.out)})
     from nas.run import pipeline
 
     try:
@@ -98,10 +98,11 @@ def resume(
     require_extra("search", "nas.resume")
     from nas.run import pipeline
 
-    given = {key: key for key in changes}
+    changes = _plain(changes)
+    origin = {key: key for key in changes}
     try:
         return _delivered(
-            pipeline.resume(str(_path(run)), changes, given, _listener(progress), trust_space=trust_space)
+            pipeline.resume(str(_path(run)), changes, origin, _listener(progress), trust_space=trust_space)
         )
     except pipeline.StoppedError:
         raise KeyboardInterrupt from None
@@ -117,6 +118,7 @@ def export(
     target: str | None = None,
     format: str = "tflm",  # noqa: A002 - the command line's word
     name: str | None = None,
+    trust_space: bool = False,
 ) -> Bundle:
     """A verified bundle of any model of a finished run, without training.
 
@@ -129,6 +131,7 @@ def export(
         target: Another chip or board; None takes the run's.
         format: tflm, cmake, arduino, platformio, zephyr, esp-idf or cmsis-pack.
         name: Prefix of files and symbols; None takes the run's.
+        trust_space: Run the code of a task that the run folder names.
 
     Raises:
         UserError: No such run or model, or nothing of it fits.
@@ -145,6 +148,7 @@ def export(
         selection=select(path, policy=policy, budget=budget, target=target),
         format=format,
         name=name,
+        trust_space=trust_space,
     ).bundle
 
 
@@ -192,8 +196,16 @@ def _path(run: RunResult | str | Path) -> Path:
     return run.path if isinstance(run, RunResult) else Path(run)
 
 
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a job file would have them: paths and earlier runs by their names."""
+    return {
+        key: str(_path(value)) if isinstance(value, (RunResult, Path)) else value
+        for key, value in settings.items()
+    }
+
+
 def _saved(
-    samples: ArrayLike,
+    samples: ArrayLike | None,
     labels: ArrayLike | None,
     validation: tuple[ArrayLike, ArrayLike] | None,
     test: tuple[ArrayLike, ArrayLike] | None,
@@ -213,9 +225,9 @@ def _saved(
         raise UserError("test_data is missing.", "Beside validation_data give test_data, or leave both out.")
     end = "_train" if parted else ""
     arrays: dict[str, Any] = {f"X{end}": samples, f"y{end}": labels}
-    for part, pair in (("val", validation), ("test", test)):
+    for part, name, pair in (("val", "validation_data", validation), ("test", "test_data", test)):
         if pair is not None:
-            arrays[f"X_{part}"], arrays[f"y_{part}"] = pair
+            arrays[f"X_{part}"], arrays[f"y_{part}"] = _pair(name, pair)
     if groups is not None:
         arrays[f"groups{end}"] = groups
     if class_names is not None:
@@ -236,6 +248,12 @@ def _saved(
     return f"npz:{path}"
 
 
+def _pair(name: str, value: object) -> tuple[Any, Any]:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise UserError(f"{name} is no pair.", f"Give samples and labels: {name}=(X, y).")
+    return value[0], value[1]
+
+
 def _array(name: str, value: ArrayLike) -> Any:
     import numpy as np
 
@@ -243,12 +261,18 @@ def _array(name: str, value: ArrayLike) -> Any:
         array = np.asarray(value)
     except ValueError:  # rows of several lengths
         array = np.empty(0, object)
-    if array.dtype.hasobject:
+    if not array.dtype.hasobject:
+        return array
+    if name.startswith("X"):
         raise UserError(
             f"{name} is not an array of numbers of one shape.",
             "Give samples of one length, as an array of numbers.",
         )
-    return array
+    if array.size and all(isinstance(one, str) for one in array.flat):  # a column of a data frame
+        return array.astype(np.str_)
+    raise UserError(
+        f"{name} holds neither numbers nor words alone.", "Give one number or one word for each sample."
+    )
 
 
 def _npz(arrays: Mapping[str, Any]) -> bytes:

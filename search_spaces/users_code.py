@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -28,9 +29,11 @@ def load_file(path: Path, what: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look up there what an annotation names
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[spec.name]
         raise UserError(
             f"The {what} {path} fails to load: {users_fault(error, str(path))}.", "Correct the file."
         ) from error

@@ -119,8 +119,8 @@ def fill(
         if demand[0]:
             tail = (tail + demand[0] + demand[1] - 1) & -demand[1]
     for demand in kernels:
-        if demand[2]:
-            tail = (tail + demand[2] + 15) & -16
+        for size in demand[2]:
+            tail = (tail + size + 15) & -16
 
     requests = 0
     least = 0

@@ -197,8 +197,8 @@ def persistent(graph: OpGraph, *, kernels: str, core: str) -> Persistent:
         options = position - begin
         begin = position
         for demand in wanted:
-            if demand[2]:
-                position = (position + demand[2] + 15) & -16
+            for size in demand[2]:
+                position = (position + size + 15) & -16
         for demand in wanted:
             for size in demand[3]:
                 position = (position + size + 15) & -16

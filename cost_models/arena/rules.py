@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from cost_models.arena import scratch, scratch_esp_nn
 from cost_models.arena.build import Build
+from cost_models.arena.signal_rules import signal_demand
 from cost_models.errors import UserError
 from cost_models.graph import (
     Conv2DOptions,
@@ -20,12 +21,13 @@ from cost_models.graph import (
     Tensor,
     TransposeConv2DOptions,
 )
+from cost_models.signal_operators import PARAMETERS
 
-# (parsed options: bytes, their alignment, operator data of Init, persistent buffers of Prepare,
+# (parsed options: bytes, their alignment, operator data and state of Init, persistent buffers of Prepare,
 #  temporaries of Prepare, scratch buffers, slack: with at most so many bytes to the next multiple of 16, 16 bytes
 #  less do as well; -1 never). Temporaries are never given back before Prepare ends. Operator data
 #  and persistent buffers are aligned to 16 bytes.
-Demand = tuple[int, int, int, tuple[int, ...], int, tuple[int, ...], int]
+Demand = tuple[int, int, tuple[int, ...], tuple[int, ...], int, tuple[int, ...], int]
 # Bytes of one temporary TfLiteTensor with its quantization, by tensor index.
 Temporaries = Sequence[int]
 Rule = Callable[[Operator, tuple[Tensor, ...], Temporaries, Build], Demand]
@@ -68,12 +70,12 @@ def _conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, buil
         temp += temps[inputs[2]]
     channels = 4 * filter_[0]
     if not (build.cmsis_nn or build.esp_nn):
-        return 28, 4, 56, (channels, channels), temp, _NONE, -1
+        return 28, 4, (56,), (channels, channels), temp, _NONE, -1
     options = op.options
     assert isinstance(options, Conv2DOptions)
     rule = scratch_esp_nn.convolution if build.esp_nn else scratch.convolution
     size = rule(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
-    return 28, 4, 60, (channels, channels), temp, (size,) if size > 0 else _NONE, -1
+    return 28, 4, (60,), (channels, channels), temp, (size,) if size > 0 else _NONE, -1
 
 
 def _depthwise_conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -86,12 +88,12 @@ def _depthwise_conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Tempora
         temp += temps[inputs[2]]
     channels = 4 * filter_[3]
     if not (build.cmsis_nn or build.esp_nn):
-        return 28, 4, 56, (channels, channels), temp, _NONE, -1
+        return 28, 4, (56,), (channels, channels), temp, _NONE, -1
     options = op.options
     assert isinstance(options, DepthwiseConv2DOptions)
     rule = scratch_esp_nn.depthwise if build.esp_nn else scratch.depthwise
     size = rule(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
-    return 28, 4, 60, (channels, channels), temp, (size,) if size > 0 else _NONE, -1
+    return 28, 4, (60,), (channels, channels), temp, (size,) if size > 0 else _NONE, -1
 
 
 def _transpose_conv(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -108,14 +110,14 @@ def _transpose_conv(op: Operator, tensors: tuple[Tensor, ...], temps: Temporarie
     params = 16 if build.short_enums else 20
     if not build.cmsis_nn:
         size = 4 * tensors[output].elements
-        return params, 4, 72, (channels, channels), temp, (size,), -1
+        return params, 4, (72,), (channels, channels), temp, (size,), -1
     options = op.options
     if not isinstance(options, TransposeConv2DOptions):
         raise UserError(
             "The memory of TRANSPOSE_CONV is not known without its strides.", "Replace the operator."
         )
     sizes = scratch.transpose_convolution(build, options, input_.shape, filter_, tensors[output].shape)
-    return params, 4, 76, (channels, channels), temp, sizes, -1
+    return params, 4, (76,), (channels, channels), temp, sizes, -1
 
 
 def _fully_connected(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -132,10 +134,10 @@ def _fully_connected(op: Operator, tensors: tuple[Tensor, ...], temps: Temporari
     params, align = (5, 1) if build.short_enums else (16, 4)
     if not build.cmsis_nn:
         if not persistent:
-            return params, align, 48, persistent, temp, _NONE, -1
+            return params, align, (48,), persistent, temp, _NONE, -1
         # Where enumerations are wide, the type in the last temporary lies out of reach.
         slack = -1 if build.short_enums else _PADDING_SLACK.get(filter_.scales, -1)
-        return params, align, 48, persistent, _kept(temp, output, temps, build), _NONE, slack
+        return params, align, (48,), persistent, _kept(temp, output, temps, build), _NONE, slack
     shape = tensors[output].shape
     depth = shape[-1]
     scratches = _NONE
@@ -153,18 +155,18 @@ def _fully_connected(op: Operator, tensors: tuple[Tensor, ...], temps: Temporari
         temp = _kept(temp, output, temps, build)
     # Sums are written when nobody reads the type in the last temporary any more.
     slack = _PADDING_SLACK.get(filter_.scales, -1) if len(persistent) == 3 else -1
-    return params, align, 72, persistent, temp, scratches, slack
+    return params, align, (72,), persistent, temp, scratches, slack
 
 
 def _pool(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     _require_int8(op, tensors)
     temp = temps[op.inputs[0]] + temps[op.outputs[0]]
     if not build.cmsis_nn:
-        return 40, 4, 32, _NONE, temp, _NONE, -1
+        return 40, 4, (32,), _NONE, temp, _NONE, -1
     if op.kind == "MAX_POOL_2D":
-        return 40, 4, 36, _NONE, temp, _NONE, -1
+        return 40, 4, (36,), _NONE, temp, _NONE, -1
     size = 4 * tensors[op.inputs[0]].shape[3] if build.dsp else 0
-    return 40, 4, 36, _NONE, 2 * temp, (size,) if size > 0 else _NONE, -1
+    return 40, 4, (36,), _NONE, 2 * temp, (size,) if size > 0 else _NONE, -1
 
 
 def _mean_or_sum(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -173,21 +175,21 @@ def _mean_or_sum(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, 
     output = op.outputs[0]
     temp = 2 * (temps[input_] + temps[axis] + temps[output])
     sizes = (4 * tensors[output].elements, 4 * len(tensors[input_].shape), 4 * tensors[axis].elements)
-    return 1, 1, 44, _NONE, temp, sizes, -1
+    return 1, 1, (44,), _NONE, temp, sizes, -1
 
 
 def _min_or_max(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     _require_int8(op, tensors)
     input_, axis = op.inputs
     temp = 2 * (temps[input_] + temps[axis] + temps[op.outputs[0]])
-    return 1, 1, 44, _NONE, temp, (4 * len(tensors[input_].shape), 4 * tensors[axis].elements), -1
+    return 1, 1, (44,), _NONE, temp, (4 * len(tensors[input_].shape), 4 * tensors[axis].elements), -1
 
 
 def _softmax(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     _require_int8(op, tensors)
     temp = temps[op.inputs[0]] + temps[op.outputs[0]]
     if not build.esp_nn:
-        return 4, 4, 64 if build.cmsis_nn else 56, _NONE, temp, _NONE, -1
+        return 4, 4, (64 if build.cmsis_nn else 56,), _NONE, temp, _NONE, -1
     scratches = _NONE
     if tensors[op.outputs[0]].dtype == "int8":
         shape = tensors[op.inputs[0]].shape
@@ -199,7 +201,7 @@ def _softmax(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, buil
             )
         # By the second dimension whatever the last one is.
         scratches = (4 * shape[1],) if shape[1] > 0 else _NONE
-    return 4, 4, 64, _NONE, temp, scratches, -1
+    return 4, 4, (64,), _NONE, temp, scratches, -1
 
 
 def _concatenation(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -211,20 +213,20 @@ def _concatenation(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries
     temp = temps[op.inputs[0]] + temps[op.outputs[0]]
     for index in op.inputs:
         temp += temps[index]
-    return 8, 4, 24, _NONE, temp, _NONE, -1
+    return 8, 4, (24,), _NONE, temp, _NONE, -1
 
 
 def _tanh(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
-    return 0, 1, 16, _NONE, 2 * temps[op.inputs[0]] + temps[op.outputs[0]], _NONE, -1
+    return 0, 1, (16,), _NONE, 2 * temps[op.inputs[0]] + temps[op.outputs[0]], _NONE, -1
 
 
 def _relu6(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
-    return 0, 1, 8, _NONE, temps[op.inputs[0]], _NONE, -1
+    return 0, 1, (8,), _NONE, temps[op.inputs[0]], _NONE, -1
 
 
 def _split(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     # Only the axis is looked at: the first input of SPLIT, the last one of SPLIT_V.
-    return 4, 4, 0, _NONE, temps[op.inputs[0 if op.kind == "SPLIT" else 2]], _NONE, -1
+    return 4, 4, _NONE, _NONE, temps[op.inputs[0 if op.kind == "SPLIT" else 2]], _NONE, -1
 
 
 def _writable_dims(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
@@ -232,20 +234,20 @@ def _writable_dims(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries
     output = op.outputs[0]
     temp = sum(temps[index] for index in op.inputs) + temps[output]
     dims = 4 + 4 * len(tensors[output].shape)
-    return 8 if op.kind == "GATHER" else 4, 4, 0, (dims,), _kept(temp, output, temps, build), _NONE, -1
+    return 8 if op.kind == "GATHER" else 4, 4, _NONE, (dims,), _kept(temp, output, temps, build), _NONE, -1
 
 
 def _mirror_pad(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     temp = temps[op.inputs[0]] + temps[op.inputs[1]] + temps[op.outputs[0]]
     size = 4 * len(tensors[op.inputs[0]].shape)
     params, align = (1, 1) if build.short_enums else (4, 4)
-    return params, align, 20, _NONE, temp, (size, size), -1
+    return params, align, (20,), _NONE, temp, (size, size), -1
 
 
 def _ethos_u(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     # Prepare asks for the base addresses (64 bits each) and sizes, then looks at the command stream.
     bases = len(op.inputs) + len(op.outputs)
-    return 0, 1, 12, _NONE, temps[op.inputs[0]], (8 * bases, 4 * bases), -1
+    return 0, 1, (12,), _NONE, temps[op.inputs[0]], (8 * bases, 4 * bases), -1
 
 
 def _plain(
@@ -263,6 +265,7 @@ def _plain(
         wide: The same where enumerations take 4 bytes, if it differs.
         inputs: How many of the inputs it looks at; all where None.
     """
+    kept = (data,) if data else _NONE
 
     def rule(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
         temp = 0
@@ -272,7 +275,7 @@ def _plain(
         for index in op.outputs:
             temp += temps[index]
         size, align = params if wide is None or build.short_enums else wide
-        return size, align, data, _NONE, temp, _NONE, -1
+        return size, align, kept, _NONE, temp, _NONE, -1
 
     return rule
 
@@ -282,7 +285,7 @@ def _blind(params: tuple[int, int] = (0, 1), *, wide: tuple[int, int] | None = N
 
     def rule(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
         size, align = params if wide is None or build.short_enums else wide
-        return size, align, 0, _NONE, 0, _NONE, -1
+        return size, align, _NONE, _NONE, 0, _NONE, -1
 
     return rule
 
@@ -294,6 +297,7 @@ RULES: dict[str, Rule] = {
     "ARG_MIN": _blind((1, 1), wide=(4, 4)),
     "AVERAGE_POOL_2D": _pool,
     "BATCH_TO_SPACE_ND": _plain(inputs=1),
+    "CAST": _plain(params=(2, 1), wide=(8, 4)),
     "CONCATENATION": _concatenation,
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
@@ -342,6 +346,7 @@ RULES: dict[str, Rule] = {
     "TRANSPOSE": _plain(),
     "TRANSPOSE_CONV": _transpose_conv,
     "UNPACK": _blind((8, 4)),
+    **dict.fromkeys(PARAMETERS, signal_demand),
 }
 
 

@@ -66,7 +66,7 @@ def _train(work: Work, folder: Path) -> list[dict[str, Any]]:
     from cost_models.budget import parse_budget
     from cost_models.target_file import load_target
     from nas.model.evaluation import Evaluated, Request
-    from nas.runtimes.accuracy import measure_accuracy
+    from nas.tasks.accuracy import measure_accuracy
     from nas.tf.worker import Evaluator
 
     task = TASKS[work.task]

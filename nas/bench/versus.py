@@ -21,9 +21,9 @@ from nas.model.evaluation import Evaluated, Request
 from nas.run.config import RunConfig
 from nas.run.folder import model_key
 from nas.run.setup import Job, prepare
-from nas.runtimes.accuracy import measure_accuracy
 from nas.strategy.baselines import PlainOptuna
 from nas.strategy.pareto import dominates, hypervolume
+from nas.tasks.accuracy import measure_accuracy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

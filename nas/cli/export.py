@@ -66,6 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
             selection=selection,
             format=arguments.format,
             name=arguments.name,
+            trust_space=arguments.trust_space,
         )
         if arguments.deliver:
             from nas.bundle.delivery import deliver
@@ -151,6 +152,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "--deliver", metavar="REPO[:PATH]", help="commit the bundle to a branch of a git repository"
     )
     parser.add_argument("--branch", metavar="NAME", help="branch for --deliver (default: mcu-nas/<name>)")
+    parser.add_argument(
+        "--trust-space", action="store_true", help="run the code of a task of your own that the run names"
+    )
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     arguments = parser.read(argv)
     if not arguments.out and not arguments.list:

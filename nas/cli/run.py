@@ -53,7 +53,7 @@ def _parser() -> Parser:
     calls.add_argument(
         "--trust-space",
         action="store_true",
-        help="with --resume: run the code of the search space and sampler that the run names",
+        help="with --resume: run the code of the task, search space and sampler that the run names",
     )
     calls.add_argument("--submit", metavar="URL", help="run as a job of a Ray cluster: http://HEAD:8265")
     calls.add_argument("--follow", metavar="JOB", help="with --submit: find a submitted job again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import itertools
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from nas.run.archive import EXIT_MARK, FOLDER_MARK, JOB_FILE, unpack
 from nas.run.config import RunConfig
 from nas.run.folder import create_run_folder
 from nas.run.warm_start import READ_FILES
+from nas.tasks import is_users_task
 
 _PACKAGES = ("nas", "search_spaces", "cost_models")
 _MOST_BYTES = 450 << 20  # Ray takes packages of 500 MiB
@@ -153,10 +155,10 @@ def pack_job(root: Path, config: RunConfig, given: Mapping[str, Any]) -> None:
         shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     values = {key: getattr(config, key) for key in given if key not in _HERE_ONLY}
     name, colon, path = config.task.partition(":")
-    own = name.endswith(".py")
-    if own:
+    own = is_users_task(name)
+    if name.endswith(".py"):
         name = _carry(Path(name), root)
-    if colon and (not own or Path(path).exists()):  # the argument of a user's task need not be a path
+    if path and (not own or Path(path).exists()):  # the argument of a user's task need not be a path
         path = _carry(Path(path), root)
     values["task"] = f"{name}{colon}{path}"
     for key, suffix in (("space", ".py"), ("sampler", ".py"), ("target", ".toml")):
@@ -181,6 +183,9 @@ def _carry(path: Path, root: Path) -> str:
     name = path if plain else Path("files", path.name)
     if not path.exists():
         raise UserError(f"There is no {path}.", "Check the path.")
+    if not plain and (root / name).exists():  # another folder's file of the same name
+        number = next(n for n in itertools.count(2) if not (root / f"files-{n}").exists())
+        name = Path(f"files-{number}", path.name)
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         shutil.copytree(path, root / name)

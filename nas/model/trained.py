@@ -38,6 +38,36 @@ class Preprocess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrontEndSpec:
+    """What stands between recordings and the network, as a graph that TFLM runs: on the chip as in Python.
+
+    The network's raw sample is the front end's output: a feature of int8 code f is the byte f + 128, so that the
+    bytes of the one are the input of the other.
+
+    Attributes:
+        kind: "log_mel".
+        settings: Of that kind, JSON values; see `nas.frontend.settings`.
+        tflite: The front end of one frame: int16 (window_samples,) to int8 (bands,).
+        sample_rate: In Hz.
+        clip_samples: Samples of one recording, of which one answer is made.
+        window_samples: Samples of a frame.
+        hop_samples: From the beginning of one frame to that of the next.
+        frames: Frames of a recording, the first axis of the network's input.
+        bands: Features of a frame, the second axis.
+    """
+
+    kind: Literal["log_mel"]
+    settings: dict[str, object]
+    tflite: bytes
+    sample_rate: int
+    clip_samples: int
+    window_samples: int
+    hop_samples: int
+    frames: int
+    bands: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
     """What outlives the data set: names, shapes, scaling and provenance."""
 
@@ -51,6 +81,8 @@ class TaskInfo:
     """Number of samples by part: train, val, test."""
     metric: MetricName = "accuracy"
     """What the search goes by."""
+    frontend: FrontEndSpec | None = None
+    """What makes the samples of recordings; None where samples are the network's raw input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +146,8 @@ class FinishedModel:
         task: The task it was trained for.
         golden_inputs: Raw samples that the bundle's self-test replays. Shape: (n, *input_shape).
         golden_share: How sensitive they are; None where it was not measured.
+        golden_recordings: Recordings whose features are the first of `golden_inputs`; None without a front end.
+            Shape: (k, clip_samples), int16.
         accuracies: What was measured on which part by which engine.
         provenance: Seed, trial number, space, digest, versions; JSON values only.
     """
@@ -125,3 +159,4 @@ class FinishedModel:
     accuracies: tuple[Accuracy, ...]
     provenance: dict[str, object]
     golden_share: GoldenShare | None = None
+    golden_recordings: NDArray[np.int16] | None = None

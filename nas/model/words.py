@@ -18,6 +18,11 @@ def sized(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
+def printable(text: str) -> str:
+    """Text of a file for a terminal or page: control characters could do anything there."""
+    return "".join(char if char.isprintable() or char == "\u00a0" else "\ufffd" for char in text)
+
+
 def first_line(error: BaseException, clean: Callable[[str], str] = str) -> str:
     """The first line of what an exception says, or its type where it says nothing, to stand within a sentence.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.report import explained
-from nas.report.page import make_environment, template_text
+from nas.report.page import template_environment
 from nas.report.quantities import resource_of
 
 
@@ -18,7 +18,7 @@ def render_explanation(content: Mapping[str, Any]) -> str:
     """
     from markupsafe import Markup
 
-    templates = make_environment()
+    templates, source = template_environment()
     spaces = explained.open_spaces(content)
     return templates.get_template("explain.html.j2").render(
         c=content,
@@ -42,5 +42,5 @@ def render_explanation(content: Mapping[str, Any]) -> str:
         misses=explained.misses(content),
         recorded=explained.record_heading(content),
         how=explained.how(content),
-        css=Markup(template_text(templates, "report.css")),
+        css=Markup(source("report.css")),
     )

@@ -42,21 +42,22 @@ def render(summary: Mapping[str, Any]) -> str:
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    templates = make_environment()
-    return templates.get_template("report.html.j2").render(
+    environment, source = template_environment()
+    return environment.get_template("report.html.j2").render(
         **_context(summary),
-        css=Markup(template_text(templates, "report.css")),
-        script=Markup(template_text(templates, "report.js")),
+        css=Markup(source("report.css")),
+        script=Markup(source("report.js")),
         plotly=Markup(get_plotlyjs()),
     )
 
 
-def make_environment() -> Environment:
-    """Where the templates of pages are, and what they write values with."""
+def template_environment() -> tuple[Environment, Callable[[str], str]]:
+    """What writes pages, with their filters; and the text of a file beside the templates."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+    loader = PackageLoader("nas.report", "templates")
     environment = Environment(
-        loader=PackageLoader("nas.report", "templates"),
+        loader=loader,
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -71,14 +72,7 @@ def make_environment() -> Environment:
         "seconds": quantities.seconds,
         "choices": quantities.choices,
     }
-    return environment
-
-
-def template_text(environment: Environment, name: str) -> str:
-    """A file beside the templates as it stands."""
-    source = environment.loader
-    assert source is not None
-    return source.get_source(environment, name)[0]
+    return environment, lambda name: loader.get_source(environment, name)[0]
 
 
 def _context(summary: Mapping[str, Any]) -> dict[str, Any]:

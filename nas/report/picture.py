@@ -42,9 +42,9 @@ def picture(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     trials = [t for t in summary["trials"] if t.get("costs") and t["state"] in drawn]
     if not trials:
         return None
-    heights = _Heights([a for t in trials if (a := facts.validation(t)[0]) is not None])
+    heights = Heights([a for t in trials if (a := facts.validation(t)[0]) is not None])
     kinds, limits, metric = _kinds(summary), facts.limits(summary), facts.metric(summary)
-    resources = (SRAM, FLASH, *_speeds(trials, limits))
+    resources = (SRAM, FLASH, *speeds(trials, limits))
     return {
         "panels": [_panel(resource, trials, kinds, heights, limits, metric) for resource in resources],
         "metric": metric,
@@ -52,15 +52,19 @@ def picture(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _speeds(trials: Sequence[facts.Trial], limits: Mapping[str, float]) -> list[Resource]:
+def speeds(trials: Sequence[facts.Trial], limits: Mapping[str, float]) -> list[Resource]:
     """What is drawn beside memory: what is limited of latency, energy and cycles, else cycles, else MACs."""
     known = [r for r in (LATENCY, ENERGY, CYCLES) if any(t["costs"].get(r.key) is not None for t in trials)]
     limited = [resource for resource in known if resource.name in limits]
     return limited or ([CYCLES] if CYCLES in known else [MACS])
 
 
-class _Heights:
-    """The vertical axis: where an accuracy lies, and its ticks."""
+class Heights:
+    """The vertical axis: where an accuracy lies, and its ticks.
+
+    Args:
+        accuracies: All that is drawn.
+    """
 
     def __init__(self, accuracies: Sequence[float]) -> None:
         self.trained = bool(accuracies)
@@ -74,11 +78,13 @@ class _Heights:
         self.lane = self.low - _LANE * (self.high - self.low)
 
     def of(self, accuracy: float | None) -> float:
+        """Height of an accuracy, or of the lane of the untrained."""
         if accuracy is None:
             return self.lane
         return -math.log10(max(1 - accuracy, self._floor))
 
     def axis(self, *, untrained: bool) -> dict[str, Any]:
+        """Range, ticks and lane."""
         span = self.high - self.low
         ticks: list[tuple[float, str]] = []
         for marks in _MARKS:
@@ -126,7 +132,7 @@ def _panel(
     resource: Resource,
     trials: Sequence[facts.Trial],
     kinds: Mapping[int, str],
-    heights: _Heights,
+    heights: Heights,
     limits: Mapping[str, float],
     metric: str,
 ) -> dict[str, Any]:
@@ -137,27 +143,16 @@ def _panel(
         kind = kinds.get(trial["number"], own)
         x = max(float(trial["costs"][resource.key]), 1.0)
         height = heights.of(facts.validation(trial)[0])
-        points[kind].append((x, height, _hover(trial, kind, metric), trial["number"]))
+        points[kind].append((x, height, hover(trial, kind, metric), trial["number"]))
     at = [point[0] for group in points.values() for point in group]
     limit = limits.get(resource.name)
-    inside = limit is not None and bool(at) and min(at) / 2 <= limit <= 3 * max(at)
-    low, high = min(at, default=1.0), max(at, default=10.0)
-    if inside and limit is not None:
-        low, high = min(low, limit), max(high, limit)
-    # A single point, or points that hardly differ, lie in the middle of an axis with round ticks.
-    margin = max((high / low) ** 0.06, 2.0 if high < 1.2 * low else 1.04)
-    low, high = low / margin, high * margin
-    ticks = log_ticks(low, high, binary=resource.scale == "bytes")
+    inside = limit is not None and is_near(limit, at)
     return {
-        "title": f"{resource.label}, KB" if resource.scale == "bytes" else resource.label,
-        "basis": resource.basis,
-        "range": [math.log10(low), math.log10(high)],
-        "values": ticks,
-        "texts": _tick_texts(resource, ticks),
+        **scale(resource, [*at, limit] if inside and limit is not None else at),
         "limit": limit if inside else None,
         "limit_text": "" if limit is None else f"limit {resource.text(limit)}",
         "limit_beyond": limit is not None and not inside,
-        "stairs": _stairs([t for t in shown if kinds.get(t["number"])], resource, heights),
+        "stairs": stairs([t for t in shown if kinds.get(t["number"])], resource, heights),
         "points": {
             kind: {
                 "x": [p[0] for p in g],
@@ -170,9 +165,34 @@ def _panel(
     }
 
 
-def _stairs(
-    trials: Sequence[facts.Trial], resource: Resource, heights: _Heights
-) -> list[tuple[float, float]]:
+def is_near(limit: float, at: Sequence[float]) -> bool:
+    """Whether a limit lies so near the points that it can be drawn beside them."""
+    return bool(at) and min(at) / 2 <= limit <= 3 * max(at)
+
+
+def scale(resource: Resource, at: Sequence[float], least: float = 2.0) -> dict[str, Any]:
+    """A logarithmic axis of one resource.
+
+    Args:
+        resource: Its title and ticks.
+        at: What has to lie on it.
+        least: Room on both sides, as a factor, where the points hardly differ.
+    """
+    low, high = min(at, default=1.0), max(at, default=10.0)
+    # A single point, or points that hardly differ, lie in the middle of an axis with round ticks.
+    margin = max((high / low) ** 0.06, least if high < 1.2 * low else 1.04)
+    low, high = low / margin, high * margin
+    ticks = log_ticks(low, high, binary=resource.scale == "bytes")
+    return {
+        "title": f"{resource.label}, KB" if resource.scale == "bytes" else resource.label,
+        "basis": resource.basis,
+        "range": [math.log10(low), math.log10(high)],
+        "values": ticks,
+        "texts": tick_texts(resource, ticks),
+    }
+
+
+def stairs(trials: Sequence[facts.Trial], resource: Resource, heights: Heights) -> list[tuple[float, float]]:
     """The front's best accuracy at this cost or less, from left to right."""
     best = -1.0
     steps = []
@@ -184,7 +204,8 @@ def _stairs(
     return steps
 
 
-def _hover(trial: facts.Trial, kind: str, metric: str) -> str:
+def hover(trial: facts.Trial, kind: str, metric: str) -> str:
+    """What a trial's point says; HTML that names of choices cannot break."""
     costs = trial["costs"]
     lines = [f"<b>Trial {trial['number']}</b> · {kind}"]
     accuracy, engine = facts.validation(trial)
@@ -236,7 +257,8 @@ def linear_ticks(low: float, high: float, unit: float = 1.0, most: int = 5) -> l
     return [unit * step * index for index in range(first, last + 1)]
 
 
-def _tick_texts(resource: Resource, ticks: Sequence[float]) -> list[str]:
+def tick_texts(resource: Resource, ticks: Sequence[float]) -> list[str]:
+    """What stands at the ticks of a resource's axis."""
     if resource.scale == "bytes":
         return [f"{tick / 1024:,.4g}" for tick in ticks]
     return [resource.text(tick) if resource.scale in ("time", "energy") else _short(tick) for tick in ticks]

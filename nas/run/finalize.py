@@ -61,14 +61,15 @@ def finalize(
             record = next(record for record in front if record.number == chosen["number"])
             chosen["warnings"] += _time_notes(record)
     summary = summary_of(job, folder, records, stopped_by, clock, notes=notes, chosen=chosen)
-    write_atomically(folder.result_file, (json.dumps(summary, indent=1) + "\n").encode())
+    text = json.dumps(summary, indent=1)
+    write_atomically(folder.result_file, f"{text}\n".encode())
     write_report(folder.report_file, summary)
     if chosen is None and not refusal:
         refusal = _nothing_chosen(folder, records)
         notes = _time_notes(next((record for record in records if record.state == "evaluated"), None))
     return RunResult(
         path=folder.path,
-        content=summary,
+        content=json.loads(text),  # what a reader of the file would have
         refusal=refusal,
         refusal_notes=notes if chosen is None else (),
         signal=signal,
@@ -186,7 +187,7 @@ def _export(
     from nas.model.quality import is_near_chance
     from nas.run.stored_model import finished_model
     from nas.run.summary import chosen_model
-    from nas.runtimes.accuracy import measure_accuracy
+    from nas.tasks.accuracy import measure_accuracy
 
     validation = record.tflm_accuracy or measure_accuracy(tflite, job.dataset, "val", "tflm")
     test = measure_accuracy(tflite, job.dataset, "test", "tflm")

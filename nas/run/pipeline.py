@@ -29,10 +29,9 @@ from nas.run.listeners import Listeners, RunListener
 from nas.run.result import RunResult
 from nas.run.setup import Job, prepare
 from nas.run.signals import StopRequest
+from nas.run.trust import refuse_resume
 from nas.run.warm_start import earlier_trainings, load, save
 from nas.strategy.screening import Survey, survey
-from nas.tasks import is_users_task
-from search_spaces.space import list_spaces
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
@@ -146,7 +145,7 @@ def resume(
     folder = open_run_folder(path)
     config = saved_config(folder)
     if not trust_space:
-        _refuse_untrusted(path, config, values)
+        refuse_resume(path, config, values)
     for key in values:
         if key == "storage" and config.storage and _same_storage(values[key], config.storage):
             continue  # the same database, with the password that is kept nowhere
@@ -164,26 +163,6 @@ def resume(
             "Start a new run for new data.",
         )
     return _search(job, folder, listener, verbose=verbose)
-
-
-def _refuse_untrusted(path: str, config: RunConfig, values: Mapping[str, Any]) -> None:
-    """Refuses to run code that only the run folder names.
-
-    Raises:
-        UserError: Its task, search space or sampler is such code.
-    """
-    own = (
-        ("task", "learns the task", is_users_task(config.task.partition(":")[0])),
-        ("space", "searches the space", config.space not in list_spaces()),
-        ("sampler", "searches by the sampler", config.sampler.endswith(".py")),
-    )
-    for key, does, is_code in own:
-        if is_code and key not in values:
-            name = getattr(config, key)
-            raise UserError(
-                f"The run {path} {does} {name}, which is code that a resume would execute.",
-                f"Add --trust-space if you trust it, or name it yourself: --{key} {name}.",
-            )
 
 
 def _same_storage(one: str, other: str) -> bool:

@@ -43,6 +43,7 @@ def reexport(
     selection: Selection | None = None,
     format: str = "tflm",  # noqa: A002 - the command line's word
     name: str | None = None,
+    trust_space: bool = False,
 ) -> Reexport:
     """Exports a model of a finished run and proves the bundle.
 
@@ -53,6 +54,7 @@ def reexport(
         selection: Another choice than the run's, and whose target and limits hold.
         format: Layout of the bundle.
         name: Prefix of files and symbols; None takes the run's.
+        trust_space: Run the code of a task that the run folder names.
 
     Raises:
         UserError: No such run, model or layout.
@@ -69,6 +71,7 @@ def reexport(
         name=name,
         target=None if selection is None else selection.target,
         budget=None if selection is None else selection.budget,
+        trust_space=trust_space,
     )
     bundle = export(
         found.model, target=found.target, costs=found.costs, out=out, format=format, budget=found.budget

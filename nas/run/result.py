@@ -17,6 +17,8 @@ from nas.model.policy import MetricName
 from nas.run.folder import RunFolder, model_key, open_run_folder
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from nas.bundle import Bundle
 
 SCHEMA = 1
@@ -280,24 +282,31 @@ class RunResult:
         return Bundle.read(folder.bundle, target=load_target(self.content["config"]["target"]))
 
     def __str__(self) -> str:
-        """The front and the verdict, as `nas-run` prints them."""
-        from rich.console import Console
-
-        from nas.report import print_front
-
+        """The front and the verdict, as `nas-run` prints them, or why there is none."""
         stream = io.StringIO()
-        print_front(self.content, Console(file=stream, width=100))
+        self._print(file=stream)
         return stream.getvalue()
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """In IPython's terminal: the same."""
+        printer.text(str(self))
+
     def _repr_html_(self) -> str:
-        """In a notebook: the front and the verdict."""
+        """In a notebook: the same."""
+        console = self._print(file=io.StringIO(), record=True)
+        return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+
+    def _print(self, **streams: Any) -> Console:
         from rich.console import Console
 
         from nas.report import print_front
 
-        console = Console(file=io.StringIO(), width=100, record=True)
+        console = Console(width=100, **streams)
         print_front(self.content, console)
-        return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+        for text in (self.refusal, *self.refusal_notes):
+            if text:
+                console.print(text, markup=False, highlight=False)
+        return console
 
     def show_report(self) -> object:
         """In a notebook: the whole report, inline (some megabytes, for it holds its own drawing library).

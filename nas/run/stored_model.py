@@ -18,6 +18,7 @@ from nas.model.trained import Accuracy, FinishedModel
 from nas.run.config import RunConfig
 from nas.run.folder import RunFolder, model_key, open_run_folder, saved_config
 from nas.run.result import TrialSummary, read_result
+from nas.run.trust import refuse_export
 from nas.tasks import load_task
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def load_run_model(
     name: str | None = None,
     target: Target | None = None,
     budget: Budget | None = None,
+    trust_space: bool = False,
 ) -> RunModel:
     """A model of an earlier run, its accuracy measured by TFLM's interpreter on validation and test data.
 
@@ -57,14 +59,17 @@ def load_run_model(
         name: Prefix of files and symbols; None takes the run's.
         target: What it is costed for; None takes the run's.
         budget: The limits; None takes the run's.
+        trust_space: Run the code of a task that the run folder names.
 
     Raises:
         UserError: No run, no such model, or other data than the run was started with.
     """
-    from nas.runtimes.accuracy import measure_accuracy
+    from nas.tasks.accuracy import measure_accuracy
 
     folder = open_run_folder(str(path))
     config = saved_config(folder)
+    if not trust_space:
+        refuse_export(str(path), config)
     trial = _find(folder, model_id)
     tflite = model_bytes(folder, trial)
     graph = read_graph(tflite)

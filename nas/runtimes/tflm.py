@@ -35,7 +35,7 @@ class TflmModel:
     engine: Engine = "tflm"
 
     def __init__(self, tflite: bytes) -> None:
-        self._interpreter = _load(tflite)
+        self._interpreter = load_interpreter(tflite)
         self.input = read_port(self._interpreter.get_input_details(0), "input")
         self.output = read_port(self._interpreter.get_output_details(0), "output")
 
@@ -53,7 +53,12 @@ class TflmModel:
         return outputs
 
 
-def _load(tflite: bytes) -> Any:
+def load_interpreter(tflite: bytes) -> Any:
+    """TFLM's interpreter of a model, its tensors allocated.
+
+    Raises:
+        TflmError: TFLM refuses the model.
+    """
     from tflite_micro import runtime
 
     arena_bytes = FIRST_ARENA_BYTES

@@ -99,7 +99,10 @@ def _load_users(name: str, argument: str, options: TaskOptions) -> Dataset:
     except (UserError, MemoryError):
         raise
     except Exception as error:
-        raise UserError(f"The task {name} fails: {users_fault(error, load)}.", "Correct the file.") from error
+        source = load if hasattr(load, "__code__") else str(module.__file__)
+        raise UserError(
+            f"The task {name} fails: {users_fault(error, source)}.", "Correct the file, or what it is given."
+        ) from error
     if not isinstance(loaded, Dataset):
         raise UserError(
             f"The task {name} returns {type(loaded).__name__}, not a Dataset.",

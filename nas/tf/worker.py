@@ -21,9 +21,9 @@ from cost_models.target import Target
 from cost_models.tflite_graph import read_graph
 from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request, Stage
 from nas.model.recipe import TrainingRecipe
-from nas.runtimes.accuracy import measure_accuracy
 from nas.runtimes.reference import reference_engine
 from nas.strategy.screening import job_key
+from nas.tasks.accuracy import measure_accuracy
 from nas.tasks.dataset import Dataset
 from nas.tf.build import build
 from nas.tf.compression import STEPS, CompressionStep, Training

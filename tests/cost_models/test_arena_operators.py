@@ -17,9 +17,11 @@ from cost_models.graph import (
     Operator,
     OpGraph,
     Options,
+    SignalOptions,
     Tensor,
     TransposeConv2DOptions,
 )
+from cost_models.signal_operators import PARAMETERS
 
 MODELS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "data" / "arena_operators.json").read_text(encoding="utf-8")
@@ -41,6 +43,8 @@ def options_of(kind: str, values: dict[str, Any]) -> Options:
             return DepthwiseConv2DOptions(**values)
         case "TRANSPOSE_CONV":
             return TransposeConv2DOptions(**values)
+        case _ if kind in PARAMETERS:
+            return SignalOptions(values=tuple(values.items()))
         case _:
             return NoOptions()
 

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cost_models.arena.rules import RULES
 from cost_models.code_size import CodeSizes
 from cost_models.cores import CORES, CoreName
 from cost_models.errors import UserError
+from cost_models.signal_operators import PARAMETERS
 
 MEASURED = Path(__file__).parents[1] / "data" / "calibration" / "code_size.csv"
 KERNELS = ("cmsis_nn", "reference")
@@ -106,3 +108,41 @@ def test_an_unknown_kernel_library_is_refused() -> None:
     assert str(caught.value) == (
         "The code size of xnnpack kernels on cortex-m4 is not known. Choose another target."
     )
+
+
+LOG_MEL = (
+    "SignalWindow",
+    "SignalFftAutoScale",
+    "SignalRfft",
+    "SignalEnergy",
+    "SignalFilterBank",
+    "SignalFilterBankSquareRoot",
+    "SignalFilterBankSpectralSubtraction",
+    "SignalPCAN",
+    "SignalFilterBankLog",
+    "QUANTIZE",
+)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize(
+    ("kinds", "linked"),
+    # What programs with these operators link beyond one with none (GCC 12.2.1, Cortex-M4).
+    [
+        (LOG_MEL, 21_352),
+        (LOG_MEL[:6] + LOG_MEL[8:], 19_864),
+        (("SignalRfft",), 13_224),
+        (("CAST",), 2_560),
+        (tuple(sorted(PARAMETERS)), 26_073),
+        ((*PARAMETERS, "CAST", "CONCATENATION", "QUANTIZE", "RESHAPE"), 34_297),
+    ],
+    ids=["log-mel", "without adaptation", "a transform", "a cast", "all signal operators", "with others"],
+)
+def test_front_ends_link_what_was_measured(kernels: str, kinds: tuple[str, ...], linked: int) -> None:
+    size = SIZES[kernels].of(kinds).value_bytes - SIZES[kernels].of([]).value_bytes
+    assert abs(size - linked) < 100
+
+
+def test_every_operator_whose_memory_is_known_has_a_size() -> None:
+    for sizes in SIZES.values():
+        assert sizes.of(sorted(set(RULES) - {"ETHOS_U"})).value_bytes > 100_000

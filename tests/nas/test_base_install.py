@@ -1,4 +1,4 @@
-"""What `pip install mcu-nas` alone gives: nas-cost and nas-check, and a sentence from the other commands."""
+"""What `pip install mcu-nas` alone gives: nas-cost, nas-check and nas-runs, and a sentence from the other commands."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from cost_models import calibrate
 from nas.cli import export as export_cli
 from nas.cli import run as cli
 from nas.strategy.study import open_storage
+from tests.nas.report.synthetic_summary import synthetic_summary
+from tests.nas.runs_on_disk import write_run
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "tests" / "nas" / "bundle" / "data" / "tcn.tflite"
@@ -57,6 +59,23 @@ def test_nas_check_verifies_a_bundle_without_extras(tmp_path: Path) -> None:
     done = run_without_extras(code, str(tmp_path / "bundle"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("PASS ")
+
+
+def test_nas_runs_lists_shows_and_compares_without_extras(tmp_path: Path) -> None:
+    for name, seed in (("one", 1), ("other", 2)):
+        write_run(tmp_path / name, synthetic_summary(seed=seed))
+    one, other = str(tmp_path / "one"), str(tmp_path / "other")
+    for argv in ([str(tmp_path)], ["show", one], ["compare", one, other]):
+        done = run_without_extras("from nas.cli.runs import main; sys.exit(main())", *argv)
+        assert (done.returncode, done.stderr) == (0, ""), argv
+        assert "98.6 %" in done.stdout
+    page = ("compare", one, other, "--html", str(tmp_path / "page.html"))
+    done = run_without_extras("from nas.cli.runs import main; sys.exit(main())", *page)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "nas-runs: plotly is not installed, which nas-runs compare --html needs."
+        " Install it: pip install 'mcu-nas[search]'.\n"
+    )
 
 
 @pytest.fixture

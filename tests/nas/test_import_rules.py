@@ -72,8 +72,10 @@ LAYERS = (
     ("cli",),
     ("run",),
     ("tf", "bundle", "report"),
-    ("strategy", "runtimes"),
+    ("strategy",),
     ("execute", "tasks"),
+    ("frontend",),
+    ("runtimes",),
     ("model",),
 )
 
@@ -135,6 +137,8 @@ def module_name(path: Path) -> str:
         "from nas.cli.run import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass",
         "from nas.cli.run import main; assert main(['--task', 'nothing']) == 2",
         "from cost_models.cli import main; assert main(['no-such-file']) == 2",
+        "from nas.cli.runs import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass",
+        "from nas.cli.runs import main; assert main(['no-such-folder']) == 2",
     ],
 )
 def test_help_and_imports_and_plain_mistakes_load_nothing_heavy(code: str) -> None:

@@ -9,9 +9,9 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from nas.model.metrics import METRICS, metric_for
 from nas.model.records import TrialRecord, record_from_json
-from nas.runtimes.accuracy import score
 from nas.strategy.pareto import choose
 from nas.tasks import load_task, split_parts
+from nas.tasks.accuracy import score
 from nas.tf.train import Schedule, TrainingData, train
 
 RNG = np.random.default_rng(0)

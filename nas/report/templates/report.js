@@ -4,7 +4,8 @@
   root.classList.add("scripted");
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
-  // The front. All positions, texts and ticks come from the run; only colours and layout are decided here.
+  // The front, or those of several runs (data.runs) over each other. All positions, texts and ticks come from the
+  // runs; only colours and layout are decided here.
   const plot = document.getElementById("plot");
   const data = JSON.parse(document.getElementById("picture").textContent);
   const axis = (name, index) => (index ? name + (index + 1) : name);
@@ -18,7 +19,38 @@
     chosen: { name: "chosen", symbol: "star", size: 17, color: colour("--strong"), opacity: 1 },
   });
 
+  function overlaid() {
+    const found = [];
+    data.panels.forEach((panel, index) => {
+      const at = { xaxis: axis("x", index), yaxis: axis("y", index) };
+      for (const run of data.runs) {
+        const points = panel.points[run.letter], steps = panel.lines[run.letter], color = colour(run.colour);
+        found.push({
+          ...at, type: "scatter", mode: "lines", x: steps.map((p) => p[0]), y: steps.map((p) => p[1]),
+          line: { shape: "hv", color, width: 1.5 }, opacity: 0.55, hoverinfo: "skip", showlegend: false, legendgroup: run.letter,
+        });
+        found.push({
+          ...at, type: "scatter", mode: "markers", legendgroup: run.letter, showlegend: false,
+          x: points.x, y: points.y, text: points.text, hovertemplate: "%{text}<extra></extra>", cliponaxis: false,
+          marker: {
+            symbol: points.star.map((star) => (star ? "star" : run.symbol)), size: points.star.map((star) => (star ? 17 : 9)),
+            color, opacity: 0.9, line: { width: 1, color: colour("--card") },
+          },
+        });
+      }
+    });
+    // The legend shows each run by its own symbol, also where its first model is the chosen one.
+    for (const run of data.runs) {
+      found.push({
+        type: "scatter", mode: "markers", name: run.name, legendgroup: run.letter, x: [null], y: [null],
+        marker: { symbol: run.symbol, size: 9, color: colour(run.colour) },
+      });
+    }
+    return found;
+  }
+
   function traces() {
+    if (data.runs) return overlaid();
     const found = [];
     data.panels.forEach((panel, index) => {
       const at = { xaxis: axis("x", index), yaxis: axis("y", index) };
@@ -44,18 +76,29 @@
     return found;
   }
 
+  const limits = (panel) => panel.limits ?? (panel.limit === null ? [] : [{ at: panel.limit, text: panel.limit_text, line: 0 }]);
+  // A text at the end of an axis would reach beyond the page.
+  const anchor = (at, [low, high]) => ((Math.log10(at) - low) / (high - low) > 0.8 ? "right" : "center");
+  const beyond = (panel) => panel.beyond ?? (panel.limit_beyond ? `${panel.limit_text}, outside` : "");
+
   function layout() {
     const width = printing ? 680 : plot.clientWidth;
     const wide = printing || width >= 760;
     const count = data.panels.length;
     const soft = colour("--soft"), line = colour("--line");
+    const height = (data.y.trained ? 420 : 240) * (wide ? 1 : count) + (wide ? 60 : 0);
+    // Texts of several limits stand over each other, and the legend above them.
+    const lifted = 14 * Math.max(0, ...limits(data.panels[0]).map((limit) => limit.line), ...(wide ? data.panels.flatMap(limits).map((limit) => limit.line) : []));
+    // A legend of many runs takes its room from the page and not from the panels.
+    const runs = data.runs?.length ?? 0;
+    const legend = 26 * Math.max(0, (wide ? Math.ceil(runs / 4) : runs) - 2);
     const made = {
-      width, height: (data.y.trained ? 420 : 240) * (wide ? 1 : count) + (wide ? 60 : 0),
+      width, height: height + lifted + legend,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: soft },
-      margin: { l: 78, r: 16, t: 64, b: 84 }, hovermode: "closest", dragmode: "zoom",
+      margin: { l: 78, r: 16, t: 64 + lifted, b: 84 }, hovermode: "closest", dragmode: "zoom",
       hoverlabel: { bgcolor: colour("--card"), bordercolor: line, font: { color: colour("--ink"), size: 12, family: getComputedStyle(document.body).fontFamily }, align: "left" },
-      legend: { orientation: "h", x: 0, xanchor: "left", y: wide ? 1.08 : 1.025, yanchor: "bottom", font: { size: 13 } },
+      legend: { orientation: "h", x: 0, xanchor: "left", y: (wide ? 1.08 : 1.025) + lifted / (height - 148), yanchor: "bottom", font: { size: 13 } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: colour("--accent") },
       shapes: [], annotations: [],
     };
@@ -67,7 +110,7 @@
       made["xaxis" + (index ? index + 1 : "")] = {
         type: "log", domain: wide ? place : [0, 1], anchor: axis("y", index), range: panel.range,
         tickvals: panel.values, ticktext: panel.texts, tickangle: 0, gridcolor: line, zeroline: false, linecolor: line,
-        title: { text: `<b>${panel.title}</b><br>${panel.basis}${panel.limit_beyond ? `<br>${panel.limit_text}, outside` : ""}`, standoff: 8, font: { size: 12 } },
+        title: { text: `<b>${panel.title}</b><br>${panel.basis}${beyond(panel) ? `<br>${beyond(panel)}` : ""}`, standoff: 8, font: { size: 12 } },
       };
       made["yaxis" + (index ? index + 1 : "")] = {
         domain: wide ? [0, 1] : place, anchor: axis("x", index), range: data.y.range, gridcolor: line, zeroline: false,
@@ -79,9 +122,9 @@
       if (data.y.lane !== null) {
         made.shapes.push({ type: "rect", layer: "below", xref: xref + " domain", yref, x0: 0, x1: 1, y0: data.y.range[0], y1: data.y.lane, fillcolor: colour("--track"), opacity: 0.5, line: { width: 0 } });
       }
-      if (panel.limit !== null) {
-        made.shapes.push({ type: "line", xref, yref: yref + " domain", x0: panel.limit, x1: panel.limit, y0: 0, y1: 1, line: { color: colour("--bad"), width: 1.5, dash: "dash" } });
-        made.annotations.push({ xref, yref: yref + " domain", x: Math.log10(panel.limit), y: 1, xanchor: "center", yanchor: "bottom", showarrow: false, text: panel.limit_text, font: { size: 12, color: colour("--bad") } });
+      for (const limit of limits(panel)) {
+        made.shapes.push({ type: "line", xref, yref: yref + " domain", x0: limit.at, x1: limit.at, y0: 0, y1: 1, line: { color: colour("--bad"), width: 1.5, dash: "dash" } });
+        made.annotations.push({ xref, yref: yref + " domain", x: Math.log10(limit.at), y: 1, yshift: 14 * limit.line, xanchor: anchor(limit.at, panel.range), yanchor: "bottom", showarrow: false, text: limit.text, font: { size: 12, color: colour("--bad") } });
       }
     });
     return made;
@@ -96,7 +139,7 @@
 
   if (plot && data) {
     draw();
-    plot.on("plotly_click", (event) => { location.hash = "t" + event.points[0].customdata; });
+    if (!data.runs) plot.on("plotly_click", (event) => { location.hash = "t" + event.points[0].customdata; });
     let waiting = 0;
     addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(draw, 120); });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

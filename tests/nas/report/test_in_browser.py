@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 
+from nas.report.comparison_page import render_comparison
 from nas.report.page import render
+from nas.run.comparison import compare
+from nas.run.stored_run import open_stored_run
+from tests.nas.report.synthetic_summary import synthetic_summary
+from tests.nas.runs_on_disk import write_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PHONE, DESKTOP = 390, 1280
@@ -26,8 +31,13 @@ ERRORS = '<script>window.errors = []; addEventListener("error", (e) => errors.pu
 
 
 def look(folder: Path, summary: dict[str, Any], width: int, *, dark: bool = False) -> dict[str, Any]:
-    """What the probe saw in a frame of that width."""
-    page = render(summary).replace("<head>", "<head>" + ERRORS, 1).replace("</body>", PROBE + "</body>", 1)
+    """What the probe saw of a report in a frame of that width."""
+    return look_at(folder, render(summary), width, dark=dark)
+
+
+def look_at(folder: Path, page: str, width: int, *, dark: bool = False) -> dict[str, Any]:
+    """What the probe saw of a page in a frame of that width."""
+    page = page.replace("<head>", "<head>" + ERRORS, 1).replace("</body>", PROBE + "</body>", 1)
     (folder / "page.html").write_text(page, encoding="utf-8")
     frame = (
         f'<!DOCTYPE html><iframe src="page.html" width="{width}" height="900" style="border:0"></iframe>'
@@ -90,3 +100,32 @@ def test_a_limit_on_latency_has_its_own_panel(tmp_path: Path, summary: dict[str,
     summary["budget"].append({"resource": "latency", "limit": 30_000.0, "note": ""})
     summary["budget"].append({"resource": "cycles", "limit": 4_000_000, "note": ""})
     assert look(tmp_path, summary, DESKTOP)["panels"] == 4
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("kind", ["two", "twelve", "other target", "other data"])
+def test_a_comparison_is_laid_out_well(tmp_path: Path, kind: str, width: int, dark: bool) -> None:
+    summaries = [synthetic_summary(seed=seed) for seed in range(12 if kind == "twelve" else 2)]
+    for place, one in enumerate(summaries):
+        one["budget"][0]["limit"] = 24576 - 1024 * (place % 3)
+    if kind == "other target":
+        summaries[1]["target"]["name"] = "rp2040"
+    if kind == "other data":
+        summaries[1]["task"]["class_names"] = ["yes", "no"]
+    paths = [
+        write_run(
+            tmp_path / f"a-run-of-a-longer-name-{place}", one, data="ab"[place == 1 and kind != "twelve"] * 64
+        )
+        for place, one in enumerate(summaries)
+    ]
+    found = compare([open_stored_run(path) for path in paths])
+    page = render_comparison(found.to_json(), [run.content or {} for run in found.runs])
+    seen = look_at(tmp_path, page, width, dark=dark)
+    assert seen["errors"] == []
+    assert seen["wanted"] <= width
+    assert seen["loose"] == 0
+    for nothing in ("broken", "faint", "nameless", "twice", "lost"):
+        assert seen[nothing] == [], nothing
+    assert seen["headless"] == 0
+    assert seen["panels"] == {"two": 3, "twelve": 3, "other target": 1, "other data": 0}[kind]

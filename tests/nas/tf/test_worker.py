@@ -13,10 +13,10 @@ from cost_models.costing import CostModel
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 from nas.model.evaluation import Evaluated, Failed, Rejected, Request
-from nas.runtimes.accuracy import measure_accuracy
 from nas.runtimes.litert import LiteRtModel
 from nas.strategy.screening import Screen, job_key
 from nas.tasks import load_task
+from nas.tasks.accuracy import measure_accuracy
 from nas.tasks.dataset import Dataset
 from search_spaces.choices import Choices
 from search_spaces.lower import lower

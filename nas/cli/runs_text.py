@@ -1,0 +1,182 @@
+"""What `nas-runs` prints: runs as a table, one run, and runs beside each other."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from cost_models.folded import folded
+from nas.cli.columns import Column, table_lines
+from nas.model.words import printable
+from nas.report.comparison import (
+    by_value,
+    change_rows,
+    dominated,
+    front_title,
+    interval_of,
+    score_of,
+    value_text,
+    volume_text,
+)
+from nas.report.quantities import FLASH, GAP, LATENCY, SRAM, UNKNOWN, percent, resource_of, seconds
+
+if TYPE_CHECKING:
+    from nas.run.comparison import Comparison
+    from nas.run.stored_run import RunEntry, StoredRun
+
+_NAME = 11  # columns before the text of a line
+_CHANGE = 18  # the same, of a line that says what changed
+_LONGEST_NAME, _LONGEST_TASK = 36, 28  # of a folder and a task in a terminal's table
+
+
+def list_lines(entries: Sequence[RunEntry]) -> list[str]:
+    """A row for each run; the columns that people miss least are on the right."""
+    return table_lines(
+        (
+            Column("Run", [one.name for one in entries], right=False, most=_LONGEST_NAME),
+            Column("Started", [_local(one.time) for one in entries], right=False),
+            Column("State", [one.state for one in entries], right=False),
+            Column("Test", [percent(one.test_accuracy) for one in entries]),
+            Column("SRAM", [SRAM.text(one.sram_bytes) for one in entries]),
+            Column("Flash", [FLASH.text(one.flash_bytes) for one in entries]),
+            Column("Target", [one.target for one in entries], right=False, most=_LONGEST_TASK),
+            Column("Budget", [one.budget or UNKNOWN for one in entries], right=False),
+            Column("Trainings", [_count(one.trainings) for one in entries]),
+            Column("Task", [one.task for one in entries], right=False, most=_LONGEST_TASK),
+        )
+    )
+
+
+def _local(time: datetime | None) -> str:
+    """A time on this machine's clock, as the names of run folders have it."""
+    return UNKNOWN if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _count(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def show_lines(run: StoredRun) -> Iterator[str]:
+    """What a run is, what came out, and where it lies; a damaged result can raise anything."""
+    entry = run.entry
+    yield _line("run", printable(str(run.path)))
+    yield _line("started", _local(entry.time))
+    yield _line("state", _state(run))
+    yield _line("task", entry.task)
+    yield _line("target", _target(run))
+    changed = run.changed()
+    if changed:
+        yield "configuration that differs from the defaults"
+    for name, (value, default) in changed.items():
+        yield f"  {name:<15} {value_text(value)}{'' if default is None else f' (default {value_text(default)})'}"
+    yield _line("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items()))
+    for line in ((run.content or {}).get("data") or {}).get("lines", ()):
+        yield _line("data", str(line))
+    yield _line("data", f"digest {run.data_sha256[:12]}")
+    if run.content is None:
+        yield _line("result", f"none yet; nas-run --resume {printable(str(run.path))} goes on")
+    else:
+        yield ""
+        yield from _verdict(run)
+    for name, file in (("report", "report.html"), ("bundle", "bundle")):
+        if (run.path / file).exists():
+            yield f"{name} {printable(str(run.path / file))}"
+
+
+def _line(name: str, text: str) -> str:
+    return _folded(f"{name:<{_NAME}} {text}", _NAME + 1)
+
+
+def _state(run: StoredRun) -> str:
+    count = run.entry.trainings
+    ended = "" if count is None else f", {count:,} {'training' if count == 1 else 'trainings'}"
+    if run.content is None:
+        return f"{run.entry.state}{ended}"
+    summary = run.summary
+    return f"{run.entry.state}{ended} in {seconds(summary.seconds)}"
+
+
+def _target(run: StoredRun) -> str:
+    if run.content is None:
+        return f"{run.entry.target}, {run.entry.budget or 'its own limits'}"
+    summary = run.summary
+    limits = [(resource_of(one.resource), one.limit) for one in summary.budget]
+    said = ", ".join(f"{resource.label} {resource.text(limit)}" for resource, limit in limits)
+    return f"{summary.target.get('name', run.entry.target)}: {said}"
+
+
+def _verdict(run: StoredRun) -> Iterator[str]:
+    """The front and the verdict, as nas-run prints them."""
+    from rich.console import Console
+
+    from nas.report import print_front
+
+    page = io.StringIO()
+    real = Console()
+    console = Console(
+        file=page,
+        width=real.width,
+        force_terminal=real.is_terminal,
+        color_system="auto" if real.is_terminal else None,
+    )
+    print_front(run.content or {}, console)
+    yield page.getvalue().rstrip("\n")
+
+
+def compare_lines(comparison: Comparison) -> Iterator[str]:
+    """What changed, the chosen models beside each other, the fronts over each other."""
+    content, letters = comparison.to_json(), comparison.letters
+    for letter, run in zip(letters, comparison.runs):
+        yield f"{letter}  {printable(str(run.path))}, {_local(run.entry.time)}, {run.entry.state}"
+    for note in comparison.notes:
+        yield folded(f"note: {note}", sys.stdout, indent=6)
+    yield ""
+    changes = change_rows(content)
+    yield "What changed" if changes else "Nothing changed: the same configuration, data and versions."
+    for kind, name, texts in changes:
+        title = name if kind == "configuration" else f"{kind} {name}"
+        yield _folded(f"  {title:<{_CHANGE}} {by_value(texts, letters)}", _CHANGE + 3)
+    yield ""
+    yield "Chosen models"
+    for line in table_lines(_chosen_columns(content)):
+        yield f"  {line}"
+    if not comparison.objectives:
+        return
+    yield ""
+    yield f"Fronts by {front_title(content)}"
+    for line in table_lines(_front_columns(content)):
+        yield f"  {line}"
+    yield _folded(volume_text(content), 0)
+
+
+def _folded(text: str, indent: int) -> str:
+    """The text with numbers beside their units."""
+    return folded(text, sys.stdout, indent=indent).replace(GAP, " ")
+
+
+def _chosen_columns(content: Mapping[str, Any]) -> Iterator[Column]:
+    chosen = [run["chosen"] for run in content["runs"]]
+    tests = [None if one is None else one["test_accuracy"] for one in chosen]
+    yield Column("", [run["letter"] for run in content["runs"]], right=False)
+    yield Column("Trial", [UNKNOWN if one is None else str(one["number"]) for one in chosen])
+    yield Column("Test", [UNKNOWN if one is None else percent(one["value"]) for one in tests])
+    yield Column("95 % interval", [interval_of(one) for one in tests])
+    scores = [score_of(run) for run in content["runs"]]
+    if any(scores):
+        yield Column("Searched by", [one or "accuracy" for one in scores], right=False)
+    for resource in (SRAM, FLASH, LATENCY):
+        costs = [{} if one is None else one["costs"] for one in chosen]
+        yield Column(resource.label, [resource.text(one.get(resource.key)) for one in costs])
+
+
+def _front_columns(content: Mapping[str, Any]) -> Iterator[Column]:
+    runs, lost = content["runs"], dominated(content)
+    yield Column("", [run["letter"] for run in runs], right=False)
+    yield Column("Models", [str(run["front"]) for run in runs])
+    yield Column("Hypervolume", [percent(run["hypervolume"]) for run in runs])
+    for place, run in enumerate(runs):
+        heading = f"{'by' if place else 'Dominated by'} {run['letter']}"
+        yield Column(heading, ["·" if row[place] is None else str(row[place]) for row in lost])

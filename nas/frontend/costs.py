@@ -1,0 +1,55 @@
+"""What a front end takes of a chip besides the network: an arena of its own, buffers, its model, its kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cost_models.arena import arena
+from cost_models.code_size import CodeSizes
+from cost_models.target import Target
+from cost_models.tflite_graph import read_graph
+from nas.model.trained import FrontEndSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontEndCosts:
+    """Bytes of a front end.
+
+    Attributes:
+        arena_bytes: The smallest tensor arena that it runs in. Exact.
+        buffer_bytes: Static buffers of the streaming runner: a frame of int16 samples and the features of a recording.
+        model_bytes: Its flatbuffer. Exact.
+        code_bytes: Its kernels, beyond the runtime that the network links anyway.
+    """
+
+    arena_bytes: int
+    buffer_bytes: int
+    model_bytes: int
+    code_bytes: int
+
+    @property
+    def sram_bytes(self) -> int:
+        """Arena and buffers."""
+        return self.arena_bytes + self.buffer_bytes
+
+    @property
+    def flash_bytes(self) -> int:
+        """Model and kernels."""
+        return self.model_bytes + self.code_bytes
+
+
+def front_end_costs(spec: FrontEndSpec, target: Target) -> FrontEndCosts:
+    """What a front end takes on a target.
+
+    Raises:
+        UserError: The size of its kernels on this target is not known.
+    """
+    graph = read_graph(spec.tflite)
+    sizes = CodeSizes(kernels=target.kernels, core=target.core)
+    code = sizes.of(op.kind for op in graph.operators).value_bytes - sizes.of(()).value_bytes
+    return FrontEndCosts(
+        arena_bytes=arena(graph, kernels=target.kernels, core=target.core).min_bytes,
+        buffer_bytes=2 * spec.window_samples + spec.frames * spec.bands,
+        model_bytes=len(spec.tflite),
+        code_bytes=code,
+    )

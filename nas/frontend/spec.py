@@ -1,0 +1,47 @@
+"""A front end as a value that tasks, bundles and manifests carry, and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from cost_models.errors import UserError
+from nas.frontend.log_mel import log_mel
+from nas.frontend.settings import LogMelSettings
+from nas.model.trained import FrontEndSpec
+
+
+def make_spec(settings: LogMelSettings, clip_samples: int) -> FrontEndSpec:
+    """The front end of recordings of so many samples.
+
+    Raises:
+        UserError: The recordings are shorter than a frame.
+    """
+    frames = settings.frames(clip_samples)
+    if not frames:
+        raise UserError(
+            f"Recordings of {clip_samples:,} samples are shorter than a frame of {settings.window_samples:,}.",
+            "Take longer recordings or a shorter window.",
+        )
+    return FrontEndSpec(
+        kind="log_mel",
+        settings=asdict(settings),
+        tflite=log_mel(settings).tflite,
+        sample_rate=settings.sample_rate,
+        clip_samples=clip_samples,
+        window_samples=settings.window_samples,
+        hop_samples=settings.hop_samples,
+        frames=frames,
+        bands=settings.bands,
+    )
+
+
+def settings_of(spec: FrontEndSpec) -> LogMelSettings:
+    """The settings that a front end was made of.
+
+    Raises:
+        UserError: They are none.
+    """
+    try:
+        return LogMelSettings(**spec.settings)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise UserError(f"The front end's settings are not those of {spec.kind}: {error}.") from None
