@@ -139,7 +139,15 @@ def parse_budget(text: str | None, target: Target, *, certain: bool = False) -> 
     Raises:
         UserError: The words are no budget, or limit something that this target has no calibration for.
     """
-    given = {} if text is None else _parse(text)
+    given = {} if text is None else parse_limits(text)
+    for name, row in RESOURCES.items():
+        if name in given:
+            row.check(target)
+    return budget_on(given, target, certain=certain)
+
+
+def budget_on(given: Mapping[str, Fraction], target: Target, *, certain: bool = False) -> Budget:
+    """Limits that are known to hold on a target, what they do not name from its memory; see `parse_budget`."""
     notes: list[str] = []
     if target.npu is not None:
         notes.append(
@@ -148,14 +156,16 @@ def parse_budget(text: str | None, target: Target, *, certain: bool = False) -> 
         )
     if certain:
         notes.append(_CERTAIN)
-    for name, row in RESOURCES.items():
-        if name in given:
-            row.check(target)
     memory = {resource: _memory(resource, given, target, notes) for resource in ("sram", "flash")}
     return Budget.of({**given, **memory}, certain=certain, notes=tuple(notes))
 
 
-def _parse(text: str) -> dict[str, Fraction]:
+def parse_limits(text: str) -> dict[str, Fraction]:
+    """The words of `--budget`, before any target is looked at: bytes, microseconds, microjoules or counts.
+
+    Raises:
+        UserError: The words are no budget.
+    """
     if not text.strip():
         raise UserError("The budget is empty.", _EXAMPLE)
     given: dict[str, Fraction] = {}
@@ -192,7 +202,7 @@ def _quantity(key: str, quantity: str, text: str) -> Fraction:
     return value
 
 
-def _memory(resource: str, given: dict[str, Fraction], target: Target, notes: list[str]) -> int:
+def _memory(resource: str, given: Mapping[str, Fraction], target: Target, notes: list[str]) -> int:
     size, reserved = (
         (target.sram_bytes, target.reserved_sram_bytes)
         if resource == "sram"

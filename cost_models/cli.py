@@ -5,28 +5,36 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cost_models.command_line import Parser, run_command
 from cost_models.errors import UserError
 from cost_models.reading import LARGEST_MODEL_BYTES, read_bounded
+from cost_models.target_names import DEFAULT_TARGET
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget
-    from cost_models.costing import CostModel
+    from cost_models.costing import CostModel, Costs
     from cost_models.costing_report import ModelReport
+    from cost_models.duty_cycle import DutyCycle
+    from cost_models.target import Target
 
 FITS, DOES_NOT_FIT, USER_ERROR = 0, 1, 2
 
 _EPILOG = """\
-exit code: 0 every model fits, 1 one does not fit, 2 a mistake in what was given
+exit code: 0 every model fits every target asked for, 1 one does not fit (or has a limit that cannot be judged),
+2 a mistake in what was given
 
 examples:
   nas-cost model.tflite
   nas-cost a.tflite b.tflite --target stm32f446re --budget sram=64KB,latency=50ms
   nas-cost model.tflite --target my_board.toml --per-op --json
+  nas-cost model.tflite --targets all --budget latency=50ms
+  nas-cost model.tflite --timeline
+  nas-cost model.tflite --period 1s --battery 230mAh
 """
 
 
@@ -48,9 +56,8 @@ def _parser() -> Parser:
     parser.add_argument("models", nargs="*", metavar="MODEL.tflite", help="int8 models, costed as they stand")
     parser.add_argument(
         "--target",
-        default="nrf52840",
         metavar="NAME",
-        help="chip or board, or a TOML file (default: %(default)s)",
+        help=f"chip or board, or a TOML file (default: {DEFAULT_TARGET})",
     )
     parser.add_argument(
         "--budget",
@@ -66,54 +73,174 @@ def _parser() -> Parser:
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--per-op", action="store_true", help="show each operator's share as well")
     parser.add_argument("--lean", action="store_true", help="show also what the leaned model would cost")
-    parser.add_argument("--targets", action="store_true", help="list the targets and stop")
+    parser.add_argument(
+        "--period",
+        metavar="TIME",
+        help="average power with one inference in each period and sleep between: 100ms, 1s, 5m",
+    )
+    parser.add_argument(
+        "--battery", metavar="CHARGE", help="with --period: how long that lasts: 230mAh, 1.2Ah"
+    )
+    parser.add_argument(
+        "--timeline",
+        action="store_true",
+        help="show the tensor arena over time, and what it holds at its peak",
+    )
+    parser.add_argument(
+        "--targets",
+        nargs="?",
+        const="",
+        metavar="NAMES",
+        help="compare targets: all, or names and TOML files with commas between; without a value list them and stop",
+    )
     return parser
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.targets:
-        from cost_models.costing_report import targets_json, targets_text
+    if arguments.targets == "":
+        from cost_models.target_list import targets_json, targets_text
 
         print(targets_json() if arguments.json else targets_text())
         return FITS
-    if not arguments.models:
-        raise UserError("There is no model to cost.", "Give one or more .tflite files.")
+    if arguments.targets is not None:
+        return _compare(arguments)
+    _need_models(arguments)
     from cost_models.budget import parse_budget
     from cost_models.costing import CostModel
     from cost_models.costing_report import models_text
+    from cost_models.duty_cycle import rests_on
     from cost_models.target_file import load_target
+    from cost_models.timeline_text import timeline_json, timeline_text
 
-    target = load_target(arguments.target)
+    target = load_target(arguments.target or DEFAULT_TARGET)
+    cycle = _duty_cycle_of(arguments, target)
     budget = parse_budget(arguments.budget, target, certain=arguments.certain)
     for note in budget.notes:
         print(f"nas-cost: {note}", file=sys.stderr)
     model = CostModel(target)
     entries: list[dict[str, Any]] = []
     reports: list[ModelReport] = []
+    said: list[str] = []
     for path in arguments.models:
         try:
-            reports.append(_report(path, model, budget, lean=arguments.lean))
-            entries.append(reports[-1].as_json())
+            each = _report(path, model, budget, lean=arguments.lean)
+            entry = each.as_json()
+            if cycle is not None:
+                power = cycle(each.costs)
+                said.append(f"{path}: {power.text()}")
+                entry["duty_cycle"] = power.as_json()
+            if arguments.timeline:
+                entry["timeline"] = timeline_json(each.graph, target)
+            reports.append(each)
+            entries.append(entry)
         except UserError as error:
-            print(f"nas-cost: {path}: {error}", file=sys.stderr)
-            entries.append({"path": path, "error": str(error)})
+            entries.append(_complain(path, error))
     if arguments.json:
         document: dict[str, Any] = {"schema": 1, "target": target.name, "models": entries}
         if budget.certain:
             document["certain"] = True
+        if cycle is not None:
+            document["duty_cycle_rests_on"] = rests_on(target)
         print(json.dumps(document, indent=1))
     elif reports:
         print(models_text(reports, model, budget, per_op=arguments.per_op))
+        if cycle is not None:
+            print("\n".join(["", *said, *rests_on(target)]))
+        if arguments.timeline:
+            for each in reports:
+                print(f"\n{timeline_text(each.path, each.graph, target)}")
     if len(reports) < len(entries):
         return USER_ERROR
     return FITS if all(each.fits for each in reports) else DOES_NOT_FIT
 
 
+def _duty_cycle_of(arguments: argparse.Namespace, target: Target) -> Callable[[Costs], DutyCycle] | None:
+    """What `--period` and `--battery` ask of each model; None where they are not given.
+
+    Raises:
+        UserError: They cannot be meant, or power is not known on this target.
+    """
+    if arguments.period is None:
+        if arguments.battery is not None:
+            raise UserError("--battery needs --period.", "Say how often it infers: --period 1s.")
+        return None
+    from cost_models.duty_cycle import check_known, duty_cycle, parse_charge, parse_period
+
+    period = parse_period(arguments.period)
+    charge = None if arguments.battery is None else parse_charge(arguments.battery)
+    check_known(target)
+    return partial(duty_cycle, target=target, period_us=period, charge_mah=charge)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    """`--targets NAMES`: every model on every one of them."""
+    for flag, given in (
+        ("--target", arguments.target),
+        ("--per-op", arguments.per_op),
+        ("--lean", arguments.lean),
+        ("--timeline", arguments.timeline),
+        ("--period", arguments.period),
+        ("--battery", arguments.battery),
+    ):
+        if given:
+            raise UserError(
+                f"{flag} and --targets {arguments.targets} do not go together.", "Leave one of them out."
+            )
+    from cost_models.on_targets import chosen_targets
+
+    targets = chosen_targets(arguments.targets)
+    _need_models(arguments)
+    from cost_models.budget import parse_limits
+    from cost_models.costing import CostModel
+    from cost_models.on_targets import judge
+    from cost_models.on_targets_text import on_targets_text
+    from cost_models.tflite_graph import read_graph
+
+    given = {} if arguments.budget is None else parse_limits(arguments.budget)
+    models = [CostModel(target) for target in targets]
+    entries: list[dict[str, Any]] = []
+    texts: list[str] = []
+    verdicts: list[str] = []
+    code = FITS
+    for path in arguments.models:
+        try:
+            data = _read(path)
+            found = judge(read_graph(data), len(data), models, given, certain=arguments.certain)
+        except UserError as error:
+            entries.append(_complain(path, error))
+            code = USER_ERROR
+            continue
+        entries.append({"path": path, "targets": [each.as_json() for each in found]})
+        texts.append(on_targets_text(path, found, given))
+        verdicts += [each.verdict for each in found]
+    if arguments.json:
+        names = [target.name for target in targets]
+        document = {"schema": 1, "targets": names, "certain": arguments.certain, "models": entries}
+        print(json.dumps(document, indent=1))
+    elif texts:
+        print("\n\n".join(texts))
+    return code or (FITS if all(each == "fits" for each in verdicts) else DOES_NOT_FIT)
+
+
+def _need_models(arguments: argparse.Namespace) -> None:
+    if not arguments.models:
+        raise UserError("There is no model to cost.", "Give one or more .tflite files.")
+
+
+def _complain(path: str, error: UserError) -> dict[str, Any]:
+    """A model that cannot be costed does not stop the others; its entry in JSON."""
+    print(f"nas-cost: {path}: {error}", file=sys.stderr)
+    return {"path": path, "error": str(error)}
+
+
+def _read(path: str) -> bytes:
+    return read_bounded(Path(path), LARGEST_MODEL_BYTES, called="It")  # the caller names the file
+
+
 def _report(path: str, model: CostModel, budget: Budget, *, lean: bool) -> ModelReport:
     from cost_models.costing_report import report
 
-    data = read_bounded(Path(path), LARGEST_MODEL_BYTES, called="It")  # the caller names the file
-    return report(path, data, model, budget, lean=lean)
+    return report(path, _read(path), model, budget, lean=lean)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,7 @@ from cost_models.errors import UserError
 from cost_models.graph import OpGraph
 from cost_models.resources import format_quantity
 from cost_models.target import Target
-from cost_models.target_file import load_target
-from cost_models.target_names import list_targets
+from cost_models.timeline_text import peak_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,8 +71,8 @@ class ModelReport:
             "cycles_low": costs.cycles_low,
             "cycles_high": costs.cycles_high,
             "instructions": costs.instructions,
-            "latency_us": _rounded(costs.latency_us),
-            "energy_uj": _rounded(costs.energy_uj),
+            "latency_us": rounded(costs.latency_us),
+            "energy_uj": rounded(costs.energy_uj),
             "basis": self.basis,
             "fits": self.fits,
             "per_op": [
@@ -146,7 +144,7 @@ def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *,
         if each.lean is not None:
             _add_row(table, "  leaned", each.lean)
     notes = [f"{each.path}: {broken}." for each in reports for broken in each.violations]
-    notes += [f"{each.path}: {_missing(each.uncounted, target)}" for each in reports if each.uncounted]
+    notes += [f"{each.path}: {missing_text(each.uncounted, target)}" for each in reports if each.uncounted]
     notes.append(_limits_text(budget))
     shown = any(each.costs.cycles is not None for each in reports) or model.basis is None
     notes += [
@@ -161,9 +159,9 @@ def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *,
                 "",
                 f"{each.path}, operator by operator",
                 _operators_table(each),
-                _peak_text(each.graph, target),
+                peak_text(each.graph, target),
             ]
-    return _rendered(parts)
+    return rendered(parts)
 
 
 def _add_row(table: Table, name: str, each: ModelReport) -> None:
@@ -199,15 +197,16 @@ def require_counted(explanation: Explanation, model: CostModel, budget: Budget) 
     Raises:
         UserError: Latency, cycles or energy are limited, and an operator has no counted instructions.
     """
-    limited = [name for name, _ in budget.limits() if name not in ("sram", "flash")]
+    limited = [name for name, value in budget.judged(explanation.costs).items() if value is None]
     if explanation.uncounted and limited:
         raise UserError(
-            f"{limited[0]} cannot be limited: {_missing(explanation.uncounted, model.target)}",
+            f"{limited[0]} cannot be limited: {missing_text(explanation.uncounted, model.target)}",
             "Limit sram or flash, or leave that operator out of the network.",
         )
 
 
-def _missing(kinds: tuple[str, ...], target: Target) -> str:
+def missing_text(kinds: tuple[str, ...], target: Target) -> str:
+    """Why a model's cycles are not known, to follow its name."""
     return f"its cycles are not known, as nobody counted the instructions of {', '.join(kinds)} on {target.core}."
 
 
@@ -227,85 +226,12 @@ def _operators_table(each: ModelReport) -> Table:
     return table
 
 
-def _peak_text(graph: OpGraph, target: Target) -> str:
-    """The operator at which most planned memory is in use, and what lies there."""
-    from cost_models.arena.report import timeline
-
-    memory = timeline(graph, kernels=target.kernels, core=target.core)
-    peak = memory.steps[memory.peak]
-    at = graph.operators[peak.operator]
-    lines = [
-        f"Peak at operator {peak.operator} ({at.kind}): {peak.live_bytes:,} B of activations and scratch alive"
-    ]
-    for buffer in peak.buffers:
-        if buffer.tensor is None:
-            what = f"scratch of operator {buffer.operator}"
-        else:
-            index = buffer.tensor
-            shape = "x".join(map(str, graph.tensors[index].shape))
-            role = (
-                "its input"
-                if index in at.inputs
-                else "its output"
-                if index in at.outputs
-                else "kept for later"
-            )
-            what = f"tensor {index} ({shape}), {role}"
-        lines.append(f"  {buffer.size:>9,} B  {what}")
-    lines.append(
-        f"The plan is {memory.planned_bytes:,} B long, {memory.gap_bytes:,} B of them gaps; the rest of the SRAM"
-        " is what the interpreter itself keeps."
-    )
-    return "\n".join(lines)
-
-
 def _limits_text(budget: Budget) -> str:
     limits = ", ".join(f"{name} {format_quantity(name, limit)}" for name, limit in budget.limits())
     return f"Limits: {limits}."
 
 
-def targets_text() -> str:
-    """The table of `nas-cost --targets`."""
-    from rich.table import Table
-
-    title = "Targets; memory in KB, less what is reserved"
-    table = Table()
-    for name in ("name", "what", "core", "kernels"):
-        table.add_column(name, no_wrap=name == "name")
-    for name in ("MHz", "SRAM", "flash"):
-        table.add_column(name, justify="right")
-    table.add_column("cycles")
-    for target in map(load_target, list_targets()):
-        table.add_row(
-            target.name,
-            target.title,
-            target.core,
-            target.kernels,
-            f"{target.clock_hz / 1e6:g}",
-            f"{target.sram_bytes // 1024:,}-{target.reserved_sram_bytes // 1024:,}",
-            f"{target.flash_bytes // 1024:,}-{target.reserved_flash_bytes // 1024:,}",
-            "unknown" if target.cycle_rates is None else target.cycle_rates.basis,
-        )
-    return _rendered([title, table])
-
-
-def targets_json() -> str:
-    """`nas-cost --targets --json`."""
-    fields = ("name", "title", "core", "kernels", "clock_hz", "sram_bytes", "flash_bytes")
-    more = ("reserved_sram_bytes", "reserved_flash_bytes", "energy_uj_per_mcycle")
-    entries = [
-        {key: getattr(target, key) for key in (*fields, *more)}
-        | {
-            "calibrated": target.rates is not None,
-            "basis": None if target.cycle_rates is None else target.cycle_rates.basis,
-            "sources": dict(target.sources),
-        }
-        for target in map(load_target, list_targets())
-    ]
-    return json.dumps({"schema": 1, "targets": entries}, indent=1)
-
-
-def _rendered(parts: list[Table | str]) -> str:
+def rendered(parts: list[Table | str]) -> str:
     """Tables drawn, sentences as they are; never wrapped or coloured, so that a pipe gets what a person sees."""
     from rich.console import Console
 
@@ -321,5 +247,6 @@ def _rendered(parts: list[Table | str]) -> str:
     return "\n".join(texts)
 
 
-def _rounded(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
+    """A figure as JSON shows it."""
     return None if value is None else round(value, 3)

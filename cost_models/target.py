@@ -60,6 +60,9 @@ class Target:
         rates: Calibrated cycle rates of the chip; None where nobody measured it.
         class_rates: Rates of its core's class, where it has none of its own; None where the core has none either.
         energy_uj_per_mcycle: Energy of a million cycles of inference; None where no source exists.
+        sleep_current_ua: Current between inferences with all RAM retained and a timer to wake it; None where no source
+            exists.
+        supply_volts: The supply that the energy figure holds for; None where it does not say.
         weights_memory: Where code and weights lie while the network runs: on-chip "flash" (or MRAM, or RAM), or "xip",
             external flash executed in place. It decides what a core's class adds for fetching weights.
         npu: The NPU that chosen models are compiled for; costs are those of the core alone all the same.
@@ -78,6 +81,8 @@ class Target:
     rates: Rates | None = None
     class_rates: Rates | None = None
     energy_uj_per_mcycle: float | None = None
+    sleep_current_ua: float | None = None
+    supply_volts: float | None = None
     npu: Npu | None = None
     weights_memory: WeightsMemory = "flash"
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)

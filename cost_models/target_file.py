@@ -20,8 +20,14 @@ _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"
 _TABLE = re.compile(r"\s*\[\[?([^\[\]]+)\]\]?\s*(?:#.*)?$")
 
 
-# A calibration holds for the core, kernels and clock that it was measured with, energy for the core.
-_INHERITED_WITH = {"rates": {"core", "kernels", "clock_hz"}, "energy_uj_per_mcycle": {"core"}}
+# A calibration holds for the core, kernels and clock that it was measured with, energy and sleep for the core, and
+# the voltage for the figure of energy that it belongs to.
+_INHERITED_WITH = {
+    "rates": {"core", "kernels", "clock_hz"},
+    "energy_uj_per_mcycle": {"core"},
+    "sleep_current_ua": {"core"},
+    "supply_volts": {"core", "energy_uj_per_mcycle"},
+}
 
 
 class _RatesFields(BaseModel):
@@ -64,6 +70,8 @@ class _TargetFields(BaseModel):
     reserved_sram_bytes: int = Field(default=0, ge=0)
     reserved_flash_bytes: int = Field(default=0, ge=0)
     energy_uj_per_mcycle: float | None = Field(default=None, gt=0, lt=1e9)
+    sleep_current_ua: float | None = Field(default=None, gt=0, lt=1e6)
+    supply_volts: float | None = Field(default=None, gt=0, lt=100)
     rates: _RatesFields | None = None
     npu: _NpuFields | None = None
     weights_memory: WeightsMemory = "flash"

@@ -26,6 +26,7 @@ examples:
   nas-run --task npz:wearable.npz --budget sram=32KB,flash=256KB,latency=20ms --target stm32l4r5
   nas-run --task images:photos --space mbv2 --trials 200 --timeout 8h --out runs/photos
   nas-run --resume runs/photos
+  nas-run --explain budget.html --budget sram=16KB,latency=10ms --warm-start runs/photos
 """
 
 
@@ -57,6 +58,14 @@ def _parser() -> Parser:
     calls.add_argument("--submit", metavar="URL", help="run as a job of a Ray cluster: http://HEAD:8265")
     calls.add_argument("--follow", metavar="JOB", help="with --submit: find a submitted job again")
     calls.add_argument("--dry-run", action="store_true", help="say what would be done, train nothing")
+    calls.add_argument(
+        "--explain",
+        nargs="?",
+        const="",
+        metavar="FILE.html",
+        help="say what the limits admit of each search space (or of --space), what binds and what doubling would buy;"
+        " train nothing; with a name write a page too",
+    )
     show = parser.add_argument_group("what to show")
     show.add_argument("--json", action="store_true", help="print the result as JSON")
     show.add_argument("--verbose", action="store_true", help="show the traceback of each failed trial")
@@ -98,6 +107,7 @@ def _run(flags: dict[str, Any]) -> int:
     verbose = flags.pop("verbose", False)
     trust_space = flags.pop("trust_space", False)
     job = flags.pop("config", None)
+    page = flags.pop("explain", None)
     url, follow = flags.pop("submit", None), flags.pop("follow", None)
     from nas.cli.progress import Progress
     from nas.run import pipeline
@@ -112,12 +122,19 @@ def _run(flags: dict[str, Any]) -> int:
     values |= flags
     origin |= {key: f"--{key.replace('_', '-')}" for key in flags}
     if new_job is not None:
-        if job or resume or url or follow or dry_run or as_json:
+        if job or resume or url or follow or dry_run or as_json or page is not None:
             raise UserError(
-                "--init takes no --config, --resume, --submit, --follow, --dry-run and --json.",
+                "--init takes no --config, --resume, --submit, --follow, --dry-run, --explain and --json.",
                 "Give it flags that a job file can hold.",
             )
         return _init(Path(new_job), values, origin)
+    if page is not None:
+        for flag, given in (("--resume", resume), ("--submit", url), ("--dry-run", dry_run)):
+            if given:
+                raise UserError(f"--explain and {flag} do not go together.", "Leave one of them out.")
+        from nas.cli.explain import explain_run
+
+        return explain_run(make_config(values, origin), values, page, as_json=as_json)
     if resume is not None and dry_run:
         raise UserError("--dry-run and --resume do not go together.", "Leave one of them out.")
     with sigterm_ends_at_once():

@@ -66,6 +66,8 @@ def test_every_shipped_target_loads_and_names_the_source_of_every_figure(name: s
     assert not missing
     if target.energy_uj_per_mcycle is not None:
         assert target.sources["energy_uj_per_mcycle"]
+    for key in ("sleep_current_ua", "supply_volts"):
+        assert (getattr(target, key) is None) or target.sources[key]
     if target.rates is not None:
         assert target.rates.source
 

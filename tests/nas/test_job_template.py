@@ -58,7 +58,7 @@ def test_flags_given_with_init_are_set_in_the_file(tmp_path: Path) -> None:
         (["--init", "a.toml", "--trials", "0"], "--trials is 0. It must be at least 1."),
         (
             ["--init", "a.toml", "--dry-run"],
-            "--init takes no --config, --resume, --submit, --follow, --dry-run and --json."
+            "--init takes no --config, --resume, --submit, --follow, --dry-run, --explain and --json."
             " Give it flags that a job file can hold.",
         ),
     ],

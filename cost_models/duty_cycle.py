@@ -1,0 +1,255 @@
+"""Average power and battery life of a chip that infers once in a period and sleeps between."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from cost_models.costing import Costs
+from cost_models.errors import UserError
+from cost_models.resources import format_quantity
+from cost_models.target import Target
+from cost_models.target_file import load_target
+from cost_models.target_names import list_targets
+
+DEFAULT_SUPPLY_VOLTS = 3.0
+LEAVES_OUT = (
+    "the sensor, the radio and every other peripheral, waking up, other work of the core, the board and its"
+    " regulator, and the battery's self-discharge and ageing"
+)
+_NUMBER_UNIT = re.compile(r"(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})\s*([A-Za-zµ]+)", re.ASCII)
+_PERIOD_US = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 60e6, "min": 60e6, "h": 3600e6, "d": 86400e6}
+_CHARGE_MAH = {"mah": 1.0, "ah": 1000.0}
+_HOURS_A_DAY = 24
+
+
+def parse_period(text: str) -> float:
+    """The microseconds of `--period`.
+
+    Raises:
+        UserError: It is no positive time with a unit.
+    """
+    return _parsed("--period", text, _PERIOD_US, "Write a time with its unit, like 100ms, 1s, 5m or 1h.")
+
+
+def parse_charge(text: str) -> float:
+    """The mAh of `--battery`.
+
+    Raises:
+        UserError: It is no positive charge with a unit.
+    """
+    return _parsed("--battery", text, _CHARGE_MAH, "Write its charge like 230mAh or 1.2Ah.")
+
+
+def _parsed(flag: str, text: str, units: dict[str, float], hint: str) -> float:
+    match = _NUMBER_UNIT.fullmatch(text.strip())
+    factor = units.get(match[2].lower().replace("µ", "u")) if match else None
+    value = float(match[1]) * factor if match and factor else 0.0
+    if not value > 0:
+        raise UserError(f"{flag} is {text!r}.", hint)
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Power:
+    """Average power, and what it comes from.
+
+    Attributes:
+        inference_uw: The inferences' share.
+        sleep_uw: The sleep's share.
+        supply_volts: The supply.
+    """
+
+    inference_uw: float
+    sleep_uw: float
+    supply_volts: float
+
+    @property
+    def total_uw(self) -> float:
+        """In microwatts."""
+        return self.inference_uw + self.sleep_uw
+
+    @property
+    def current_ua(self) -> float:
+        """The average current, in microamperes."""
+        return self.total_uw / self.supply_volts
+
+    def battery_days(self, charge_mah: float) -> float:
+        """How long a battery's charge lasts at that current."""
+        return charge_mah * 1000 / self.current_ua / _HOURS_A_DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyCycle:
+    """One inference in each period, sleep between.
+
+    Attributes:
+        target: The chip.
+        period_us: From one inference to the next.
+        middle: By the middle of the cycles' 90 % interval.
+        low: By its lower end.
+        high: By its upper end.
+        charge_mah: Of the battery; None where none was named.
+        overruns: Whether the upper end of the latency is longer than the period.
+    """
+
+    target: Target
+    period_us: float
+    middle: Power
+    low: Power
+    high: Power
+    charge_mah: float | None
+    overruns: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry `duty_cycle` of `nas-cost --period --json`."""
+        entry: dict[str, Any] = {
+            "period_us": self.period_us,
+            "power_uw": round(self.middle.total_uw, 3),
+            "power_low_uw": round(self.low.total_uw, 3),
+            "power_high_uw": round(self.high.total_uw, 3),
+            "inference_uw": round(self.middle.inference_uw, 3),
+            "sleep_uw": round(self.middle.sleep_uw, 3),
+            "current_ua": round(self.middle.current_ua, 3),
+            "supply_volts": self.middle.supply_volts,
+            "sleep_current_ua": self.target.sleep_current_ua,
+        }
+        if self.charge_mah is not None:
+            entry |= {
+                "battery_mah": self.charge_mah,
+                "battery_days": round(self.middle.battery_days(self.charge_mah), 2),
+                "battery_low_days": round(self.high.battery_days(self.charge_mah), 2),
+                "battery_high_days": round(self.low.battery_days(self.charge_mah), 2),
+            }
+        return entry
+
+    def text(self) -> str:
+        """The result in a sentence."""
+        said = (
+            f"one inference every {_period_text(self.period_us)} takes {_power_text(self.middle.total_uw)} on average"
+            f" ({_power_text(self.low.total_uw)} to {_power_text(self.high.total_uw)}):"
+            f" {_power_text(self.middle.inference_uw)} of inference, {_power_text(self.middle.sleep_uw)} of sleep"
+        )
+        if self.charge_mah is not None:
+            days, low, high = (
+                power.battery_days(self.charge_mah) for power in (self.middle, self.high, self.low)
+            )
+            said += f". {self.charge_mah:g} mAh last {_days_text(days)} days ({_days_text(low)} to {_days_text(high)})"
+        if self.overruns:
+            said += ". The upper end of the latency is longer than the period: the chip may never sleep"
+        return f"{said}."
+
+
+def rests_on(target: Target) -> list[str]:
+    """What the figures of a duty cycle on a target are, and what they leave out: a sentence each."""
+    volts, source = supply(target), target.sources.get("supply_volts", "no source given")
+    if target.supply_volts is None:
+        source = "assumed, as the target does not say"
+    sleep = target.sources.get("sleep_current_ua", "no source given")
+    return [
+        f"sleep: {target.sleep_current_ua:g} uA: {sleep}.",
+        f"supply: {volts:g} V: {source}.",
+        "average power: energy of an inference and sleep current times supply, by time; its interval is that of"
+        " the cycles alone.",
+        "battery: its charge over the average current at that supply, which a linear regulator draws from it as well.",
+        f"left out: {LEAVES_OUT}.",
+    ]
+
+
+def supply(target: Target) -> float:
+    """The supply that a target's figures hold for, in volts."""
+    return DEFAULT_SUPPLY_VOLTS if target.supply_volts is None else target.supply_volts
+
+
+def check_known(target: Target) -> None:
+    """Refuses a target on which a duty cycle's power is not known.
+
+    Raises:
+        UserError: It has no cycles, energy or sleep current.
+    """
+    missing = [
+        what
+        for what, value in (
+            ("calibration of its cycles", target.cycle_rates),
+            ("sourced figure of its energy per cycle", target.energy_uj_per_mcycle),
+            ("sourced sleep current", target.sleep_current_ua),
+        )
+        if value is None
+    ]
+    if not missing:
+        return
+    known = [
+        each.name
+        for each in map(load_target, list_targets())
+        if None not in (each.cycle_rates, each.energy_uj_per_mcycle, each.sleep_current_ua)
+    ]
+    raise UserError(
+        f"The power of a duty cycle is not known: target {target.name} has no {' and no '.join(missing)}.",
+        f"Take one of {', '.join(known)}, or set energy_uj_per_mcycle and sleep_current_ua in a target file of"
+        " your own.",
+    )
+
+
+def duty_cycle(
+    costs: Costs, target: Target, *, period_us: float, charge_mah: float | None = None
+) -> DutyCycle:
+    """What a model takes on average.
+
+    Args:
+        costs: Of the model on the target.
+        target: The chip, one that `check_known` lets through.
+        period_us: From one inference to the next.
+        charge_mah: Of the battery.
+
+    Raises:
+        UserError: The model's energy is not known, or an inference takes longer than the period.
+    """
+    latency, energy, cycles = costs.latency_us, costs.energy_uj, costs.cycles
+    low, high = costs.cycles_low, costs.cycles_high
+    if latency is None or energy is None or not cycles or low is None or high is None:
+        raise UserError(
+            "The power of a duty cycle is not known: nobody counted the cycles of one of its operators.",
+            "Leave --period out.",
+        )
+    if period_us < latency:
+        raise UserError(
+            f"A period of {_period_text(period_us)} is shorter than an inference, which takes"
+            f" {format_quantity('latency', latency)}.",
+            "Give a longer --period, or take a smaller model or a faster target.",
+        )
+    volts = supply(target)
+
+    def power(end: float) -> Power:
+        # Beyond the period there is no more time to infer in: the chip never sleeps.
+        busy = min(latency * end / cycles, period_us)
+        return Power(
+            inference_uw=energy * busy / latency / period_us * 1e6,
+            sleep_uw=(target.sleep_current_ua or 0.0) * volts * (1 - busy / period_us),
+            supply_volts=volts,
+        )
+
+    return DutyCycle(
+        target=target,
+        period_us=period_us,
+        middle=power(cycles),
+        low=power(low),
+        high=power(high),
+        charge_mah=charge_mah,
+        overruns=latency * high / cycles > period_us,
+    )
+
+
+def _period_text(period_us: float) -> str:
+    for unit, factor in (("d", 86400e6), ("h", 3600e6), ("min", 60e6), ("s", 1e6), ("ms", 1e3)):
+        if period_us >= factor:
+            return f"{period_us / factor:.4g} {unit}"
+    return f"{period_us:.4g} us"
+
+
+def _power_text(value: float) -> str:
+    return f"{value:.3g} uW" if value < 999.5 else f"{value / 1000:,.3g} mW"
+
+
+def _days_text(days: float) -> str:
+    return f"{days:.1f}" if days < 9.95 else f"{days:,.0f}"

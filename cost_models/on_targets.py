@@ -1,0 +1,165 @@
+"""One model on many targets: where it fits, how fast it is there, and where it has no costs and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+from cost_models.budget import Budget, Violation, budget_on
+from cost_models.costing import CostModel, Costs
+from cost_models.cycles.rates import Basis
+from cost_models.errors import UserError
+from cost_models.graph import OpGraph
+from cost_models.resources import RESOURCES
+from cost_models.target import Target
+from cost_models.target_file import load_target
+from cost_models.target_names import list_targets
+
+ALL = "all"
+Verdict = Literal["fits", "does not fit", "not judged", "refused"]
+_ORDER: tuple[Verdict, ...] = ("fits", "does not fit", "not judged", "refused")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnTarget:
+    """A model on one of many targets.
+
+    Attributes:
+        target: The chip or board.
+        costs: None where the target has no costs for it.
+        basis: What cycles, latency and energy rest on; None where they are not known.
+        budget: The limits that it was judged by; None where it was refused.
+        violations: Those that it breaks.
+        unjudged: Resources that a limit was given for, and whose cost is not known there.
+        uncounted: Operator kinds whose instructions nobody counted: why cycles are missing.
+        refused: Why the target has no costs for it.
+    """
+
+    target: Target
+    costs: Costs | None = None
+    basis: Basis | None = None
+    budget: Budget | None = None
+    violations: tuple[Violation, ...] = ()
+    unjudged: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
+    refused: str | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """A limit that is broken decides, even where another one cannot be judged."""
+        if self.costs is None:
+            return "refused"
+        if self.violations:
+            return "does not fit"
+        return "not judged" if self.unjudged else "fits"
+
+    def as_json(self) -> dict[str, Any]:
+        """Its entry in `nas-cost --targets NAMES --json`; costs that are not known are null."""
+        entry: dict[str, Any] = {
+            "target": self.target.name,
+            "title": self.target.title,
+            "core": self.target.core,
+            "kernels": self.target.kernels,
+            "verdict": self.verdict,
+            "fits": {"fits": True, "not judged": None}.get(self.verdict, False),
+        }
+        if self.costs is None or self.budget is None:
+            return entry | {"refused": self.refused}
+        exact = ("sram_bytes", "flash_bytes", "model_bytes", "macs", "instructions")
+        names = (*exact, "cycles", "cycles_low", "cycles_high")
+        times = ("latency_us", "latency_low_us", "latency_high_us", "energy_uj", "energy_high_uj")
+        entry |= {name: getattr(self.costs, name) for name in names}
+        for name in times:
+            value = getattr(self.costs, name)
+            entry[name] = None if value is None else round(value, 3)
+        entry |= {
+            "basis": self.basis,
+            "limits": dict(self.budget.limits()),
+            "violations": [
+                {"resource": each.resource, "value": each.value, "limit": each.limit}
+                for each in self.violations
+            ],
+            "not_judged": list(self.unjudged),
+        }
+        return entry | ({"uncounted": list(self.uncounted)} if self.uncounted else {})
+
+
+def chosen_targets(text: str) -> tuple[Target, ...]:
+    """The targets of `--targets`: "all" that are shipped, or names and TOML files with commas between.
+
+    Raises:
+        UserError: A name or file that is no target, or named twice.
+    """
+    if text.strip() == ALL:
+        return tuple(map(load_target, list_targets()))
+    if text.endswith(".tflite"):
+        raise UserError(
+            f"--targets takes {text} for a target.", f"Name the model first: nas-cost {text} --targets all."
+        )
+    chosen: list[Target] = []
+    for name in (part.strip() for part in text.split(",")):
+        if not name:
+            raise UserError(
+                f"--targets {text!r} has an empty part.",
+                "Write it like nrf52840,rp2040,my_board.toml, or all.",
+            )
+        if name == ALL:
+            raise UserError("--targets names all and more.", "Write all alone, or the names.")
+        target = load_target(name)
+        if target.name in (each.name for each in chosen):
+            raise UserError(f"--targets names {target.name} twice.", "Name each once.")
+        chosen.append(target)
+    return tuple(chosen)
+
+
+def judge(
+    graph: OpGraph,
+    size: int,
+    models: Sequence[CostModel],
+    given: Mapping[str, Fraction],
+    *,
+    certain: bool = False,
+) -> tuple[OnTarget, ...]:
+    """Costs a model on each target: what fits comes first, and within that the fastest; unknown latency last.
+
+    Args:
+        graph: The model.
+        size: Length of its file in bytes.
+        models: Of the targets.
+        given: Limits as `parse_limits` reads them; memory that is not among them comes from each target.
+        certain: Hold predictions to the limits by the upper ends of their intervals.
+    """
+    found = [_judge(graph, size, model, given, certain) for model in models]
+    return tuple(sorted(found, key=_place))
+
+
+def _place(each: OnTarget) -> tuple[int, float, str]:
+    latency = None if each.costs is None else each.costs.latency_us
+    return _ORDER.index(each.verdict), math.inf if latency is None else latency, each.target.name
+
+
+def _judge(
+    graph: OpGraph, size: int, model: CostModel, given: Mapping[str, Fraction], certain: bool
+) -> OnTarget:
+    target = model.target
+    try:
+        explanation = model.explain(graph, file_bytes=size)
+    except UserError as error:
+        return OnTarget(target=target, refused=str(error))
+    costs = explanation.costs
+    known = {
+        name: limit for name, limit in given.items() if getattr(costs, RESOURCES[name].field) is not None
+    }
+    budget = budget_on(known, target, certain=certain)
+    return OnTarget(
+        target=target,
+        costs=costs,
+        basis=model.basis if costs.cycles is not None else None,
+        budget=budget,
+        violations=budget.violations(costs),
+        unjudged=tuple(name for name in given if name not in known),
+        uncounted=explanation.uncounted,
+    )

@@ -1,0 +1,118 @@
+"""The table of `nas-cost --targets NAMES`: a line for each board, and what the table leaves out as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from cost_models.costing_report import rendered
+from cost_models.on_targets import OnTarget
+from cost_models.resources import RESOURCES, format_quantity
+
+# What each basis is; said below the table for those that are in it.
+_BASES = {
+    "measured": "measured: by cycles of that chip, or of one of the same core, clock and flash",
+    "class": "class: by boards of the same core",
+    "bound": "bound: by its core's pipeline, no board of which was measured",
+}
+
+
+def on_targets_text(path: str, found: Sequence[OnTarget], given: Mapping[str, Fraction]) -> str:
+    """A model's table, fitting targets first, and the sentences below it."""
+    from rich.table import Table
+
+    fitting = sum(each.verdict == "fits" for each in found)
+    table = Table()
+    table.add_column("target", no_wrap=True)
+    table.add_column("fits", overflow="fold")
+    for name in ("SRAM B", "flash B", "latency", "90 % interval", "energy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("basis")
+    for each in found:
+        table.add_row(*_cells(each))
+    title = f"{path}: fits {fitting} of {len(found)} targets"
+    return rendered([title, table, *_notes(found, given)])
+
+
+def _cells(each: OnTarget) -> tuple[str, ...]:
+    costs = each.costs
+    if costs is None:
+        return (each.target.name, "refused", "", "", "", "", "", "")
+    fits = {"fits": "yes", "not judged": f"? {', '.join(each.unjudged)}"}.get(each.verdict)
+    if fits is None:
+        fits = f"no: {', '.join(f'{broken.resource} {_excess(broken.excess)}' for broken in each.violations)}"
+    latency = interval = "unknown"
+    if (
+        costs.latency_us is not None
+        and costs.latency_low_us is not None
+        and costs.latency_high_us is not None
+    ):
+        latency = format_quantity("latency", costs.latency_us)
+        low, high = (format_quantity("latency", end) for end in (costs.latency_low_us, costs.latency_high_us))
+        interval = f"{low} to {high}"
+    return (
+        each.target.name,
+        fits,
+        f"{costs.sram_bytes:,}",
+        f"{costs.flash_bytes:,}",
+        latency,
+        interval,
+        "unknown" if costs.energy_uj is None else format_quantity("energy", costs.energy_uj),
+        each.basis or "",
+    )
+
+
+def _excess(excess: float) -> str:
+    """By how much a limit is broken: per cent, and times the limit from twice on."""
+    return f"+{max(1, round(100 * excess))} %" if excess < 1 else f"{1 + excess:,.3g}x"
+
+
+def _notes(found: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[str]:
+    notes = [f"{text}." for text in _limits(found, given)]
+    for reason, names in _grouped((each.refused, each.target.name) for each in found):
+        notes.append(f"Refused on {names}: {reason}")
+    for resource, names in _grouped((name, each.target.name) for each in found for name in each.unjudged):
+        notes.append(
+            f"{RESOURCES[resource].label} is not known on {names}: nobody can say whether its limit is kept there."
+        )
+    for kinds, cores in _grouped((", ".join(each.uncounted), each.target.core) for each in found):
+        notes.append(f"Cycles are not known, as nobody counted the instructions of {kinds} on {cores}.")
+    silent = [each for each in found if each.costs is not None and each.basis is None and not each.uncounted]
+    if silent:
+        names = ", ".join(each.target.name for each in silent)
+        notes.append(f"Cycles are not known on {names}: there is no calibration.")
+    if any(each.costs is not None and each.costs.energy_uj is None for each in found):
+        notes.append("Energy is unknown where a target has no sourced figure, or no cycles.")
+    if npus := [each.target.name for each in found if each.target.npu is not None]:
+        notes.append(f"Counted as the core alone would run it, without the NPU: {', '.join(npus)}.")
+    notes += [f"{_BASES[basis]}." for basis in _BASES if any(each.basis == basis for each in found)]
+    notes.append("SRAM is exact. nas-cost --target NAME says more of each target, and names its sources.")
+    return notes
+
+
+def _limits(found: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[str]:
+    said = []
+    budgets = [each.budget for each in found if each.budget is not None]
+    if given:
+        limits = ", ".join(f"{name} {format_quantity(name, float(limit))}" for name, limit in given.items())
+        said.append(f"Limits: {limits}")
+    for name in ("sram", "flash"):
+        asked = given.get(name)
+        capped = [budget for budget in budgets if asked is not None and (budget.limit(name) or 0) < asked]
+        if capped:
+            where = f"On {len(capped)} of {len(found)} targets there is less {name} to spare than that"
+            said.append(f"{where}: the limit there is what there is")
+    if rest := [name for name in ("sram", "flash") if name not in given]:
+        said.append(f"Limit of {' and '.join(rest)}: what each target has, less what is reserved")
+    if any(budget.certain for budget in budgets):
+        said.append("Predictions are held to the limits by the upper ends of their 90 % intervals")
+    return said
+
+
+def _grouped(pairs: Iterable[tuple[str | None, str]]) -> list[tuple[str, str]]:
+    """What is said, each once, with all that it is said of."""
+    groups: dict[str, list[str]] = {}
+    for reason, name in pairs:
+        if reason and name not in groups.setdefault(reason, []):
+            groups[reason].append(name)
+    return [(reason, ", ".join(names)) for reason, names in groups.items()]

@@ -1,0 +1,154 @@
+"""`nas-run --explain`: what a budget admits of each search space, in words, as JSON, as a page."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cost_models.errors import UserError
+from cost_models.folded import folded
+from nas.cli.exit_codes import DONE, NOTHING_FEASIBLE
+from nas.report import explained
+from nas.report.quantities import GAP
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nas.run.config import RunConfig
+
+
+def explain_run(config: RunConfig, values: Mapping[str, Any], page: str, *, as_json: bool) -> int:
+    """Looks, prints, and writes the page where one is asked for.
+
+    Args:
+        config: The run.
+        values: What was given, by key: without a space, all are looked at.
+        page: An HTML file; empty for none.
+        as_json: Print JSON instead of words.
+
+    Returns:
+        The exit code: 3 where nothing fits.
+
+    Raises:
+        UserError: Something that was given cannot be used.
+    """
+    from nas.run.explain import explain
+    from nas.run.folder import write_atomically
+
+    file = _page_file(page)
+    found = explain(config, spaces=[config.space] if "space" in values else None, say=_say)
+    content = json.loads(json.dumps(found.as_json()))  # the page is made from what a machine reads
+    if file is not None:
+        from nas.report.explain_page import render_explanation
+
+        try:
+            write_atomically(file, render_explanation(content).encode())
+        except OSError as error:
+            raise UserError(f"{file} cannot be written ({error.strerror}).", "Name another file.") from error
+    if as_json:
+        print(json.dumps(content))
+    else:
+        print_explanation(content)
+    if file is not None:
+        print(f"page {file}", file=sys.stderr if as_json else sys.stdout)
+    return DONE if found.fits else NOTHING_FEASIBLE
+
+
+def _page_file(page: str) -> Path | None:
+    """Finds out before the work that its result could not be written.
+
+    Raises:
+        UserError: No HTML file, or no folder for it.
+    """
+    if not page:
+        return None
+    path = Path(page)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--explain takes {page} for the page.", "Name it FILE.html, or give no name.")
+    if not path.parent.is_dir() or path.is_dir():
+        raise UserError(f"{page} cannot be written.", "Name a file in a folder that exists.")
+    return path
+
+
+def _say(space: str) -> None:
+    print(f"looking at the space {space}", file=sys.stderr)
+
+
+def print_explanation(content: Mapping[str, Any]) -> None:
+    """The explanation in words."""
+    from rich.console import Console
+
+    console = Console(soft_wrap=False)
+    target = content["target"]
+    for line in (
+        explained.headline(content),
+        f"task    {explained.title(content)}",
+        f"target  {target['name']} ({target['title']}): {explained.limits_text(content)}",
+        *(f"        {note}" for note in content["notes"]),
+    ):
+        _line(line)
+    spaces = explained.open_spaces(content)
+    if spaces:
+        _fitting(console, spaces)
+        _smallest(console, spaces)
+        _doubling(console, spaces, explained.record_heading(content))
+    for line in explained.misses(content):
+        _line(line)
+    for name, reason in explained.refused(content):
+        _line(f"{name} is left out: {reason}")
+    for line in explained.how(content):
+        _line(line)
+
+
+def _line(text: str) -> None:
+    print(folded(text.replace(GAP, " "), sys.stdout, indent=8))
+
+
+def _fitting(console: Console, spaces: Sequence[Mapping[str, Any]]) -> None:
+    rows = [(explained.rows(space)[0], explained.binding_text(space)) for space in spaces]
+    _table(
+        console,
+        "What fits",
+        ("Space", "Fits", "95 % interval", "Limit that most break", "Most MACs", "Most weights"),
+        [(row.space, row.fits, row.between, binding, row.macs, row.weights) for row, binding in rows],
+    )
+
+
+def _smallest(console: Console, spaces: Sequence[Mapping[str, Any]]) -> None:
+    rows = [explained.limit_rows(space) for space in spaces]
+    _table(
+        console,
+        "The smallest limit that admits a network, the others as given",
+        ("Space", *(row.label for row in rows[0])),
+        [(limits[0].space, *(row.least for row in limits)) for limits in rows],
+    )
+
+
+def _doubling(console: Console, spaces: Sequence[Mapping[str, Any]], recorded: str) -> None:
+    lines: list[tuple[str, ...]] = []
+    for space in spaces:
+        for index, row in enumerate(explained.rows(space)):
+            doubled = row.doubled or "nothing"
+            doubled += " (beyond the chip)" if row.beyond else ""
+            cells = (row.space if not index else "", doubled, row.fits, row.macs, row.weights)
+            lines.append((*cells, row.recorded) if recorded else cells)
+    headings = ("Space", "Doubled", "Fits", "Most MACs", "Most weights", *((recorded,) if recorded else ()))
+    _table(console, "What doubling a limit buys", headings, lines)
+
+
+def _table(console: Console, heading: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(columns):
+        words = index == 0 or name in ("Doubled", "Limit that most break")
+        table.add_column(name, justify="left" if words else "right", overflow="fold")
+    for cells in lines:
+        table.add_row(*(escape(cell.replace(GAP, " ")) for cell in cells))
+    print(heading)  # a title of the table's own would be folded to its width
+    console.print(table)

@@ -1,0 +1,143 @@
+"""What a budget admits of each search space, before anything is trained: shares, limits that bind, capacity."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cost_models.errors import UserError
+from nas.model.policy import MetricName
+from nas.run.config import RunConfig
+from nas.run.folder import RunFolder
+from nas.run.setup import Job, prepare
+from nas.run.space_look import SpaceFound, look
+from nas.run.warm_start import EarlierTraining, earlier_trainings
+from search_spaces.space import list_spaces
+
+DRAWS = 2000
+_SECONDS = 50.0  # for all spaces together; a slow machine draws fewer networks, and that is said
+_SEED = 0  # where none is given: two calls then say the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """An earlier run whose trainings were looked up.
+
+    Attributes:
+        run: Its folder.
+        space: What it searched.
+        metric: What its values are of.
+        trainings: How many of them ended.
+    """
+
+    run: str
+    space: str
+    metric: MetricName
+    trainings: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What a budget admits.
+
+    Attributes:
+        job: The run that was asked about.
+        spaces: One entry each.
+        record: The earlier run of `--warm-start`.
+        seconds: What it took.
+    """
+
+    job: Job
+    spaces: tuple[SpaceFound, ...]
+    record: Record | None
+    seconds: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether a network that fits was found in any of the spaces."""
+        return any(each.refused is None and each.given.most_macs is not None for each in self.spaces)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values: `nas-run --explain --json`, and what the page is made from."""
+        job = self.job
+        return {
+            "schema": 1,
+            "task": {
+                "name": job.config.task,
+                "input_shape": list(job.dataset.info.input_shape),
+                "classes": len(job.dataset.info.class_names),
+            },
+            "target": {"name": job.target.name, "title": job.target.title, "basis": job.model.basis},
+            "budget": dict(job.budget.limits()),
+            "certain": job.budget.certain,
+            "notes": list(job.budget.notes),
+            "seed": job.seed,
+            "seconds": round(self.seconds, 2),
+            "record": None if self.record is None else asdict(self.record),
+            "spaces": [
+                asdict(each) | {"binding": each.binding.resource if each.binding else None}
+                for each in self.spaces
+            ],
+        }
+
+
+def explain(
+    config: RunConfig,
+    *,
+    spaces: Sequence[str] | None = None,
+    draws: int = DRAWS,
+    seconds: float = _SECONDS,
+    say: Callable[[str], None] = lambda text: None,
+) -> Explanation:
+    """What the budget of a run admits; trains nothing, writes nothing.
+
+    Args:
+        config: The run.
+        spaces: Which spaces; None for all that are shipped.
+        draws: Random networks of each.
+        seconds: After this fewer are drawn.
+        say: Is told which space is looked at.
+
+    Raises:
+        UserError: A name, limit, data set or earlier run that cannot be used.
+    """
+    begin = time.monotonic()
+    config = config if config.seed is not None else config.model_copy(update={"seed": _SEED})
+    names = tuple(spaces) if spaces is not None else list_spaces()
+    config, record_space = _with_recorded_space(config, given=spaces is not None)
+    job = prepare(config)
+    trainings: tuple[EarlierTraining, ...] = ()
+    record = None
+    if config.warm_start is not None:
+        metric = job.dataset.info.metric
+        trainings = earlier_trainings(
+            config.warm_start, config=config, data_digest=job.dataset.digest(), metric=metric
+        )
+        record = Record(run=config.warm_start, space=record_space, metric=metric, trainings=len(trainings))
+    found = []
+    for index, name in enumerate(names):
+        say(name)
+        left = seconds - (time.monotonic() - begin)
+        known = trainings if record is not None and name == record.space else None
+        found.append(look(job, name, draws, max(0.5, left / (len(names) - index)), known))
+    return Explanation(job=job, spaces=tuple(found), record=record, seconds=time.monotonic() - begin)
+
+
+def _with_recorded_space(config: RunConfig, *, given: bool) -> tuple[RunConfig, str]:
+    """Where no space was asked for, an earlier run is looked up in its own, if that is a shipped one."""
+    if config.warm_start is None or given:
+        return config, config.space
+    folder = RunFolder(path=Path(config.warm_start))
+    try:
+        space = str(folder.load_config()["config"]["space"])
+    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return config, config.space  # `earlier_trainings` says what is wrong
+    if space not in list_spaces():
+        raise UserError(
+            f"{config.warm_start} searched the space {space}, which is none of the shipped ones.",
+            f"Name it: --space {space}.",
+        )
+    return config.model_copy(update={"space": space}), space

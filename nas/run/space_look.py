@@ -1,0 +1,355 @@
+"""What the limits admit of one search space: networks drawn from it, and its ends."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.budget import Budget
+from cost_models.errors import UserError
+from nas.model.statistics import wilson
+from nas.run.setup import Job
+from nas.run.warm_start import EarlierTraining
+from nas.strategy.screening import Screen, Screened
+from search_spaces.choices import Choices
+from search_spaces.lower import lower
+from search_spaces.space import NoChoiceError, load_space
+
+# Mutations that look for the ends of a space: how many for each end, and how many choices each draws anew.
+_CLIMB, _CHANGE = 100, 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitFound:
+    """What one limit does to a space.
+
+    Attributes:
+        resource: What it limits.
+        limit: Its value; bytes, microseconds, microjoules or a count.
+        over: Networks drawn that break it.
+        over_alone: Those of them that break no other limit.
+        median_excess: By how much the median of them does, relative to the limit; None where none does.
+        least: The smallest limit with which a network was found that keeps all others; None where none was.
+        least_of_any: The smallest need of any network that was found.
+    """
+
+    resource: str
+    limit: float
+    over: int
+    over_alone: int
+    median_excess: float | None
+    least: float | None
+    least_of_any: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What an earlier run measured of the networks that fit.
+
+    Attributes:
+        networks: How many of its trained networks fit.
+        best: The best recorded int8 validation value of them; None where none fits.
+        steps: Training steps of the best.
+    """
+
+    networks: int
+    best: float | None = None
+    steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A space under the limits as given, or with some doubled.
+
+    Attributes:
+        doubled: The limits that are.
+        limits: All of them.
+        beyond: Those that are then more than the target has.
+        fitting: Networks drawn that fit.
+        low: Lower end of the 95 % interval of their share.
+        high: Upper end of it.
+        most_macs: Of the networks found that fit; None where none does.
+        most_weights: The same; int8 weights, without biases.
+        recorded: From an earlier run; None without one of this space.
+    """
+
+    doubled: tuple[str, ...]
+    limits: dict[str, float]
+    beyond: tuple[str, ...]
+    fitting: int
+    low: float
+    high: float
+    most_macs: int | None
+    most_weights: int | None
+    recorded: Recorded | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceFound:
+    """What was found of one space.
+
+    Attributes:
+        space: Its name.
+        refused: Why it has no network for this input; the rest is empty then.
+        drawn: Networks drawn at random: what shares are of.
+        uncosted: Those of them that the target has no costs for.
+        seen: All networks that were costed: the ends are of these.
+        limits: What each limit does.
+        variants: As given, each limit doubled, all doubled.
+        closest: What the network nearest to fitting breaks worst, in words, where none fits.
+        closest_excess: By how much; None where the target has no costs for any.
+    """
+
+    space: str
+    refused: str | None = None
+    drawn: int = 0
+    uncosted: int = 0
+    seen: int = 0
+    limits: tuple[LimitFound, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    closest: str | None = None
+    closest_excess: float | None = None
+
+    @property
+    def given(self) -> Variant:
+        """The space under the limits as given."""
+        return self.variants[0]
+
+    @property
+    def binding(self) -> LimitFound | None:
+        """The limit that most networks break; None where all fit."""
+        most = max(self.limits, key=lambda each: (each.over, each.over_alone), default=None)
+        return most if most is not None and most.over else None
+
+
+class _Pool:
+    """All networks of one space that were costed."""
+
+    def __init__(self, screen: Screen, rng: np.random.Generator) -> None:
+        self._screen = screen
+        self._rng = rng
+        self.names = [name for name, _ in screen.budget.limits()]
+        self.limits = [limit for _, limit in screen.budget.limits()]
+        self.params: list[dict[str, Any]] = []
+        self.needs: list[list[float]] = []  # one per limit; infinite where the target has no costs
+        self.sizes: list[tuple[int, int]] = []  # MACs, weights
+        self.closest: Screened | None = None
+
+    def draw(self) -> None:
+        self._add(Choices(rng=self._rng))
+
+    def mutate(self, index: int) -> int:
+        """A network near another one; returns its place."""
+        self._add(Choices(self.params[index], self._rng, _CHANGE))
+        return len(self.params) - 1
+
+    def replay(self, params: dict[str, Any]) -> list[float]:
+        """What a recorded network needs of each limit; it does not join the pool."""
+        return self._needs(self._screen(Choices(params)))
+
+    def _add(self, choices: Choices) -> None:
+        found = self._screen(choices)
+        self.params.append(choices.params)
+        self.needs.append(self._needs(found))
+        self.sizes.append(_sizes(found))
+        if self.closest is None or found.excess < self.closest.excess:
+            self.closest = found
+
+    def _needs(self, found: Screened) -> list[float]:
+        if found.costs is None:
+            return [math.inf] * len(self.names)
+        judged = self._screen.budget.judged(found.costs)
+        return [math.inf if (value := judged[name]) is None else float(value) for name in self.names]
+
+    def climb(self, goal: Callable[[int], float], until: float) -> None:
+        """Mutates the best network by a goal, again and again; -inf is a network that does not count."""
+        best = max(range(len(self.params)), key=goal)
+        if goal(best) == -math.inf:
+            return
+        for _ in range(_CLIMB):
+            if time.monotonic() > until:
+                return
+            other = self.mutate(best)
+            if goal(other) > goal(best):
+                best = other
+
+
+def _sizes(found: Screened) -> tuple[int, int]:
+    if found.costs is None:
+        return 0, 0
+    tensors = lower(found.candidate.narrow).tensors
+    return found.costs.macs, sum(each.data_bytes for each in tensors if each.dtype == "int8")
+
+
+def look(
+    job: Job, name: str, draws: int, seconds: float, known: Sequence[EarlierTraining] | None
+) -> SpaceFound:
+    """Draws from a space, climbs to its ends, and judges all that was seen.
+
+    Args:
+        job: The run that is asked about.
+        name: The space.
+        draws: Random networks.
+        seconds: After this the rest is left out.
+        known: Trainings of an earlier run of this space.
+
+    Raises:
+        UserError: The space cannot be loaded, or the trainings are of another one.
+    """
+    screen = Screen(
+        space=load_space(name),
+        input_shape=job.dataset.info.input_shape,
+        classes=len(job.dataset.info.class_names),
+        model=job.model,
+        budget=job.budget,
+    )
+    pool = _Pool(screen, job.rng(f"explain {name}"))
+    begin = time.monotonic()
+    try:
+        pool.draw()
+    except UserError as error:
+        return SpaceFound(space=name, refused=str(error))
+    while len(pool.params) < draws and time.monotonic() < begin + 0.6 * seconds:
+        pool.draw()
+    drawn = len(pool.params)
+    changes = list(_doublings(pool.names))
+    for goal in _goals(pool, changes):
+        pool.climb(goal, begin + seconds)
+    needs = np.array(pool.needs)
+    recorded = None if known is None else _replayed(pool, name, known)
+    variants = tuple(_variant(job.budget, job, pool, needs, drawn, doubled, recorded) for doubled in changes)
+    closest = pool.closest
+    missed = excess = None
+    if variants[0].most_macs is None and closest is not None:
+        worst = max(closest.violations, key=lambda each: each.excess, default=None)
+        missed = closest.refused if worst is None else str(worst)
+        excess = None if worst is None else worst.excess
+    return SpaceFound(
+        space=name,
+        drawn=drawn,
+        uncosted=int(np.isinf(needs[:drawn]).any(axis=1).sum()),
+        seen=len(pool.params),
+        limits=tuple(_limit(pool, needs, drawn, index) for index in range(len(pool.names))),
+        variants=variants,
+        closest=missed,
+        closest_excess=excess,
+    )
+
+
+def _doublings(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Nothing, each limit, all of them."""
+    yield ()
+    for name in names:
+        yield (name,)
+    if len(names) > 1:
+        yield tuple(names)
+
+
+def _goals(pool: _Pool, changes: Sequence[tuple[str, ...]]) -> Iterator[Callable[[int], float]]:
+    """What the ends of a space are: the nearest to fitting, the least of each limit, the largest that fits."""
+    limits = pool.limits
+
+    def excess(index: int) -> float:
+        return -max(need / limit for need, limit in zip(pool.needs[index], limits))
+
+    yield excess
+    for place in range(len(limits)):
+
+        def least(index: int, place: int = place) -> float:
+            needs = pool.needs[index]
+            kept = all(needs[i] <= limits[i] for i in range(len(limits)) if i != place)
+            return -needs[place] if kept else -math.inf
+
+        yield least
+    for doubled in changes:
+        wider = [limit * (2 if name in doubled else 1) for name, limit in zip(pool.names, limits)]
+        for measure in (0, 1):
+
+            def largest(index: int, wider: list[float] = wider, measure: int = measure) -> float:
+                fits = all(need <= limit for need, limit in zip(pool.needs[index], wider))
+                return pool.sizes[index][measure] if fits else -math.inf
+
+            yield largest
+
+
+def _limit(pool: _Pool, needs: NDArray[np.float64], drawn: int, place: int) -> LimitFound:
+    limits = np.array(pool.limits)
+    costed = needs[:drawn][np.isfinite(needs[:drawn]).all(axis=1)]
+    broken = costed > limits
+    over = broken[:, place]
+    excess = costed[over, place] / limits[place] - 1
+    others = np.delete(needs <= limits, place, axis=1).all(axis=1)
+    least, any_ = needs[others, place], needs[:, place]
+    return LimitFound(
+        resource=pool.names[place],
+        limit=pool.limits[place],
+        over=int(over.sum()),
+        over_alone=int((over & (broken.sum(axis=1) == 1)).sum()),
+        median_excess=float(statistics.median(excess)) if len(excess) else None,
+        least=_smallest(least),
+        least_of_any=_smallest(any_),
+    )
+
+
+def _smallest(values: NDArray[np.float64]) -> float | None:
+    least = float(values.min()) if len(values) else math.inf
+    return least if math.isfinite(least) else None
+
+
+def _variant(
+    budget: Budget,
+    job: Job,
+    pool: _Pool,
+    needs: NDArray[np.float64],
+    drawn: int,
+    doubled: tuple[str, ...],
+    recorded: Sequence[tuple[EarlierTraining, list[float]]] | None,
+) -> Variant:
+    limits = {name: limit * (2 if name in doubled else 1) for name, limit in budget.limits()}
+    has = {"sram": job.target.usable_sram_bytes, "flash": job.target.usable_flash_bytes}
+    wide = np.array(list(limits.values()))
+    fits: NDArray[np.bool_] = np.all(needs <= wide, axis=1)
+    fitting = int(fits[:drawn].sum())
+    low, high = wilson(fitting, drawn)
+    sizes = [size for size, kept in zip(pool.sizes, fits) if kept]
+    return Variant(
+        doubled=doubled,
+        limits=limits,
+        beyond=tuple(name for name in doubled if limits[name] > has.get(name, math.inf)),
+        fitting=fitting,
+        low=low,
+        high=high,
+        most_macs=max((macs for macs, _ in sizes), default=None),
+        most_weights=max((weights for _, weights in sizes), default=None),
+        recorded=None if recorded is None else _recorded(recorded, wide),
+    )
+
+
+def _replayed(
+    pool: _Pool, space: str, trainings: Sequence[EarlierTraining]
+) -> list[tuple[EarlierTraining, list[float]]]:
+    try:
+        return [(one, pool.replay(one.params)) for one in trainings]
+    except (NoChoiceError, ValueError, UserError):
+        raise UserError(
+            f"The choices of the earlier run are not those that {space} asks for.",
+            "The space has changed since; leave --warm-start out.",
+        ) from None
+
+
+def _recorded(
+    recorded: Sequence[tuple[EarlierTraining, list[float]]], limits: NDArray[np.float64]
+) -> Recorded:
+    fitting = [one for one, needs in recorded if all(need <= limit for need, limit in zip(needs, limits))]
+    if not fitting:
+        return Recorded(networks=0)
+    best = min(fitting, key=lambda one: one.error)
+    networks = {tuple(sorted(one.params.items())) for one in fitting}
+    return Recorded(networks=len(networks), best=1.0 - best.error, steps=best.steps)
