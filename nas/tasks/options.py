@@ -28,6 +28,7 @@ class TaskOptions(BaseModel):
         missing: What to do about missing values, gaps in time and times that do not rise.
         window: Length of a window in rows ("64") or seconds ("2.5s"); None where each file is one sample.
         hop: From one window to the next, in the same way; None for half a window.
+        label_share: Share of the rows of a window that have its label, at least.
         sample_rate: In Hz: of tables without times; with times, what they are resampled to.
     """
 
@@ -94,6 +95,14 @@ class TaskOptions(BaseModel):
         example="64",
         default="half a window",
         tasks=_TABLES,
+    )
+    label_share: float = key(
+        1.0,
+        "a window is of the label that at least this share of its rows have; others are left out",
+        metavar="SHARE",
+        tasks=_TABLES,
+        gt=0.5,
+        le=1.0,
     )
     sample_rate: float | None = key(
         None,

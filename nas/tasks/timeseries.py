@@ -26,7 +26,7 @@ from nas.tasks.loading.table_files import SUFFIXES, TableFile, TableFiles, class
 from nas.tasks.loading.table_reading import read_head, read_table
 from nas.tasks.loading.tables import Head
 from nas.tasks.loading.telltales import telltales
-from nas.tasks.loading.times import Steps, resample
+from nas.tasks.loading.times import Steps, nearest, resample
 from nas.tasks.loading.window_split import SHARES, VALIDATION, part_indices, split_windows
 from nas.tasks.loading.windows import (
     Indices,
@@ -47,7 +47,8 @@ _NAMED = 12
 def load(argument: str, options: TaskOptions) -> Dataset:
     """Reads recordings, cuts windows of them and splits these by group, file or time.
 
-    Windows have the shape (rows, channels). None crosses a file, a change of label or group, or a gap in time.
+    Windows have the shape (rows, channels). None crosses a file, a change of group, or a gap in time; one that crosses
+    a change of label is left out, or of the label of most of its rows.
 
     Raises:
         UserError: Files, columns or cells that cannot be used; values that are missing, where they are to be refused.
@@ -89,9 +90,12 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     stretches, rows, step, window_notes = _even(read, rate, window, hop, options)
     channels, channel_notes = telltales(stretches, roles.channels)
     labels, names = class_order(read.labels, name)
-    stretches = [replace(stretch, label=labels[stretch.label]) for stretch in stretches]
-    windows = place_windows(stretches, rows, step)
-    window_notes += check_windows(windows, stretches, names, [file.name for file in files.files])
+    order = np.array(labels, np.int32)
+    stretches = [replace(stretch, labels=order[stretch.labels]) for stretch in stretches]
+    windows = place_windows(stretches, rows, step, options.label_share)
+    window_notes += check_windows(
+        windows, stretches, names, [file.name for file in files.files], share=options.label_share
+    )
     grouped = read.groups is not None
     parts, split_notes = _divide(files, windows, names, grouped=grouped, name=name)
     dtype = np.result_type(*{stretch.values.dtype for stretch in stretches})
@@ -253,7 +257,16 @@ def _read(
         if table.times is not None:
             kinds.setdefault(table.times_kind, file.path)
             sizes.append(float(np.nanmedian(np.abs(table.times))) if not np.isnan(table.times).all() else 0.0)
-        found, step = cut(table, label, group, options.missing, file=index, time=roles.time, tally=tally)
+        found, step = cut(
+            table,
+            label,
+            group,
+            options.missing,
+            file=index,
+            time=roles.time,
+            tally=tally,
+            mixed=options.label_share < 1,
+        )
         stretches += found
         steps.append(step)
     if len(kinds) > 1:
@@ -309,7 +322,9 @@ def _resampled(stretch: Stretch, rate: Rate, steps: Steps | None) -> Stretch:
     if stretch.file not in rate.resampled and not bridged:
         return replace(stretch, times=None)
     step = rate.step if stretch.file in rate.resampled else steps.step
-    return replace(stretch, values=resample(stretch.times, stretch.values, step, steps.step), times=None)
+    values = resample(stretch.times, stretch.values, step, steps.step)
+    labels = stretch.labels[nearest(stretch.times, step, len(values))]
+    return replace(stretch, values=values, labels=labels, times=None)
 
 
 def _format_note(heads: Sequence[Head]) -> str:

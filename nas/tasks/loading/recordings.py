@@ -1,4 +1,4 @@
-"""Stretches of samples that follow each other with one label and group: what windows may be cut from."""
+"""Stretches of samples that follow each other in one group, and mostly of one label: what windows are cut from."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ def cut(
     file: int,
     time: str | None,
     tally: Tally,
+    mixed: bool = False,
 ) -> tuple[list[Stretch], Steps | None]:
     """The stretches of a file, and the steps of its times.
 
@@ -77,6 +78,7 @@ def cut(
         file: Its index.
         time: Name of the column of times.
         tally: Counts what is left out.
+        mixed: Whether a stretch may have rows of several labels.
 
     Raises:
         UserError: Something is missing, and missing is "refuse"; or times are too coarse.
@@ -120,7 +122,8 @@ def cut(
     values = narrow(table.values)
     found: list[Stretch] = []
     firsts: list[int] = []
-    for start, stop in _runs(table, labels.codes, groups.codes if groups is not None else None, whole):
+    group_codes = groups.codes if groups is not None else None
+    for start, stop in _runs(table, labels.codes, group_codes, whole, mixed=mixed):
         for index in _rising(table, np.arange(start, stop), missing, time, tally):
             first, last = int(index[0]), int(index[-1]) + 1
             plain = bool((np.diff(index) == 1).all())
@@ -129,7 +132,7 @@ def cut(
                 Stretch(
                     values=values[first:last] if plain else values[index],
                     times=None if table.times is None else table.times[index],
-                    label=int(labels.codes[start]),
+                    labels=labels.codes[first:last] if plain else labels.codes[index],
                     group=-1 if groups is None else int(groups.codes[start]),
                     file=file,
                 )
@@ -182,25 +185,26 @@ def narrow(values: Floats) -> Array:
 
 
 def _runs(
-    table: Table, labels: Codes, groups: Codes | None, whole: NDArray[np.bool_]
+    table: Table, labels: Codes, groups: Codes | None, whole: NDArray[np.bool_], *, mixed: bool
 ) -> Iterator[tuple[int, int]]:
-    """Ranges of whole rows with one label and group.
+    """Ranges of whole rows with one group and, unless they may be mixed, one label.
 
     Raises:
         UserError: There are nearly as many as rows.
     """
-    new = labels[1:] != labels[:-1]
+    new = whole[1:] != whole[:-1]
     if groups is not None:
         new |= groups[1:] != groups[:-1]
-    new |= whole[1:] != whole[:-1]
     new[table.breaks - 1] = True
-    edges = [0, *(np.flatnonzero(new) + 1).tolist(), len(labels)]
-    if len(edges) * _LEAST_RUN > len(labels) > _FEW_ROWS:
+    changes = new | (labels[1:] != labels[:-1])
+    count = int(np.count_nonzero(changes))
+    if (count + 2) * _LEAST_RUN > len(labels) > _FEW_ROWS:
         raise UserError(
-            f"{show(table.head.path)}: label or group change {len(edges) - 2:,} times in {len(labels):,} rows.",
+            f"{show(table.head.path)}: label or group change {count:,} times in {len(labels):,} rows.",
             "Name another column; rows of several recordings that take turns have to be sorted by recording.",
         )
-    for start, stop in pairwise(edges):
+    edges = np.flatnonzero(new if mixed else changes) + 1
+    for start, stop in pairwise([0, *edges.tolist(), len(labels)]):
         if whole[start]:
             yield start, stop
 

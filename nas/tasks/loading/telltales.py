@@ -24,13 +24,13 @@ def telltales(stretches: Sequence[Stretch], channels: Sequence[str]) -> tuple[li
     long = 0
     pace: dict[int, float] = {}
     for stretch in stretches:
-        values = stretch.values
-        if not len(values):
-            continue
-        least, most = values.min(axis=0), values.max(axis=0)
-        low[stretch.label] = np.minimum(low.get(stretch.label, least), least)
-        high[stretch.label] = np.maximum(high.get(stretch.label, most), most)
-        if len(values) >= _CLOCK_ROWS:
+        for label, first, end in stretch.runs():
+            values = stretch.values[first:end]
+            least, most = values.min(axis=0), values.max(axis=0)
+            low[label] = np.minimum(low.get(label, least), least)
+            high[label] = np.maximum(high.get(label, most), most)
+            if len(values) < _CLOCK_ROWS:
+                continue
             long += 1
             for channel in np.flatnonzero(clock).tolist():
                 steps = np.diff(values[:, channel].astype(np.float64))

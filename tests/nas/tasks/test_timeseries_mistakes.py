@@ -12,6 +12,7 @@ import pytest
 from written_recordings import HEADER, folder, noise, recording, seconds, table, turns
 
 from cost_models.errors import UserError
+from nas.run.config import make_config
 from nas.tasks.options import TaskOptions
 from nas.tasks.timeseries import load
 
@@ -252,6 +253,11 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
         {},
         "Label fall never lasts a window of 32 rows: its longest stretch has 1.",
     ),
+    "a label that no window has enough of": (
+        several(*(cell(number, 3, "fall") for number in range(7, 20))),
+        {"label_share": 0.6},
+        "Label fall has 20 of 32 rows in no window: its longest stretch has 13.",
+    ),
     "a label of many words": (
         only(table("a,b,label", noise(1), noise(2), lambda i: f"n{i}", rows=1200)),
         {},
@@ -427,6 +433,12 @@ def test_a_mistake_is_one_sentence_that_says_where_and_a_hint(mistake: str, tmp_
     change(root)
     message = refusal(root, options)
     assert (message if expected.endswith(".") else message[: len(expected)]) == expected
+
+
+@pytest.mark.parametrize("share", [0.5, 1.01, float("nan"), float("inf"), -1.0])
+def test_a_share_of_rows_out_of_range_is_refused(share: float) -> None:
+    with pytest.raises(UserError, match=r"^--label-share is (0\.5|1\.01|nan|inf|-1\.0)\. (It must be|Input)"):
+        make_config({"label_share": share}, {"label_share": "--label-share"})
 
 
 def test_the_task_needs_a_path() -> None:
