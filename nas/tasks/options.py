@@ -25,6 +25,7 @@ class TaskOptions(BaseModel):
         label: Column of labels in tables; a file of them; "folder" for class folders; None finds them.
         group: Column of groups, which no split parts; "folder" for the first folder; "none"; None finds one.
         time: Column of times; "none"; None finds one.
+        channels: Columns of channels with commas between them, in their order; None takes all columns of numbers.
         missing: What to do about missing values, gaps in time and times that do not rise.
         window: Length of a window in rows ("64") or seconds ("2.5s"); None where each file is one sample.
         hop: From one window to the next, in the same way; None for half a window.
@@ -72,6 +73,14 @@ class TaskOptions(BaseModel):
         metavar="COLUMN",
         example="timestamp",
         default="found, and said",
+        tasks=_TABLES,
+    )
+    channels: str | None = key(
+        None,
+        "columns that are the channels, in this order, with commas between them",
+        metavar="COLUMNS",
+        example="acc_x,acc_y,acc_z",
+        default="all other columns of numbers",
         tasks=_TABLES,
     )
     missing: Missing = key(

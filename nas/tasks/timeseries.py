@@ -73,6 +73,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         group=sources.group_column,
         time=options.time,
         labels_elsewhere=sources.elsewhere,
+        channels=options.channels,
     )
     name = root.stem if root.is_file() else root.resolve().name or "timeseries"
     require_memory(sum(file.path.stat().st_size for file in files.files), str(root), "Give fewer files.")
@@ -88,7 +89,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         seconds=seconds,
     )
     stretches, rows, step, window_notes = _even(read, rate, window, hop, options)
-    channels, channel_notes = telltales(stretches, roles.channels)
+    channels, channel_notes = telltales(stretches, roles.channels, named=options.channels is not None)
     labels, names = class_order(read.labels, name)
     order = np.array(labels, np.int32)
     stretches = [replace(stretch, labels=order[stretch.labels]) for stretch in stretches]

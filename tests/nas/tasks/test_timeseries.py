@@ -291,6 +291,36 @@ def test_a_column_that_tells_more_than_the_sensor_is_no_channel(
     assert any(said.startswith(note) for said in dataset.notes), dataset.notes
 
 
+def test_named_channels_are_taken_in_their_order_and_all_others_left_out(tmp_path: Path) -> None:
+    header = "time,acc_x,acc_y,subject,remark,T [C],spare,label"
+    text = table(
+        header, seconds, lambda i: i % 37, lambda i: -(i % 41), lambda i: i // 200, lambda i: "ok",
+        lambda i: 20 + i % 3, lambda i: "", turns, rows=2000,
+    )  # fmt: skip
+    dataset = loaded(single(tmp_path, text), channels="t, acc_y", group="none")
+    assert dataset.samples["train"][0, :5].tolist() == [[20, 0], [21, -1], [22, -2], [20, -3], [21, -4]]
+    assert "Channels from 0: T [C], acc_y." in dataset.notes
+    assert [note for note in dataset.notes if "left out" in note and note.startswith("Column")] == [
+        "Columns acc_x, subject, remark, spare left out, as --channels does not name them."
+    ]
+
+
+def test_a_named_channel_is_kept_though_its_name_or_course_is_that_of_something_else(tmp_path: Path) -> None:
+    text = table(
+        "clock,subject,code,x,label", lambda i: i * 3 + i % 2, lambda i: i % 7, lambda i: i // 100 % 2, noise(1),
+        turns, rows=800,
+    )  # fmt: skip
+    dataset = loaded(single(tmp_path, text), channels='"clock",subject,code', time="none")
+    assert dataset.info.input_shape == (32, 3)
+    assert dataset.report.groups is None
+    assert [note for note in dataset.notes if note.startswith(("Column x", "Kept"))] == [
+        "Column x left out, as --channels does not name it.",
+        "Kept, as --channels names it, though it rises from row to row like a clock or counter: clock; --time takes"
+        " times.",
+        "Kept, as --channels names it, though it has one value for each label and would tell it: code.",
+    ]
+
+
 def test_no_group_and_no_time_can_be_said(tmp_path: Path) -> None:
     text = table("time,subject,acc_x,label", lambda i: i // 50, lambda i: i // 200, noise(1), turns, rows=800)
     dataset = loaded(
