@@ -13,6 +13,7 @@ from cost_models.errors import UserError
 from nas.model.words import counted, listed
 from nas.tasks.loading.class_folders import show
 from nas.tasks.loading.holes import split_at_holes
+from nas.tasks.loading.intervals import Intervals
 from nas.tasks.loading.numbers import MISSING_LABELS
 from nas.tasks.loading.raw_type import LARGEST
 from nas.tasks.loading.stretches import Array, Stretch, Tally
@@ -24,6 +25,7 @@ _COARSE = 0.5  # share of times that repeat the one before
 _FEW_STEPS = 20  # too few to tell
 _RESTART = 16.0  # steps back: no disorder of single rows, but another recording
 _LEAST_RUN, _FEW_ROWS = 3, 300  # rows of one label on average; and too few rows to tell
+OUTSIDE = -2
 _CHOICE = "--missing drop leaves such rows out, --missing interpolate fills short gaps."
 
 
@@ -40,7 +42,10 @@ class Book:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """Labels or groups of the rows of a file: one word for all, or codes. Code -1 is for a missing one."""
+    """Labels or groups of the rows of a file: one word for all, or codes.
+
+    Code -1 is for a missing one, OUTSIDE for a row of no interval.
+    """
 
     codes: Codes
 
@@ -55,6 +60,18 @@ class Marks:
         words = table.words[name]
         known = [-1 if word.lower() in MISSING_LABELS else book.index(spelt(word)) for word in words.words]
         return cls(codes=np.asarray(known, np.int32)[words.codes])
+
+    @classmethod
+    def intervals(
+        cls, intervals: Intervals, table: Table, book: Book, spelt: Callable[[str], str], tally: Tally
+    ) -> Marks:
+        """The labels of intervals of times, or of rows where there are no times."""
+        at = np.arange(len(table.values), dtype=np.float64) if table.times is None else table.times
+        place = intervals.place(at)
+        tally.intervals += len(intervals.labels)
+        tally.bare_intervals += len(intervals.labels) - len(np.unique(place[place >= 0]))
+        known = [*(book.index(spelt(label)) for label in intervals.labels), OUTSIDE]
+        return cls(codes=np.asarray(known, np.int32)[place])
 
 
 def cut(
@@ -89,12 +106,15 @@ def cut(
     tally.breaks += len(table.breaks)
     tally.files += 1
     whole = np.ones(rows, bool)
+    outside = labels.codes == OUTSIDE
+    tally.outside += int(np.count_nonzero(outside))
     for what, marks in (("label", labels), ("group", groups)):
-        if marks is not None and (without := marks.codes < 0).any():
+        if marks is not None and (without := marks.codes == -1).any():
             if missing == "refuse":
                 _refuse(table, without, f"has no {what}", "--missing drop leaves such rows out.")
             whole &= ~without
     tally.unlabelled += int(np.count_nonzero(~whole))
+    whole &= ~outside
     if table.times is not None and not np.isfinite(table.times).all():
         timeless = ~np.isfinite(table.times)
         if missing == "refuse":

@@ -51,6 +51,9 @@ class Tally:
 
     rows: int = 0
     unlabelled: int = 0
+    outside: int = 0
+    intervals: int = 0
+    bare_intervals: int = 0
     incomplete: int = 0
     timeless: int = 0
     unsorted: int = 0
@@ -71,6 +74,12 @@ class Tally:
             lines.append(f"{counted(self.breaks, 'blank line')} between the rows; no window crosses one.")
         if self.unlabelled:
             lines.append(f"Without label or group, left out: {self.unlabelled:,} of {self.rows:,} rows.")
+        if self.outside:
+            lines.append(
+                f"Outside of the intervals with labels, left out: {self.outside:,} of {self.rows:,} rows."
+            )
+        if self.bare_intervals:
+            lines.append(f"{self.bare_intervals:,} of {counted(self.intervals, 'interval')} hold no row.")
         if self.timeless:
             lines.append(f"Without time, left out: {self.timeless:,} of {self.rows:,} rows.")
         if self.incomplete:
