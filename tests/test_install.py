@@ -153,7 +153,14 @@ def test_the_wheel_holds_what_runs_and_no_benchmark(tmp_path: Path) -> None:
         if any(fnmatch(name, pattern) for pattern in finder["include"])
         and not any(fnmatch(name, pattern) for pattern in finder["exclude"])
     }
-    assert {"nas", "nas.tf", "nas.bundle", "search_spaces.spaces", "cost_models.cycles"} <= kept
+    assert {
+        "nas",
+        "nas.tf",
+        "nas.bundle",
+        "nas.testing",
+        "search_spaces.spaces",
+        "cost_models.cycles",
+    } <= kept
     assert not any("bench" in name for name in kept)
     importers = [
         path

@@ -88,13 +88,14 @@ def render_bundle(context: Context, format_name: str) -> tuple[Manifest, dict[st
     Raises:
         UserError: An unknown format.
     """
-    files = {**load_layout(format_name).files(context), **_documents(context)}
+    files = {**load_layout(format_name).files(context), **documents(context)}
     manifest = make_manifest(context, format_name=format_name, files=files)
     contents = {path: file.data for path, file in files.items()}
     return manifest, {**contents, MANIFEST_NAME: manifest.to_json().encode()}
 
 
-def _documents(context: Context) -> dict[str, File]:
+def documents(context: Context) -> dict[str, File]:
+    """The files that every bundle has besides its layout's: the model, and what is said of it."""
     from nas.bundle.model_card import model_card
 
     name = context.model.name

@@ -39,8 +39,8 @@ def network_budget(text: str | None, target: Target, spec: FrontEndSpec | None, 
             )
     sram, flash = f"{costs.sram_bytes:,} B of SRAM", f"about {costs.flash_bytes:,} B of flash"
     note = (
-        f"The front end takes {sram} ({costs.arena_bytes:,} B of arena, {costs.buffer_bytes:,} B of buffers) and {flash}"
-        " off the limits: what is left is the network's."
+        f"The front end takes {sram} ({costs.arena_bytes:,} B of arena, {costs.buffer_bytes:,} B of buffers) and"
+        f" {flash} off the limits: what is left is the network's."
     )
     if uncounted := [name for name in _NOT_KNOWN if budget.limit(name) is not None]:
         note += (

@@ -27,9 +27,11 @@ class TaskOptions(BaseModel):
         label: Column of labels in tables; a file of them; "folder" for class folders; None finds them.
         group: Column of groups, which no split parts; "folder" for the first folder; "none"; None finds one.
         time: Column of times; "none"; None finds one.
+        channels: Columns of channels with commas between them, in their order; None takes all columns of numbers.
         missing: What to do about missing values, gaps in time and times that do not rise.
         window: Length of a window in rows ("64") or seconds ("2.5s"); None where each file is one sample.
         hop: From one window to the next, in the same way; None for half a window.
+        label_share: Share of the rows of a window that have its label, at least.
         sample_rate: In Hz: of tables without times; with times, and of audio, what they are resampled to.
         clip: Length of a recording of audio, as "1s" or "800ms".
         augment: Versions of each training recording of audio besides itself.
@@ -80,6 +82,14 @@ class TaskOptions(BaseModel):
         default="found, and said",
         tasks=_TABLES,
     )
+    channels: str | None = key(
+        None,
+        "columns that are the channels, in this order, with commas between them",
+        metavar="COLUMNS",
+        example="acc_x,acc_y,acc_z",
+        default="all other columns of numbers",
+        tasks=_TABLES,
+    )
     missing: Missing = key(
         "refuse",
         "missing values, gaps and times that do not rise: refuse, drop or interpolate",
@@ -101,6 +111,14 @@ class TaskOptions(BaseModel):
         example="64",
         default="half a window",
         tasks=_TABLES,
+    )
+    label_share: float = key(
+        1.0,
+        "a window is of the label that at least this share of its rows have; others are left out",
+        metavar="SHARE",
+        tasks=_TABLES,
+        gt=0.5,
+        le=1.0,
     )
     sample_rate: float | None = key(
         None,

@@ -10,23 +10,25 @@ from pathlib import Path
 import numpy as np
 
 from cost_models.errors import UserError
-from nas.model.words import listed
+from nas.model.words import counted, listed
 from nas.tasks.dataset import Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.class_folders import show
 from nas.tasks.loading.columns import FOLDER, LABEL_NAMES, NONE, Roles, choose_roles, first_named
+from nas.tasks.loading.gzip_file import content_bytes
 from nas.tasks.loading.holes import fill
+from nas.tasks.loading.intervals import SPELT, Intervals
 from nas.tasks.loading.label_file import FileLabels, find_label_file, names_files, read_label_file
-from nas.tasks.loading.memory import require_memory
+from nas.tasks.loading.memory import available_bytes, require_memory
 from nas.tasks.loading.rates import Rate, common_rate
 from nas.tasks.loading.recordings import Book, Marks, cut
 from nas.tasks.loading.signal_labels import check_words, class_order, spelt
 from nas.tasks.loading.stretches import Stretch, Tally
-from nas.tasks.loading.table_files import SUFFIXES, TableFile, TableFiles, class_of, find_files
+from nas.tasks.loading.table_files import TableFile, TableFiles, class_of, find_files, is_table, stem_of
 from nas.tasks.loading.table_reading import read_head, read_table
-from nas.tasks.loading.tables import Head
+from nas.tasks.loading.tables import Head, Table
 from nas.tasks.loading.telltales import telltales
-from nas.tasks.loading.times import Steps, resample
+from nas.tasks.loading.times import Steps, nearest, resample
 from nas.tasks.loading.window_split import SHARES, VALIDATION, part_indices, split_windows
 from nas.tasks.loading.windows import (
     Indices,
@@ -47,7 +49,8 @@ _NAMED = 12
 def load(argument: str, options: TaskOptions) -> Dataset:
     """Reads recordings, cuts windows of them and splits these by group, file or time.
 
-    Windows have the shape (rows, channels). None crosses a file, a change of label or group, or a gap in time.
+    Windows have the shape (rows, channels). None crosses a file, a change of group, or a gap in time; one that crosses
+    a change of label is left out, or of the label of most of its rows.
 
     Raises:
         UserError: Files, columns or cells that cannot be used; values that are missing, where they are to be refused.
@@ -72,9 +75,12 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         group=sources.group_column,
         time=options.time,
         labels_elsewhere=sources.elsewhere,
+        channels=options.channels,
     )
-    name = root.stem if root.is_file() else root.resolve().name or "timeseries"
-    require_memory(sum(file.path.stat().st_size for file in files.files), str(root), "Give fewer files.")
+    name = stem_of(root) if root.is_file() else root.resolve().name or "timeseries"
+    room = available_bytes()
+    needed = sum(content_bytes(file.path, room) for file in files.files)
+    require_memory(needed, str(root), "Give fewer files.")
     read = _read(files, heads, roles, sources, options)
     seconds = any(length is not None and length.seconds is not None for length in (window, hop))
     rate = common_rate(
@@ -87,11 +93,14 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         seconds=seconds,
     )
     stretches, rows, step, window_notes = _even(read, rate, window, hop, options)
-    channels, channel_notes = telltales(stretches, roles.channels)
+    channels, channel_notes = telltales(stretches, roles.channels, named=options.channels is not None)
     labels, names = class_order(read.labels, name)
-    stretches = [replace(stretch, label=labels[stretch.label]) for stretch in stretches]
-    windows = place_windows(stretches, rows, step)
-    window_notes += check_windows(windows, stretches, names, [file.name for file in files.files])
+    order = np.array(labels, np.int32)
+    stretches = [replace(stretch, labels=order[stretch.labels]) for stretch in stretches]
+    windows = place_windows(stretches, rows, step, options.label_share)
+    window_notes += check_windows(
+        windows, stretches, names, [file.name for file in files.files], share=options.label_share
+    )
     grouped = read.groups is not None
     parts, split_notes = _divide(files, windows, names, grouped=grouped, name=name)
     dtype = np.result_type(*{stretch.values.dtype for stretch in stretches})
@@ -143,17 +152,19 @@ def _divide(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sources:
-    """Where labels and groups come from: a column, or one word for each file."""
+    """Where labels and groups come from: a column, one word for each file, or intervals of it in another file."""
 
     label_column: str | None
     group_column: str | None
     labels: dict[str, str] | None
+    intervals: dict[str, Intervals] | None = None
+    label_file: Path | None = None
     groups: dict[str, str] | None
     notes: tuple[str, ...]
 
     @property
     def elsewhere(self) -> bool:
-        return self.labels is not None
+        return self.labels is not None or self.intervals is not None
 
 
 @dataclass(slots=True)
@@ -190,9 +201,15 @@ def _sources(
         if told.groups is not None and groups is None:
             groups, group = told.groups, NONE
         return _Sources(
-            label_column=None, group_column=group, labels=told.labels, groups=groups, notes=tuple(notes)
+            label_column=None,
+            group_column=group,
+            labels=told.labels if told.intervals is None else None,
+            intervals=told.intervals,
+            label_file=label_file,
+            groups=groups,
+            notes=tuple(notes),
         )
-    if label is not None and Path(label).suffix.lower() in SUFFIXES and label not in names:
+    if label is not None and is_table(Path(label)) and label not in names:
         raise UserError(f"There is no file of labels {label}.", "Give its path, or that below the folder.")
     if label == FOLDER and FOLDER not in names:
         labels = {file.name: class_of(file) for file in files.files}
@@ -222,7 +239,9 @@ def _folder_of(file: TableFile) -> str:
 
 def _told_note(told: FileLabels) -> str:
     label, group = told.columns
-    return f"Labels are those of {told.path.name}, column {label}{f'; groups of column {group}' if group else ''}."
+    many = sum(len(one.labels) for one in (told.intervals or {}).values())
+    of = f"{counted(many, 'interval')} in " if many else ""
+    return f"Labels are those of {of}{told.path.name}, column {label}{f'; groups of column {group}' if group else ''}."
 
 
 def _read(
@@ -241,6 +260,10 @@ def _read(
         rows = len(table.values)
         if sources.labels is not None:
             label = Marks.constant(spelt(sources.labels[file.name]), rows, labels)
+        elif sources.intervals is not None:
+            intervals = sources.intervals[file.name]
+            _check_kind(sources.label_file, intervals, table)
+            label = Marks.intervals(intervals, table, labels, spelt, tally)
         else:
             assert roles.label is not None
             label = Marks.column(table, roles.label, labels, spelt)
@@ -253,13 +276,30 @@ def _read(
         if table.times is not None:
             kinds.setdefault(table.times_kind, file.path)
             sizes.append(float(np.nanmedian(np.abs(table.times))) if not np.isnan(table.times).all() else 0.0)
-        found, step = cut(table, label, group, options.missing, file=index, time=roles.time, tally=tally)
+        found, step = cut(
+            table,
+            label,
+            group,
+            options.missing,
+            file=index,
+            time=roles.time,
+            tally=tally,
+            mixed=options.label_share < 1,
+        )
         stretches += found
         steps.append(step)
     if len(kinds) > 1:
         raise UserError(
             f"{show(kinds['text'])} writes times as text, {show(kinds['number'])} as numbers.",
             "Write all times alike.",
+        )
+    if tally.intervals and tally.intervals == tally.bare_intervals:
+        raise UserError(
+            f"{show(sources.label_file or files.root)}: no row lies in any of its"
+            f" {counted(tally.intervals, 'interval')}.",
+            f"Write start and end in the unit of column {roles.time}."
+            if roles.time is not None
+            else "Without a column of times they are numbers of rows, from 0.",
         )
     if not stretches:
         raise UserError(
@@ -274,6 +314,18 @@ def _read(
         size=float(np.median(sizes)) if sizes else 0.0,
         tally=tally,
     )
+
+
+def _check_kind(label_file: Path | None, intervals: Intervals, table: Table) -> None:
+    """Refuses intervals that are written in another way than the times they are compared with."""
+    kind = "number" if table.times is None else table.times_kind
+    if intervals.kind != kind:
+        how = "has no times" if table.times is None else f"writes times as {SPELT[kind]}"
+        raise UserError(
+            f"{show(label_file or table.head.path)} writes starts and ends as {SPELT[intervals.kind]},"
+            f" {show(table.head.path)} {how}.",
+            "Write both alike; without a column of times, as numbers of rows from 0.",
+        )
 
 
 def _even(
@@ -309,7 +361,9 @@ def _resampled(stretch: Stretch, rate: Rate, steps: Steps | None) -> Stretch:
     if stretch.file not in rate.resampled and not bridged:
         return replace(stretch, times=None)
     step = rate.step if stretch.file in rate.resampled else steps.step
-    return replace(stretch, values=resample(stretch.times, stretch.values, step, steps.step), times=None)
+    values = resample(stretch.times, stretch.values, step, steps.step)
+    labels = stretch.labels[nearest(stretch.times, step, len(values))]
+    return replace(stretch, values=values, labels=labels, times=None)
 
 
 def _format_note(heads: Sequence[Head]) -> str:

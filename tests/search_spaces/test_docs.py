@@ -6,13 +6,20 @@ from pathlib import Path
 import pytest
 from optuna.trial import FixedTrial
 
+from nas.testing import check_space
 from search_spaces.space import candidate, list_spaces, load_space
 
 DOCS = Path(__file__).parents[2] / "docs" / "search-spaces.md"
 
 
+def blocks() -> tuple[str, str]:
+    """The space, and how it is checked."""
+    space, check = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    return space, check
+
+
 def example(folder: Path) -> Path:
-    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    code, _ = blocks()
     path = folder / "my_space.py"
     path.write_text(code)
     return path
@@ -24,6 +31,12 @@ def test_the_space_in_the_docs_works(tmp_path: Path) -> None:
     one = candidate(space, trial, input_shape=(8, 8, 1), classes=3)
     assert [shape[-1] for shape in one.wide.shapes] == [8, 8, 16, 16, 3]
     assert [shape[-1] for shape in one.narrow.shapes] == [4, 4, 8, 8, 3]
+
+
+def test_the_space_in_the_docs_passes_the_check_in_the_docs(tmp_path: Path) -> None:
+    space = load_space(str(example(tmp_path)))
+    exec(blocks()[1], {"SPACE": space})
+    check_space(space)
 
 
 @pytest.mark.slow

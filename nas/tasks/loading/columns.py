@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Roles:
         label: Of labels; None where folders or a file have them.
         group: Of groups; None without.
         time: Of times; None without.
-        channels: The rest that are numbers, in the order of the first file.
+        channels: Those that were named, or the rest that are numbers, in the order of the first file.
         notes: What was guessed or left out.
     """
 
@@ -62,7 +63,13 @@ def first_named(names: Sequence[str], patterns: Patterns) -> str | None:
 
 
 def choose_roles(
-    heads: Sequence[Head], *, label: str | None, group: str | None, time: str | None, labels_elsewhere: bool
+    heads: Sequence[Head],
+    *,
+    label: str | None,
+    group: str | None,
+    time: str | None,
+    labels_elsewhere: bool,
+    channels: str | None = None,
 ) -> Roles:
     """The role of each column.
 
@@ -72,6 +79,7 @@ def choose_roles(
         group: The same; "none" is for no group.
         time: The same; "none" is for no times.
         labels_elsewhere: Whether class folders or a file of labels have the labels.
+        channels: The columns that the user names, with commas between them; None takes all that are left.
 
     Raises:
         UserError: Files of other columns, names that are not there, no label, or no channel.
@@ -81,12 +89,13 @@ def choose_roles(
     kinds = {name: _kind(heads, name) for name in names}
     notes: list[str] = []
     taken: dict[str, str | None] = {}
+    chosen = () if channels is None else _chosen(heads, channels, kinds)
     for role, said, patterns in (
         ("label", label, LABEL_NAMES),
         ("time", time, TIME_NAMES),
         ("group", group, GROUP_NAMES),
     ):
-        free = [name for name in names if name and name not in taken.values()]
+        free = [name for name in names if name and name not in (*taken.values(), *chosen)]
         usual = [name for name in free if any(p.fullmatch(base_name(name)) for p in patterns)]
         if said == NONE or (role == "label" and labels_elsewhere):
             taken[role] = None
@@ -108,21 +117,52 @@ def choose_roles(
                 " or a file labels.csv.",
             )
         # A subject or a clock that is learned from makes a model that is good at nothing else.
-        if extra:
+        if extra and not chosen:
             notes.append(
                 f"{_columns(extra)} left out, as the name is that of a {role}"
                 f"{'' if taken[role] is None else f' and {taken[role]} is taken'}; rename it to make it a channel."
             )
             kinds.update(dict.fromkeys(extra, "left out"))
     rest = [name for name in names if name not in taken.values() and kinds[name] != "left out"]
-    channels = _channels(heads, rest, kinds, notes)
+    if chosen:
+        others = [name or "without a name" for name in names if name not in (*taken.values(), *chosen)]
+        notes += (
+            [f"{_columns(others)} left out, as --channels does not name {_them(others)}."] if others else []
+        )
     return Roles(
         label=taken["label"],
         group=taken["group"],
         time=taken["time"],
-        channels=tuple(channels),
+        channels=chosen or tuple(_channels(heads, rest, kinds, notes)),
         notes=tuple(notes),
     )
+
+
+def _chosen(heads: Sequence[Head], said: str, kinds: dict[str, str]) -> tuple[str, ...]:
+    """The columns that --channels names.
+
+    Raises:
+        UserError: One is not there, is named twice, or holds no numbers.
+    """
+    # As in a header: a name with a comma in it is quoted.
+    words = [word.strip() for word in next(csv.reader([said], skipinitialspace=True), [])]
+    free = [name for name in heads[0].names if name]
+    chosen: list[str] = []
+    for word in words or [""]:
+        if not word:
+            raise UserError("--channels names an empty column.", "Write names with commas between them.")
+        name = _named(heads[0], word, "channels", free)
+        if name in chosen:
+            raise UserError(f"--channels names {name} twice.", "Name each column once.")
+        if kinds[name] in ("text", "empty"):
+            what = "words" if kinds[name] == "text" else "nothing"
+            raise UserError(
+                f"{show(heads[0].path)}: column {name} of --channels holds {what}.",
+                "Name columns of numbers.",
+            )
+        chosen.append(name)
+    _check_numbers(heads, chosen, kinds)
+    return tuple(chosen)
 
 
 def _channels(heads: Sequence[Head], rest: list[str], kinds: dict[str, str], notes: list[str]) -> list[str]:
@@ -140,6 +180,17 @@ def _channels(heads: Sequence[Head], rest: list[str], kinds: dict[str, str], not
             f"{_columns([name or 'without a name' for name in rows])} left out: it numbers the rows."
         )
     channels = [name for name in rest if name not in (*words, *empty, *rows)]
+    _check_numbers(heads, channels, kinds)
+    if not channels:
+        raise UserError(
+            f"{show(heads[0].path)} has no channels: no column of numbers is left.",
+            f"Its columns are {listed([name or '(no name)' for name in heads[0].names], _NAMED)}.",
+        )
+    return channels
+
+
+def _check_numbers(heads: Sequence[Head], channels: Sequence[str], kinds: dict[str, str]) -> None:
+    """Refuses a column that holds words in some files."""
     for name in channels:
         if kinds[name] == "mixed":
             bad = next(head for head in heads if head.kinds[head.names.index(name)] == "text")
@@ -147,12 +198,6 @@ def _channels(heads: Sequence[Head], rest: list[str], kinds: dict[str, str], not
                 f"{show(bad.path)}: column {name} holds words, in other files numbers.",
                 "Correct it, or rename it.",
             )
-    if not channels:
-        raise UserError(
-            f"{show(heads[0].path)} has no channels: no column of numbers is left.",
-            f"Its columns are {listed([name or '(no name)' for name in heads[0].names], _NAMED)}.",
-        )
-    return channels
 
 
 def _check_alike(heads: Sequence[Head]) -> None:
@@ -204,6 +249,10 @@ def _named(head: Head, said: str, role: str, free: Sequence[str]) -> str:
     if said in head.names:
         hint = "It already is something else."
     raise UserError(f"{show(head.path)} has no column {said} for --{role}.", hint)
+
+
+def _them(names: Sequence[str]) -> str:
+    return "them" if len(names) > 1 else "it"
 
 
 def _columns(names: Sequence[str]) -> str:

@@ -28,7 +28,13 @@ def split_at_holes(stretch: Stretch, steps: Steps | None, tally: Tally) -> list[
 def _part(stretch: Stretch, start: int, stop: int) -> Stretch:
     times = None if stretch.times is None else stretch.times[start:stop]
     joined = stretch.joined and start == 0
-    return replace(stretch, values=stretch.values[start:stop], times=times, joined=joined)
+    return replace(
+        stretch,
+        values=stretch.values[start:stop],
+        labels=stretch.labels[start:stop],
+        times=times,
+        joined=joined,
+    )
 
 
 def fill(stretch: Stretch, longest: int, steps: Steps | None, tally: Tally) -> list[Stretch]:

@@ -1,4 +1,4 @@
-"""Stretches of samples that follow each other with one label and group: what windows may be cut from."""
+"""Stretches of samples that follow each other in one group, and mostly of one label: what windows are cut from."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cost_models.errors import UserError
 from nas.model.words import counted, listed
 from nas.tasks.loading.class_folders import show
 from nas.tasks.loading.holes import split_at_holes
+from nas.tasks.loading.intervals import Intervals
 from nas.tasks.loading.numbers import MISSING_LABELS
 from nas.tasks.loading.raw_type import LARGEST
 from nas.tasks.loading.stretches import Array, Stretch, Tally
@@ -24,6 +25,7 @@ _COARSE = 0.5  # share of times that repeat the one before
 _FEW_STEPS = 20  # too few to tell
 _RESTART = 16.0  # steps back: no disorder of single rows, but another recording
 _LEAST_RUN, _FEW_ROWS = 3, 300  # rows of one label on average; and too few rows to tell
+OUTSIDE = -2
 _CHOICE = "--missing drop leaves such rows out, --missing interpolate fills short gaps."
 
 
@@ -40,7 +42,10 @@ class Book:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """Labels or groups of the rows of a file: one word for all, or codes. Code -1 is for a missing one."""
+    """Labels or groups of the rows of a file: one word for all, or codes.
+
+    Code -1 is for a missing one, OUTSIDE for a row of no interval.
+    """
 
     codes: Codes
 
@@ -56,6 +61,18 @@ class Marks:
         known = [-1 if word.lower() in MISSING_LABELS else book.index(spelt(word)) for word in words.words]
         return cls(codes=np.asarray(known, np.int32)[words.codes])
 
+    @classmethod
+    def intervals(
+        cls, intervals: Intervals, table: Table, book: Book, spelt: Callable[[str], str], tally: Tally
+    ) -> Marks:
+        """The labels of intervals of times, or of rows where there are no times."""
+        at = np.arange(len(table.values), dtype=np.float64) if table.times is None else table.times
+        place = intervals.place(at)
+        tally.intervals += len(intervals.labels)
+        tally.bare_intervals += len(intervals.labels) - len(np.unique(place[place >= 0]))
+        known = [*(book.index(spelt(label)) for label in intervals.labels), OUTSIDE]
+        return cls(codes=np.asarray(known, np.int32)[place])
+
 
 def cut(
     table: Table,
@@ -66,6 +83,7 @@ def cut(
     file: int,
     time: str | None,
     tally: Tally,
+    mixed: bool = False,
 ) -> tuple[list[Stretch], Steps | None]:
     """The stretches of a file, and the steps of its times.
 
@@ -77,6 +95,7 @@ def cut(
         file: Its index.
         time: Name of the column of times.
         tally: Counts what is left out.
+        mixed: Whether a stretch may have rows of several labels.
 
     Raises:
         UserError: Something is missing, and missing is "refuse"; or times are too coarse.
@@ -87,12 +106,15 @@ def cut(
     tally.breaks += len(table.breaks)
     tally.files += 1
     whole = np.ones(rows, bool)
+    outside = labels.codes == OUTSIDE
+    tally.outside += int(np.count_nonzero(outside))
     for what, marks in (("label", labels), ("group", groups)):
-        if marks is not None and (without := marks.codes < 0).any():
+        if marks is not None and (without := marks.codes == -1).any():
             if missing == "refuse":
                 _refuse(table, without, f"has no {what}", "--missing drop leaves such rows out.")
             whole &= ~without
     tally.unlabelled += int(np.count_nonzero(~whole))
+    whole &= ~outside
     if table.times is not None and not np.isfinite(table.times).all():
         timeless = ~np.isfinite(table.times)
         if missing == "refuse":
@@ -120,7 +142,8 @@ def cut(
     values = narrow(table.values)
     found: list[Stretch] = []
     firsts: list[int] = []
-    for start, stop in _runs(table, labels.codes, groups.codes if groups is not None else None, whole):
+    group_codes = groups.codes if groups is not None else None
+    for start, stop in _runs(table, labels.codes, group_codes, whole, mixed=mixed):
         for index in _rising(table, np.arange(start, stop), missing, time, tally):
             first, last = int(index[0]), int(index[-1]) + 1
             plain = bool((np.diff(index) == 1).all())
@@ -129,7 +152,7 @@ def cut(
                 Stretch(
                     values=values[first:last] if plain else values[index],
                     times=None if table.times is None else table.times[index],
-                    label=int(labels.codes[start]),
+                    labels=labels.codes[first:last] if plain else labels.codes[index],
                     group=-1 if groups is None else int(groups.codes[start]),
                     file=file,
                 )
@@ -182,25 +205,26 @@ def narrow(values: Floats) -> Array:
 
 
 def _runs(
-    table: Table, labels: Codes, groups: Codes | None, whole: NDArray[np.bool_]
+    table: Table, labels: Codes, groups: Codes | None, whole: NDArray[np.bool_], *, mixed: bool
 ) -> Iterator[tuple[int, int]]:
-    """Ranges of whole rows with one label and group.
+    """Ranges of whole rows with one group and, unless they may be mixed, one label.
 
     Raises:
         UserError: There are nearly as many as rows.
     """
-    new = labels[1:] != labels[:-1]
+    new = whole[1:] != whole[:-1]
     if groups is not None:
         new |= groups[1:] != groups[:-1]
-    new |= whole[1:] != whole[:-1]
     new[table.breaks - 1] = True
-    edges = [0, *(np.flatnonzero(new) + 1).tolist(), len(labels)]
-    if len(edges) * _LEAST_RUN > len(labels) > _FEW_ROWS:
+    changes = new | (labels[1:] != labels[:-1])
+    count = int(np.count_nonzero(changes))
+    if (count + 2) * _LEAST_RUN > len(labels) > _FEW_ROWS:
         raise UserError(
-            f"{show(table.head.path)}: label or group change {len(edges) - 2:,} times in {len(labels):,} rows.",
+            f"{show(table.head.path)}: label or group change {count:,} times in {len(labels):,} rows.",
             "Name another column; rows of several recordings that take turns have to be sorted by recording.",
         )
-    for start, stop in pairwise(edges):
+    edges = np.flatnonzero(new if mixed else changes) + 1
+    for start, stop in pairwise([0, *edges.tolist(), len(labels)]):
         if whole[start]:
             yield start, stop
 

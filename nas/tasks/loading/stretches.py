@@ -1,8 +1,10 @@
-"""A stretch of samples that follow each other with one label and group, and the count of what was left out for it."""
+"""A stretch of samples that follow each other in one group, and the count of what was left out for it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +14,17 @@ from nas.tasks.loading.times import Floats
 from nas.tasks.options import Missing
 
 Array = NDArray[np.generic]
+Labels = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """Samples of one file, label and group, in the order of time.
+    """Samples of one file and group, in the order of time; of one label, unless windows may have rows of several.
 
     Attributes:
         values: Channels; NaN only where they are to be interpolated. Shape: (rows, channels).
         times: Rising, in the unit of the file. Shape: (rows,).
-        label: Index of its label.
+        labels: Index of the label of each row. Shape: (rows,).
         group: Index of its group; -1 without.
         file: Index of its file.
         joined: Whether it follows on the stretch before it, with another label or group.
@@ -29,10 +32,17 @@ class Stretch:
 
     values: Array
     times: Floats | None
-    label: int
+    labels: Labels
     group: int
     file: int
     joined: bool = False
+
+    def runs(self) -> Iterator[tuple[int, int, int]]:
+        """Label, first row and end of each run of rows with one label."""
+        edges = [0, *(np.flatnonzero(np.diff(self.labels)) + 1).tolist(), len(self.labels)]
+        for first, end in pairwise(edges):
+            if end > first:
+                yield int(self.labels[first]), first, end
 
 
 @dataclass(slots=True)
@@ -41,6 +51,9 @@ class Tally:
 
     rows: int = 0
     unlabelled: int = 0
+    outside: int = 0
+    intervals: int = 0
+    bare_intervals: int = 0
     incomplete: int = 0
     timeless: int = 0
     unsorted: int = 0
@@ -61,6 +74,12 @@ class Tally:
             lines.append(f"{counted(self.breaks, 'blank line')} between the rows; no window crosses one.")
         if self.unlabelled:
             lines.append(f"Without label or group, left out: {self.unlabelled:,} of {self.rows:,} rows.")
+        if self.outside:
+            lines.append(
+                f"Outside of the intervals with labels, left out: {self.outside:,} of {self.rows:,} rows."
+            )
+        if self.bare_intervals:
+            lines.append(f"{self.bare_intervals:,} of {counted(self.intervals, 'interval')} hold no row.")
         if self.timeless:
             lines.append(f"Without time, left out: {self.timeless:,} of {self.rows:,} rows.")
         if self.incomplete:

@@ -13,7 +13,7 @@ from nas.model.words import listed
 from nas.tasks.loading.class_folders import PART_FOLDERS, show
 from nas.tasks.loading.labels import is_printable
 
-SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
+SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 _TEXT_SUFFIXES = (".txt", ".dat", ".log")  # often a README: read only where nothing else is there
 _NAMED = 5
 
@@ -89,7 +89,7 @@ def find_files(root: Path, *, skipped: Collection[Path]) -> TableFiles:
         kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(others.items()))
         raise UserError(
             f"{root} holds no tables{f' ({kinds})' if kinds else ': it is empty'}.",
-            "Give CSV or Parquet files (.csv, .tsv, .txt, .parquet), or a folder of them.",
+            "Give CSV or Parquet files (.csv, .csv.gz, .tsv, .txt, .parquet), or a folder of them.",
         )
     files = [_table_file(root, path, parts) for path in tables]
     outside = [file.name for file in files if file.part == ""]
@@ -109,6 +109,17 @@ def find_files(root: Path, *, skipped: Collection[Path]) -> TableFiles:
         if not any(file.part == part for file in files):
             raise UserError(f"{show(place)} holds no tables.", "Each part needs recordings of each class.")
     return TableFiles(root=root, files=tuple(files), notes=tuple(notes))
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table by its name."""
+    return path.name.lower().endswith(SUFFIXES) and path.name.lower() not in SUFFIXES
+
+
+def stem_of(path: Path) -> str:
+    """The name of a table without its suffix."""
+    suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), path.suffix)
+    return path.name[: len(path.name) - len(suffix)] or path.name
 
 
 def class_of(file: TableFile) -> str:
@@ -145,7 +156,7 @@ def _walk(root: Path, skipped: Collection[Path]) -> tuple[list[Path], Counter[st
             if path.exists() and not path.is_file():
                 raise UserError(f"{show(path)} is no regular file.", "Remove it, or write it as a file.")
             suffix = path.suffix.lower()
-            if suffix in SUFFIXES:
+            if is_table(path):
                 tables.append(path)
             elif suffix in _TEXT_SUFFIXES:
                 texts.append(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NoReturn, TextIO
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.tasks.loading.class_folders import show
+from nas.tasks.loading.gzip_file import open_bytes
 from nas.tasks.loading.numbers import (
     NoNumberError,
     hint_for,
@@ -293,7 +295,7 @@ class _Reader:
 
 
 def _open(path: Path, text: TextFormat) -> TextIO:
-    return path.open(encoding=text.encoding, newline="")
+    return TextIOWrapper(open_bytes(path), encoding=text.encoding, newline="")
 
 
 def _plain(rows: Sequence[Row]) -> bool:

@@ -15,8 +15,19 @@ _ONE_PACE = 0.2
 _NAMED = 6
 
 
-def telltales(stretches: Sequence[Stretch], channels: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Channels to keep, and a word about the others: clocks and counters, and what only says the label again."""
+def telltales(
+    stretches: Sequence[Stretch], channels: Sequence[str], *, named: bool = False
+) -> tuple[list[int], list[str]]:
+    """Channels to keep, and a word about the others: clocks and counters, and what only says the label again.
+
+    Args:
+        stretches: All of them.
+        channels: Names of their channels.
+        named: Whether the user named the channels: then all are kept, and the word is a warning.
+
+    Raises:
+        UserError: None is left.
+    """
     width = len(channels)
     clock = np.ones(width, bool)
     low: dict[int, Array] = {}
@@ -24,13 +35,13 @@ def telltales(stretches: Sequence[Stretch], channels: Sequence[str]) -> tuple[li
     long = 0
     pace: dict[int, float] = {}
     for stretch in stretches:
-        values = stretch.values
-        if not len(values):
-            continue
-        least, most = values.min(axis=0), values.max(axis=0)
-        low[stretch.label] = np.minimum(low.get(stretch.label, least), least)
-        high[stretch.label] = np.maximum(high.get(stretch.label, most), most)
-        if len(values) >= _CLOCK_ROWS:
+        for label, first, end in stretch.runs():
+            values = stretch.values[first:end]
+            least, most = values.min(axis=0), values.max(axis=0)
+            low[label] = np.minimum(low.get(label, least), least)
+            high[label] = np.maximum(high.get(label, most), most)
+            if len(values) < _CLOCK_ROWS:
+                continue
             long += 1
             for channel in np.flatnonzero(clock).tolist():
                 steps = np.diff(values[:, channel].astype(np.float64))
@@ -45,16 +56,18 @@ def telltales(stretches: Sequence[Stretch], channels: Sequence[str]) -> tuple[li
     if clock.any():
         names = [channels[i] for i in np.flatnonzero(clock).tolist()]
         notes.append(
-            f"Left out, as {'it rises' if len(names) == 1 else 'they rise'} from row to row like a clock or counter:"
-            f" {listed(names, _NAMED)}; --time takes times."
+            f"{_done(names, named)} {'it rises' if len(names) == 1 else 'they rise'} from row to row like a clock or"
+            f" counter: {listed(names, _NAMED)}; --time takes times."
         )
     alike &= ~clock
     if alike.any():
         names = [channels[i] for i in np.flatnonzero(alike).tolist()]
         notes.append(
-            f"Left out, as {'it has' if len(names) == 1 else 'they have'} one value for each label and would tell it:"
-            f" {listed(names, _NAMED)}."
+            f"{_done(names, named)} {'it has' if len(names) == 1 else 'they have'} one value for each label and"
+            f" would tell it: {listed(names, _NAMED)}."
         )
+    if named:
+        return list(range(width)), notes
     kept = [i for i in range(width) if not clock[i] and not alike[i]]
     if not kept:
         raise UserError(
@@ -62,3 +75,9 @@ def telltales(stretches: Sequence[Stretch], channels: Sequence[str]) -> tuple[li
             "Give columns of measurements.",
         )
     return kept, notes
+
+
+def _done(names: Sequence[str], named: bool) -> str:
+    if not named:
+        return "Left out, as"
+    return f"Kept, as --channels names {'it' if len(names) == 1 else 'them'}, though"

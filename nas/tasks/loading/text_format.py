@@ -13,6 +13,7 @@ from pathlib import Path
 from cost_models.errors import UserError
 from nas.model.words import listed
 from nas.tasks.loading.class_folders import show
+from nas.tasks.loading.gzip_file import open_bytes
 from nas.tasks.loading.labels import is_printable
 from nas.tasks.loading.numbers import is_missing, is_number
 
@@ -27,7 +28,7 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ":
 _STARTS = {
     b"PK": ("is a zip archive or an Excel workbook", "Save it as CSV."),
     b"\xd0\xcf\x11\xe0": ("is an Excel workbook", "Save it as CSV."),
-    b"\x1f\x8b": ("is compressed", "Unpack it first (gunzip)."),
+    b"\x1f\x8b": ("is compressed", "Give it the suffix .csv.gz, or unpack it (gunzip)."),
     b"PAR1": ("is a Parquet file by its content", "Give it the suffix .parquet."),
     b"\x89HDF": ("is an HDF5 file", "Save it as CSV or Parquet."),
     b"\x93NUMPY": ("is a numpy array", "Save it as CSV, or use npz:PATH."),
@@ -65,7 +66,7 @@ def find_format(path: Path) -> tuple[TextFormat, list[Row]]:
         UserError: It is empty or no text, has no rows of data, or its header does not fit them.
     """
     try:
-        with path.open("rb") as file:
+        with open_bytes(path) as file:
             start = file.read(_SAMPLED_BYTES)
     except OSError as error:
         raise UserError(

@@ -165,6 +165,12 @@ def resample(
     return made
 
 
+def nearest(times: Floats, step: float, count: int) -> NDArray[np.intp]:
+    """The row of `times` that is nearest to each of `count` times, `step` apart from the first. Shape: (count,)."""
+    between = (times[1:] + times[:-1]) / 2
+    return np.asarray(np.searchsorted(between, times[0] + step * np.arange(count)))
+
+
 def _means(times: Floats, column: Floats, grid: Floats, step: float) -> Floats:
     """Means of the linear course over one step around each time of the grid."""
     area = np.concatenate([[0.0], np.cumsum(np.diff(times) * (column[1:] + column[:-1]) / 2)])

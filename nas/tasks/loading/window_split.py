@@ -130,31 +130,58 @@ def _counts(parts: Mapping[str, Indices], groups: Indices) -> str:
 def _by_time(
     windows: Windows, among: Indices, shares: Mapping[str, float], name: str, labels: tuple[str, ...]
 ) -> tuple[dict[str, Indices], int]:
-    """Each label's windows in the order of time, cut into blocks, without those that overlap an earlier block."""
-    chosen: dict[str, list[Indices]] = {part: [] for part in shares}
-    purged = 0
-    overlap = -(-windows.rows // windows.hop) - 1  # windows after one that share rows with it
-    for label in np.unique(windows.label[among]):
+    """Each label's windows in the order of time, cut into blocks, without those that overlap one of an earlier part."""
+    present = np.unique(windows.label[among]).tolist()
+    blocks: dict[str, list[Indices]] = {part: [] for part in shares}
+    for label in present:
         index = among[windows.label[among] == label]
         edges = _edges(windows.stretch[index], shares)
         for part, (first, last) in zip(shares, pairwise(edges), strict=True):
-            block = index[first:last]
-            if first and len(block):
-                before = index[first - 1]
-                same = windows.stretch[block] == windows.stretch[before]
-                keep = ~(same & (windows.start[block] < windows.start[before] + windows.rows))
-                purged += int(np.count_nonzero(~keep))
-                block = block[keep]
-            if not len(block):
-                raise UserError(
-                    f"{name}: label {labels[int(label)]} has {len(index):,} windows, too few for the parts"
-                    f" {', '.join(shares)} without overlap.",
-                    f"Record more of it, or give a shorter --window or --hop (a window overlaps {overlap} others)."
-                    if overlap
-                    else "Record more of it, or give a shorter --window.",
-                )
-            chosen[part].append(block)
-    return {part: np.sort(np.concatenate(blocks)) for part, blocks in chosen.items()}, purged
+            blocks[part].append(index[first:last])
+    # Windows that straddle two labels overlap those of the other one, whose blocks end elsewhere.
+    place = windows.stretch * (int(windows.start.max()) + windows.rows) + windows.start
+    chosen: dict[str, Indices] = {}
+    purged = 0
+    for part, of_labels in blocks.items():
+        block = np.sort(np.concatenate(of_labels))
+        earlier = np.sort(np.concatenate([np.empty(0, np.int64), *chosen.values()]))
+        keep = ~_overlaps(place[block], place[earlier], windows.rows)
+        purged += int(np.count_nonzero(~keep))
+        chosen[part] = block[keep]
+        lacking = np.setdiff1d(present, windows.label[chosen[part]])
+        if len(lacking):
+            raise _too_few(int(lacking[0]), windows, among, shares, name, labels)
+    return chosen, purged
+
+
+def _overlaps(places: Indices, others: Indices, rows: int) -> NDArray[np.bool_]:
+    """Whether a window of `rows` rows shares one with any of the others. Places rise. Shape: as places."""
+    near = np.full(len(places), False)
+    if len(others):
+        after = np.searchsorted(others, places)
+        near |= others[np.minimum(after, len(others) - 1)] - places < rows
+        near &= after < len(others)
+        near |= (after > 0) & (places - others[np.maximum(after - 1, 0)] < rows)
+    return near
+
+
+def _too_few(
+    label: int,
+    windows: Windows,
+    among: Indices,
+    shares: Mapping[str, float],
+    name: str,
+    labels: tuple[str, ...],
+) -> UserError:
+    count = int(np.count_nonzero(windows.label[among] == label))
+    overlap = -(-windows.rows // windows.hop) - 1  # windows after one that share rows with it
+    return UserError(
+        f"{name}: label {labels[label]} has {count:,} windows, too few for the parts"
+        f" {', '.join(shares)} without overlap.",
+        f"Record more of it, or give a shorter --window or --hop (a window overlaps {overlap} others)."
+        if overlap
+        else "Record more of it, or give a shorter --window.",
+    )
 
 
 def _edges(stretch: Indices, shares: Mapping[str, float]) -> list[int]:

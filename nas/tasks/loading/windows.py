@@ -1,4 +1,4 @@
-"""Windows of one length, cut from stretches: never across a file, a label, a group or a gap."""
+"""Windows of one length, cut from stretches: never across a file, a group or a gap, and mostly of one label."""
 
 from __future__ import annotations
 
@@ -41,9 +41,12 @@ class Windows:
         hop: Rows from one to the next.
         stretch: Index of the stretch of each. Shape: (n,).
         start: Its first row there. Shape: (n,).
-        label: Shape: (n,).
+        label: The one that most of its rows have. Shape: (n,).
+        foreign: Rows of other labels in each. Shape: (n,).
         group: -1 without. Shape: (n,).
         file: Shape: (n,).
+        least: Rows of one label that a window needs.
+        left_out: How many others lie within a stretch, but have too few rows of any label.
     """
 
     rows: int
@@ -51,8 +54,11 @@ class Windows:
     stretch: Indices
     start: Indices
     label: Indices
+    foreign: Indices
     group: Indices
     file: Indices
+    least: int
+    left_out: int
 
 
 def parse_length(text: str | None, flag: str) -> Length | None:
@@ -125,11 +131,31 @@ def _rows(length: Length, rate_hz: float | None) -> int:
     return round(length.seconds * rate_hz)
 
 
-def place_windows(stretches: Sequence[Stretch], rows: int, hop: int) -> Windows:
-    """All windows that lie within a stretch."""
-    counts = [max(0, (len(stretch.values) - rows) // hop + 1) for stretch in stretches]
-    which = np.repeat(np.arange(len(stretches)), counts)
-    start = np.concatenate([np.arange(count) * hop for count in counts] or [np.empty(0, np.int64)])
+def place_windows(stretches: Sequence[Stretch], rows: int, hop: int, share: float = 1.0) -> Windows:
+    """All windows that lie within a stretch and have a label.
+
+    Args:
+        stretches: All of them.
+        rows: Of a window.
+        hop: Rows from one to the next.
+        share: Of the rows of a window that have its label, at least; above one half, so that one label has it.
+    """
+    least = max(rows // 2 + 1, math.ceil(share * rows - 1e-9 * rows))
+    starts, labels, counts, kept = [], [], [], []
+    left_out = 0
+    for stretch in stretches:
+        start = np.arange(0, max(0, len(stretch.values) - rows + 1), hop)
+        label, count = _most(stretch, start, rows)
+        enough = count >= least
+        left_out += int(np.count_nonzero(~enough))
+        starts.append(start[enough])
+        labels.append(label[enough])
+        counts.append(count[enough])
+        kept.append(int(np.count_nonzero(enough)))
+    which = np.repeat(np.arange(len(stretches)), kept)
+
+    def joined(parts: list[Indices]) -> Indices:
+        return np.concatenate([*parts, np.empty(0, np.int64)]).astype(np.int64)
 
     def each(values: list[int]) -> Indices:
         return np.asarray(np.array(values, np.int64)[which], np.int64)
@@ -138,78 +164,156 @@ def place_windows(stretches: Sequence[Stretch], rows: int, hop: int) -> Windows:
         rows=rows,
         hop=hop,
         stretch=which.astype(np.int64),
-        start=start.astype(np.int64),
-        label=each([stretch.label for stretch in stretches]),
+        start=joined(starts),
+        label=joined(labels),
+        foreign=rows - joined(counts),
         group=each([stretch.group for stretch in stretches]),
         file=each([stretch.file for stretch in stretches]),
+        least=least,
+        left_out=left_out,
     )
 
 
+def _most(stretch: Stretch, start: Indices, rows: int) -> tuple[Indices, Indices]:
+    """The label that the most rows of each window have, and how many."""
+    label, most = np.zeros(len(start), np.int64), np.zeros(len(start), np.int64)
+    present = np.unique(stretch.labels) if len(start) else np.empty(0, np.int64)
+    if len(present) == 1:
+        return np.full(len(start), present[0], np.int64), np.full(len(start), rows, np.int64)
+    for one in present.tolist():
+        until = np.concatenate([[0], np.cumsum(stretch.labels == one)])
+        count = until[start + rows] - until[start]
+        label[count > most] = one
+        most = np.maximum(most, count)
+    return label, most
+
+
 def check_windows(
-    windows: Windows, stretches: Sequence[Stretch], labels: Sequence[str], files: Sequence[str]
+    windows: Windows,
+    stretches: Sequence[Stretch],
+    labels: Sequence[str],
+    files: Sequence[str],
+    *,
+    share: float = 1.0,
 ) -> list[str]:
-    """A word about rows and files that give no window.
+    """A word about windows, rows and files that are left out, and about windows of several labels.
+
+    Args:
+        windows: All of them.
+        stretches: What they are cut from.
+        labels: Names by index.
+        files: Names by index.
+        share: Of rows of one label that a window was to have.
 
     Raises:
-        UserError: A label gives none.
+        UserError: A label gives no window.
     """
     longest = [0] * len(labels)
     for stretch in stretches:
-        longest[stretch.label] = max(longest[stretch.label], len(stretch.values))
+        for label, first, end in stretch.runs():
+            longest[label] = max(longest[label], end - first)
     if not len(windows.label):
         raise UserError(
             f"No recording lasts a window of {windows.rows:,} rows: the longest stretch of one label has"
             f" {max(longest, default=0):,}.",
             "Give a shorter --window.",
         )
-    bare = [i for i in range(len(labels)) if longest[i] < windows.rows]
+    bare = np.setdiff1d(np.arange(len(labels)), windows.label).tolist()
     if bare:
-        raise UserError(
-            f"Label {labels[bare[0]]} never lasts a window of {windows.rows:,} rows: its longest stretch has"
-            f" {longest[bare[0]]:,}.",
-            "Give a shorter --window, or remove its rows.",
-        )
-    notes = []
-    if crossing := _crossing(windows, stretches):
-        share = crossing / (crossing + len(windows.label))
-        notes.append(
-            f"{counted(crossing, 'window')} across a change of label or group left out ({100 * share:.0f} % of all)."
-        )
+        raise _bare(labels[bare[0]], longest[bare[0]], windows, share)
+    notes = _notes_on_changes(windows, stretches, share)
     rows = sum(len(stretch.values) for stretch in stretches)
-    covered = _covered(windows, len(stretches))
+    covered = _covered(windows)
     if covered < rows:
+        why = "one label, group and file" if share == 1 else "one group and file"
+        around = " and rows around a change" if windows.left_out else ""
         notes.append(
-            f"{rows - covered:,} of {rows:,} rows are in no window: stretches of one label, group and file that end."
+            f"{rows - covered:,} of {rows:,} rows are in no window: stretches of {why} that end{around}."
         )
     used = set(windows.file.tolist())
     short = [name for i, name in enumerate(files) if i not in used]
     if short:
         one = len(short) == 1
+        why = "too short" if share == 1 else "too short or too mixed"
         notes.append(
-            f"{len(short):,} file{' gives' if one else 's give'} no window, {'it is' if one else 'they are'} too short:"
+            f"{len(short):,} file{' gives' if one else 's give'} no window, {'it is' if one else 'they are'} {why}:"
             f" {listed(short, _NAMED)}."
         )
     return notes
 
 
-def _crossing(windows: Windows, stretches: Sequence[Stretch]) -> int:
-    """Windows that recordings would have more if they were cut through changes of label and group."""
-    crossing = 0
+def _bare(label: str, longest: int, windows: Windows, share: float) -> UserError:
+    """A label without a window."""
+    if share < 1:
+        return UserError(
+            f"Label {label} has {windows.least:,} of {windows.rows:,} rows in no window: its longest stretch has"
+            f" {longest:,}.",
+            "Give a lower --label-share, a shorter --window or --hop, or remove its rows.",
+        )
+    most = 2 * longest > windows.rows
+    return UserError(
+        f"Label {label} never lasts a window of {windows.rows:,} rows: its longest stretch has {longest:,}.",
+        f"Give a shorter --window,{' a --label-share below 1,' if most else ''} or remove its rows.",
+    )
+
+
+def _notes_on_changes(windows: Windows, stretches: Sequence[Stretch], share: float) -> list[str]:
+    """A word about windows with a change of label or group in them: those left out and those kept."""
+    crossing, of_group = _crossing(windows, stretches)
+    left_out = windows.left_out + crossing
+    everything = left_out + len(windows.label)
+    said = (
+        f"{counted(left_out, 'window')} across a change of label or group left out"
+        f" ({_percent(left_out, everything)})"
+    )
+    if share == 1:
+        # A lower share helps where the label alone changes.
+        flag = "; --label-share 0.75 keeps those with 75 % of one label" if crossing > of_group else ""
+        return [f"{said}{flag}."] if left_out else []
+    notes = []
+    mixed = int(np.count_nonzero(windows.foreign))
+    if mixed:
+        most = int(windows.foreign.max())
+        notes.append(
+            f"{counted(mixed, 'window')} with up to {most:,} of {windows.rows:,} rows of another label kept, by the"
+            f" label of the most rows ({_percent(mixed, everything)})."
+        )
+    if left_out:
+        notes.append(f"{said}: fewer than {windows.least:,} of {windows.rows:,} rows of one label and group.")
+    if not mixed and not windows.left_out:
+        notes.append(f"No window has rows of two labels: --label-share {share:g} changes none.")
+    return notes
+
+
+def _percent(count: int, of: int) -> str:
+    return f"{100 * count / of:.0f} % of all"
+
+
+def _crossing(windows: Windows, stretches: Sequence[Stretch]) -> tuple[int, int]:
+    """Windows that recordings would have more if they were cut through the ends of stretches; and through groups."""
+    crossing = of_group = 0
     ends: list[int] = []
+    groups: list[int] = [0]  # changes of group before each stretch
     for stretch, after in zip(stretches, [*stretches[1:], None], strict=True):
         ends.append((ends[-1] if ends else 0) + len(stretch.values))
-        if after is None or not after.joined or after.file != stretch.file:
-            starts = np.arange(0, ends[-1] - windows.rows + 1, windows.hop)
-            first = np.searchsorted(ends, starts, side="right")
-            last = np.searchsorted(ends, starts + windows.rows - 1, side="right")
-            crossing += int(np.count_nonzero(first != last))
-            ends = []
-    return crossing
+        if after is not None and after.joined and after.file == stretch.file:
+            groups.append(groups[-1] + (after.group != stretch.group))
+            continue
+        starts = np.arange(0, ends[-1] - windows.rows + 1, windows.hop)
+        first = np.searchsorted(ends, starts, side="right")
+        last = np.searchsorted(ends, starts + windows.rows - 1, side="right")
+        crossing += int(np.count_nonzero(first != last))
+        before = np.array(groups)
+        of_group += int(np.count_nonzero(before[first] != before[last]))
+        ends, groups = [], [0]
+    return crossing, of_group
 
 
-def _covered(windows: Windows, stretches: int) -> int:
-    counts = np.bincount(windows.stretch, minlength=stretches)
-    return int(np.where(counts > 0, windows.rows + (counts - 1) * min(windows.hop, windows.rows), 0).sum())
+def _covered(windows: Windows) -> int:
+    """Rows that are in a window."""
+    again = np.diff(windows.stretch) == 0
+    new = np.where(again, np.minimum(np.diff(windows.start), windows.rows), windows.rows)
+    return windows.rows + int(new.sum())
 
 
 def require_room(windows: Windows, channels: int, dtype: np.dtype[np.generic], name: str) -> None:

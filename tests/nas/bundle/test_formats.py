@@ -13,11 +13,12 @@ import yaml
 from cost_models.tflite_graph import read_graph
 from nas.bundle import Bundle, verify
 from nas.bundle.compiler import find_compiler
-from nas.bundle.layout import LAYOUTS
+from nas.bundle.layout import LAYOUTS, load_layout
 from nas.bundle.verify import NO_COMPILER
 from nas.cli import check as check_cli
+from nas.testing import check_layout
 
-from .conftest import Finished
+from .conftest import TCN, Finished
 
 
 @pytest.mark.parametrize("format_name", LAYOUTS)
@@ -28,20 +29,9 @@ def test_every_layout_is_verified_alike(finished: Finished, tmp_path: Path, form
 
 
 @pytest.mark.parametrize("format_name", LAYOUTS)
-def test_layouts_differ_in_paths_alone(finished: Finished, tmp_path: Path, format_name: str) -> None:
-    plain = by_role(finished.export(tmp_path / "plain"))
-    other = by_role(finished.export(tmp_path / "other", format=format_name))
-    shared = set(plain) & set(other) - {"self_test_main"}
-    assert {"model_source", "runner_source", "io_source", "api_header", "document"} <= shared
-    assert all(plain[role] == other[role] for role in shared)
-
-
-def by_role(bundle: Bundle) -> dict[str, str]:
-    return {
-        entry.role: entry.sha256
-        for entry in bundle.manifest.files
-        if entry.role not in ("build", "example") and entry.path != "README.md"
-    }
+@pytest.mark.parametrize("target", ["nrf52840", "esp32s3"])
+def test_every_layout_keeps_the_contract(format_name: str, target: str) -> None:
+    check_layout(load_layout(format_name), TCN, target=target)
 
 
 def test_the_pack_description_names_files_that_are_there(finished: Finished, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from cost_models.errors import UserError
-from nas.execute import Done, EvaluatorSpec, Executor
+from nas.execute import EvaluatorSpec, Executor
 from nas.execute.inline import InlineExecutor
 from nas.model.evaluation import Failed, Request
+from nas.testing import answers, check_executor
 
 pytestmark = pytest.mark.slow
 
@@ -43,29 +43,12 @@ def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Execut
     made.close()
 
 
-def answer(executor: Executor, requests: list[Request]) -> dict[int, Done]:
-    """Each request's answer; no request gets two."""
-    queue = list(requests)
-    answers: dict[int, Done] = {}
-    busy = 0
-    give_up = time.monotonic() + 120
-    while (queue or busy) and time.monotonic() < give_up:
-        while queue and busy < executor.slots:
-            executor.submit(queue.pop(0))
-            busy += 1
-        for done in executor.wait(0.5):
-            assert done.request.number not in answers
-            answers[done.request.number] = done
-            busy -= 1
-    return answers
-
-
 def test_workers_that_die_throw_or_hang_are_replaced_and_each_request_is_answered_once(
     executor: Executor, tmp_path: Path
 ) -> None:
     queue = [ask(i, what) for i, what in enumerate(["work", "die", "throw", "work", "hang", "work", "work"])]
-    answers = answer(executor, queue)
-    reasons = {number: done.outcome for number, done in answers.items()}
+    answered = answers(executor, queue)
+    reasons = {number: done.outcome for number, done in answered.items()}
     assert len(reasons) == 7
     for number in (0, 3, 5, 6):
         assert reasons[number] == Failed(stage="worker", reason="did work on data", retryable=False)
@@ -83,7 +66,7 @@ def test_workers_that_die_throw_or_hang_are_replaced_and_each_request_is_answere
 def test_workers_that_eat_memory_or_answer_nonsense_cost_their_trial_only(executor: Executor) -> None:
     tasks = ["eat", "eat and swallow", "answer nonsense", "say threads", "read the space"]
     requests = [replace(ask(i, what), space="my/space.py") for i, what in enumerate(tasks)]
-    outcomes = {number: done.outcome for number, done in answer(executor, requests).items()}
+    outcomes = {number: done.outcome for number, done in answers(executor, requests).items()}
     assert outcomes == {
         0: Failed(stage="worker", reason="out of memory, the limit of a worker is 500 MiB", retryable=True),
         1: Failed(stage="worker", reason="the worker process died", retryable=True),
@@ -109,7 +92,7 @@ def test_a_worker_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) ->
         trial_timeout=8.0,
     )
     try:
-        outcome = answer(executor, [ask(0, "work")])[0].outcome
+        outcome = answers(executor, [ask(0, "work")])[0].outcome
     finally:
         executor.close()
     assert isinstance(outcome, Failed)
@@ -162,6 +145,14 @@ def test_no_cluster_where_auto_looks_is_one_sentence(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ray, "init", none)  # this machine may have one that is not ours
     with pytest.raises(UserError, match=r"^The Ray cluster auto cannot be reached \(Could not find [^\n]+$"):
         connect("auto", 1)
+
+
+def test_rays_executor_keeps_the_contract() -> None:
+    from nas.execute.ray_workers import RayExecutor
+
+    check_executor(
+        lambda spec: RayExecutor(spec=spec, shared={}, workers=2, address=None, trial_timeout=30.0)
+    )
 
 
 def test_the_inline_executor_answers_in_the_order_asked() -> None:

@@ -25,6 +25,7 @@ from nas.model.evaluation import Evaluated, Request
 from nas.strategy.sampler import McuSampler
 from nas.strategy.samplers import make_sampler
 from nas.strategy.study import open_storage
+from nas.testing import check_sampler
 from search_spaces.choices import Choices
 from search_spaces.space import list_spaces, load_space
 
@@ -54,6 +55,10 @@ class TestContract(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjective
     @pytest.fixture
     def sampler(self, _pickled: bytes) -> Callable[[], BaseSampler]:
         return lambda: pickle.loads(_pickled)
+
+
+def test_the_engine_keeps_the_contract_of_samplers() -> None:
+    check_sampler(make)
 
 
 def objective(sampler: McuSampler, evaluate: FakeEvaluator | None = None) -> Callable[[optuna.Trial], float]:

@@ -14,6 +14,7 @@ from nas.run.config import SAMPLERS, RunConfig
 from nas.strategy import screened_sampler
 from nas.strategy.driver import Driver
 from nas.strategy.samplers import make_sampler
+from nas.testing import check_sampler
 from search_spaces.choices import Choices
 
 TIGHT = "sram=5KB,flash=60KB"
@@ -51,6 +52,16 @@ def test_any_sampler_proposes_behind_the_screen_and_the_rungs(tmp_path: Path, na
     assert counts == [18, 6, 2]
     usual, _ = make_driver(tmp_path / "..", screen=screen, trials=1)
     assert usual.engine.source is None
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name not in ("nas", "gp")])
+def test_every_sampler_keeps_the_contract(name: str) -> None:
+    def make(seed: int) -> optuna.samplers.BaseSampler:
+        made = make_sampler(name, seed)
+        assert made is not None
+        return made
+
+    check_sampler(make)
 
 
 def test_the_same_seed_gives_the_same_search_and_another_sampler_another(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from cost_models.errors import UserError
 from nas.run.config import make_config
 from nas.tasks import TASKS, load_task
 from nas.tasks.options import TaskOptions
+from nas.testing import check_task
 
 RNG = np.random.default_rng(0)
 
@@ -38,9 +39,20 @@ def test_every_task_file_is_listed() -> None:
     assert TASKS == ("audio", "digits", "images", "npz", "timeseries")
 
 
-def test_digits_are_the_same_split_every_time_with_all_classes_in_each_part() -> None:
-    one, two = load_task("digits"), load_task("digits")
-    assert one.digest() == two.digest()
+def test_every_task_keeps_the_contract(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", **parts())
+    pictures(tmp_path / "pictures", {"cat": 20, "dog": 20})
+    lines = [f"{i % 7},{i % 5},{'ab'[i // 60 % 2]}" for i in range(2400)]
+    (tmp_path / "walks.csv").write_text("\n".join(["x,y,label", *lines]))
+    options = {"timeseries": TaskOptions(window="16")}
+    arguments = {"digits": "", "npz": "data.npz", "images": "pictures", "timeseries": "walks.csv"}
+    assert set(arguments) == set(TASKS)
+    for name, argument in arguments.items():
+        check_task(name, argument and str(tmp_path / argument), options.get(name))
+
+
+def test_digits_are_split_with_all_classes_in_each_part() -> None:
+    one = load_task("digits")
     assert one.info.input_shape == (8, 8, 1)
     assert sum(one.info.samples.values()) == 1797
     assert all(len(np.unique(labels)) == 10 for labels in one.labels.values())

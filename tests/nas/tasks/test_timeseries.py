@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from written_recordings import HEADER, NAMES, folder, noise, recording, seconds, table, turns
 
+from cost_models.errors import UserError
 from nas.tasks.dataset import Dataset
 from nas.tasks.options import TaskOptions
 from nas.tasks.timeseries import load
@@ -40,7 +41,8 @@ def test_a_folder_of_files_is_split_by_file_and_all_that_was_found_is_said(tmp_p
         "Channels from 0: acc_x, acc_y.",
         "Times in column time (s, by their size) run at 50 Hz.",
         "Windows of 32 rows (0.64 s), one every 16 rows by default.",
-        "36 windows across a change of label or group left out (23 % of all).",
+        "36 windows across a change of label or group left out (23 % of all); --label-share 0.75 keeps those with 75 %"
+        " of one label.",
         "96 of 2,400 rows are in no window: stretches of one label, group and file that end.",
         "Split by file: 3 in train, 1 in val, 2 in test.",
     )
@@ -66,6 +68,61 @@ def test_no_window_crosses_a_label_a_group_a_gap_or_a_file(tmp_path: Path) -> No
         assert not wrong[levels[:, 0] % 100 < 25].any()
     assert dataset.report.groups == (12, 0)
     assert "6 gaps in time; no window crosses one." in dataset.notes
+
+
+def bouts(i: int) -> str:
+    """Walks of 100 rows, with falls of 30 rows between them."""
+    return "fall" if i % 130 >= 100 else "walk"
+
+
+def test_windows_across_a_change_of_label_may_be_kept_by_the_label_of_most_rows(tmp_path: Path) -> None:
+    for seed in range(6):
+        text = table(
+            f"{HEADER},code", seconds, noise(seed), noise(seed + 50), bouts,
+            lambda i: int(bouts(i) == "fall"), rows=1300,
+        )  # fmt: skip
+        single(tmp_path, text.replace("code", "temperature"), f"{seed}.csv")
+        # A third value, so that the column does not only say the label again.
+        (tmp_path / f"{seed}.csv").write_text((tmp_path / f"{seed}.csv").read_text() + "26.00,0,0,walk,2\n")
+    dataset = loaded(tmp_path, hop="8", label_share=0.75)
+    for part in ("train", "val", "test"):
+        falls = (dataset.samples[part][..., 2] == 1).sum(axis=1)
+        fall = dataset.labels[part] == 0
+        assert falls[fall].min() >= 24
+        assert falls[~fall].max() <= 8
+    said = [note for note in dataset.notes if "window" in note]
+    assert said[:2] == [
+        "228 windows with up to 8 of 32 rows of another label kept, by the label of the most rows (24 % of all).",
+        "204 windows across a change of label or group left out (21 % of all): fewer than 24 of 32 rows of one label"
+        " and group.",
+    ]
+    with pytest.raises(
+        UserError, match=r"Label fall never lasts a window of 32 rows: its longest stretch has 30\."
+    ):
+        loaded(tmp_path, hop="8")
+
+
+def test_a_share_that_changes_nothing_is_said(tmp_path: Path) -> None:
+    for seed, name in enumerate(("good", "worn")):
+        (tmp_path / name).mkdir()
+        for file in range(4):
+            (tmp_path / name / f"{file}.csv").write_text(table("x,y", noise(seed), noise(file)))
+    notes = loaded(tmp_path, label_share=0.8).notes
+    assert "No window has rows of two labels: --label-share 0.8 changes none." in notes
+
+
+def test_labels_follow_their_rows_where_times_are_resampled(tmp_path: Path) -> None:
+    for seed in range(6):
+        text = table(
+            "time,acc_x,level,label", seconds, noise(seed), lambda i: i // 100 % 2 + i % 3 * 1e-3, turns, rows=800,
+        )  # fmt: skip
+        single(tmp_path, text, f"{seed}.csv")
+    dataset = loaded(tmp_path, window="1s", label_share=0.75, sample_rate=25.0)
+    assert dataset.info.input_shape == (25, 2)
+    walk = (dataset.samples["train"][..., 1] > 0.5).sum(axis=1)
+    assert (walk[dataset.labels["train"] == 1] >= 18).all()
+    assert (walk[dataset.labels["train"] == 0] <= 7).all()
+    assert set(walk.tolist()) - {0, 25}
 
 
 def test_a_group_stays_in_one_part(tmp_path: Path) -> None:
@@ -232,6 +289,36 @@ def test_a_column_that_tells_more_than_the_sensor_is_no_channel(
     dataset = loaded(single(tmp_path, table(header, *columns, rows=800)))
     assert dataset.info.input_shape == (32, 1)
     assert any(said.startswith(note) for said in dataset.notes), dataset.notes
+
+
+def test_named_channels_are_taken_in_their_order_and_all_others_left_out(tmp_path: Path) -> None:
+    header = "time,acc_x,acc_y,subject,remark,T [C],spare,label"
+    text = table(
+        header, seconds, lambda i: i % 37, lambda i: -(i % 41), lambda i: i // 200, lambda i: "ok",
+        lambda i: 20 + i % 3, lambda i: "", turns, rows=2000,
+    )  # fmt: skip
+    dataset = loaded(single(tmp_path, text), channels="t, acc_y", group="none")
+    assert dataset.samples["train"][0, :5].tolist() == [[20, 0], [21, -1], [22, -2], [20, -3], [21, -4]]
+    assert "Channels from 0: T [C], acc_y." in dataset.notes
+    assert [note for note in dataset.notes if "left out" in note and note.startswith("Column")] == [
+        "Columns acc_x, subject, remark, spare left out, as --channels does not name them."
+    ]
+
+
+def test_a_named_channel_is_kept_though_its_name_or_course_is_that_of_something_else(tmp_path: Path) -> None:
+    text = table(
+        "clock,subject,code,x,label", lambda i: i * 3 + i % 2, lambda i: i % 7, lambda i: i // 100 % 2, noise(1),
+        turns, rows=800,
+    )  # fmt: skip
+    dataset = loaded(single(tmp_path, text), channels='"clock",subject,code', time="none")
+    assert dataset.info.input_shape == (32, 3)
+    assert dataset.report.groups is None
+    assert [note for note in dataset.notes if note.startswith(("Column x", "Kept"))] == [
+        "Column x left out, as --channels does not name it.",
+        "Kept, as --channels names it, though it rises from row to row like a clock or counter: clock; --time takes"
+        " times.",
+        "Kept, as --channels names it, though it has one value for each label and would tell it: code.",
+    ]
 
 
 def test_no_group_and_no_time_can_be_said(tmp_path: Path) -> None:

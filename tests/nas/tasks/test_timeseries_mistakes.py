@@ -12,6 +12,7 @@ import pytest
 from written_recordings import HEADER, folder, noise, recording, seconds, table, turns
 
 from cost_models.errors import UserError
+from nas.run.config import make_config
 from nas.tasks.options import TaskOptions
 from nas.tasks.timeseries import load
 
@@ -234,6 +235,23 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     "another group": (unchanged, {"group": "person"}, "R/a.csv has no column person for --group."),
     "another time": (unchanged, {"time": "clock"}, "R/a.csv has no column clock for --time."),
     "one column for two": (unchanged, {"time": "label"}, "R/a.csv has no column label for --time."),
+    "another channel": (
+        unchanged,
+        {"channels": "acc_x,acc_z"},
+        "R/a.csv has no column acc_z for --channels.",
+    ),
+    "no named channel": (unchanged, {"channels": " "}, "--channels names an empty column."),
+    "a channel twice": (unchanged, {"channels": "acc_x,ACC_X"}, "--channels names acc_x twice."),
+    "a channel of words": (
+        unchanged,
+        {"channels": "label", "label": "acc_x"},
+        "R/a.csv: column label of --channels holds words.",
+    ),
+    "a channel that is the label": (
+        everywhere("rest", "0"),
+        {"channels": "acc_x", "label": "acc_x"},
+        "R/a.csv has no column acc_x for --label.",
+    ),
     # Labels and groups
     "a row without label": (cell(7, 3, ""), {}, "R/a.csv: line 7 has no label."),
     "a measured quantity": (
@@ -251,6 +269,11 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
         cell(7, 3, "fall"),
         {},
         "Label fall never lasts a window of 32 rows: its longest stretch has 1.",
+    ),
+    "a label that no window has enough of": (
+        several(*(cell(number, 3, "fall") for number in range(7, 20))),
+        {"label_share": 0.6},
+        "Label fall has 20 of 32 rows in no window: its longest stretch has 13.",
     ),
     "a label of many words": (
         only(table("a,b,label", noise(1), noise(2), lambda i: f"n{i}", rows=1200)),
@@ -427,6 +450,18 @@ def test_a_mistake_is_one_sentence_that_says_where_and_a_hint(mistake: str, tmp_
     change(root)
     message = refusal(root, options)
     assert (message if expected.endswith(".") else message[: len(expected)]) == expected
+
+
+@pytest.mark.parametrize("share", [0.5, 1.01, float("nan"), float("inf"), -1.0])
+def test_a_share_of_rows_out_of_range_is_refused(share: float) -> None:
+    with pytest.raises(UserError, match=r"^--label-share is (0\.5|1\.01|nan|inf|-1\.0)\. (It must be|Input)"):
+        make_config({"label_share": share}, {"label_share": "--label-share"})
+
+
+def test_a_channel_that_is_not_there_is_answered_by_its_neighbours(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        load(str(folder(tmp_path)), TaskOptions(window="32", channels="acc_y,accx"))
+    assert error.value.hint == "Did you mean acc_x?"
 
 
 def test_the_task_needs_a_path() -> None:

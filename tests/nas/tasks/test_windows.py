@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,13 +34,22 @@ def stretches_of(lengths: list[int], files: int) -> list[Stretch]:
             Stretch(
                 values=values,
                 times=None,
-                label=index % 2,
+                labels=np.full(length, index % 2, np.int32),
                 group=index % 6,
                 file=index * files // len(lengths),
             )
         )
         start += length
     return made
+
+
+def mixed(stretches: list[Stretch]) -> Stretch:
+    """One stretch of several labels."""
+    return replace(
+        stretches[0],
+        values=np.concatenate([one.values for one in stretches]),
+        labels=np.concatenate([one.labels for one in stretches]),
+    )
 
 
 @given(LENGTHS, st.integers(1, 9), st.integers(4, 20), st.integers(1, 25))
@@ -51,17 +62,47 @@ def test_windows_are_rows_of_one_stretch_in_order(
     assert (np.diff(samples, axis=1) == 1).all()
     for sample, place, label in zip(samples, windows.stretch, windows.label, strict=True):
         assert np.isin(sample, stretches[place].values).all()
-        assert stretches[place].label == label
+        assert (stretches[place].labels == label).all()
     assert len(samples) == sum(max(0, (n - rows) // hop + 1) for n in lengths)
 
 
-@settings(deadline=None, max_examples=60)  # the first call imports scikit-learn
-@given(LENGTHS, st.integers(1, 9), st.integers(4, 20), st.integers(1, 25), st.booleans())
+@given(LENGTHS, st.integers(4, 20), st.integers(1, 25), st.floats(0.5, 1.0, exclude_min=True))
+def test_a_window_is_of_the_label_that_its_share_of_rows_have(
+    lengths: list[int], rows: int, hop: int, share: float
+) -> None:
+    stretches = [mixed(stretches_of(lengths, 1))]
+    windows = place_windows(stretches, rows, hop, share)
+    labels = stretches[0].labels
+    kept = dict(zip(windows.start.tolist(), zip(windows.label, windows.foreign, strict=True), strict=True))
+    starts = range(0, max(0, len(labels) - rows + 1), hop)
+    for start in starts:
+        counts = np.bincount(labels[start : start + rows], minlength=2)
+        if counts.max() / rows >= share:
+            assert kept.pop(start) == (counts.argmax(), rows - counts.max())
+        else:
+            assert start not in kept
+    assert not kept
+    assert windows.left_out == len(starts) - len(windows.start)
+
+
+@settings(deadline=None, max_examples=120)  # the first call imports scikit-learn
+@given(
+    LENGTHS,
+    st.integers(1, 9),
+    st.integers(4, 20),
+    st.integers(1, 25),
+    st.booleans(),
+    st.sampled_from([0.6, 0.75, 1.0]),
+)
 def test_no_row_group_or_class_is_in_the_wrong_part(
-    lengths: list[int], files: int, rows: int, hop: int, grouped: bool
+    lengths: list[int], files: int, rows: int, hop: int, grouped: bool, share: float
 ) -> None:
     stretches = stretches_of(lengths, files)
-    windows = place_windows(stretches, rows, hop)
+    if share < 1:
+        stretches = [
+            mixed([one for one in stretches if one.file == file]) for file in {s.file for s in stretches}
+        ]
+    windows = place_windows(stretches, rows, hop, share)
     if len(np.unique(windows.label)) < 2:
         return
     everything = np.arange(len(windows.label))
@@ -126,7 +167,7 @@ def test_the_label_in_another_column_is_left_out_and_what_only_hints_at_it_is_ke
         values = np.stack(
             [np.full(20, 1.0 * column) for column in columns] + [np.sin(np.arange(20.0) + label)], 1
         )
-        return Stretch(values=values, times=None, label=label, group=-1, file=0)
+        return Stretch(values=values, times=None, labels=np.full(20, label, np.int32), group=-1, file=0)
 
     stretches = [stretch(0, 5, 1, 3), stretch(1, 6, 1, 3), stretch(0, 5, 1, 4), stretch(1, 6, 1, 4)]
     kept, notes = telltales(stretches, ["code", "constant", "load", "acc"])

@@ -1,0 +1,93 @@
+"""The contract of a task: sound parts, labels in range, the same data each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from nas.testing.sentences import fail, reason, require
+
+if TYPE_CHECKING:
+    from nas.tasks import Dataset, TaskOptions
+
+
+def check_task(
+    task: str | Callable[[str, TaskOptions], Dataset], argument: str = "", options: TaskOptions | None = None
+) -> None:
+    """Loads the data set of a task twice: sound parts, labels in range, the same data each time.
+
+    Args:
+        task: The function that the file exports as TASK, or what `--task` calls it, such as "my_task.py".
+        argument: The text after the task's name.
+        options: What a user may say of the data besides.
+
+    Raises:
+        AssertionError: The task breaks its contract.
+    """
+    import numpy as np
+
+    from nas.tasks import Dataset
+    from nas.tasks.loading import PARTS
+
+    name = task if isinstance(task, str) else getattr(task, "__name__", "TASK")
+    said = f"The task {name}"
+    one = _loaded(task, argument, options, said)
+    require(isinstance(one, Dataset), f"{said} returns {type(one).__name__}, not a Dataset.")
+    classes = len(one.info.class_names)
+    require(
+        classes == len(set(one.info.class_names)) and classes > 1,
+        f"{said} has {classes} class names, of which {len(set(one.info.class_names))} differ; it needs two or more.",
+    )
+    dtype = np.dtype(one.info.preprocess.raw_type)
+    for part in PARTS:
+        require(part in one.samples and part in one.labels, f"{said} has no {part} part.")
+        samples, labels = one.samples[part], one.labels[part]
+        require(len(samples) > 0, f"The {part} part of the task {name} is empty.")
+        require(
+            samples.shape[1:] == one.info.input_shape and samples.dtype == dtype,
+            f"{said} has {part} samples of {samples.dtype} {samples.shape[1:]}, where its info says {dtype}"
+            f" {one.info.input_shape}.",
+        )
+        require(
+            labels.shape == (len(samples),) and labels.dtype == np.int64,
+            f"{said} has {part} labels of {labels.dtype} {labels.shape} for {len(samples)} samples; it needs one int64"
+            " for each.",
+        )
+        require(
+            bool((labels >= 0).all() and (labels < classes).all()),
+            f"{said} has {part} labels from {labels.min()} to {labels.max()} for {classes} classes.",
+        )
+        require(
+            one.info.samples.get(part) == len(samples),
+            f"{said} says that it has {one.info.samples.get(part)} {part} samples, and has {len(samples)}.",
+        )
+        inputs = one.inputs(part)
+        require(
+            bool(np.isfinite(inputs).all()),
+            f"{said} has {part} samples that are not finite after preprocessing.",
+        )
+    lacking = np.setdiff1d(np.arange(classes), one.labels["train"]).tolist()
+    require(
+        not lacking, f"{said} has no training sample of class {one.info.class_names[(lacking or [0])[0]]}."
+    )
+    for note in one.notes:
+        require(
+            note.strip() == note != "" and "\n" not in note, f"{said} has a note that is no line: {note!r}."
+        )
+    two = _loaded(task, argument, options, said)
+    require(
+        one.digest() == two.digest() and one.info == two.info,
+        f"{said} gives other data each time: a resumed run and its workers would not see the same.",
+    )
+
+
+def _loaded(task: Any, argument: str, options: TaskOptions | None, said: str) -> Dataset:
+    from nas.tasks import TaskOptions, load_task
+
+    try:
+        if isinstance(task, str):
+            return load_task(f"{task}:{argument}" if argument else task, options)
+        found: Dataset = task(argument, options or TaskOptions())
+        return found
+    except Exception as error:
+        fail(f"{said} fails: {reason(error)}", error)
