@@ -17,7 +17,7 @@ from nas.frontend.front_end import FrontEnd
 from nas.frontend.settings import LogMelSettings
 from nas.frontend.spec import make_spec, settings_of
 from nas.model.trained import FrontEndSpec, Preprocess
-from nas.model.words import listed
+from nas.model.words import counted, listed
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.audio_augment import varied
@@ -118,7 +118,8 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     # The bytes of the features are the network's input as they are, however loud the loudest recording is.
     whole = Preprocess(raw_type="uint8", offset=(0.0,), scale=(1.0 / 255.0,))
     info = replace(dataset.info, preprocess=whole, frontend=spec)
-    return replace(dataset, info=info, input_range=(0.0, 1.0), golden_recordings=golden)
+    report = replace(dataset.report, taken_as=f"features of {spec.frames} frames, {spec.bands} bands")
+    return replace(dataset, info=info, report=report, input_range=(0.0, 1.0), golden_recordings=golden)
 
 
 def _grouping(layout: Layout, pattern: str | None, notes: list[str]) -> Callable[[Path], str] | None:
@@ -217,7 +218,7 @@ def _listed_parts(root: Path, files: list[_File], notes: list[str]) -> dict[str,
         parts[where.get(key, "train")].append(file)
     lost = sorted(where.keys() - known)
     if lost:
-        notes.append(f"{len(lost):,} files of the lists are not there: {listed(lost, _NAMED)}.")
+        notes.append(f"Not there: {counted(len(lost), 'file')} of the lists, {listed(lost, _NAMED)}.")
     notes.append("The parts are those of validation_list.txt and testing_list.txt.")
     return parts
 
@@ -333,7 +334,7 @@ def _noises(root: Path, rate: int, notes: list[str]) -> list[Waveform]:
                     found.append(read(path, inspect(path), rate).samples)
     if found:
         notes.append(
-            f"{len(found)} recordings of background noise are mixed into versions of training recordings."
+            f"Mixed into versions of training recordings: {counted(len(found), 'recording')} of background noise."
         )
     return found
 
@@ -345,9 +346,9 @@ def _format_notes(files: Sequence[_File], rate: int) -> list[str]:
         text = ", ".join(f"{count:,} of {found:,} Hz" for found, count in sorted(others.items()))
         notes.append(f"Resampled to {rate:,} Hz: {text}.")
     if mixed := sum(file.info.channels > 1 for file in files):
-        notes.append(f"{mixed:,} recordings of several channels are mixed to one.")
+        notes.append(f"Mixed to one channel: {counted(mixed, 'recording')}.")
     if deep := sum(file.info.subtype not in ("PCM_16", "PCM_U8", "PCM_S8", "VORBIS") for file in files):
-        notes.append(f"{deep:,} recordings of other depths than 16 bits are rounded to 16.")
+        notes.append(f"Rounded to 16 bits: {counted(deep, 'recording')} of other depths.")
     return notes
 
 

@@ -165,7 +165,7 @@ def hold_out(
         if found < folds:
             raise UserError(
                 f"{name}: {found} groups are too few to hold out {share:.0%} of the samples by group.",
-                f"Give at least {folds} groups, or the parts themselves (X_train, X_val, X_test).",
+                f"Give at least {folds} groups, or the parts themselves (X_train, X_val, X_test; train, val, test).",
             )
         splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
         stay, held = next(iter(splitter.split(blank, labels, groups)))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.model.words import counted
 from nas.tasks.loading.audio_file import Recording
 
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)")
@@ -40,17 +41,19 @@ class ClipTally:
         notes = []
         done = []
         if self.cut:
-            done.append(f"{self.cut:,} longer ones are cut to their loudest stretch")
+            done.append(f"longer ones ({self.cut:,}) are cut to their loudest stretch")
         if self.padded:
-            done.append(f"{self.padded:,} shorter ones lie in the middle of silence")
+            done.append(f"shorter ones ({self.padded:,}) lie in the middle of silence")
         if done:
             notes.append(
                 f"Recordings are {self.clip:g} s long: {' and '.join(done)}; --clip sets another length."
             )
         if self.silent:
-            notes.append(f"{self.silent:,} recordings hold nothing but zeros.")
+            notes.append(f"Nothing but zeros: {counted(self.silent, 'recording')}.")
         if self.clipped:
-            notes.append(f"{self.clipped:,} recordings have samples beyond full scale, which are cut to it.")
+            notes.append(
+                f"Beyond full scale, and cut to it: samples of {counted(self.clipped, 'recording')}."
+            )
         return notes
 
 

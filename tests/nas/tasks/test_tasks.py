@@ -39,13 +39,25 @@ def test_every_task_file_is_listed() -> None:
     assert TASKS == ("audio", "digits", "images", "npz", "timeseries")
 
 
+def write_tone(path: Path, hertz: float) -> None:
+    import soundfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(4000) / 8000
+    noise = np.random.default_rng(len(str(path))).normal(size=4000) * 0.01
+    soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * time) + noise, 8000)
+
+
 def test_every_task_keeps_the_contract(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", **parts())
     pictures(tmp_path / "pictures", {"cat": 20, "dog": 20})
     lines = [f"{i % 7},{i % 5},{'ab'[i // 60 % 2]}" for i in range(2400)]
     (tmp_path / "walks.csv").write_text("\n".join(["x,y,label", *lines]))
-    options = {"timeseries": TaskOptions(window="16")}
+    for number in range(20):
+        write_tone(tmp_path / "tones" / ("low", "high")[number % 2] / f"{number}.wav", 300 * (1 + number % 2))
+    options = {"timeseries": TaskOptions(window="16"), "audio": TaskOptions(augment=1)}
     arguments = {"digits": "", "npz": "data.npz", "images": "pictures", "timeseries": "walks.csv"}
+    arguments["audio"] = "tones"
     assert set(arguments) == set(TASKS)
     for name, argument in arguments.items():
         check_task(name, argument and str(tmp_path / argument), options.get(name))
