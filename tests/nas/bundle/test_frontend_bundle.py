@@ -201,6 +201,16 @@ def test_the_card_states_what_the_front_end_takes_besides_the_network(exported: 
     assert "2 golden recordings prove the same of the front end" in card
 
 
+@pytest.mark.parametrize("format_name", ["arduino", "esp-idf", "platformio"])
+def test_a_readme_says_how_samples_come_in(
+    audio: Finished, finished: Finished, tmp_path: Path, format_name: str
+) -> None:
+    readme = text(audio.export(tmp_path / "b", format=format_name), "README.md")
+    # 4128 B of arena, 320 B of samples and 576 B of features.
+    assert "Beside the network's arena it takes 5024 bytes of SRAM." in readme
+    assert "kws_push" not in text(finished.export(tmp_path / "c", format=format_name), "README.md")
+
+
 @pytest.mark.parametrize("format_name", ["arduino", "platformio"])
 def test_a_library_without_signal_kernels_is_said_to_lack_them(
     audio: Finished, finished: Finished, tmp_path: Path, format_name: str
@@ -229,6 +239,20 @@ def test_what_compiles_is_the_front_end_that_was_meant(tmp_path: Path, is_input:
     found = verify(make_audio(is_input=is_input).export(tmp_path / "b"))
     assert (found.compiled, found.notes) == (True, ())
     assert all(core.data_bytes == core.zero_bytes == 0 for core in found.sections)
+
+
+@needs_compiler
+def test_the_example_of_the_manual_compiles_as_c99(exported: Bundle, tmp_path: Path) -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "firmware.md").read_text(encoding="utf-8")
+    section = manual.split("## Audio: pushing samples")[1]
+    head, body = section.split("```c\n")[1].split("```")[0].split("\n\nif (")
+    source = tmp_path / "example.c"
+    source.write_text(
+        f"#include <stdio.h>\n{head}\nvoid microphone_read(int16_t *, size_t);\nvoid example(void);\n"
+        f"void example(void) {{\nif ({body}}}\n"
+    )
+    assert HOST is not None
+    assert HOST.compile([source], include=exported.path, output=None, c99=True) == ()
 
 
 def test_the_front_end_stands_before_a_network_for_an_npu_too(
