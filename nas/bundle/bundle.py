@@ -100,9 +100,15 @@ def documents(context: Context) -> dict[str, File]:
 
     name = context.model.name
     source = {f"{name}_int8.tflite": File(role="int8_model", data=context.model.tflite)}
+    frontend = context.frontend
     return {
         f"{name}.tflite": File(role="model", data=context.emitted),
         **(source if context.npu else {}),
+        **(
+            {f"{name}_frontend.tflite": File(role="frontend_model", data=frontend.spec.tflite)}
+            if frontend
+            else {}
+        ),
         ".gitattributes": File(role="build", data=_GIT_ATTRIBUTES),
         "MODEL_CARD.md": File(role="document", data=model_card(context).encode()),
         "LICENSE-NOTE.txt": File(role="licence", data=render("license_note.txt.j2", context).encode()),

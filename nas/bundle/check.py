@@ -29,7 +29,7 @@ from nas.bundle.manifest import (
     read_manifest_bytes,
 )
 from nas.bundle.names import check_name
-from nas.model.trained import Accuracy, FinishedModel, GoldenShare, Preprocess, TaskInfo
+from nas.model.trained import Accuracy, FinishedModel, FrontEndSpec, GoldenShare, Preprocess, TaskInfo
 from nas.runtimes.interpreter import Engine, InterpreterError
 from nas.runtimes.litert import LARGEST_DIFFERENCE
 from nas.runtimes.reference import NOT_BY_TFLM
@@ -52,6 +52,10 @@ ON_TRUST = (
 DIFFERING = (
     "{count} of {of} golden vectors differ by 1 between LiteRT and TFLM's interpreter: one of them answered when the"
     " bundle was exported, the other now"
+)
+FEATURES_ON_TRUST = (
+    "that the front end makes the first golden samples of the golden recordings was not computed: TFLM's interpreter,"
+    " which alone runs front ends, is not installed on this machine"
 )
 NPU_ON_TRUST = (
     "the model compiled for {accelerator} and the estimates of {compiler} were not compared with a new compilation:"
@@ -120,7 +124,11 @@ def check_bundle(folder: Path, *, target: Target | None = None) -> Checked:
     if text != files[MANIFEST_NAME]:
         raise BundleError("manifest", f"{MANIFEST_NAME} is not written as the exporter writes it.")
     npu = manifest.npu
-    unproved = NPU_ON_TRUST.format(accelerator=npu.accelerator, compiler=npu.compiler) if npu else ""
+    unproved = []
+    if npu and not compared:
+        unproved.append(NPU_ON_TRUST.format(accelerator=npu.accelerator, compiler=npu.compiler))
+    if context.frontend and engine != "tflm":
+        unproved.append(FEATURES_ON_TRUST)
     return Checked(
         manifest=manifest,
         files=files,
@@ -129,7 +137,7 @@ def check_bundle(folder: Path, *, target: Target | None = None) -> Checked:
         int8=context.model.tflite,
         engine=engine,
         by_another_engine=odd,
-        notes=(ON_TRUST, *([unproved] if npu and not compared else []), *odd),
+        notes=(ON_TRUST, *unproved, *odd),
     )
 
 
@@ -266,10 +274,15 @@ def _context(
         costs = CostModel(target).estimate(graph, file_bytes=len(int8))
         budget = _budget(manifest, costs)
         raw = _golden_raw(folder, manifest, graph, present)
+        recordings = _golden_recordings(folder, manifest, present)
         npu, compared = _compiled(manifest, target, emitted, int8, graph, budget)
         with np.errstate(all="ignore"):
             context = make_context(
-                _finished(manifest, int8, raw), target=target, costs=costs, budget=budget, compiled=npu
+                _finished(manifest, int8, raw, recordings),
+                target=target,
+                costs=costs,
+                budget=budget,
+                compiled=npu,
             )
     except UserError as error:
         raise BundleError("model", error.message) from error
@@ -326,6 +339,30 @@ def _golden_raw(
         raise BundleError("golden", "The golden samples are none of the model's input.") from error
 
 
+def _golden_recordings(
+    folder: Path, manifest: Manifest, present: Mapping[str, int]
+) -> NDArray[np.int16] | None:
+    if manifest.frontend is None:
+        return None
+    words = _array(folder, manifest, "int16_t", "golden_recording", present)
+    try:
+        found: NDArray[np.int16] = np.array([int(word) for word in words], np.int16)
+        return found.reshape((-1, manifest.frontend.clip_samples))
+    except (ValueError, OverflowError) as error:
+        raise BundleError("golden", "The golden recordings are none of the front end's input.") from error
+
+
+def _front_end(manifest: Manifest) -> FrontEndSpec | None:
+    """The front end that the manifest's settings give; its other fields and files are compared later."""
+    from nas.frontend.settings import LogMelSettings
+    from nas.frontend.spec import make_spec
+
+    if manifest.frontend is None:
+        return None
+    settings = LogMelSettings(**manifest.frontend.settings.model_dump())
+    return make_spec(settings, manifest.frontend.clip_samples)
+
+
 def _array(folder: Path, manifest: Manifest, c_type: str, name: str, present: Mapping[str, int]) -> list[str]:
     """The words of an array of the golden vectors."""
     paths = manifest.paths("golden_source")
@@ -360,7 +397,9 @@ def _as_exported(
     return replace(context, golden_outputs=stated, engine=manifest.engine), notes
 
 
-def _finished(manifest: Manifest, int8: bytes, raw: NDArray[np.generic]) -> FinishedModel:
+def _finished(
+    manifest: Manifest, int8: bytes, raw: NDArray[np.generic], recordings: NDArray[np.int16] | None
+) -> FinishedModel:
     task, entry, share = manifest.task, manifest.input, manifest.golden_share
     return FinishedModel(
         name=manifest.name,
@@ -373,8 +412,10 @@ def _finished(manifest: Manifest, int8: bytes, raw: NDArray[np.generic]) -> Fini
             source=task.source,
             licence=task.licence,
             samples=task.samples,
+            frontend=_front_end(manifest),
         ),
         golden_inputs=raw,
+        golden_recordings=recordings,
         accuracies=tuple(
             Accuracy(
                 part=accuracy.part,

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from cost_models.tflite_graph import read_graph
+from nas.bundle.arenas import host_arena, loose_arena
+from nas.bundle.front_end import FrontEndContext, make_front_end_context
 from nas.bundle.names import check_name
 from nas.bundle.operators import Registration, registrations
 from nas.model.input_quantization import InputScaling
@@ -51,6 +53,7 @@ class Context:
         golden_outputs: What the engine computes from them. Shape: (n, *output.shape).
         engine: The interpreter that did, "tflm" or "litert".
         npu: The model compiled for the target's NPU, which then is what the bundle's array holds.
+        frontend: What makes the raw samples of recordings; None where samples are the network's own.
     """
 
     model: FinishedModel
@@ -68,6 +71,7 @@ class Context:
     golden_outputs: NDArray[np.int8]
     engine: Engine = "tflm"
     npu: NpuModel | None = None
+    frontend: FrontEndContext | None = None
 
     @property
     def emitted(self) -> bytes:
@@ -81,21 +85,13 @@ class Context:
 
     @property
     def loose_arena_bytes(self) -> int:
-        """An arena that does for 32-bit TFLM built without TF_LITE_STATIC_MEMORY.
-
-        Source: there NodeAndRegistration has 44 B instead of 32 B, one for each operator, and TfLiteTensor 64 B
-            instead of 32 B, one for the input and one for the output (sizeof in 90b983c2).
-        """
-        return -(-(self.arena_bytes + 12 * self.operator_count + 64) // 16) * 16
+        """See `loose_arena`."""
+        return loose_arena(self.arena_bytes, operators=self.operator_count)
 
     @property
     def host_arena_bytes(self) -> int:
-        """An arena that does for 64-bit builds, whose structs are wider.
-
-        Source: 64-bit TFLM needs about 12 B per tensor, 47 B per operator and 200 B more (measured); doubled here.
-        """
-        wider = self.arena_bytes + 24 * self.tensors + 96 * self.operator_count + 2048
-        return -(-wider // 1024) * 1024
+        """See `host_arena`."""
+        return host_arena(self.arena_bytes, tensors=self.tensors, operators=self.operator_count)
 
 
 def make_context(
@@ -116,8 +112,9 @@ def make_context(
         compiled: The model as it was compiled for the target's NPU; None compiles it where there is an NPU.
 
     Raises:
-        UserError: A name that cannot begin files and C symbols, operators that TFLM lacks, labels or samples that
-            do not fit the model, a model over its budget, or one that Vela does not compile for the target's NPU.
+        UserError: A name that cannot begin files and C symbols, operators that TFLM lacks, labels, samples or a front
+            end that do not fit the model, a model over its budget, or one that Vela does not compile for the target's
+            NPU.
     """
     check_name(model.name)
     graph = read_graph(model.tflite)
@@ -174,6 +171,9 @@ def make_context(
         golden_outputs=interpreter.run(inputs),
         engine=interpreter.engine,
         npu=npu,
+        frontend=make_front_end_context(
+            model, target=target, port=interpreter.input, scaling=scaling, raw=raw
+        ),
     )
 
 

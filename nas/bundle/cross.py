@@ -14,7 +14,13 @@ from nas.bundle.layout import Role
 from nas.bundle.manifest import Manifest
 
 # What is compiled here needs no TFLM headers; the runner's sections are measured where a TFLM tree is at hand.
-_ROLES: tuple[Role, ...] = ("model_source", "io_source", "golden_source", "self_test_source")
+_ROLES: tuple[Role, ...] = (
+    "model_source",
+    "frontend_model_source",
+    "io_source",
+    "golden_source",
+    "self_test_source",
+)
 _TIMEOUT_S = 300
 
 

@@ -19,6 +19,11 @@ Role = Literal[
     "api_header",
     "runner_source",
     "io_source",
+    "frontend_model",
+    "frontend_model_source",
+    "frontend_model_header",
+    "frontend_header",
+    "frontend_source",
     "golden_source",
     "golden_header",
     "self_test_source",
@@ -57,11 +62,13 @@ class Layout:
         name: What the command line calls it.
         title: What people call it.
         cores: How the names of the cores begin that it builds for; empty for any.
+        signal_note: What its TFLM lacks of the signal kernels that a front end runs; empty where it has them.
     """
 
     name: str
     title: str
     cores: tuple[str, ...] = ()
+    signal_note: str = ""
 
     def files(self, context: Context) -> Mapping[str, File]:
         """The bundle's files by their path in the folder, with `/` between parts."""
@@ -86,9 +93,17 @@ class Layout:
                 f"The costs are those of {target.core} ({target.name}), which {self.name} does not build for:"
                 " export for the chip that the model shall run on."
             )
+        if context.frontend and self.signal_note:
+            notes.append(self.signal_note)
         if context.engine != "tflm":
             notes.append(EXPORTED_BY_LITERT)
         return tuple(notes)
+
+
+ARDUINO_LACKS_SIGNAL = (
+    "The front end runs TFLM's signal kernels (`signal/` of tflite-micro, with KissFFT), which"
+    " tflite-micro-arduino-examples does not have: add them to it, or take a TFLM library that has them."
+)
 
 
 def esp_nn_version_note(context: Context) -> str:

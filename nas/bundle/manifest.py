@@ -142,6 +142,43 @@ class NpuEntry(_Strict):
     estimate: NpuEstimateEntry
 
 
+class LogMelEntry(_Strict):
+    """See `nas.frontend.settings.LogMelSettings`."""
+
+    sample_rate: int
+    window_ms: float
+    hop_ms: float
+    bands: int
+    low_hz: float
+    high_hz: float
+    pcan: bool
+    noise_subtraction: bool
+    steps_per_neper: int | None
+
+
+class FrontEndEntry(_Strict):
+    """What makes the network's raw samples of recordings: a graph that TFLM runs once a hop, beside the network.
+
+    `arena_bytes`, `buffer_bytes` and `model_bytes` are exact, `code_bytes` (its kernels) is predicted. None of them
+    is in `costs`, and its cycles are not known.
+    """
+
+    kind: Literal["log_mel"]
+    settings: LogMelEntry
+    sample_rate: int
+    clip_samples: int = Field(ge=1, lt=1 << 31)
+    window_samples: int
+    hop_samples: int
+    frames: int
+    bands: int
+    recordings: int
+    arena_bytes: int
+    buffer_bytes: int
+    model_bytes: int
+    code_bytes: int
+    model_sha256: str
+
+
 class AccuracyEntry(_Strict):
     """Of the int8 bytes; low and high are the 95 % Wilson interval.
 
@@ -184,6 +221,7 @@ class Manifest(_Strict):
     budget: tuple[LimitEntry, ...]
     costs: CostsEntry
     npu: NpuEntry | None = None
+    frontend: FrontEndEntry | None = None
     accuracies: tuple[AccuracyEntry, ...]
     golden_count: int
     golden_share: GoldenShareEntry | None = None
@@ -194,7 +232,7 @@ class Manifest(_Strict):
 
     def to_json(self) -> str:
         """The file's text: sorted keys, the same for the same bundle."""
-        data = self.model_dump(mode="json", by_alias=True)
+        data = self.model_dump(mode="json", by_alias=True, exclude=set() if self.frontend else {"frontend"})
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
     @property
@@ -261,6 +299,7 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
         ),
         costs=CostsEntry(**{name: getattr(context.costs, name) for name in CostsEntry.model_fields}),
         npu=_npu_entry(context),
+        frontend=_front_end_entry(context),
         accuracies=tuple(
             AccuracyEntry(**asdict(accuracy), value=accuracy.value, low=low, high=high)
             for accuracy in model.accuracies
@@ -293,6 +332,25 @@ def _npu_entry(context: Context) -> NpuEntry | None:
         npu_operators=compiled.npu_operators,
         core_operators=len(compiled.graph.operators) - compiled.npu_operators,
         estimate=NpuEstimateEntry(**asdict(context.npu.estimate)),
+    )
+
+
+def _front_end_entry(context: Context) -> FrontEndEntry | None:
+    if context.frontend is None:
+        return None
+    spec, costs = context.frontend.spec, context.frontend.costs
+    return FrontEndEntry(
+        kind=spec.kind,
+        settings=LogMelEntry.model_validate(spec.settings),
+        sample_rate=spec.sample_rate,
+        clip_samples=spec.clip_samples,
+        window_samples=spec.window_samples,
+        hop_samples=spec.hop_samples,
+        frames=spec.frames,
+        bands=spec.bands,
+        recordings=len(context.frontend.recordings),
+        model_sha256=sha256(spec.tflite),
+        **asdict(costs),
     )
 
 

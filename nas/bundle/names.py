@@ -24,7 +24,7 @@ _HEADERS = """
     arduino print spi stream wire
 """
 # <name>_model.cc of one model would be <name>.cc of another.
-_ENDINGS = ("_model", "_golden", "_io", "_self_test", "_self_test_main")
+_ENDINGS = ("_model", "_golden", "_io", "_frontend", "_self_test", "_self_test_main")
 
 
 def check_name(name: str) -> None:

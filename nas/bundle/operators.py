@@ -40,6 +40,21 @@ _SPELLED = {
     "SELECT_V2": "AddSelectV2",
 }
 
+# Signal operators of front ends, which are int16 throughout; custom operators all.
+# Source: signal/micro/kernels/*.cc and micro_mutable_op_resolver.h of tflite-micro 90b983c2.
+_SIGNAL = {
+    "SignalEnergy": "AddEnergy",
+    "SignalFftAutoScale": "AddFftAutoScale",
+    "SignalFilterBank": "AddFilterBank",
+    "SignalFilterBankLog": "AddFilterBankLog",
+    "SignalFilterBankSpectralSubtraction": "AddFilterBankSpectralSubtraction",
+    "SignalFilterBankSquareRoot": "AddFilterBankSquareRoot",
+    "SignalPCAN": "AddPCAN",
+    "SignalRfft": "AddRfft",
+    "SignalWindow": "AddWindow",
+}
+_SIGNAL_ARGUMENTS = {"SignalRfft": "tflite::tflm_signal::Register_RFFT_INT16()"}
+
 _DEFAULT = frozenset(
     [
         "ABS",
@@ -131,6 +146,20 @@ def registrations(kinds: Iterable[str]) -> tuple[Registration, ...]:
         UserError: TFLM has no kernel for a kind.
     """
     return tuple(registration(kind) for kind in kinds)
+
+
+def front_end_registrations(kinds: Iterable[str]) -> tuple[Registration, ...]:
+    """The resolver's lines for the operators of a front end, each kind once, in the order of its first.
+
+    Raises:
+        UserError: TFLM has no kernel for a kind.
+    """
+    return tuple(
+        Registration(kind=kind, method=_SIGNAL[kind], argument=_SIGNAL_ARGUMENTS.get(kind, ""))
+        if kind in _SIGNAL
+        else registration(kind)
+        for kind in dict.fromkeys(kinds)
+    )
 
 
 def registration(kind: str) -> Registration:

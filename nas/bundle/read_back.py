@@ -16,6 +16,23 @@ _TIMEOUT_S = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrontEndReadBack:
+    """The constants of a front end's sources.
+
+    Attributes:
+        model: The array.
+        misalignment: Its address modulo 16.
+        sizes: Sample rate, samples of a recording, of a window and of a hop, frames, bands, and exact arena size.
+        golden_recordings: Their samples, one recording behind the other.
+    """
+
+    model: bytes
+    misalignment: int
+    sizes: tuple[int, ...]
+    golden_recordings: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadBack:
     """The constants of a bundle's sources.
 
@@ -32,6 +49,7 @@ class ReadBack:
         golden_hash: FNV-1a of each quantized input, little-endian 32 bit.
         golden_output: The expected outputs' bytes.
         golden_quantized: What the emitted C quantizes the raw samples to.
+        frontend: Those of the front end, where there is one.
         warnings: Of the compiler.
     """
 
@@ -47,6 +65,7 @@ class ReadBack:
     golden_hash: bytes
     golden_output: bytes
     golden_quantized: bytes
+    frontend: FrontEndReadBack | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -57,15 +76,30 @@ def read_compiled(folder: Path, manifest: Manifest, compiler: HostCompiler) -> R
         CompileError: A source or a header does not compile, or its program fails.
     """
     name = manifest.name
-    header_roles: tuple[Role, ...] = ("api_header", "model_header", "golden_header")
-    source_roles: tuple[Role, ...] = ("model_source", "golden_source", "io_source")
+    header_roles: tuple[Role, ...] = (
+        "api_header",
+        "model_header",
+        "golden_header",
+        "frontend_header",
+        "frontend_model_header",
+    )
+    source_roles: tuple[Role, ...] = (
+        "model_source",
+        "golden_source",
+        "io_source",
+        "frontend_model_source",
+    )
     headers = [folder / path for role in header_roles for path in manifest.paths(role)]
     include = headers[0].parent
     sources = [folder / path for role in source_roles for path in manifest.paths(role)]
     self_tests = [folder / path for path in manifest.paths("self_test_source")]
     with tempfile.TemporaryDirectory() as scratch:
         printer = Path(scratch) / "read_back.cc"
-        text = environment().get_template("read_back.cc.j2").render(name=name, NAME=name.upper())
+        text = (
+            environment()
+            .get_template("read_back.cc.j2")
+            .render(name=name, NAME=name.upper(), has_front_end=manifest.frontend is not None)
+        )
         printer.write_text(text, encoding="utf-8")
         warnings = list(_check_headers(headers, include, Path(scratch), compiler))
         warnings += compiler.compile(self_tests, include=include, output=None)
@@ -107,5 +141,13 @@ def _parse_print(text: str, warnings: tuple[str, ...]) -> ReadBack:
         golden_hash=bytes.fromhex(values["golden_hash"]),
         golden_output=bytes.fromhex(values["golden_output"]),
         golden_quantized=bytes.fromhex(values["golden_quantized"]),
+        frontend=FrontEndReadBack(
+            model=bytes.fromhex(values["frontend_model"]),
+            misalignment=int(values["frontend_misalignment"]),
+            sizes=tuple(int(value) for key, _, value in lines if key == "frontend_size"),
+            golden_recordings=tuple(map(int, values["golden_recording"].split())),
+        )
+        if "frontend_model" in values
+        else None,
         warnings=warnings,
     )

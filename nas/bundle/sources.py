@@ -37,8 +37,17 @@ _SOURCES: tuple[tuple[str, str, Role], ...] = (
     ("_self_test.cc", "self_test.cc.j2", "self_test_source"),
 )
 
+# Where recordings become the network's input by a front end.
+_FRONT_END_SOURCES: tuple[tuple[str, str, Role], ...] = (
+    ("_frontend.h", "frontend.h.j2", "frontend_header"),
+    ("_frontend.cc", "frontend.cc.j2", "frontend_source"),
+    ("_frontend_model.h", "frontend_model.h.j2", "frontend_model_header"),
+    ("_frontend_model.cc", "frontend_model.cc.j2", "frontend_model_source"),
+)
+
 # What firmware links, and what its test build links too.
 RUNTIME_SOURCES = (".cc", "_io.cc", "_model.cc")
+FRONT_END_SOURCES = ("_frontend.cc", "_frontend_model.cc")
 TEST_SOURCES = ("_golden.cc", "_self_test.cc")
 
 
@@ -54,7 +63,7 @@ def layout(
         suffix: Of the C++ files, where an ecosystem knows no .cc.
     """
     files = {}
-    for ending, template, role in _SOURCES:
+    for ending, template, role in (*_SOURCES, *(_FRONT_END_SOURCES if context.frontend else ())):
         folder = headers if ending.endswith(".h") else sources
         path = f"{folder}/{context.model.name}{ending.replace('.cc', suffix)}".lstrip("/")
         files[path] = File(role=role, data=render(template, context).encode())
@@ -102,7 +111,9 @@ def environment() -> jinja2.Environment:
 
 def _variables(context: Context) -> dict[str, Any]:
     model, task, scaling = context.model, context.model.task, context.scaling
-    raw = context.golden_raw
+    raw, frontend = context.golden_raw, context.frontend
+    golden_count = f"{model.name.upper()}_GOLDEN_COUNT"
+    runtime = (*RUNTIME_SOURCES, *(FRONT_END_SOURCES if frontend else ()))
     is_float = raw.dtype == np.float32
     return {
         "ctx": context,
@@ -133,7 +144,17 @@ def _variables(context: Context) -> dict[str, Any]:
             list(number_rows(row.ravel().tolist(), is_float=False)) for row in context.golden_outputs
         ],
         "golden_hashes": [fnv1a(row.tobytes()) for row in context.golden_inputs],
-        "own_sources": [f"{model.name}{suffix}" for suffix in RUNTIME_SOURCES],
+        "golden_total": f"({golden_count} + {golden_count.replace('COUNT', 'RECORDING_COUNT')})"
+        if frontend
+        else golden_count,
+        "fe": frontend,
+        "fe_model_rows": hex_rows(frontend.spec.tflite) if frontend else (),
+        "golden_recording_rows": [
+            list(number_rows(row.tolist(), is_float=False)) for row in frontend.recordings
+        ]
+        if frontend
+        else [],
+        "own_sources": [f"{model.name}{suffix}" for suffix in runtime],
         "test_sources": [f"{model.name}{suffix}" for suffix in TEST_SOURCES],
         "needs_math": is_float and not all(math.isfinite(value) for value in raw.ravel().tolist()),
         "tflm_commit": TFLM_VERSION,

@@ -16,12 +16,15 @@ from nas.bundle.compiler import CompileError, HostCompiler, find_compiler
 from nas.bundle.context import fnv1a
 from nas.bundle.cross import Sections, has_cross_compiler, measure
 from nas.bundle.errors import BundleError
+from nas.bundle.front_end import raw_features
 from nas.bundle.manifest import Manifest
 from nas.bundle.read_back import ReadBack, read_compiled
+from nas.frontend.settings import LogMelSettings
+from nas.frontend.spec import make_spec
 from nas.model.input_quantization import InputScaling
 from nas.runtimes.interpreter import Engine, InterpreterError
 from nas.runtimes.litert import LARGEST_DIFFERENCE
-from nas.runtimes.reference import reference_model
+from nas.runtimes.reference import reference_engine, reference_model
 
 if TYPE_CHECKING:
     from cost_models.target import Target
@@ -133,6 +136,7 @@ def prove_sources(
     tflite = (folder / manifest.paths("model")[0]).read_bytes()
     _check_constants(manifest, tflite, found)
     _check_answers(manifest, found, int8 if manifest.npu else found.model)
+    _check_front_end(folder, manifest, found)
     _check_sections(manifest, sections)
     return sections, (*found.warnings, *(line for core in sections for line in core.warnings))
 
@@ -159,9 +163,37 @@ def _check_constants(manifest: Manifest, tflite: bytes, found: ReadBack) -> None
         )
 
 
+def _check_front_end(folder: Path, manifest: Manifest, found: ReadBack) -> None:
+    """The array and the sizes that were read back, and what TFLM makes of the recordings, where it is installed."""
+    entry, front_end = manifest.frontend, found.frontend
+    if entry is None or front_end is None:
+        return
+    tflite = (folder / manifest.paths("frontend_model")[0]).read_bytes()
+    if front_end.model != tflite or front_end.misalignment:
+        raise BundleError("array", f"The front end's array is not {manifest.name}_frontend.tflite, aligned.")
+    sizes = (entry.sample_rate, entry.clip_samples, entry.window_samples, entry.hop_samples)
+    if front_end.sizes != (*sizes, entry.frames, entry.bands, entry.arena_bytes):
+        raise BundleError("interface", "The front end's header states other sizes than the manifest.")
+    recordings = np.array(front_end.golden_recordings, np.int16)
+    if recordings.size != entry.recordings * entry.clip_samples:
+        raise BundleError(
+            "golden", f"There are not {entry.recordings} golden recordings of the front end's size."
+        )
+    if reference_engine() != "tflm":
+        return
+    settings = LogMelSettings(**entry.settings.model_dump())
+    spec = make_spec(settings, entry.clip_samples)
+    features = raw_features(spec, recordings.reshape(entry.recordings, entry.clip_samples)).tobytes()
+    if spec.tflite != front_end.model or found.golden_raw[: len(features)] != features:
+        raise BundleError(
+            "golden", "The golden recordings are stale: the front end makes other features of them."
+        )
+
+
 def _check_sections(manifest: Manifest, sections: tuple[Sections, ...]) -> None:
     for found in sections:
-        if found.constant_bytes < manifest.emitted_bytes:
+        weights = manifest.emitted_bytes + (manifest.frontend.model_bytes if manifest.frontend else 0)
+        if found.constant_bytes < weights:
             raise BundleError(
                 "sections", f"On {found.core} the weights are not read-only data, which stays in flash."
             )

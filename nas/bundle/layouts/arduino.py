@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nas.bundle.context import Context
-from nas.bundle.layout import File, Layout
+from nas.bundle.layout import ARDUINO_LACKS_SIGNAL, File, Layout
 from nas.bundle.sources import build_file, layout, readme, render
 
 
@@ -14,6 +14,7 @@ class ArduinoLayout(Layout):
 
     name = "arduino"
     title = "Arduino library"
+    signal_note = ARDUINO_LACKS_SIGNAL
 
     def files(self, context: Context) -> Mapping[str, File]:
         name = context.model.name

@@ -14,6 +14,10 @@ class ZephyrLayout(Layout):
 
     name = "zephyr"
     title = "Zephyr module"
+    signal_note = (
+        "The front end runs TFLM's signal kernels, of which Zephyr's module tflite-micro builds window and rfft alone:"
+        " add the others of `signal/micro/kernels` and `signal/src` to its CMakeLists.txt."
+    )
 
     def files(self, context: Context) -> Mapping[str, File]:
         name = context.model.name

@@ -416,6 +416,18 @@ EDITS: dict[str, Edit] = {
 }
 
 
+def assert_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By one short line, at once."""
+    start = time.monotonic()
+    code = main([str(folder)])
+    captured = capsys.readouterr()
+    assert code in (FAIL, USER_ERROR)
+    assert captured.out.startswith(f"FAIL {folder}: ") or captured.err.startswith("nas-check: ")
+    assert len((captured.out + captured.err).splitlines()) == 1
+    assert len(captured.out + captured.err) < 600
+    assert time.monotonic() - start < 2
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     budget = Budget.of({"sram": 64 * 1024, "flash": 1 << 20, "latency": 1e6, "instructions": 10**9})
@@ -434,14 +446,7 @@ def test_a_planted_fault_is_refused(
     folder = tmp_path / "b"
     shutil.copytree(exported.path, folder)
     edit(folder)
-    start = time.monotonic()
-    code = main([str(folder)])
-    captured = capsys.readouterr()
-    assert code in (FAIL, USER_ERROR)
-    assert captured.out.startswith(f"FAIL {folder}: ") or captured.err.startswith("nas-check: ")
-    assert len((captured.out + captured.err).splitlines()) == 1
-    assert len(captured.out + captured.err) < 600
-    assert time.monotonic() - start < 2
+    assert_refused(folder, capsys)
     assert not (tmp_path / "RAN").exists()
 
 

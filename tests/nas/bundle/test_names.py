@@ -34,7 +34,7 @@ def test_a_name_whose_header_would_hide_a_system_header_is_refused(name: str) ->
     assert caught.value.hint == f"Take another, like {name}_net."
 
 
-@pytest.mark.parametrize("ending", ["_model", "_golden", "_io", "_self_test", "_self_test_main"])
+@pytest.mark.parametrize("ending", ["_model", "_golden", "_io", "_frontend", "_self_test", "_self_test_main"])
 def test_a_name_that_ends_as_a_bundles_files_do_is_refused(ending: str) -> None:
     with pytest.raises(UserError) as caught:
         check_name("kws" + ending)

@@ -1,0 +1,443 @@
+"""Bundles of models behind a front end: their sources, their manifest, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import vela_stub
+
+from cost_models.errors import UserError
+from cost_models.target_file import load_target
+from nas.bundle import Bundle, BundleError, check_bundle, verify
+from nas.bundle.check import FEATURES_ON_TRUST, ON_TRUST
+from nas.bundle.compiler import find_compiler
+from nas.bundle.context import sha256
+from nas.bundle.layout import ARDUINO_LACKS_SIGNAL, LAYOUTS
+from nas.bundle.manifest import MANIFEST_NAME, Manifest
+from nas.bundle.operators import front_end_registrations, registration
+from nas.frontend.costs import front_end_costs
+from nas.frontend.settings import LogMelSettings
+from nas.model.trained import FrontEndSpec
+from nas.runtimes.reference import NOT_BY_TFLM
+
+from .audio import RATE, SETTINGS, make_audio, recordings
+from .conftest import Finished, make_finished
+from .test_check import Edit, assert_refused, fields, put, rehash, sub
+
+pytest.importorskip("tflite_micro")
+
+HOST = find_compiler()
+needs_compiler = pytest.mark.skipif(HOST is None, reason="no C++ compiler")
+ROLES = (
+    "frontend_model",
+    "frontend_model_header",
+    "frontend_model_source",
+    "frontend_header",
+    "frontend_source",
+)
+
+
+@pytest.fixture(scope="module")
+def audio() -> Finished:
+    return make_audio()
+
+
+@pytest.fixture(scope="module")
+def exported(audio: Finished, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return audio.export(tmp_path_factory.mktemp("audio") / "b")
+
+
+@pytest.fixture
+def copied(exported: Bundle, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported.path, tmp_path / "b"))
+
+
+def spec_of(finished: Finished) -> FrontEndSpec:
+    assert finished.model.task.frontend is not None
+    return finished.model.task.frontend
+
+
+def text(bundle: Bundle, name: str) -> str:
+    return (bundle.path / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("format_name", LAYOUTS)
+def test_every_layout_has_the_front_ends_sources_and_builds_them(
+    audio: Finished, tmp_path: Path, format_name: str
+) -> None:
+    bundle = audio.export(tmp_path / "b", format=format_name)
+    suffix = ".cpp" if format_name == "arduino" else ".cc"
+    names = {role: Path(*bundle.manifest.paths(role)).name for role in ROLES}  # type: ignore[arg-type]
+    assert names == {
+        "frontend_model": "kws_frontend.tflite",
+        "frontend_model_header": "kws_frontend_model.h",
+        "frontend_model_source": f"kws_frontend_model{suffix}",
+        "frontend_header": "kws_frontend.h",
+        "frontend_source": f"kws_frontend{suffix}",
+    }
+    built_by = {"cmake": "CMakeLists.txt", "zephyr": "CMakeLists.txt", "esp-idf": "CMakeLists.txt"}
+    built_by["cmsis-pack"] = "mcu_nas.kws.pdsc"
+    if format_name in built_by:
+        build = text(bundle, built_by[format_name])
+        assert "src/kws_frontend.cc" in build
+        assert "src/kws_frontend_model.cc" in build
+    checked = check_bundle(bundle.path)
+    assert (checked.manifest, checked.notes) == (bundle.manifest, (ON_TRUST,))
+
+
+@pytest.mark.parametrize("format_name", ["tflm", "cmake", "cmsis-pack", "esp-idf", "zephyr"])
+def test_a_test_build_counts_vectors_and_recordings(
+    audio: Finished, tmp_path: Path, format_name: str
+) -> None:
+    bundle = audio.export(tmp_path / "b", format=format_name)
+    mains = [entry.path for entry in bundle.manifest.files if entry.path.endswith("main.cc")]
+    assert mains
+    assert all("(KWS_GOLDEN_COUNT + KWS_GOLDEN_RECORDING_COUNT)" in text(bundle, path) for path in mains)
+
+
+def test_the_header_states_what_the_caller_must_know(exported: Bundle) -> None:
+    header = text(exported, "kws_frontend.h")
+    stated = dict(re.findall(r"#define KWS_(\w+) (\d+)u", header))
+    assert stated == {
+        "SAMPLE_RATE": "8000",
+        "WINDOW_SAMPLES": "160",
+        "HOP_SAMPLES": "124",
+        "FRAMES": "64",
+        "BANDS": "9",
+        "CLIP_SAMPLES": "8000",
+        "FRONTEND_ARENA_BYTES_EXACT": "4128",
+        "FRONTEND_ARENA_BYTES": stated["FRONTEND_ARENA_BYTES"],
+    }
+    assert "KWS_ERROR_GOLDEN_FEATURES = 10" in text(exported, "kws.h")
+    assert '"golden features differ"' in text(exported, "kws_io.cc")
+
+
+def test_the_resolver_has_the_operators_that_occur_and_no_other(exported: Bundle, tmp_path: Path) -> None:
+    def methods(bundle: Bundle) -> list[str]:
+        return re.findall(r"resolver\.(Add\w+\(.*?\)) ==", text(bundle, "kws_frontend.cc"))
+
+    assert methods(exported) == [
+        "AddWindow()",
+        "AddFftAutoScale()",
+        "AddRfft(tflite::tflm_signal::Register_RFFT_INT16())",
+        "AddEnergy()",
+        "AddFilterBank()",
+        "AddFilterBankSquareRoot()",
+        "AddFilterBankSpectralSubtraction()",
+        "AddPCAN()",
+        "AddFilterBankLog()",
+        "AddQuantize()",
+    ]
+    plain = make_audio(settings=replace(SETTINGS, pcan=False, noise_subtraction=False))
+    bundle = plain.export(tmp_path / "b")
+    left_out = {"AddFilterBankSpectralSubtraction()", "AddPCAN()"}
+    assert methods(bundle) == [method for method in methods(exported) if method not in left_out]
+    assert "MicroMutableOpResolver<8>" in text(bundle, "kws_frontend.cc")
+
+
+def test_signal_operators_belong_to_front_ends_alone() -> None:
+    assert [line.kind for line in front_end_registrations(["SignalPCAN", "QUANTIZE", "SignalPCAN"])] == [
+        "SignalPCAN",
+        "QUANTIZE",
+    ]
+    with pytest.raises(UserError, match=r"TFLM's resolver has no operator SignalPCAN\."):
+        registration("SignalPCAN")
+    with pytest.raises(UserError, match=r"TFLM's resolver has no operator SignalFancy\."):
+        front_end_registrations(["SignalFancy"])
+
+
+def test_features_are_scaled_only_where_the_networks_input_has_another_scale(
+    exported: Bundle, tmp_path: Path
+) -> None:
+    assert "kws_quantize" not in text(exported, "kws_frontend.cc")
+    assert "kws_quantize" in text(make_audio(is_input=False).export(tmp_path / "b"), "kws_frontend.cc")
+
+
+def test_the_manifest_states_the_front_end(audio: Finished, exported: Bundle) -> None:
+    spec = spec_of(audio)
+    costs = front_end_costs(spec, load_target("nrf52840"))
+    data = json.loads(text(exported, MANIFEST_NAME))
+    assert data["frontend"] == {
+        "kind": "log_mel",
+        "settings": asdict(SETTINGS),
+        "sample_rate": RATE,
+        "clip_samples": RATE,
+        "window_samples": 160,
+        "hop_samples": 124,
+        "frames": 64,
+        "bands": 9,
+        "recordings": 2,
+        "model_sha256": sha256(spec.tflite),
+        **asdict(costs),
+    }
+    assert data["costs"]["sram_bytes"] == 2928, "the network's alone"
+
+
+def test_without_a_front_end_the_manifest_does_not_speak_of_one(bundle: Bundle) -> None:
+    assert "frontend" not in json.loads(text(bundle, MANIFEST_NAME))
+    assert bundle.manifest.frontend is None
+    assert Manifest.model_validate_json(bundle.manifest.to_json()) == bundle.manifest
+
+
+def test_settings_in_whole_milliseconds_are_written_again(tmp_path: Path) -> None:
+    settings = LogMelSettings(sample_rate=RATE, window_ms=20, hop_ms=15, bands=9, low_hz=200, high_hz=3800)
+    check_bundle(make_audio(settings=settings, clip_samples=7800).export(tmp_path / "b").path)
+
+
+def test_the_card_states_what_the_front_end_takes_besides_the_network(exported: Bundle) -> None:
+    card = text(exported, "MODEL_CARD.md")
+    assert "## Front end" in card
+    assert "| SRAM, tensor arena of its own | 4128 B | exact" in card
+    assert "| SRAM, buffers | 896 B | exact: a frame of samples, and the features of 64 frames |" in card
+    assert "| Frames | 64.5161 a second | each of 160 samples, one every 124 samples |" in card
+    assert "| Cycles, latency, energy | - | not known; one frame is computed every 124 samples" in card
+    assert "2 golden recordings prove the same of the front end" in card
+
+
+@pytest.mark.parametrize("format_name", ["arduino", "esp-idf", "platformio"])
+def test_a_readme_says_how_samples_come_in(
+    audio: Finished, finished: Finished, tmp_path: Path, format_name: str
+) -> None:
+    readme = text(audio.export(tmp_path / "b", format=format_name), "README.md")
+    # 4128 B of arena, 320 B of samples and 576 B of features.
+    assert "Beside the network's arena it takes 5024 bytes of SRAM." in readme
+    assert "kws_push" not in text(finished.export(tmp_path / "c", format=format_name), "README.md")
+
+
+@pytest.mark.parametrize("format_name", ["arduino", "platformio"])
+def test_a_library_without_signal_kernels_is_said_to_lack_them(
+    audio: Finished, finished: Finished, tmp_path: Path, format_name: str
+) -> None:
+    bundle = audio.export(tmp_path / "b", format=format_name)
+    assert ARDUINO_LACKS_SIGNAL in bundle.manifest.notes
+    assert ARDUINO_LACKS_SIGNAL in text(bundle, "README.md")
+    assert ARDUINO_LACKS_SIGNAL not in finished.export(tmp_path / "c", format=format_name).manifest.notes
+
+
+def test_zephyr_has_a_symbol_for_the_front_ends_arena(audio: Finished, tmp_path: Path) -> None:
+    bundle = audio.export(tmp_path / "b", format="zephyr")
+    assert any("builds window and rfft alone" in note for note in bundle.manifest.notes)
+    # 12 B for each of 10 operators and 64 B, rounded up to a multiple of 16.
+    assert re.search(
+        r"config MCU_NAS_KWS_FRONTEND_ARENA_BYTES\n.*\n.*64BIT\n\tdefault 4320\n", text(bundle, "Kconfig")
+    )
+    assert "KWS_FRONTEND_ARENA_BYTES=${CONFIG_MCU_NAS_KWS_FRONTEND_ARENA_BYTES}u" in text(
+        bundle, "CMakeLists.txt"
+    )
+
+
+@needs_compiler
+@pytest.mark.parametrize("is_input", [True, False])
+def test_what_compiles_is_the_front_end_that_was_meant(tmp_path: Path, is_input: bool) -> None:
+    found = verify(make_audio(is_input=is_input).export(tmp_path / "b"))
+    assert (found.compiled, found.notes) == (True, ())
+    assert all(core.data_bytes == core.zero_bytes == 0 for core in found.sections)
+
+
+@needs_compiler
+def test_the_example_of_the_manual_compiles_as_c99(exported: Bundle, tmp_path: Path) -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "firmware.md").read_text(encoding="utf-8")
+    section = manual.split("## Audio: pushing samples")[1]
+    head, body = section.split("```c\n")[1].split("```")[0].split("\n\nif (")
+    source = tmp_path / "example.c"
+    source.write_text(
+        f"#include <stdio.h>\n{head}\nvoid microphone_read(int16_t *, size_t);\nvoid example(void);\n"
+        f"void example(void) {{\nif ({body}}}\n"
+    )
+    assert HOST is not None
+    assert HOST.compile([source], include=exported.path, output=None, c99=True) == ()
+
+
+def test_the_front_end_stands_before_a_network_for_an_npu_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vela_stub.install(monkeypatch, tmp_path)
+    bundle = make_audio(target_name="corstone300_u55_128").export(tmp_path / "b")
+    assert bundle.manifest.frontend is not None
+    check_bundle(bundle.path)
+
+
+def test_without_tflm_the_features_are_taken_on_trust(
+    exported: Bundle, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tflite_micro"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tflite_micro", None)
+    assert check_bundle(exported.path).notes[:3] == (ON_TRUST, FEATURES_ON_TRUST, NOT_BY_TFLM)
+    FAULTS["golden recording"](copied)
+    check_bundle(copied)
+
+
+REFUSED: dict[str, tuple[Callable[[Finished], Finished], str]] = {
+    "no recordings": (
+        lambda audio: audio.with_model(golden_recordings=None),
+        r"The front end has no golden recordings\.",
+    ),
+    "recordings of another length": (
+        lambda audio: audio.with_model(golden_recordings=recordings(2, 100)),
+        r"The golden recordings are int16 \(2, 100\), not int16 \(n, 8000\)\.",
+    ),
+    "more recordings than samples": (
+        lambda audio: audio.with_model(golden_recordings=recordings(4)),
+        r"There are 4 golden recordings and 3 golden samples\.",
+    ),
+    "recordings of other features": (
+        lambda audio: audio.with_model(golden_recordings=recordings(3)),
+        r"The front end makes other features of golden recording 2 than golden sample 2\.",
+    ),
+    "another model than the settings'": (
+        lambda audio: audio.with_task(frontend=replace(spec_of(audio), tflite=b"TFL3")),
+        r"The front end is not the one that its settings give\.",
+    ),
+    "settings of another kind": (
+        lambda audio: audio.with_task(frontend=replace(spec_of(audio), settings={"wavelets": 3})),
+        r"The front end's settings are not those of log_mel: .*wavelets",
+    ),
+    "another number of frames": (
+        lambda audio: make_audio_of_63_frames(audio),
+        r"The front end makes 63 x 9 features, bytes above -128; the model's input is \(64, 1, 9\) of raw uint8\.",
+    ),
+    "recordings without a front end": (
+        lambda audio: make_finished().with_model(golden_recordings=recordings(1)),
+        r"There are golden recordings, but no front end\.",
+    ),
+}
+
+
+def make_audio_of_63_frames(audio: Finished) -> Finished:
+    from nas.frontend.spec import make_spec
+
+    return audio.with_task(frontend=make_spec(SETTINGS, 160 + 62 * 124))
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_front_end_that_does_not_fit_is_refused(
+    audio: Finished, tmp_path: Path, change: Callable[[Finished], Finished], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        change(audio).export(tmp_path / "b")
+
+
+def in_middle(old: str, new: str) -> Edit:
+    """Change a sample in the middle of the first golden recording, where a window has its weight."""
+
+    def edit(folder: Path) -> None:
+        path = folder / "kws_golden.cc"
+        lines = path.read_text().split("\n")
+        at = next(i for i, line in enumerate(lines) if "_golden_recording[" in line) + 200
+        lines[at] = re.sub(old, new, lines[at], count=1)
+        path.write_text("\n".join(lines))
+        rehash(folder)
+
+    return edit
+
+
+def flipped_model(folder: Path) -> None:
+    """A byte of the front end's model, in the file, the array and the manifest."""
+    path = folder / "kws_frontend.tflite"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    head = (folder / "kws_frontend_model.cc").read_text().split("= {\n")[0]
+    rows = [", ".join(f"0x{byte:02x}" for byte in data[at : at + 16]) for at in range(0, len(data), 16)]
+    (folder / "kws_frontend_model.cc").write_text(
+        head + "= {\n" + "".join(f"    {row},\n" for row in rows) + "};\n"
+    )
+    rehash(folder)
+    put("frontend", "model_sha256", value=sha256(data))(folder)
+
+
+def flipped_file(folder: Path) -> None:
+    path = folder / "kws_frontend.tflite"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    rehash(folder)
+
+
+def setting(name: str, value: object) -> Edit:
+    return put("frontend", "settings", name, value=value)
+
+
+FAULTS: dict[str, Edit] = {
+    "model": flipped_model,
+    "model's file": flipped_file,
+    "model's array": sub("kws_frontend_model.cc", r"0x20, 0x00", "0x21, 0x00"),
+    "model's hash": put("frontend", "model_sha256", value="0" * 64),
+    "golden recording": in_middle(r"-?\d+", "30000"),
+    "golden recording as an expression": in_middle(r"(-?\d+)", r"0+\1"),
+    "golden recording beyond int16": in_middle(r"-?\d+", "40000"),
+    "one sample fewer": in_middle(r"-?\d+, ", ""),
+    "operator removed": sub("kws_frontend.cc", r"  ok = ok && resolver\.AddPCAN.*?;\n", ""),
+    "ring turned round": sub("kws_frontend.cc", r"g_oldest \+ 1", "g_oldest - 1"),
+    "half the arena": sub("kws_frontend.h", r"BYTES_EXACT 4128u", "BYTES_EXACT 2064u"),
+    "another rate": sub("kws_frontend.h", r"RATE 8000u", "RATE 16000u"),
+    "self-test without recordings": sub(
+        "kws_self_test.cc", r"status = RunRecording\(recording\)", "status = KWS_OK"
+    ),
+    "no front end": fields(lambda data: data.pop("frontend")),
+    "null as front end": put("frontend", value=None),
+    "hop": setting("hop_ms", 15.25),
+    "window": setting("window_ms", 19.0),
+    "bands": setting("bands", 10),
+    "thousand bands": setting("bands", 1000),
+    "low frequency": setting("low_hz", 210.0),
+    "no PCAN": setting("pcan", value=False),
+    "no noise subtraction": setting("noise_subtraction", value=False),
+    "steps": setting("steps_per_neper", 12),
+    "rate in the settings": setting("sample_rate", 16000),
+    "rate as text": setting("sample_rate", "8000"),
+    "whole milliseconds": setting("window_ms", 20),
+    "a setting that there is not": setting("wavelets", 3),
+    "rate in the manifest": put("frontend", "sample_rate", value=16000),
+    "hop in the manifest": put("frontend", "hop_samples", value=125),
+    "frames": put("frontend", "frames", value=65),
+    "recordings": put("frontend", "recordings", value=3),
+    "longer recordings": put("frontend", "clip_samples", value=16000),
+    "recordings of no samples": put("frontend", "clip_samples", value=0),
+    "endless recordings": put("frontend", "clip_samples", value=10**400),
+    "front end's arena": put("frontend", "arena_bytes", value=4112),
+    "front end's buffers": put("frontend", "buffer_bytes", value=0),
+    "front end's code": put("frontend", "code_bytes", value=0),
+    "another kind": put("frontend", "kind", value="mfcc"),
+}
+
+MESSAGES: dict[str, tuple[str, str]] = {
+    "model": ("manifest", "manifest.json: frontend.model_sha256 is "),
+    "model's file": ("content", "kws_frontend.tflite is not what manifest and model give"),
+    "model's array": ("content", "kws_frontend_model.cc is not what manifest and model give"),
+    "golden recording": (
+        "model",
+        "The front end makes other features of golden recording 0 than golden sample 0.",
+    ),
+    "golden recording as an expression": (
+        "golden",
+        "The golden recordings are none of the front end's input.",
+    ),
+    "hop": ("model", "The front end makes 65 x 9 features"),
+    "low frequency": ("model", "The front end makes other features of golden recording 0"),
+    "thousand bands": ("model", "A front end of 1000 bands is not known."),
+    "frames": ("manifest", "manifest.json: frontend.frames is 65, model and target give 64."),
+    "no front end": ("files", "kws_frontend.cc is in the folder, but the exporter did not write it."),
+}
+
+
+@pytest.mark.parametrize("edit", FAULTS.values(), ids=FAULTS.keys())
+def test_a_planted_fault_is_refused(edit: Edit, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(copied)
+    assert_refused(copied, capsys)
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_refusal_says_what_differs(name: str, copied: Path) -> None:
+    FAULTS[name](copied)
+    with pytest.raises(BundleError) as caught:
+        check_bundle(copied)
+    assert (caught.value.reason, caught.value.message[: len(MESSAGES[name][1])]) == MESSAGES[name]

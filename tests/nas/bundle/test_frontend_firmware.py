@@ -1,0 +1,189 @@
+"""The emitted front end against real TFLM builds with signal kernels; docs/firmware.md says what TFLM_DIR holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from nas.bundle import Bundle
+from nas.frontend.front_end import FrontEnd
+from nas.frontend.settings import LogMelSettings
+from nas.runtimes.tflm import TflmModel
+
+from .audio import SETTINGS, make_audio, recordings
+from .test_firmware import BUILDS, NO_TFLM, TFLM_DIR, TflmBuild, edit
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not BUILDS, reason=NO_TFLM)]
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("objects")
+
+
+@pytest.fixture(params=BUILDS)
+def build(request: pytest.FixtureRequest, scratch: Path) -> TflmBuild:
+    return TflmBuild(Path(str(TFLM_DIR)) / request.param, scratch)
+
+
+@pytest.fixture
+def exported(build: TflmBuild, tmp_path: Path) -> Bundle:
+    return make_audio(target_name=build.target_name).export(tmp_path / "b")
+
+
+@pytest.mark.parametrize("is_input", [True, False])
+def test_the_self_test_passes_in_the_emitted_arenas(build: TflmBuild, tmp_path: Path, is_input: bool) -> None:
+    finished = make_audio(target_name=build.target_name, is_input=is_input)
+    line = build.self_test(finished.export(tmp_path / "b"))
+    assert line.startswith("mcu-nas self-test kws: PASS 5/5 (ok), arena "), line
+
+
+def test_a_front_ends_arena_of_16_bytes_less_is_refused_and_does_not_do(
+    build: TflmBuild, exported: Bundle
+) -> None:
+    assert exported.manifest.frontend is not None
+    less = f"-DKWS_FRONTEND_ARENA_BYTES={exported.manifest.frontend.arena_bytes - 16}u"
+    assert "FAIL 3/5 (arena too small)" in build.self_test(exported, less)
+    if not build.is_host:
+        assert "FAIL 3/5 (arena too small)" in build.self_test(
+            exported, less, "-DKWS_FRONTEND_ARENA_BYTES_LEAST=1u"
+        )
+
+
+def other_recording(text: str) -> str:
+    head, second = text.split("_golden_recording[2]")
+    lines = second.split("\n")
+    lines[200] = re.sub(r"-?\d+", "30000", lines[200], count=1)
+    return head + "_golden_recording[2]" + "\n".join(lines)
+
+
+def changed(pattern: str, new: str) -> Callable[[str], str]:
+    return lambda text: re.sub(pattern, new, text, count=1, flags=re.S)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "verdict"),
+    [
+        ("kws_golden.cc", other_recording, "3/5 (golden features differ)"),
+        ("kws_golden.cc", changed(r"(_golden_output.*?)-?\d+,", r"\g<1>0,"), "0/5 (golden output differs)"),
+        (
+            "kws_frontend.cc",
+            changed(r"  ok = ok && resolver\.AddPCAN[^\n]*\n", ""),
+            "3/5 (operator missing from the resolver)",
+        ),
+        (
+            "kws_frontend.cc",
+            changed(r"OpResolver<10>", "OpResolver<9>"),
+            "3/5 (operator missing from the resolver)",
+        ),
+        (
+            "kws_frontend.cc",
+            changed(r"g_interpreter->Reset\(\) != kTfLiteOk", "false"),
+            "4/5 (golden features differ)",
+        ),
+        ("kws_frontend.h", changed(r"HOP_SAMPLES 124u", "HOP_SAMPLES 123u"), "3/5 (golden features differ)"),
+        (
+            "kws_frontend.h",
+            changed(r"WINDOW_SAMPLES 160u", "WINDOW_SAMPLES 161u"),
+            "3/5 (model interface differs)",
+        ),
+    ],
+)
+def test_planted_faults_end_in_their_status(
+    build: TflmBuild, exported: Bundle, file: str, change: Callable[[str], str], verdict: str
+) -> None:
+    edit(exported.path / file, change)
+    assert f"FAIL {verdict}" in build.self_test(exported)
+
+
+# Reads counts and samples (a negative count resets), answers new frames, features and scores.
+STREAM = """
+#include <cstdint>
+#include <cstdio>
+#include "kws_frontend.h"
+int main() {
+  static int16_t samples[1 << 16];
+  static int8_t features[KWS_FRAMES * KWS_BANDS];
+  int8_t scores[KWS_OUTPUT_SIZE];
+  size_t frames = 99;
+  kws_frontend_reset();
+  if (kws_push(samples, 1, &frames) != KWS_ERROR_NOT_INITIALIZED || frames != 0) return 2;
+  if (kws_features(features) != KWS_ERROR_NOT_INITIALIZED || kws_frontend_arena_used_bytes() != 0) return 3;
+  if (kws_frontend_init() != KWS_OK || kws_run_features(scores) != KWS_ERROR_NOT_INITIALIZED) return 4;
+  if (kws_init() != KWS_OK || kws_push(nullptr, 1, nullptr) != KWS_ERROR_INPUT) return 5;
+  if (kws_push(nullptr, 0, nullptr) != KWS_OK || kws_features(nullptr) != KWS_ERROR_INPUT) return 6;
+  if (kws_frontend_arena_used_bytes() == 0 || kws_run_features(nullptr) != KWS_OK) return 7;
+  int32_t count;
+  while (std::fread(&count, sizeof(count), 1, stdin) == 1) {
+    if (count < 0) {
+      kws_frontend_reset();
+      frames = 0;
+    } else {
+      if (std::fread(samples, 2, static_cast<size_t>(count), stdin) != static_cast<size_t>(count)) return 8;
+      if (kws_push(samples, static_cast<size_t>(count), &frames) != KWS_OK) return 9;
+    }
+    if (kws_features(features) != KWS_OK || kws_run_features(scores) != KWS_OK) return 10;
+    const int32_t made = static_cast<int32_t>(frames);
+    std::fwrite(&made, sizeof(made), 1, stdout);
+    std::fwrite(features, 1, sizeof(features), stdout);
+    std::fwrite(scores, 1, sizeof(scores), stdout);
+  }
+  return 0;
+}
+"""
+# A window of which hops leave a part, none, and less than none.
+SHAPES = {
+    "overlapping": (SETTINGS, 8000),
+    "side by side": (replace(SETTINGS, window_ms=12.5, hop_ms=12.5), 6400),
+    "apart": (replace(SETTINGS, window_ms=10, hop_ms=12.5), 6400),
+    "without memory": (replace(SETTINGS, pcan=False, noise_subtraction=False), 8000),
+}
+
+
+@pytest.mark.parametrize(("settings", "clip_samples"), SHAPES.values(), ids=SHAPES.keys())
+def test_samples_in_pieces_of_any_size_make_pythons_features(
+    build: TflmBuild, tmp_path: Path, settings: LogMelSettings, clip_samples: int
+) -> None:
+    if not build.is_host:
+        pytest.skip("samples are piped through programs of this machine")
+    finished = make_audio(settings=settings, clip_samples=clip_samples)
+    bundle = finished.export(tmp_path / "b")
+    (bundle.path / "stream_main.cc").write_text(STREAM)
+    sources = [path for path in sorted(bundle.path.glob("*.cc")) if "self_test" not in path.name]
+    program = build.program(sources, tmp_path / "program")
+
+    sound = recordings(2, 30_000).ravel()
+    rng = np.random.default_rng(9)
+    sizes = [0, 1, 1, 0, settings.window_samples, *rng.integers(0, 40, 30), *rng.integers(0, 3000, 9), 20000]
+    turns = [*sizes, -1, *sizes[::-1], -1, clip_samples]
+    asked, begin, ends = b"", 0, []
+    for size in turns:
+        begin = 0 if size < 0 else begin
+        asked += np.int32(size).tobytes() + sound[begin : begin + max(size, 0)].tobytes()
+        begin += max(size, 0)
+        ends.append(begin)
+    frames, bands = 64, settings.bands
+    answer = np.frombuffer(build.run(program, asked), np.uint8).reshape(len(turns), 4 + frames * bands + 5)
+
+    everything = FrontEnd(settings).features(sound[None, : max(ends)])[0]
+    before = 0
+    expected = np.empty((len(turns), frames, bands), np.int8)
+    for turn, (size, end) in enumerate(zip(turns, ends, strict=True)):
+        now = settings.frames(end)
+        before = 0 if size < 0 else before
+        assert int(answer[turn, :4].view(np.int32)[0]) == now - before
+        rows: NDArray[np.int8] = np.full((frames, bands), -128, np.int8)
+        rows[frames - min(now, frames) :] = everything[max(now - frames, 0) : now]
+        expected[turn] = rows
+        before = now
+    found = np.ascontiguousarray(answer[:, 4:-5]).view(np.int8).reshape(expected.shape)
+    assert np.array_equal(found, expected)
+    network = TflmModel(finished.model.tflite)
+    scores = network.run(expected.reshape((len(turns), *network.input.shape)))
+    assert np.array_equal(np.ascontiguousarray(answer[:, -5:]).view(np.int8), scores)
