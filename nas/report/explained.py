@@ -224,7 +224,8 @@ def binding_text(space: Content) -> str:
     """Which limit binds and by how much."""
     row = next((row for row in limit_rows(space) if row.binds), None)
     if row is None:
-        return "none: all fit"
+        fit = space["variants"][0]["fitting"] == space["drawn"]
+        return "none: all fit" if fit else "none: the target has no costs for the others"
     return f"{row.label}: {row.over_text} over, median {row.excess}"
 
 

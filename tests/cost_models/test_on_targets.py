@@ -46,10 +46,10 @@ def entries(out: str, model: int = 0) -> list[dict[str, Any]]:
     return found
 
 
-def test_all_targets_are_costed_in_less_than_two_seconds(run: Run) -> None:
-    begin = time.perf_counter()
+def test_all_targets_are_costed_in_less_than_two_seconds_of_one_core(run: Run) -> None:
+    begin = time.process_time()
     _, out, err = run(MODEL, "--targets", "all")
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
     assert err == ""
     assert {row[0] for row in rows(out)} == set(list_targets())
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cost_models.costing import CostModel
 from cost_models.errors import UserError
 from nas.cli.run import main
 from nas.model.statistics import wilson
@@ -127,6 +128,27 @@ def test_where_nothing_fits_the_closest_miss_is_named_and_the_factor_that_would_
     wider = 1024 * (1 + (each.closest_excess or 0)) * 1.001
     again = explain(RunConfig(budget=f"sram={wider:.0f},flash={20 * wider:.0f}"), spaces=["ds_cnn"], draws=50)
     assert again.fits
+
+
+def test_networks_that_the_target_has_no_costs_for_are_said_not_to_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise UserError("Its memory is not known.", "Replace it.")
+
+    monkeypatch.setattr(CostModel, "estimate", refuse)
+    found = explain(RunConfig(budget=TIGHT), spaces=["mlp"], draws=10)
+    each = found.spaces[0]
+    assert (each.uncosted, each.given.fitting, each.binding, each.closest_excess) == (10, 0, None, None)
+    assert not found.fits
+    content = found.as_json()
+    json.dumps(content, allow_nan=False)
+    assert explained.misses(content) == [
+        "mlp: of the closest network found, Its memory is not known. Replace it."
+    ]
+    assert explained.binding_text(content["spaces"][0]) == "none: the target has no costs for the others"
+    assert "The target has no costs for 10 of the networks of mlp" in " ".join(explained.how(content))
+    assert "Its memory is not known" in render_explanation(content)
 
 
 @pytest.fixture(scope="module")
