@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cost_models.errors import UserError, did_you_mean
-from nas.tasks.options import TaskOptions, check_options
+from nas.tasks.options import TaskOptions, check_options, make_options
 
 if TYPE_CHECKING:
     from nas.tasks.dataset import Dataset, make_dataset
@@ -59,19 +59,20 @@ def check_task(text: str) -> None:
         raise UserError(f"There is no task {name}.", did_you_mean(name, TASKS))
 
 
-def load_task(text: str, options: TaskOptions | None = None) -> Dataset:
+def load_task(text: str, options: TaskOptions | None = None, **given: Any) -> Dataset:
     """The data set of a task of ours (`digits`, `npz:PATH` ...; see `TASKS`) or of the user's.
 
     Args:
         text: Name, a colon and the argument where the task takes one.
         options: What the user says of the data besides; a `RunConfig` has it all.
+        given: The same by keyword: window="2.5s", label="activity".
 
     Raises:
         UserError: Unknown task, or data that cannot be used.
     """
     check_task(text)
     name, _, argument = text.partition(":")
-    options = options or TaskOptions()
+    options = options or make_options(given)
     check_options(options, name)
     _check_text(argument)
     try:

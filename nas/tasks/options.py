@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cost_models.errors import UserError
+from cost_models.errors import UserError, did_you_mean
 from nas.model.config_key import facts_of, key
 
 Missing = Literal["refuse", "drop", "interpolate"]
@@ -162,6 +163,24 @@ class TaskOptions(BaseModel):
         ge=4,
         le=128,
     )
+
+
+def make_options(given: Mapping[str, object]) -> TaskOptions:
+    """Options by keyword.
+
+    Raises:
+        UserError: An unknown one, or a value out of range.
+    """
+    try:
+        return TaskOptions.model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            raise UserError(
+                f"{name} is no option of a task.", did_you_mean(name, TaskOptions.model_fields)
+            ) from None
+        raise UserError(f"{name} is {first['input']!r}.", f"{first['msg']}.") from None
 
 
 def check_options(options: TaskOptions, task: str) -> None:
