@@ -14,27 +14,27 @@ from nas.model.words import counted, listed
 from nas.tasks.dataset import Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.class_folders import show
-from nas.tasks.loading.columns import FOLDER, LABEL_NAMES, NONE, Roles, choose_roles, first_named
+from nas.tasks.loading.columns import Roles, choose_roles
 from nas.tasks.loading.gzip_file import content_bytes
 from nas.tasks.loading.holes import fill
-from nas.tasks.loading.intervals import SPELT, Intervals
-from nas.tasks.loading.label_file import FileLabels, find_label_file, names_files, read_label_file
+from nas.tasks.loading.label_file import find_label_file
+from nas.tasks.loading.label_sources import Sources, check_kind, find_sources
 from nas.tasks.loading.memory import available_bytes, require_memory
 from nas.tasks.loading.rates import Rate, common_rate
 from nas.tasks.loading.recordings import Book, Marks, cut
 from nas.tasks.loading.signal_labels import check_words, class_order, spelt
 from nas.tasks.loading.stretches import Stretch, Tally
-from nas.tasks.loading.table_files import TableFile, TableFiles, class_of, find_files, is_table, stem_of
+from nas.tasks.loading.table_files import TableFiles, find_files, stem_of
 from nas.tasks.loading.table_reading import read_head, read_table
-from nas.tasks.loading.tables import Head, Table
+from nas.tasks.loading.tables import Head
 from nas.tasks.loading.telltales import telltales
 from nas.tasks.loading.times import Steps, nearest, resample
+from nas.tasks.loading.window_notes import check_windows
 from nas.tasks.loading.window_split import SHARES, VALIDATION, part_indices, split_windows
 from nas.tasks.loading.windows import (
     Indices,
     Length,
     Windows,
-    check_windows,
     choose_window,
     cut_windows,
     parse_length,
@@ -64,11 +64,8 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     root = Path(argument)
     label_file = find_label_file(root, options.label)
     files = find_files(root, skipped=[label_file] if label_file else [])
-    unused = []
-    if label_file is not None and options.label is None and not names_files(label_file, files.files):
-        unused, label_file = [f"{label_file.name} names none of the files, and is not used."], None
     heads = [read_head(file.path) for file in files.files]
-    sources = _sources(files, heads, label_file, options)
+    sources = find_sources(files, heads, label_file, options)
     roles = choose_roles(
         heads,
         label=sources.label_column,
@@ -111,7 +108,6 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         _format_note(heads),
         *_head_notes(heads),
         *files.notes,
-        *unused,
         *sources.notes,
         *roles.notes,
         *channel_notes,
@@ -150,23 +146,6 @@ def _divide(
     return {**parts, **divided}, [said, *notes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sources:
-    """Where labels and groups come from: a column, one word for each file, or intervals of it in another file."""
-
-    label_column: str | None
-    group_column: str | None
-    labels: dict[str, str] | None
-    intervals: dict[str, Intervals] | None = None
-    label_file: Path | None = None
-    groups: dict[str, str] | None
-    notes: tuple[str, ...]
-
-    @property
-    def elsewhere(self) -> bool:
-        return self.labels is not None or self.intervals is not None
-
-
 @dataclass(slots=True)
 class _Read:
     """All files, before their times are made even."""
@@ -185,67 +164,8 @@ def _check(options: TaskOptions) -> tuple[Length | None, Length | None]:
     return parse_length(options.window, "--window"), parse_length(options.hop, "--hop")
 
 
-def _sources(
-    files: TableFiles, heads: Sequence[Head], label_file: Path | None, options: TaskOptions
-) -> _Sources:
-    label, group = options.label, options.group
-    names = heads[0].names
-    notes: list[str] = []
-    groups = None
-    if group == FOLDER and FOLDER not in names:
-        groups = {file.name: _folder_of(file) for file in files.files}
-        group = NONE
-    if label_file is not None:
-        told = read_label_file(label_file, files.files, group if group != NONE else "")
-        notes.append(_told_note(told))
-        if told.groups is not None and groups is None:
-            groups, group = told.groups, NONE
-        return _Sources(
-            label_column=None,
-            group_column=group,
-            labels=told.labels if told.intervals is None else None,
-            intervals=told.intervals,
-            label_file=label_file,
-            groups=groups,
-            notes=tuple(notes),
-        )
-    if label is not None and is_table(Path(label)) and label not in names:
-        raise UserError(f"There is no file of labels {label}.", "Give its path, or that below the folder.")
-    if label == FOLDER and FOLDER not in names:
-        labels = {file.name: class_of(file) for file in files.files}
-    elif label is None and options.group != FOLDER and files.has_class_folders:
-        usual = first_named([name for name in names if name], LABEL_NAMES)
-        if usual is not None:
-            raise UserError(
-                f"{files.root}: the classes may be its folders or column {usual}.",
-                f"Say --label {usual} or --label {FOLDER}.",
-            )
-        labels = {file.name: class_of(file) for file in files.files}
-        notes.append(f"The {len(set(labels.values())):,} folders are taken for the classes.")
-    else:
-        return _Sources(
-            label_column=label, group_column=group, labels=None, groups=groups, notes=tuple(notes)
-        )
-    return _Sources(label_column=None, group_column=group, labels=labels, groups=groups, notes=tuple(notes))
-
-
-def _folder_of(file: TableFile) -> str:
-    if not file.folder:
-        raise UserError(
-            f"{show(file.path)} lies in no folder, as --group folder needs.", "Give a column instead."
-        )
-    return file.folder
-
-
-def _told_note(told: FileLabels) -> str:
-    label, group = told.columns
-    many = sum(len(one.labels) for one in (told.intervals or {}).values())
-    of = f"{counted(many, 'interval')} in " if many else ""
-    return f"Labels are those of {of}{told.path.name}, column {label}{f'; groups of column {group}' if group else ''}."
-
-
 def _read(
-    files: TableFiles, heads: Sequence[Head], roles: Roles, sources: _Sources, options: TaskOptions
+    files: TableFiles, heads: Sequence[Head], roles: Roles, sources: Sources, options: TaskOptions
 ) -> _Read:
     """The stretches of all files, one file in memory as text at a time."""
     labels, groups = Book(), Book()
@@ -262,7 +182,7 @@ def _read(
             label = Marks.constant(spelt(sources.labels[file.name]), rows, labels)
         elif sources.intervals is not None:
             intervals = sources.intervals[file.name]
-            _check_kind(sources.label_file, intervals, table)
+            check_kind(sources.label_file, intervals, table)
             label = Marks.intervals(intervals, table, labels, spelt, tally)
         else:
             assert roles.label is not None
@@ -314,18 +234,6 @@ def _read(
         size=float(np.median(sizes)) if sizes else 0.0,
         tally=tally,
     )
-
-
-def _check_kind(label_file: Path | None, intervals: Intervals, table: Table) -> None:
-    """Refuses intervals that are written in another way than the times they are compared with."""
-    kind = "number" if table.times is None else table.times_kind
-    if intervals.kind != kind:
-        how = "has no times" if table.times is None else f"writes times as {SPELT[kind]}"
-        raise UserError(
-            f"{show(label_file or table.head.path)} writes starts and ends as {SPELT[intervals.kind]},"
-            f" {show(table.head.path)} {how}.",
-            "Write both alike; without a column of times, as numbers of rows from 0.",
-        )
 
 
 def _even(
