@@ -85,6 +85,12 @@ def test_a_window_is_of_the_label_that_its_share_of_rows_have(
     assert windows.left_out == len(starts) - len(windows.start)
 
 
+def test_a_share_is_not_missed_by_rounding() -> None:
+    assert 0.55 * 100 > 55
+    assert place_windows([mixed(stretches_of([55, 45], 1))], 100, 100, 0.55).label.tolist() == [0]
+    assert place_windows([mixed(stretches_of([54, 46], 1))], 100, 100, 0.55).left_out == 1
+
+
 @settings(deadline=None, max_examples=120)  # the first call imports scikit-learn
 @given(
     LENGTHS,
