@@ -93,6 +93,41 @@ def test_every_layout_has_the_front_ends_sources_and_builds_them(
     assert (checked.manifest, checked.notes) == (bundle.manifest, (ON_TRUST,))
 
 
+@pytest.mark.parametrize(
+    ("format_name", "names"),
+    [
+        (
+            "tflm",
+            (
+                "kws.h",
+                "kws_frontend.h",
+                "kws_frontend.cc",
+                "kws_frontend_model.h",
+                "kws_golden.h",
+                "kws_self_test.cc",
+            ),
+        ),
+        ("zephyr", ("CMakeLists.txt", "Kconfig")),
+    ],
+)
+def test_the_emitted_text_is_the_golden_one(
+    audio: Finished,
+    tmp_path: Path,
+    golden: Callable[[Path, str], None],
+    format_name: str,
+    names: tuple[str, ...],
+) -> None:
+    bundle = audio.export(tmp_path / "b", format=format_name)
+    for name in names:
+        golden(
+            Path(__file__).parent / "golden" / "frontend" / format_name / f"{name}.golden", text(bundle, name)
+        )
+    listed = sorted(entry.path for entry in bundle.manifest.files)
+    golden(
+        Path(__file__).parent / "golden" / "frontend" / format_name / "files.golden", "\n".join(listed) + "\n"
+    )
+
+
 @pytest.mark.parametrize("format_name", ["tflm", "cmake", "cmsis-pack", "esp-idf", "zephyr"])
 def test_a_test_build_counts_vectors_and_recordings(
     audio: Finished, tmp_path: Path, format_name: str
