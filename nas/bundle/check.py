@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
 from cost_models.errors import UserError
-from cost_models.reading import LARGEST_MODEL_BYTES, read_bounded
+from cost_models.reading import LARGEST_MODEL_BYTES
 from nas.bundle.bundle import render_bundle
 from nas.bundle.context import Context, make_context, sha256
 from nas.bundle.errors import BundleError
@@ -29,6 +28,7 @@ from nas.bundle.manifest import (
     read_manifest_bytes,
 )
 from nas.bundle.names import check_name
+from nas.bundle.untrusted import golden_raw, golden_recordings, golden_words, read_file, shown
 from nas.model.trained import Accuracy, FinishedModel, FrontEndSpec, GoldenShare, Preprocess, TaskInfo
 from nas.runtimes.interpreter import Engine, InterpreterError
 from nas.runtimes.litert import LARGEST_DIFFERENCE
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 _MOST_FILES = 200
 _LARGEST_COUNT = 1 << 53
-_LARGEST_GOLDEN_BYTES = 64 << 20
 
 ON_TRUST = (
     "taken from the manifest on trust, since a bundle cannot prove them: counts of correct answers, golden samples and"
@@ -158,23 +157,19 @@ def _listed(folder: Path) -> dict[str, int]:
                 "files", f"The folder {above or folder} cannot be read: {error.strerror}."
             ) from error
         if above and not entries:
-            raise BundleError("files", f"The folder {_shown(above)} is empty: the exporter makes none such.")
+            raise BundleError("files", f"The folder {shown(above)} is empty: the exporter makes none such.")
         for entry in entries:
             path = f"{above}/{entry.name}" if above else entry.name
             status = entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
                 folders.append(path)
             elif not stat.S_ISREG(status.st_mode):
-                raise BundleError("files", f"{_shown(path)} is no regular file.")
+                raise BundleError("files", f"{shown(path)} is no regular file.")
             else:
                 found[path] = status.st_size
             if len(found) + len(folders) > _MOST_FILES:
                 raise BundleError("files", f"The folder holds more than {_MOST_FILES} files.")
     return found
-
-
-def _shown(path: str) -> str:
-    return path if path.isprintable() else ascii(path)
 
 
 def _check_version(manifest: Manifest) -> None:
@@ -273,8 +268,8 @@ def _context(
         graph = read_graph(int8)
         costs = CostModel(target).estimate(graph, file_bytes=len(int8))
         budget = _budget(manifest, costs)
-        raw = _golden_raw(folder, manifest, graph, present)
-        recordings = _golden_recordings(folder, manifest, present)
+        raw = golden_raw(folder, manifest, graph, present)
+        recordings = golden_recordings(folder, manifest, present)
         npu, compared = _compiled(manifest, target, emitted, int8, graph, budget)
         with np.errstate(all="ignore"):
             context = make_context(
@@ -292,19 +287,10 @@ def _context(
 
 
 def _model(folder: Path, name: str, digest: str, present: Mapping[str, int]) -> bytes:
-    data = _read(folder, name, LARGEST_MODEL_BYTES, present)
+    data = read_file(folder, name, LARGEST_MODEL_BYTES, present)
     if sha256(data) != digest:
         raise BundleError("hash", f"{name} is not the model that was exported: its sha256 differs.")
     return data
-
-
-def _read(folder: Path, name: str, limit: int, present: Mapping[str, int]) -> bytes:
-    if name not in present:
-        raise BundleError("files", f"{_shown(name)} is missing.")
-    try:
-        return read_bounded(folder / name, limit, follow_links=False)
-    except UserError as error:
-        raise BundleError("files", error.message) from error
 
 
 def _budget(manifest: Manifest, costs: Costs) -> Budget | None:
@@ -322,36 +308,6 @@ def _budget(manifest: Manifest, costs: Costs) -> Budget | None:
     return budget
 
 
-def _golden_raw(
-    folder: Path, manifest: Manifest, graph: OpGraph, present: Mapping[str, int]
-) -> NDArray[np.generic]:
-    """The golden samples, which alone are read from the sources. What stands around them is compared later."""
-    shape = graph.tensors[graph.inputs[0]].shape[1:] if graph.inputs else ()
-    raw_type = manifest.input.raw_type
-    words = _array(folder, manifest, f"{manifest.name}_raw_t", "golden_raw", present)
-    try:
-        if raw_type != "float32":
-            return np.array([int(word) for word in words], np.dtype(raw_type)).reshape((-1, *shape))
-        with np.errstate(all="ignore"):
-            values = [word.removesuffix("f").replace("INFINITY", "inf") for word in words]
-            return np.array(values, np.float64).astype(np.float32).reshape((-1, *shape))
-    except (ValueError, OverflowError) as error:
-        raise BundleError("golden", "The golden samples are none of the model's input.") from error
-
-
-def _golden_recordings(
-    folder: Path, manifest: Manifest, present: Mapping[str, int]
-) -> NDArray[np.int16] | None:
-    if manifest.frontend is None:
-        return None
-    words = _array(folder, manifest, "int16_t", "golden_recording", present)
-    try:
-        found: NDArray[np.int16] = np.array([int(word) for word in words], np.int16)
-        return found.reshape((-1, manifest.frontend.clip_samples))
-    except (ValueError, OverflowError) as error:
-        raise BundleError("golden", "The golden recordings are none of the front end's input.") from error
-
-
 def _front_end(manifest: Manifest) -> FrontEndSpec | None:
     """The front end that the manifest's settings give; its other fields and files are compared later."""
     from nas.frontend.settings import LogMelSettings
@@ -363,19 +319,6 @@ def _front_end(manifest: Manifest) -> FrontEndSpec | None:
     return make_spec(settings, manifest.frontend.clip_samples)
 
 
-def _array(folder: Path, manifest: Manifest, c_type: str, name: str, present: Mapping[str, int]) -> list[str]:
-    """The words of an array of the golden vectors."""
-    paths = manifest.paths("golden_source")
-    if len(paths) != 1:
-        raise BundleError("manifest", f"{MANIFEST_NAME} does not name exactly one file as golden_source.")
-    source = _read(folder, paths[0], _LARGEST_GOLDEN_BYTES, present).decode("utf-8", errors="replace")
-    head = re.search(rf"^const {c_type} {manifest.name}_{name}\[\d+\]\[\d+\] = \{{$", source, re.M)
-    end = source.find("\n};", head.end()) if head else -1
-    if head is None or end < 0:
-        raise BundleError("golden", f"{_shown(paths[0])} holds no golden vectors.")
-    return re.findall(r"[^\s,{}]+", source[head.end() : end])
-
-
 def _as_exported(
     folder: Path, manifest: Manifest, context: Context, present: Mapping[str, int]
 ) -> tuple[Context, tuple[str, ...]]:
@@ -383,7 +326,7 @@ def _as_exported(
     notes: tuple[str, ...] = () if context.engine == "tflm" else (NOT_BY_TFLM,)
     if context.engine == manifest.engine:
         return context, notes
-    words = _array(folder, manifest, "int8_t", "golden_output", present)
+    words = golden_words(folder, manifest, "int8_t", "golden_output", present)
     try:
         stated = np.array([int(word) for word in words], np.int8).reshape(context.golden_outputs.shape)
     except (ValueError, OverflowError) as error:
@@ -507,13 +450,17 @@ def _check_files(
             raise BundleError("files", f"{path} is missing.")
     for path in sorted(present):
         if path not in files:
-            raise BundleError("files", f"{_shown(path)} is in the folder, but the exporter did not write it.")
+            raise BundleError("files", f"{shown(path)} is in the folder, but the exporter did not write it.")
     for path in sorted(set(files) - {MANIFEST_NAME}):
         wanted = files[path]
-        data = _read(folder, path, LARGEST_MODEL_BYTES * 8, present) if present[path] == len(wanted) else None
+        data = (
+            read_file(folder, path, LARGEST_MODEL_BYTES * 8, present)
+            if present[path] == len(wanted)
+            else None
+        )
         if data == wanted:
             continue
-        data = _read(folder, path, LARGEST_MODEL_BYTES * 8, present) if data is None else data
+        data = read_file(folder, path, LARGEST_MODEL_BYTES * 8, present) if data is None else data
         if sha256(data) != stated.get(path):
             raise BundleError("hash", f"{path} is not the file that was exported: its sha256 differs.")
         where = _first_line(data, wanted)

@@ -87,6 +87,30 @@ class TflmBuild:
         sources = sorted(bundle.path.glob("*.cc"))
         return self.run(self.program(sources, bundle.path / "program", *macros)).decode()
 
+    def sections(self, made: Path) -> dict[str, int]:
+        """Bytes of an object's sections."""
+        size = str(self.settings["cxx"]).removesuffix("g++") + "size"
+        listed = subprocess.run([size, "-A", str(made)], capture_output=True, text=True, check=True).stdout
+        rows = [words for words in map(str.split, listed.splitlines()) if len(words) == 3]
+        return {words[0]: int(words[1]) for words in rows if words[1].isdigit()}
+
+    def run_by_cmake(self, folder: Path) -> None:
+        """Build a project with the bundle in its folder `kws`, and run the self-test."""
+        flags = self.words("flags")
+        includes = [after for word, after in pairwise(flags) if word in ("-isystem", "-I")]
+        defines = [word.removeprefix("-D") for word in flags if word.startswith("-D")]
+        (folder / "CMakeLists.txt").write_text(
+            "cmake_minimum_required(VERSION 3.16)\nproject(firmware C CXX)\nenable_testing()\n"
+            "add_library(tflite STATIC IMPORTED)\n"
+            f"set_target_properties(tflite PROPERTIES IMPORTED_LOCATION {self.folder}/libtflm.a)\n"
+            f"target_include_directories(tflite SYSTEM INTERFACE {' '.join(includes)})\n"
+            f"target_compile_definitions(tflite INTERFACE {' '.join(defines)})\n"
+            "set(KWS_SELF_TEST ON)\nset(KWS_TFLM_TARGET tflite)\nadd_subdirectory(kws)\n"
+        )
+        _succeed(["cmake", "-S", str(folder), "-B", str(folder / "build")])
+        _succeed(["cmake", "--build", str(folder / "build")])
+        _succeed(["ctest", "--test-dir", str(folder / "build"), "--output-on-failure", "--no-tests=error"])
+
 
 def _succeed(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -142,10 +166,7 @@ def test_tflm_itself_fails_in_an_arena_of_16_bytes_less(build: TflmBuild, export
 def test_the_arena_lies_in_the_section_asked_for(build: TflmBuild, exported: Bundle) -> None:
     attribute = '-DKWS_ARENA_ATTRIBUTE=__attribute__((section(".bss.arena_here")))'
     runner = build.object(exported.path / "kws.cc", attribute)
-    size = str(build.settings["cxx"]).removesuffix("g++") + "size"
-    listed = subprocess.run([size, "-A", str(runner)], capture_output=True, text=True, check=True).stdout
-    rows = [words for words in map(str.split, listed.splitlines()) if len(words) == 3 and words[1].isdigit()]
-    sections = {words[0]: int(words[1]) for words in rows}
+    sections = build.sections(runner)
     assert sections[".bss.arena_here"] >= exported.manifest.costs.sram_bytes
     assert sections.get(".data", 0) == 0
     assert not any(name.startswith(".init_array") for name in sections), "a global constructor"
@@ -221,20 +242,7 @@ def test_the_cmake_layout_builds_as_a_subdirectory(build: TflmBuild, tmp_path: P
     if not build.is_host:
         pytest.skip("one build of this machine shows it")
     bundle = make_finished().export(tmp_path / "kws", format="cmake")
-    flags = build.words("flags")
-    includes = [after for word, after in pairwise(flags) if word in ("-isystem", "-I")]
-    defines = [word.removeprefix("-D") for word in flags if word.startswith("-D")]
-    (tmp_path / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.16)\nproject(firmware C CXX)\nenable_testing()\n"
-        "add_library(tflite STATIC IMPORTED)\n"
-        f"set_target_properties(tflite PROPERTIES IMPORTED_LOCATION {build.folder}/libtflm.a)\n"
-        f"target_include_directories(tflite SYSTEM INTERFACE {' '.join(includes)})\n"
-        f"target_compile_definitions(tflite INTERFACE {' '.join(defines)})\n"
-        "set(KWS_SELF_TEST ON)\nset(KWS_TFLM_TARGET tflite)\nadd_subdirectory(kws)\n"
-    )
-    _succeed(["cmake", "-S", str(tmp_path), "-B", str(tmp_path / "build")])
-    _succeed(["cmake", "--build", str(tmp_path / "build")])
-    _succeed(["ctest", "--test-dir", str(tmp_path / "build"), "--output-on-failure", "--no-tests=error"])
+    build.run_by_cmake(tmp_path)
     assert bundle.manifest.format == "cmake"
 
 

@@ -22,6 +22,7 @@ from nas.bundle.context import sha256
 from nas.bundle.layout import ARDUINO_LACKS_SIGNAL, LAYOUTS
 from nas.bundle.manifest import MANIFEST_NAME, Manifest
 from nas.bundle.operators import front_end_registrations, registration
+from nas.bundle.verify import prove_sources
 from nas.frontend.costs import front_end_costs
 from nas.frontend.settings import LogMelSettings
 from nas.model.trained import FrontEndSpec
@@ -90,6 +91,41 @@ def test_every_layout_has_the_front_ends_sources_and_builds_them(
         assert "src/kws_frontend_model.cc" in build
     checked = check_bundle(bundle.path)
     assert (checked.manifest, checked.notes) == (bundle.manifest, (ON_TRUST,))
+
+
+@pytest.mark.parametrize(
+    ("format_name", "names"),
+    [
+        (
+            "tflm",
+            (
+                "kws.h",
+                "kws_frontend.h",
+                "kws_frontend.cc",
+                "kws_frontend_model.h",
+                "kws_golden.h",
+                "kws_self_test.cc",
+            ),
+        ),
+        ("zephyr", ("CMakeLists.txt", "Kconfig")),
+    ],
+)
+def test_the_emitted_text_is_the_golden_one(
+    audio: Finished,
+    tmp_path: Path,
+    golden: Callable[[Path, str], None],
+    format_name: str,
+    names: tuple[str, ...],
+) -> None:
+    bundle = audio.export(tmp_path / "b", format=format_name)
+    for name in names:
+        golden(
+            Path(__file__).parent / "golden" / "frontend" / format_name / f"{name}.golden", text(bundle, name)
+        )
+    listed = sorted(entry.path for entry in bundle.manifest.files)
+    golden(
+        Path(__file__).parent / "golden" / "frontend" / format_name / "files.golden", "\n".join(listed) + "\n"
+    )
 
 
 @pytest.mark.parametrize("format_name", ["tflm", "cmake", "cmsis-pack", "esp-idf", "zephyr"])
@@ -239,6 +275,63 @@ def test_what_compiles_is_the_front_end_that_was_meant(tmp_path: Path, is_input:
     found = verify(make_audio(is_input=is_input).export(tmp_path / "b"))
     assert (found.compiled, found.notes) == (True, ())
     assert all(core.data_bytes == core.zero_bytes == 0 for core in found.sections)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("file", "pattern", "new", "reason", "message"),
+    [
+        ("kws_frontend_model.cc", r"0x20, 0x00", "0x21, 0x00", "array", "The front end's array is not"),
+        (
+            "kws_frontend.h",
+            r"RATE 8000u",
+            "RATE 16000u",
+            "interface",
+            "The front end's header states other sizes",
+        ),
+        (
+            "kws_frontend.h",
+            r"EXACT 4128u",
+            "EXACT 4112u",
+            "interface",
+            "The front end's header states other sizes",
+        ),
+        (
+            "kws_golden.cc",
+            r"(golden_recording\[2\].*?\n.*?\n)(.*\n){200}",
+            r"\1",
+            "golden",
+            "The golden recordings are stale: the front end makes other features",
+        ),
+        (
+            "kws_golden.cc",
+            r"golden_recording\[2\](.*?)    \},",
+            r"golden_recording[1]\1    },\n};\nconst int16_t spare[1][8000] = {",
+            "golden",
+            "There are not 2 golden recordings",
+        ),
+    ],
+)
+def test_what_compiles_to_another_front_end_is_refused(
+    exported: Bundle, copied: Path, file: str, pattern: str, new: str, reason: str, message: str
+) -> None:
+    before = (copied / file).read_text()
+    after = re.sub(pattern, new, before, count=1, flags=re.S if reason == "golden" and "spare" in new else 0)
+    assert after != before
+    (copied / file).write_text(after)
+    if "spare" in new:
+        header = (copied / "kws_golden.h").read_text()
+        (copied / "kws_golden.h").write_text(header.replace("golden_recording[2]", "golden_recording[1]"))
+    assert HOST is not None
+    with pytest.raises(BundleError, match=re.escape(message)) as caught:
+        prove_sources(
+            copied,
+            exported.manifest,
+            int8=(copied / "kws.tflite").read_bytes(),
+            compiler=HOST,
+            cross=False,
+        )
+    assert caught.value.reason == reason
 
 
 @needs_compiler

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,24 @@ def test_a_front_ends_arena_of_16_bytes_less_is_refused_and_does_not_do(
         assert "FAIL 3/5 (arena too small)" in build.self_test(
             exported, less, "-DKWS_FRONTEND_ARENA_BYTES_LEAST=1u"
         )
+
+
+def test_the_front_ends_arena_lies_in_the_section_asked_for(build: TflmBuild, exported: Bundle) -> None:
+    attribute = '-DKWS_FRONTEND_ARENA_ATTRIBUTE=__attribute__((section(".bss.arena_here")))'
+    runner = build.object(exported.path / "kws_frontend.cc", attribute)
+    sections = build.sections(runner)
+    assert exported.manifest.frontend is not None
+    assert sections[".bss.arena_here"] >= exported.manifest.frontend.arena_bytes
+    assert sections.get(".data", 0) == 0
+    assert not any(name.startswith(".init_array") for name in sections), "a global constructor"
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="no CMake")
+def test_the_cmake_layout_builds_the_front_end(build: TflmBuild, tmp_path: Path) -> None:
+    if not build.is_host:
+        pytest.skip("one build of this machine shows it")
+    make_audio().export(tmp_path / "kws", format="cmake")
+    build.run_by_cmake(tmp_path)
 
 
 def other_recording(text: str) -> str:
