@@ -164,6 +164,8 @@ def pack_job(root: Path, config: RunConfig, given: Mapping[str, Any]) -> None:
     for key, suffix in (("space", ".py"), ("sampler", ".py"), ("target", ".toml")):
         if getattr(config, key).endswith(suffix):
             values[key] = _carry(Path(getattr(config, key)), root)
+    if config.label is not None and Path(config.label).is_file():  # else a column, or a file below the task's
+        values["label"] = _carry(Path(config.label), root)
     if config.warm_start is not None:
         for name in READ_FILES:
             values["warm_start"] = str(Path(_carry(Path(config.warm_start, name), root)).parent)

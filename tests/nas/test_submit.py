@@ -85,3 +85,19 @@ def test_our_lines_are_told_from_the_users(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err == "hello\nbye\n"
     assert log.folder == ["AABB", "CC"]
     assert log.code == 3
+
+
+def test_a_job_carries_the_file_of_its_labels_and_no_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "walks").mkdir()
+    (tmp_path / "walks" / "a.csv").write_text("x\n1\n")
+    (tmp_path / "labels.csv").write_text("file,label\na.csv,sit\n")
+    for label, carried in (("labels.csv", True), ("activity", False)):
+        given = {"task": "timeseries:walks", "window": "4", "label": label}
+        root = tmp_path / label.replace(".", "-")
+        submit.pack_job(root, make_config(given, {}), given)
+        values = tomllib.loads((root / "job.toml").read_text())
+        assert values == given
+        assert (root / "labels.csv").exists() is carried
