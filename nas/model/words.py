@@ -34,6 +34,10 @@ def first_line(error: BaseException, clean: Callable[[str], str] = str) -> str:
     return lines[0][:_LONGEST_REASON].rstrip(".")
 
 
+# How the note on a front end's share of the limits begins; reports find it by this.
+FRONT_END = "The front end takes"
+
+
 def counted(count: int, noun: str) -> str:
     """A number with its noun: 1 row, 2,000 rows."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.model.metrics import METRICS
+from nas.model.words import FRONT_END
 from nas.report.quantities import (
     CYCLES,
     ENERGY,
@@ -244,6 +245,13 @@ def accuracy_text(test: Mapping[str, Any]) -> str:
         f"{percent(test['value'])} ({test['correct']:,} of {test['total']:,};"
         f" 95{GAP}% Wilson interval {percent(test['low'])} to {percent(test['high'])})"
     )
+
+
+def front_end_notes(summary: Mapping[str, Any]) -> list[str]:
+    """What the front end takes besides the chosen network; nothing without one."""
+    if not (summary.get("task") or {}).get("frontend"):
+        return []
+    return [note for note in summary.get("notes") or () if note.startswith(FRONT_END)]
 
 
 def engine_title(engine: str) -> str:

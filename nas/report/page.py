@@ -87,6 +87,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "progress": summary.get("progress"),
         "reload_seconds": _RELOAD_SECONDS,
         "score_text": facts.score_text(summary) if chosen and facts.metric(summary) != "accuracy" else "",
+        "front_end": facts.front_end_notes(summary),
         "metric_word": facts.metric(summary),
         "metric": quantities.sentence(facts.metric(summary)),
         "stopped": facts.STOPPED.get(summary["stopped_by"], summary["stopped_by"]),

@@ -8,6 +8,7 @@ from cost_models.resources import format_quantity
 from cost_models.target import Target
 from nas.frontend.costs import front_end_costs
 from nas.model.trained import FrontEndSpec
+from nas.model.words import FRONT_END
 
 _NOT_KNOWN = ("latency", "energy", "cycles", "instructions")
 
@@ -39,7 +40,7 @@ def network_budget(text: str | None, target: Target, spec: FrontEndSpec | None, 
             )
     sram, flash = f"{costs.sram_bytes:,} B of SRAM", f"about {costs.flash_bytes:,} B of flash"
     note = (
-        f"The front end takes {sram} ({costs.arena_bytes:,} B of arena, {costs.buffer_bytes:,} B of buffers) and"
+        f"{FRONT_END} {sram} ({costs.arena_bytes:,} B of arena, {costs.buffer_bytes:,} B of buffers) and"
         f" {flash} off the limits: what is left is the network's."
     )
     if uncounted := [name for name in _NOT_KNOWN if budget.limit(name) is not None]:

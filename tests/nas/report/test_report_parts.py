@@ -338,3 +338,10 @@ def test_settings_are_written_for_people(summary: dict[str, Any]) -> None:
     ):
         assert f'<th scope="row">{name}</th><td>{value}</td>' in page
     assert "timeout" not in page.split('id="run"')[1].split("</section>")[0]
+
+
+def test_what_a_front_end_takes_is_said_beside_the_network() -> None:
+    note = "The front end takes 6,184 B of SRAM off the limits."
+    summary = {"task": {"frontend": {"kind": "log_mel"}}, "notes": ["another", note]}
+    assert facts.front_end_notes(summary) == [note]
+    assert facts.front_end_notes(summary | {"task": {"frontend": None}}) == []
