@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tflite_models import CALIBRATION, OPERATORS, SAMPLES, dense_chain, name
 
 from cost_models.canonical import canonical_graph
 from cost_models.errors import UserError
@@ -17,6 +16,7 @@ from cost_models.graph import Operator
 from cost_models.lean import lean
 from cost_models.model_bytes import model_bytes
 from cost_models.tflite_graph import read_graph
+from tests.cost_models.tflite_models import CALIBRATION, OPERATORS, SAMPLES, dense_chain, name
 
 
 @pytest.mark.parametrize("path", SAMPLES + OPERATORS, ids=name)

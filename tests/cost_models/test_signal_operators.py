@@ -7,15 +7,6 @@ import re
 from dataclasses import replace
 
 import pytest
-from signal_models import (
-    INT32,
-    activation,
-    filter_bank,
-    numbers,
-    rfft,
-    single,
-    window,
-)
 
 from cost_models.arena import arena, plan, verify_plan
 from cost_models.arena.signal_rules import transform_bytes
@@ -25,6 +16,15 @@ from cost_models.lean import lean
 from cost_models.signal_operators import PARAMETERS
 from cost_models.tflite_graph import read_graph
 from cost_models.tflite_writer import write_model
+from tests.cost_models.signal_models import (
+    INT32,
+    activation,
+    filter_bank,
+    numbers,
+    rfft,
+    single,
+    window,
+)
 
 
 def refusal(data: bytes) -> str:

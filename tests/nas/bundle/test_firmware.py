@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import vela_stub
 
 from cost_models.tflite_graph import read_graph
 from nas.bundle import Bundle
@@ -22,6 +21,7 @@ from nas.bundle.compiler import CXX17, WARNINGS
 from nas.bundle.context import sha256
 from nas.model.input_quantization import quantize_input
 from nas.runtimes.tflm import TflmModel
+from tests.nas import vela_stub
 
 from .conftest import Finished, make_finished
 

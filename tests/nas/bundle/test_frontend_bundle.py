@@ -11,7 +11,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-import vela_stub
 
 from cost_models.errors import UserError
 from cost_models.target_file import load_target
@@ -27,6 +26,7 @@ from nas.frontend.costs import front_end_costs
 from nas.frontend.settings import LogMelSettings
 from nas.model.trained import FrontEndSpec
 from nas.runtimes.reference import NOT_BY_TFLM
+from tests.nas import vela_stub
 
 from .audio import RATE, SETTINGS, make_audio, recordings
 from .conftest import Finished, make_finished
@@ -444,7 +444,7 @@ def flipped_model(folder: Path) -> None:
         head + "= {\n" + "".join(f"    {row},\n" for row in rows) + "};\n"
     )
     rehash(folder)
-    put("frontend", "model_sha256", value=sha256(data))(folder)
+    put("frontend", "model_sha256", value=sha256(bytes(data)))(folder)
 
 
 def flipped_file(folder: Path) -> None:

@@ -18,10 +18,9 @@ import time
 import traceback
 from pathlib import Path
 
-from search_fakes import FakeEvaluator, make_driver, make_screen
-
 from nas.model.evaluation import Outcome, Request
 from nas.run.folder import RunFolder
+from tests.nas.strategy.search_fakes import FakeEvaluator, make_driver, make_screen
 
 SCREEN = make_screen("12KB")
 

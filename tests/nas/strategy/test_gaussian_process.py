@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import norm
-from search_fakes import make_screen
 
 from nas.strategy.acquisition import ExpectedHypervolumeImprovement, _expected_improvement, leader_improvement
 from nas.strategy.candidate_pool import CandidatePool, TrialHistory
@@ -13,6 +12,7 @@ from nas.strategy.encoding import Encoder
 from nas.strategy.gaussian_process import MultiFidelityGP, Observations
 from nas.strategy.screening import Screened
 from nas.strategy.training_cost import expected_seconds
+from tests.nas.strategy.search_fakes import make_screen
 
 
 def draw(count: int, seed: int = 0) -> list[TrialHistory]:

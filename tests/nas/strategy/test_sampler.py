@@ -18,7 +18,6 @@ from optuna.testing.pytest_samplers import (
     MultiObjectiveSamplerTestCase,
     RelativeSamplerTestCase,
 )
-from search_fakes import SPACE, STEPS, FakeEvaluator, make_driver, make_screen
 
 from cost_models.errors import UserError
 from nas.model.evaluation import Evaluated, Request
@@ -28,6 +27,7 @@ from nas.strategy.study import open_storage
 from nas.testing import check_sampler
 from search_spaces.choices import Choices
 from search_spaces.space import list_spaces, load_space
+from tests.nas.strategy.search_fakes import SPACE, STEPS, FakeEvaluator, make_driver, make_screen
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
