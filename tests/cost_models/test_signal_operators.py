@@ -36,7 +36,8 @@ def refusal(data: bytes) -> str:
 def test_a_signal_operator_is_read_with_its_options() -> None:
     (op,) = read_graph(rfft()).operators
     assert (op.kind, op.inputs, op.outputs) == ("SignalRfft", (0,), (1,))
-    assert (op.options["T"], op.options["fft_length"]) == (7, 32)  # type: ignore[index]
+    assert isinstance(op.options, SignalOptions)
+    assert (op.options["T"], op.options["fft_length"]) == (7, 32)
 
 
 def test_a_filter_bank_keeps_the_edges_of_its_bands() -> None:

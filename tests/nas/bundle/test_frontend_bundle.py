@@ -18,7 +18,7 @@ from nas.bundle import Bundle, BundleError, check_bundle, verify
 from nas.bundle.check import FEATURES_ON_TRUST, ON_TRUST
 from nas.bundle.compiler import find_compiler
 from nas.bundle.context import sha256
-from nas.bundle.layout import ARDUINO_LACKS_SIGNAL, LAYOUTS
+from nas.bundle.layout import ARDUINO_LACKS_SIGNAL, LAYOUTS, Role
 from nas.bundle.manifest import MANIFEST_NAME, Manifest
 from nas.bundle.operators import front_end_registrations, registration
 from nas.bundle.verify import prove_sources
@@ -36,7 +36,7 @@ pytest.importorskip("tflite_micro")
 
 HOST = find_compiler()
 needs_compiler = pytest.mark.skipif(HOST is None, reason="no C++ compiler")
-ROLES = (
+ROLES: tuple[Role, ...] = (
     "frontend_model",
     "frontend_model_header",
     "frontend_model_source",
@@ -75,7 +75,7 @@ def test_every_layout_has_the_front_ends_sources_and_builds_them(
 ) -> None:
     bundle = audio.export(tmp_path / "b", format=format_name)
     suffix = ".cpp" if format_name == "arduino" else ".cc"
-    names = {role: Path(*bundle.manifest.paths(role)).name for role in ROLES}  # type: ignore[arg-type]
+    names = {role: Path(*bundle.manifest.paths(role)).name for role in ROLES}
     assert names == {
         "frontend_model": "kws_frontend.tflite",
         "frontend_model_header": "kws_frontend_model.h",

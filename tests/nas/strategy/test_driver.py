@@ -15,6 +15,7 @@ import pytest
 from cost_models.budget import Violation
 from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request
 from nas.strategy.pareto import dominates, objectives, pareto_front
+from nas.strategy.screening import Screen
 from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
 
 
@@ -395,10 +396,10 @@ class KilledError(Exception):
     pass
 
 
-def screen_key(request: Request, screen: object) -> str:
+def screen_key(request: Request, screen: Screen) -> str:
     from search_spaces.choices import Choices
 
-    return screen(Choices(request.params)).key  # type: ignore[operator, no-any-return]
+    return screen(Choices(request.params)).key
 
 
 def test_the_front_holds_no_dominated_trial(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -112,7 +114,7 @@ def test_the_expected_gain_is_that_of_a_log_normal_error() -> None:
 
 def priced(number: int, costs: tuple[float, float, float]) -> TrialHistory:
     blank = np.zeros(1)
-    screened: Screened = None  # type: ignore[assignment]
+    screened: Any = None  # nothing asks for it
     return TrialHistory(
         index=number, params={}, screened=screened, graph=blank, choices=blank, costs=np.array(costs)
     )
@@ -188,7 +190,7 @@ def test_longer_and_larger_trainings_are_expected_to_take_longer() -> None:
     short, long = expected_seconds(screened, 100), expected_seconds(screened, 400)
     assert (short > 0).all()
     assert (long > short).all()
-    work = np.array([one.screened.costs.macs for one in networks])  # type: ignore[union-attr]
+    work = np.array([one.costs.macs for one in screened if one.costs is not None])
     assert np.corrcoef(work, long)[0, 1] > 0.5
 
 
