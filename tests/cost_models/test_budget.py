@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -38,6 +39,11 @@ class Numbers:
     latency_us: float | None = 1.0
     energy_uj: float | None = 1.0
     cycles: int | None = 1
+
+
+def violations(budget: Budget, costs: Numbers) -> tuple[Violation, ...]:
+    """The limits that these numbers break; a budget reads no more of `Costs` than they have."""
+    return budget.violations(cast(Costs, costs))
 
 
 def test_a_bare_size_limits_sram_and_the_rest_comes_from_the_target() -> None:
@@ -171,7 +177,7 @@ def test_a_limit_above_what_the_target_has_is_capped_and_that_is_said() -> None:
 
 def test_violations_name_the_resource_and_by_how_much() -> None:
     budget = parse_budget("1KB,latency=50ms", CALIBRATED)
-    (sram, latency) = budget.violations(Numbers(sram_bytes=1536, latency_us=60_000.0))
+    (sram, latency) = violations(budget, Numbers(sram_bytes=1536, latency_us=60_000.0))
     assert sram == Violation(resource="sram", value=1536, limit=1024)
     assert sram.excess == 0.5
     assert str(sram) == "sram 1,536 B (1.5 KB) is over the limit of 1,024 B (1.0 KB)"
@@ -179,12 +185,12 @@ def test_violations_name_the_resource_and_by_how_much() -> None:
 
 
 def test_a_cost_equal_to_its_limit_fits() -> None:
-    assert parse_budget("1KB", CALIBRATED).violations(Numbers(sram_bytes=1024)) == ()
+    assert violations(parse_budget("1KB", CALIBRATED), Numbers(sram_bytes=1024)) == ()
 
 
 def test_a_limited_cost_that_is_unknown_is_never_admitted() -> None:
     with pytest.raises(ValueError, match="latency is limited, but its cost is unknown"):
-        parse_budget("latency=50ms", CALIBRATED).violations(Numbers(latency_us=None))
+        violations(parse_budget("latency=50ms", CALIBRATED), Numbers(latency_us=None))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +205,7 @@ def test_a_limited_cost_that_is_unknown_is_never_admitted() -> None:
     ],
 )
 def test_quantities_are_shown_with_units(resource: str, value: float, text: str) -> None:
-    assert format_quantity(resource, value) == text  # type: ignore[arg-type]
+    assert format_quantity(resource, value) == text
 
 
 sizes = st.integers(min_value=1, max_value=300_000)
@@ -225,16 +231,16 @@ def test_tighter_budget_never_admits_more(
     admitted = []
     for sram, flash, latency, energy, cycles in (loose, tight):
         text = f"sram={sram}B,flash={flash}B,latency={latency}us,energy={energy}uJ,cycles={cycles}"
-        admitted.append(parse_budget(text, CALIBRATED).violations(costs) == ())
+        admitted.append(violations(parse_budget(text, CALIBRATED), costs) == ())
     assert admitted[0] or not admitted[1]
 
 
 @given(st.text(max_size=30))
 def test_any_text_is_a_budget_or_a_users_mistake(text: str) -> None:
     message = hint = "."
-    sram_bytes = 1
+    sram_bytes: float = 1
     try:
-        sram_bytes = parse_budget(text, CALIBRATED).sram_bytes
+        sram_bytes = parse_budget(text, CALIBRATED).limit("sram") or 0
     except UserError as error:
         message, hint = error.message, error.hint
     assert message.endswith(".")
@@ -252,22 +258,22 @@ class Intervals(Numbers):
 
 def test_certainty_holds_the_upper_ends_to_the_limits_and_says_so() -> None:
     costs = Intervals(latency_us=40_000.0)
-    assert parse_budget("latency=50ms", CALIBRATED).violations(costs) == ()
+    assert violations(parse_budget("latency=50ms", CALIBRATED), costs) == ()
     budget = parse_budget("latency=50ms", CALIBRATED, certain=True)
     assert budget.notes == ("Predictions are held to the limits by the upper ends of their 90 % intervals.",)
-    (broken,) = budget.violations(costs)
+    (broken,) = violations(budget, costs)
     assert (broken.value, broken.upper) == (60_000.0, True)
     assert str(broken) == "latency 60 ms (upper end of its 90 % interval) is over the limit of 50 ms"
 
 
 @pytest.mark.parametrize("limit", ["flash=2B", "energy=2uJ", "cycles=2"])
 def test_every_prediction_has_an_upper_end_that_certainty_judges(limit: str) -> None:
-    assert parse_budget(limit, CALIBRATED).violations(Intervals()) == ()
-    assert len(parse_budget(limit, CALIBRATED, certain=True).violations(Intervals())) == 1
+    assert violations(parse_budget(limit, CALIBRATED), Intervals()) == ()
+    assert len(violations(parse_budget(limit, CALIBRATED, certain=True), Intervals())) == 1
 
 
 def test_certainty_leaves_the_exact_sram_as_it_is() -> None:
-    (broken,) = parse_budget("1KB", CALIBRATED, certain=True).violations(Intervals(sram_bytes=1025))
+    (broken,) = violations(parse_budget("1KB", CALIBRATED, certain=True), Intervals(sram_bytes=1025))
     assert str(broken) == "sram 1,025 B (1.0 KB) is over the limit of 1,024 B (1.0 KB)"
 
 
@@ -284,9 +290,9 @@ def test_instructions_can_be_limited_where_they_are_counted() -> None:
 
     budget = parse_budget("instructions=2M", UNCALIBRATED)
     assert budget.limits()[-1] == ("instructions", 2_000_000)
-    (broken,) = budget.violations(Counted())
+    (broken,) = violations(budget, Counted())
     assert str(broken) == "instructions 2,500,000 instructions is over the limit of 2,000,000 instructions"
-    assert parse_budget("instructions=2.5M", UNCALIBRATED, certain=True).violations(Counted()) == ()
+    assert violations(parse_budget("instructions=2.5M", UNCALIBRATED, certain=True), Counted()) == ()
 
 
 def test_instructions_that_nobody_counted_cannot_be_limited() -> None:

@@ -322,18 +322,14 @@ def test_with_helium_a_depthwise_of_one_channel_is_transposed_and_takes_the_conv
 
 
 def test_a_dilated_depthwise_counts_the_divisions_that_find_its_taps() -> None:
-    op = Operator(
-        kind="DEPTHWISE_CONV_2D",
-        inputs=(0, 1),
-        outputs=(2,),
-        options=DepthwiseConv2DOptions(padding="VALID", depth_multiplier=1, dilation_h=1, dilation_w=2),
-    )
+    options = DepthwiseConv2DOptions(padding="VALID", depth_multiplier=1, dilation_h=1, dilation_w=2)
+    op = Operator(kind="DEPTHWISE_CONV_2D", inputs=(0, 1), outputs=(2,), options=options)
     tensors = (Tensor(shape=(1, 3, 6, 4)), Tensor(shape=(1, 1, 3, 4)), Tensor(shape=(1, 3, 2, 4)))
     path, trips = COUNTERS["cmsis_nn"]["DEPTHWISE_CONV_2D"](op, tensors, "scalar")
     assert path == "depthwise_dilated"
     # Outputs at 0 and 1: first taps (1 - 0) / 2 = 0 and (1 - 1) / 2 = 0, last ones 7 / 2 = 3 and 6 / 2 = 3.
     assert trips[-2:] == ((2 + 2) * 3 * 4, 0)
-    stride = replace(op, options=replace(op.options, stride_w=3))
+    stride = replace(op, options=replace(options, stride_w=3))
     wider = (Tensor(shape=(1, 3, 9, 4)), tensors[1], Tensor(shape=(1, 3, 2, 4)))
     _, trips = COUNTERS["cmsis_nn"]["DEPTHWISE_CONV_2D"](stride, wider, "scalar")
     # The second output starts at 3: (1 - 3) / 2 is negative, of one bit.

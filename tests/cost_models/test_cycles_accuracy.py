@@ -136,6 +136,7 @@ def test_published_boards_replayed_as_new_ones_are_found_within_the_aim(board: s
     target = load_target(board)
     measured = published(board, CALIBRATION, PROJECT / "scripts" / "mlperf_tiny_operators.csv")
     rates, check = calibrate(measured, target, source="replayed")
+    assert check is not None
     assert check.median < 0.10
     assert 0.85 <= check.coverage <= 0.95
     # The shipped rates are these very ones.

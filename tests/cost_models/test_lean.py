@@ -8,9 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tflite_micro.python.tflite_micro import runtime
-from tflite_models import (
+
+from cost_models.canonical import canonical_graph
+from cost_models.errors import UserError
+from cost_models.lean import lean
+from cost_models.tflite_graph import read_graph
+from cost_models.tflite_schema import QUANTIZE_HINT
+from tests.cost_models.tflite_models import (
     CALIBRATION,
     DATA,
     OPERATORS,
@@ -18,15 +25,8 @@ from tflite_models import (
     dense_chain,
     edited,
     name,
-    schema,
     unpack,
 )
-
-from cost_models.canonical import canonical_graph
-from cost_models.errors import UserError
-from cost_models.lean import lean
-from cost_models.tflite_graph import read_graph
-from cost_models.tflite_schema import QUANTIZE_HINT
 
 PLAIN = (DATA / "calibration" / "plain-20067.tflite").read_bytes()
 RESHAPED = (DATA / "operators" / "dense_biased.tflite").read_bytes()

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_models import edited
 
 from cost_models.costing import CostModel
 from cost_models.errors import UserError
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
+from tests.cost_models.tflite_models import edited
 
 OPERATORS = Path(__file__).parents[1] / "data" / "operators"
 MODELS = sorted(path.stem for path in OPERATORS.glob("*.tflite"))

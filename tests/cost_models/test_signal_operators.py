@@ -7,15 +7,6 @@ import re
 from dataclasses import replace
 
 import pytest
-from signal_models import (
-    INT32,
-    activation,
-    filter_bank,
-    numbers,
-    rfft,
-    single,
-    window,
-)
 
 from cost_models.arena import arena, plan, verify_plan
 from cost_models.arena.signal_rules import transform_bytes
@@ -25,6 +16,15 @@ from cost_models.lean import lean
 from cost_models.signal_operators import PARAMETERS
 from cost_models.tflite_graph import read_graph
 from cost_models.tflite_writer import write_model
+from tests.cost_models.signal_models import (
+    INT32,
+    activation,
+    filter_bank,
+    numbers,
+    rfft,
+    single,
+    window,
+)
 
 
 def refusal(data: bytes) -> str:
@@ -36,7 +36,8 @@ def refusal(data: bytes) -> str:
 def test_a_signal_operator_is_read_with_its_options() -> None:
     (op,) = read_graph(rfft()).operators
     assert (op.kind, op.inputs, op.outputs) == ("SignalRfft", (0,), (1,))
-    assert (op.options["T"], op.options["fft_length"]) == (7, 32)  # type: ignore[index]
+    assert isinstance(op.options, SignalOptions)
+    assert (op.options["T"], op.options["fft_length"]) == (7, 32)
 
 
 def test_a_filter_bank_keeps_the_edges_of_its_bands() -> None:

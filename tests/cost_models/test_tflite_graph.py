@@ -15,9 +15,9 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tflite_models import DATA, OPERATORS, SAMPLES, edited, name, schema, unpack
 
 from cost_models.canonical import canonical_graph
 from cost_models.errors import UserError
@@ -31,6 +31,7 @@ from cost_models.graph import (
 from cost_models.lean import lean
 from cost_models.tflite_graph import read_graph
 from cost_models.tflite_schema import ACTIVATIONS, OPERATOR_NAMES, PADDINGS, QUANTIZE_HINT, TENSOR_TYPES
+from tests.cost_models.tflite_models import DATA, OPERATORS, SAMPLES, edited, name, unpack
 
 PLAIN = (DATA / "calibration" / "plain-20067.tflite").read_bytes()
 
@@ -365,7 +366,11 @@ def test_mutated_bytes_raise_nothing_but_user_errors(data: st.DataObject) -> Non
             content[at] = value % 256
         else:
             struct.pack_into("<I", content, at // 4 * 4, value)
-    for work in (lambda: read_graph(bytes(content)).macs, lambda: len(lean(bytes(content)))):
+    works: tuple[Callable[[], int], ...] = (
+        lambda: read_graph(bytes(content)).macs,
+        lambda: len(lean(bytes(content))),
+    )
+    for work in works:
         try:
             assert work() >= 0
         except UserError as error:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from signal_models import activation, filter_bank, rfft, window
-from tflite_models import schema, unpack
+from ai_edge_litert import schema_py_generated as schema
 
 from cost_models.errors import UserError
 from cost_models.flatbuffer import Reader
@@ -14,6 +13,8 @@ from cost_models.graph import ConcatenationOptions, Operator, OpGraph, Tensor
 from cost_models.tflite_graph import read_graph, read_model
 from cost_models.tflite_schema import MODEL_SUBGRAPHS, SUBGRAPH_TENSORS, TENSOR_SHAPE
 from cost_models.tflite_writer import write_model
+from tests.cost_models.signal_models import activation, filter_bank, rfft, window
+from tests.cost_models.tflite_models import unpack
 
 INT8 = Tensor(shape=(1, 2, 3), scales=1, zero_points=1)
 JOINED = OpGraph(

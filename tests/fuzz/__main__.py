@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def tiny_run(folder: Path) -> Path:
 def campaigns(names: list[str], folder: Path, oracle_share: float) -> list[Campaign]:
     """The campaigns of these names."""
     finished = tiny_run(folder) if {"bundles", "runs"} & set(names) else folder
-    makers = {
+    makers: dict[str, Callable[[], Campaign]] = {
         "models": lambda: Models(oracle_share),
         "npz": Npz,
         "toml": Toml,

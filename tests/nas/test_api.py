@@ -165,7 +165,7 @@ def test_parts_groups_and_names_are_kept_as_an_npz_has_them(
     x, y = np.arange(12).reshape(6, 2), np.arange(6) % 2
     out = tmp_path / "there" / "run"
     nas.search(x, y, test_data=(x, y), groups=list("aabbcc"), class_names=["good", "worn"], out=out)
-    nas.search(x, y, validation_data=(x, y), test_data=[x, y], out=str(out), warm_start=tmp_path)
+    nas.search(x, y, validation_data=(x, y), test_data=[x, y], out=str(out), warm_start=tmp_path)  # type: ignore[arg-type]
     assert begun[0].out == str(out), "the folder of the run is a path or its name"
     assert begun[1].warm_start == str(tmp_path)
     files = [Path(config.task.removeprefix("npz:")) for config in begun]

@@ -112,7 +112,7 @@ def test_weighted_training_finds_a_rare_class() -> None:
 
     rng = np.random.default_rng(1)
     labels = np.repeat([0, 1], [950, 50])
-    samples = rng.normal(size=(1000, 2)).astype(np.float32) + labels[:, None] * 1.0
+    samples = rng.normal(size=(1000, 2)).astype(np.float32) + labels[:, None].astype(np.float32)
     weights = np.array([1000 / 1900, 1000 / 100], np.float32)
     recall = []
     for class_weights in (None, weights):

@@ -114,5 +114,5 @@ def test_the_peak_of_memory_is_in_bytes_on_linux_and_on_macos(
 
     usage = SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda who: SimpleNamespace(ru_maxrss=1000))
     monkeypatch.setattr(memory_limit, "resource", usage)
-    monkeypatch.setattr(memory_limit.sys, "platform", platform)
+    monkeypatch.setattr(sys, "platform", platform)
     assert memory_limit.peak_bytes() == 1000 * unit

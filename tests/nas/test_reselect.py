@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def exported(out: Path) -> dict[str, object]:
-    content: dict[str, object] = json.loads((out / "manifest.json").read_text())
+def exported(out: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((out / "manifest.json").read_text())
     return content
 
 
@@ -34,7 +35,7 @@ def test_another_policy_takes_another_model_of_the_run(run: Path, tmp_path: Path
     taken = {}
     for policy in ("accuracy", "smallest"):
         assert nas_export([str(run), "--policy", policy, "--out", str(tmp_path / policy)]) == 0
-        taken[policy] = exported(tmp_path / policy)["provenance"]["trial"]  # type: ignore[index]
+        taken[policy] = exported(tmp_path / policy)["provenance"]["trial"]
     small, accurate = (trials[taken[policy]]["costs"]["sram_bytes"] for policy in ("smallest", "accuracy"))
     assert small <= accurate
     assert sorted(path.name for path in (run / "models").iterdir()) == before
@@ -43,7 +44,7 @@ def test_another_policy_takes_another_model_of_the_run(run: Path, tmp_path: Path
 def test_another_target_is_costed_anew(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert nas_export([str(run), "--target", "Pico", "--out", str(tmp_path / "b")]) == 0
     manifest = exported(tmp_path / "b")
-    assert manifest["target"]["name"] == "rp2040"  # type: ignore[index]
+    assert manifest["target"]["name"] == "rp2040"
 
 
 def test_the_list_has_the_front_and_the_choice(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

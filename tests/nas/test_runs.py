@@ -146,6 +146,11 @@ def put_huge(path: Path) -> None:
         file.truncate(1 << 36)
 
 
+def put_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_bytes(b""),
     "half": lambda path: path.write_bytes(path.read_bytes()[:-20]),
@@ -153,7 +158,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "deep": lambda path: path.write_text("[" * 200_000),
     "a list": lambda path: path.write_text("[]"),
     "a long number": lambda path: path.write_text("1" * 10_000),
-    "device": lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
+    "device": put_device,
     "FIFO": put_fifo,
     "folder": put_folder,
     "huge": put_huge,
@@ -185,7 +190,7 @@ def test_any_nonsense_in_a_result_is_a_sentence_at_most(here: Path, capsys: Capt
     rng = random.Random(7)
     file = here / "runs/first/result.json"
     whole = file.read_text()
-    bad = [None, [], {}, "x", -1, 1e308, float("nan"), 10**300, True, [1], "\x1b[2J", [None], [[]]]
+    bad: list[Any] = [None, [], {}, "x", -1, 1e308, float("nan"), 10**300, True, [1], "\x1b[2J", [None], [[]]]
     for _ in range(40):
         content: Any = json.loads(whole)
         inner, key = content, rng.choice(list(content))

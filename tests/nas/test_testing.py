@@ -35,7 +35,7 @@ from search_spaces.layers import INPUT, Conv, Dense, GlobalAveragePool
 MODEL = Path(__file__).parent / "bundle" / "data" / "tcn.tflite"
 
 
-def sentence(check: Callable[[], None]) -> str:
+def sentence(check: Callable[[], object]) -> str:
     """What a suite says: one line that ends."""
     with pytest.raises(AssertionError) as error:
         check()
@@ -64,7 +64,8 @@ def with_part(kind: str, part: str, change: Callable[[Any], Any]) -> Callable[[s
     def mine(argument: str, options: TaskOptions) -> Dataset:
         dataset = sound(argument, options)
         arrays = {**getattr(dataset, kind), part: change(getattr(dataset, kind)[part])}
-        return replace(dataset, **{kind: arrays})
+        changes: dict[str, Any] = {kind: arrays}
+        return replace(dataset, **changes)
 
     return mine
 
@@ -165,7 +166,7 @@ class Space:
         return input_shape
 
     def build(self, trial: Any, *, input_shape: tuple[int, ...], classes: int) -> ArchSpec:
-        net = Sketch(self.shape(input_shape))  # type: ignore[arg-type]
+        net = Sketch(self.shape(input_shape))
         x = net.add(Conv(inputs=(INPUT,), filters=self.filters(trial), kernel=(3, 3)))
         x = net.add(GlobalAveragePool(inputs=(x,)))
         net.add(Dense(inputs=(x,), units=self.units(classes), activation="NONE"))
@@ -482,7 +483,7 @@ def test_a_request_without_an_answer_is_waited_for_and_counted() -> None:
     requests = [
         Request(number=i, space="", params={}, steps=1, full=False, seed=0, sparsity=0.0) for i in range(6)
     ]
-    said = sentence(lambda: answers(executor, requests, patience_s=0.2) and None)
+    said = sentence(lambda: answers(executor, requests, patience_s=0.2))
     assert said == "The executor answered 5 of 6 requests within 0.2 s."
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
-
-from nas.runtimes import vela
 
 DATA = Path(__file__).parents[1] / "data" / "ethos_u"
 SUMMARY = """\
@@ -36,4 +35,4 @@ def install(
     text = script or _WRITES.format(model=str(DATA / f"{model}.tflite"), summary=summary)
     (package / "__main__.py").write_text(text, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(folder / "stub"))
-    monkeypatch.setattr(vela.metadata, "version", lambda name: "5.2.0")
+    monkeypatch.setattr(metadata, "version", lambda name: "5.2.0")

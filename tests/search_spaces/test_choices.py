@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from search_spaces.choices import Choices
 
 
-def ask(choices: Choices) -> dict[str, object]:
+def ask(choices: Choices) -> dict[str, Any]:
     choices.suggest_int("step", 3, 7, step=2)
     choices.suggest_int("log", 4, 64, log=True)
     choices.suggest_float("float", 0.0, 1.0)
@@ -25,7 +27,7 @@ def test_drawn_choices_stay_in_their_ranges_and_reach_both_ends() -> None:
     logs = {d["log"] for d in drawn}
     assert logs <= set(range(4, 65))
     assert {4, 64} <= logs
-    assert all(0.0 <= d["float"] <= 1.0 and 0.5 <= d["float_log"] <= 2.0 for d in drawn)  # type: ignore[operator]
+    assert all(0.0 <= d["float"] <= 1.0 and 0.5 <= d["float_log"] <= 2.0 for d in drawn)
     assert {d["float_step"] for d in drawn} == {0.0, 0.25, 0.5, 0.75, 1.0}
     assert {d["word"] for d in drawn} == {"x", "y"}
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 from nas.bundle import Bundle, export
-from nas.model.trained import Accuracy, FinishedModel, GoldenShare, Preprocess, TaskInfo
+from nas.model.trained import Accuracy, FinishedModel, GoldenShare, Preprocess, RawType, TaskInfo
 from nas.runtimes.tflm import TflmModel
 
 DATA = Path(__file__).parent / "data"
@@ -29,8 +30,8 @@ class Finished:
     target: Target
     costs: Costs
 
-    def export(self, out: Path, **more: object) -> Bundle:
-        return export(self.model, target=self.target, costs=self.costs, out=out, **more)  # type: ignore[arg-type]
+    def export(self, out: Path, **more: Any) -> Bundle:
+        return export(self.model, target=self.target, costs=self.costs, out=out, **more)
 
     def with_fixed_predictions(self) -> Finished:
         """Figures that golden files can state, so that they do not follow every calibration; the exact ones stay."""
@@ -50,18 +51,18 @@ class Finished:
         )
         return replace(self, costs=costs)
 
-    def with_model(self, **changes: object) -> Finished:
-        return replace(self, model=replace(self.model, **changes))  # type: ignore[arg-type]
+    def with_model(self, **changes: Any) -> Finished:
+        return replace(self, model=replace(self.model, **changes))
 
-    def with_task(self, **changes: object) -> Finished:
-        return self.with_model(task=replace(self.model.task, **changes))  # type: ignore[arg-type]
+    def with_task(self, **changes: Any) -> Finished:
+        return self.with_model(task=replace(self.model.task, **changes))
 
 
 def make_finished(
     path: Path = TCN,
     *,
     name: str = "kws",
-    raw_type: str = "int16",
+    raw_type: RawType = "int16",
     golden_count: int = 3,
     target_name: str = "nrf52840",
 ) -> Finished:
@@ -85,7 +86,7 @@ def make_finished(
         name="five gestures",
         input_shape=port.shape,
         class_names=tuple(f"gesture {index}" for index in range(output.size)),
-        preprocess=Preprocess(raw_type=raw_type, offset=offset, scale=scale),  # type: ignore[arg-type]
+        preprocess=Preprocess(raw_type=raw_type, offset=offset, scale=scale),
         source="random samples",
         licence="CC0-1.0",
         samples={"train": 80, "val": 10, "test": 10},

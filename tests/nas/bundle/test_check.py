@@ -25,6 +25,7 @@ from nas.bundle.context import sha256
 from nas.bundle.layout import LAYOUTS
 from nas.bundle.manifest import MANIFEST_NAME
 from nas.cli.check import FAIL, PASS, USER_ERROR, main
+from nas.model.trained import RawType
 
 from .conftest import Finished, make_finished
 
@@ -477,7 +478,7 @@ def test_every_file_of_every_layout_is_compared(finished: Finished, tmp_path: Pa
 
 
 @pytest.mark.parametrize("raw_type", ["uint8", "int16", "float32"])
-def test_a_bundle_as_exported_is_written_again_to_the_same_bytes(tmp_path: Path, raw_type: str) -> None:
+def test_a_bundle_as_exported_is_written_again_to_the_same_bytes(tmp_path: Path, raw_type: RawType) -> None:
     names = ('he said "hi"', "größer\\kleiner?", "", "??/", "-->")
     bundle = make_finished(raw_type=raw_type).with_task(class_names=names).export(tmp_path / "b")
     checked = check_bundle(bundle.path)

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import vela_stub
 
 from cost_models.tflite_graph import read_graph
 from nas.bundle import Bundle
 from nas.bundle.compiler import CXX17, WARNINGS
 from nas.bundle.context import sha256
 from nas.model.input_quantization import quantize_input
+from nas.model.trained import RawType
 from nas.runtimes.tflm import TflmModel
+from tests.nas import vela_stub
 
 from .conftest import Finished, make_finished
 
@@ -140,7 +141,9 @@ def edit(path: Path, change: Callable[[str], str]) -> None:
 
 
 @pytest.mark.parametrize("raw_type", ["uint8", "int16", "float32"])
-def test_the_self_test_passes_in_the_emitted_arena(build: TflmBuild, tmp_path: Path, raw_type: str) -> None:
+def test_the_self_test_passes_in_the_emitted_arena(
+    build: TflmBuild, tmp_path: Path, raw_type: RawType
+) -> None:
     finished = make_finished(target_name=build.target_name, raw_type=raw_type)
     line = build.self_test(finished.export(tmp_path / "b"))
     found = re.fullmatch(r"mcu-nas self-test kws: PASS 3/3 \(ok\), arena (\d+) of (\d+) bytes used\n", line)
@@ -284,7 +287,7 @@ int main() {
 
 @pytest.mark.parametrize("raw_type", ["uint8", "int16", "float32"])
 def test_c_and_python_agree_on_a_thousand_random_samples(
-    build: TflmBuild, tmp_path: Path, raw_type: str
+    build: TflmBuild, tmp_path: Path, raw_type: RawType
 ) -> None:
     if not build.is_host:
         pytest.skip("samples are piped through programs of this machine")

@@ -11,7 +11,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-import vela_stub
 
 from cost_models.errors import UserError
 from cost_models.target_file import load_target
@@ -19,7 +18,7 @@ from nas.bundle import Bundle, BundleError, check_bundle, verify
 from nas.bundle.check import FEATURES_ON_TRUST, ON_TRUST
 from nas.bundle.compiler import find_compiler
 from nas.bundle.context import sha256
-from nas.bundle.layout import ARDUINO_LACKS_SIGNAL, LAYOUTS
+from nas.bundle.layout import ARDUINO_LACKS_SIGNAL, LAYOUTS, Role
 from nas.bundle.manifest import MANIFEST_NAME, Manifest
 from nas.bundle.operators import front_end_registrations, registration
 from nas.bundle.verify import prove_sources
@@ -27,6 +26,7 @@ from nas.frontend.costs import front_end_costs
 from nas.frontend.settings import LogMelSettings
 from nas.model.trained import FrontEndSpec
 from nas.runtimes.reference import NOT_BY_TFLM
+from tests.nas import vela_stub
 
 from .audio import RATE, SETTINGS, make_audio, recordings
 from .conftest import Finished, make_finished
@@ -36,7 +36,7 @@ pytest.importorskip("tflite_micro")
 
 HOST = find_compiler()
 needs_compiler = pytest.mark.skipif(HOST is None, reason="no C++ compiler")
-ROLES = (
+ROLES: tuple[Role, ...] = (
     "frontend_model",
     "frontend_model_header",
     "frontend_model_source",
@@ -75,7 +75,7 @@ def test_every_layout_has_the_front_ends_sources_and_builds_them(
 ) -> None:
     bundle = audio.export(tmp_path / "b", format=format_name)
     suffix = ".cpp" if format_name == "arduino" else ".cc"
-    names = {role: Path(*bundle.manifest.paths(role)).name for role in ROLES}  # type: ignore[arg-type]
+    names = {role: Path(*bundle.manifest.paths(role)).name for role in ROLES}
     assert names == {
         "frontend_model": "kws_frontend.tflite",
         "frontend_model_header": "kws_frontend_model.h",
@@ -444,7 +444,7 @@ def flipped_model(folder: Path) -> None:
         head + "= {\n" + "".join(f"    {row},\n" for row in rows) + "};\n"
     )
     rehash(folder)
-    put("frontend", "model_sha256", value=sha256(data))(folder)
+    put("frontend", "model_sha256", value=sha256(bytes(data)))(folder)
 
 
 def flipped_file(folder: Path) -> None:

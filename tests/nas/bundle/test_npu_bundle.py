@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import vela_stub
 
 from cost_models.budget import Budget
 from cost_models.errors import UserError
@@ -21,6 +20,7 @@ from nas.bundle.layout import LAYOUTS
 from nas.bundle.manifest import MANIFEST_NAME
 from nas.bundle.verify import NO_COMPILER
 from nas.cli.check import FAIL, PASS, main
+from tests.nas import vela_stub
 
 from .conftest import TCN, Finished, make_finished
 

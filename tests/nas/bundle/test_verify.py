@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -189,9 +190,9 @@ def test_what_is_compiled_is_written_again_and_not_the_folders_own(
     verify_module = sys.modules["nas.bundle.verify"]
     real = prove_sources
 
-    def watch(folder: Path, *rest: object, **more: object) -> object:
+    def watch(folder: Path, *rest: Any, **more: Any) -> object:
         seen.append(folder)
-        return real(folder, *rest, **more)  # type: ignore[arg-type]
+        return real(folder, *rest, **more)
 
     monkeypatch.setattr(verify_module, "prove_sources", watch)
     assert verify(bundle, cross=False).compiled

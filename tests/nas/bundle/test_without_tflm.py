@@ -19,7 +19,7 @@ from nas.runtimes.reference import NOT_BY_TFLM, reference_engine, reference_mode
 from nas.runtimes.tflm import TflmModel
 
 from . import conftest
-from .conftest import TCN, make_finished
+from .conftest import TCN, Finished, make_finished
 
 ROOT = Path(__file__).parents[3]
 MODELS = sorted((ROOT / "tests" / "data" / "operators").glob("*.tflite"))
@@ -82,7 +82,7 @@ def test_a_bundle_exported_without_tflm_names_litert_and_is_proved_by_tflm_elsew
     assert NOT_BY_TFLM not in again.notes
 
 
-def make_finished_without_tflm():  # type: ignore[no-untyped-def]
+def make_finished_without_tflm() -> Finished:
     """`make_finished` asks TFLM's interpreter for the ports."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conftest, "TflmModel", LiteRtModel)

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cluster import Cluster
+
+from tests.nas.execute.cluster import Cluster
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +95,7 @@ def test_a_run_outlives_a_node_and_resumes_after_the_head(cluster: Cluster, tmp_
     assert last.startswith("nas-run: The Ray cluster")
     assert last.endswith(f"No trial that ended is lost; --resume {folder} goes on.")
     kept = {path.name: path.read_bytes() for path in folder.glob("models/*.tflite")}
-    words = (
+    again = (
         "--resume",
         str(folder),
         "--trials",
@@ -105,7 +106,7 @@ def test_a_run_outlives_a_node_and_resumes_after_the_head(cluster: Cluster, tmp_
         "1",
         "--trust-space",
     )
-    code, out, err = end(start(cluster, folder, *words))
+    code, out, err = end(start(cluster, folder, *again))
     assert code == 0, err
     ended = trials(out)
     # A trial that lost its worker twice, to the node and then to the head, is recorded as failed and counts.

@@ -48,23 +48,26 @@ def log_mel_of(settings: LogMelSettings, samples: NDArray[np.int16]) -> NDArray[
     def mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
         return 2595 * np.log10(1 + hertz / 700)
 
-    edges = np.linspace(*mel(np.array([settings.low_hz, settings.high_hz])), settings.bands + 2)
+    first, last = mel(np.array([settings.low_hz, settings.high_hz]))
+    edges = np.linspace(first, last, settings.bands + 2)
     places = mel(np.arange(length // 2 + 1) * settings.sample_rate / length)
     low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     triangles = np.clip(
         np.minimum((places - low) / (middle - low), (high - places) / (high - middle)), 0, None
     )
-    return 0.5 * np.log(np.maximum(power @ triangles.T, 1e-9))
+    energies: NDArray[np.float64] = 0.5 * np.log(np.maximum(power @ triangles.T, 1e-9))
+    return energies
 
 
 def nepers(front_end: FrontEnd, samples: NDArray[np.int16]) -> NDArray[np.float64]:
     features = front_end.features(samples[None])[0]
-    return (features.astype(np.float64) - ZERO_POINT) * front_end.model.scale
+    scaled: NDArray[np.float64] = (features.astype(np.float64) - ZERO_POINT) * front_end.model.scale
+    return scaled
 
 
 @pytest.mark.parametrize("settings", [PLAIN, NARROW], ids=["16 kHz", "8 kHz"])
 @pytest.mark.parametrize("level", [3000, 300, 100])
-def test_features_are_log_mel_energies_within_a_step(settings: LogMelSettings, level: float) -> None:
+def test_features_are_log_mel_energies_within_a_step(settings: LogMelSettings, level: int) -> None:
     front_end = FrontEnd(settings)
     samples = pcm(np.random.default_rng(level).normal(0, level, settings.sample_rate))
     error = nepers(front_end, samples) - log_mel_of(settings, samples)

@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from synthetic_summary import synthetic_summary
+
+from tests.nas.report.synthetic_summary import synthetic_summary
 
 
 @pytest.fixture

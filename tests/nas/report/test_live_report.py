@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nas.model.records import TrialRecord
+from nas.model.records import State, TrialRecord
 from nas.report.live import LiveReport
 from nas.report.page import render
 
@@ -15,8 +15,8 @@ class Clock:
         return self.now
 
 
-def record(number: int, state: str = "evaluated") -> TrialRecord:
-    return TrialRecord(number=number, state=state, rung="search", steps=500, key=f"k{number}", params={})  # type: ignore[arg-type]
+def record(number: int, state: State = "evaluated") -> TrialRecord:
+    return TrialRecord(number=number, state=state, rung="search", steps=500, key=f"k{number}", params={})
 
 
 def make(summary: dict[str, Any]) -> tuple[LiveReport, Clock, list[str]]:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from plotly.offline import get_plotlyjs
-from synthetic_summary import synthetic_summary
 
 import nas.report
 from nas.report import write_report
 from nas.report.page import render
+from tests.nas.report.synthetic_summary import synthetic_summary
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7 * 7 }}<!--"
 VOID = {"meta", "br", "input", "img", "link", "line", "rect"}
@@ -165,7 +165,10 @@ def test_hostile_names_stay_text(summary: dict[str, Any]) -> None:
     changed["chosen"]["layers"][0]["op"] = changed["trials"][0]["state"] = HOSTILE
     html = lean(changed)
     page, harmless = Page(html), Page(lean(summary))
-    count = lambda p, tag: sum(t == tag for t, _ in p.tags)  # noqa: E731
+
+    def count(page: Page, tag: str) -> int:
+        return sum(t == tag for t, _ in page.tags)
+
     assert count(page, "script") == count(harmless, "script")
     assert count(page, "img") == 0
     assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)

@@ -274,7 +274,8 @@ def test_stage_shares_fall_back_on_the_seconds_of_the_trials(summary: dict[str, 
 
 def test_a_run_without_trials_has_no_time_to_show(summary: dict[str, Any]) -> None:
     made = time_use(summary | {"trials": [], "time": {}, "seconds": 0.0})
-    assert made.stages == made.workers == ()
+    assert made.stages == ()
+    assert made.workers == ()
 
 
 def test_numbered_choices_are_gathered() -> None:

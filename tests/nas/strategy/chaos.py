@@ -18,10 +18,9 @@ import time
 import traceback
 from pathlib import Path
 
-from search_fakes import FakeEvaluator, make_driver, make_screen
-
-from nas.model.evaluation import Outcome, Request
+from nas.model.evaluation import Failed, Outcome, Request
 from nas.run.folder import RunFolder
+from tests.nas.strategy.search_fakes import FakeEvaluator, make_driver, make_screen
 
 SCREEN = make_screen("12KB")
 
@@ -38,8 +37,9 @@ def _drive(folder: RunFolder, seed: int, trials: int) -> None:
     def logged(request: Request) -> Outcome:
         time.sleep(0.06)  # so long that the search outlasts all kills
         outcome = evaluate(request)
+        assert not isinstance(outcome, Failed)
         with (folder.path / "calls").open("a") as file:
-            file.write(f"{outcome.digest} {request.steps}\n")  # type: ignore[union-attr]
+            file.write(f"{outcome.digest} {request.steps}\n")
         return outcome
 
     driver, _ = make_driver(folder.path, evaluate=logged, screen=SCREEN, trials=trials, seed=seed)

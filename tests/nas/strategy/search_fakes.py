@@ -48,6 +48,7 @@ class FakeEvaluator:
     def __call__(self, request: Request) -> Outcome:
         self.requests.append(request)
         screened = self.screen(Choices(request.params))
+        assert screened.costs is not None
         if screened.violations:
             return Rejected(digest=screened.key, violations=screened.violations, costs=screened.costs)
         share = 1 - np.exp(-screened.costs.macs / 2e5)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_fakes import make_driver
+
+from tests.nas.strategy.search_fakes import make_driver
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ def run(folder: Path, *numbers: int) -> subprocess.CompletedProcess[str]:
     here = Path(__file__).parent
     return subprocess.run(
         [sys.executable, here / "chaos.py", folder, *map(str, numbers)],
-        env={**os.environ, "PYTHONPATH": f"{here.parents[2]}:{here}"},
+        env={**os.environ, "PYTHONPATH": str(here.parents[2])},
         capture_output=True,
         text=True,
         timeout=600,

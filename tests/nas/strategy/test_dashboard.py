@@ -9,12 +9,12 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.artifacts import FileSystemArtifactStore, download_artifact, get_all_artifact_meta
-from search_fakes import STEPS, FakeEvaluator, make_driver, make_screen
 
 from nas.model.evaluation import Failed, Outcome, Request
 from nas.strategy.dashboard import readable_attributes
 from nas.strategy.driver import Driver
 from nas.strategy.study import Study, open_storage
+from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, make_driver, make_screen
 
 
 def searched(folder: Path, url: str | None = None) -> Driver:

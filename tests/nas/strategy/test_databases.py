@@ -13,12 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from search_fakes import FakeEvaluator, make_driver, make_screen
 
 from cost_models.errors import UserError
 from nas.model.errors import LostError
 from nas.model.evaluation import Outcome, Request
 from nas.strategy.study import Study, lost_storage, open_storage
+from tests.nas.strategy.search_fakes import FakeEvaluator, make_driver, make_screen
 
 
 class Server:

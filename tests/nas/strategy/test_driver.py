@@ -7,14 +7,16 @@ import re
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
 
 from cost_models.budget import Violation
 from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request
 from nas.strategy.pareto import dominates, objectives, pareto_front
+from nas.strategy.screening import Screen
+from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
 
 
 def test_a_search_trains_as_many_distinct_networks_as_asked(tmp_path: Path) -> None:
@@ -132,13 +134,17 @@ def test_a_resumed_search_repeats_nothing_and_ends_like_an_undisturbed_one(tmp_p
     whole.search()
     screen = make_screen()
     evaluate = FakeEvaluator(screen)
+
+    def enough(most: int) -> bool:
+        return len(evaluate.requests) >= most
+
     for most in (3, 7, 100):
         driver, _ = make_driver(
             tmp_path / "cut",
             evaluate=evaluate,
             screen=screen,
             trials=12,
-            stop=lambda most=most: len(evaluate.requests) >= most,
+            stop=partial(enough, most),
         )
         driver.search()
     done = [(r.number, r.key, r.steps) for r in driver.study.records()]
@@ -390,10 +396,10 @@ class KilledError(Exception):
     pass
 
 
-def screen_key(request: Request, screen: object) -> str:
+def screen_key(request: Request, screen: Screen) -> str:
     from search_spaces.choices import Choices
 
-    return screen(Choices(request.params)).key  # type: ignore[operator, no-any-return]
+    return screen(Choices(request.params)).key
 
 
 def test_the_front_holds_no_dominated_trial(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from search_fakes import STEPS, FakeEvaluator, make_screen
 
 from cost_models.budget import parse_budget
 from cost_models.costing import CostModel
@@ -19,6 +18,7 @@ from nas.strategy.screening import Screen, survey
 from nas.strategy.settings import SearchSettings
 from search_spaces.choices import Choices
 from search_spaces.space import list_spaces, load_space
+from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, make_screen
 
 
 def make(screen: Screen, seed: int = 1, **settings: Any) -> SearchEngine:

@@ -6,12 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from search_fakes import make_driver
 
 from nas.model.policy import Policy
 from nas.model.records import Rung, TrialRecord
 from nas.model.trained import Accuracy
 from nas.strategy.pareto import choose, hypervolume, pareto_front
+from tests.nas.strategy.search_fakes import make_driver
 
 
 @pytest.fixture(scope="module")

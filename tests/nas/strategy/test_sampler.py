@@ -18,7 +18,6 @@ from optuna.testing.pytest_samplers import (
     MultiObjectiveSamplerTestCase,
     RelativeSamplerTestCase,
 )
-from search_fakes import SPACE, STEPS, FakeEvaluator, make_driver, make_screen
 
 from cost_models.errors import UserError
 from nas.model.evaluation import Evaluated, Request
@@ -28,6 +27,7 @@ from nas.strategy.study import open_storage
 from nas.testing import check_sampler
 from search_spaces.choices import Choices
 from search_spaces.space import list_spaces, load_space
+from tests.nas.strategy.search_fakes import SPACE, STEPS, FakeEvaluator, make_driver, make_screen
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -103,12 +103,14 @@ def test_a_study_of_ones_own_gets_the_proposals_of_a_run(tmp_path: Path) -> None
 
 
 def test_a_new_sampler_goes_on_with_a_stored_study_as_the_old_one_would(tmp_path: Path) -> None:
-    whole = optuna.create_study(sampler=make())
-    whole.optimize(objective(whole.sampler), n_trials=30)  # type: ignore[arg-type]
+    sampler = make()
+    whole = optuna.create_study(sampler=sampler)
+    whole.optimize(objective(sampler), n_trials=30)
     storage = open_storage(None, tmp_path / "journal")
     for count in (17, 13):
-        study = optuna.create_study(storage=storage, study_name="s", sampler=make(), load_if_exists=True)
-        study.optimize(objective(study.sampler), n_trials=count)  # type: ignore[arg-type]
+        sampler = make()
+        study = optuna.create_study(storage=storage, study_name="s", sampler=sampler, load_if_exists=True)
+        study.optimize(objective(sampler), n_trials=count)
     assert asked(study.trials) == asked(whole.trials)
 
 
@@ -136,8 +138,9 @@ def test_whatever_is_suggested_fits_and_is_trained_longer_where_it_did_well() ->
 
 
 def test_accuracy_may_be_maximized_and_other_objectives_be_added() -> None:
-    errors = optuna.create_study(sampler=make())
-    errors.optimize(objective(errors.sampler), n_trials=20)  # type: ignore[arg-type]
+    sampler = make()
+    errors = optuna.create_study(sampler=sampler)
+    errors.optimize(objective(sampler), n_trials=20)
     sampler = make()
     both = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     error = objective(sampler)

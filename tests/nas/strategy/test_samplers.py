@@ -7,7 +7,6 @@ from pathlib import Path
 
 import optuna
 import pytest
-from search_fakes import STEPS, Heard, make_driver, make_screen
 
 from cost_models.errors import UserError
 from nas.run.config import SAMPLERS, RunConfig
@@ -16,6 +15,7 @@ from nas.strategy.driver import Driver
 from nas.strategy.samplers import make_sampler
 from nas.testing import check_sampler
 from search_spaces.choices import Choices
+from tests.nas.strategy.search_fakes import STEPS, Heard, make_driver, make_screen
 
 TIGHT = "sram=5KB,flash=60KB"
 OWN = """

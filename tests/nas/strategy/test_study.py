@@ -10,12 +10,12 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from search_fakes import make_driver
 
 from cost_models.errors import UserError
 from nas.model.records import record_from_json
 from nas.strategy.study import Study, open_storage
 from search_spaces.choices import Choices
+from tests.nas.strategy.search_fakes import make_driver
 
 
 def test_a_record_survives_the_storage_unchanged(tmp_path: Path) -> None:

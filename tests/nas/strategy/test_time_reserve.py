@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from search_fakes import STEPS, make_screen
 
 from nas.strategy.engine import SearchEngine
 from nas.strategy.screening import survey
 from nas.strategy.time_reserve import SHARE, TimeReserve
 from nas.strategy.training_cost import expected_seconds
+from tests.nas.strategy.search_fakes import STEPS, make_screen
 
 
 def searched(count: int, *, workers: int, limit: float, finalists: int = 3) -> TimeReserve:

@@ -192,9 +192,14 @@ def test_the_front_end_takes_its_part_of_the_limits(tmp_path: Path) -> None:
         network_budget("sram=4KB", target, spec, certain=False)
 
 
-MISTAKES: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
+def mp3(root: Path) -> None:
+    (root / "mid").mkdir()
+    (root / "mid" / "a.mp3").write_bytes(b"x")
+
+
+MISTAKES: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "text in a .wav": (
-        lambda r: (r / "low" / "x.wav").write_text("hello") and None,
+        lambda r: (r / "low" / "x.wav").write_text("hello"),
         {},
         "x.wav is not a readable recording",
     ),
@@ -204,7 +209,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
         "x.wav holds no sample. Remove it.",
     ),
     "two bad ones": (
-        lambda r: [(r / "low" / f"x{i}.wav").write_bytes(b"") for i in range(2)] and None,
+        lambda r: [(r / "low" / f"x{i}.wav").write_bytes(b"") for i in range(2)],
         {},
         "2 of 22 recordings of",
     ),
@@ -214,7 +219,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
         "x.wav holds samples that are NaN or infinite.",
     ),
     "a class of mp3": (
-        lambda r: ((r / "mid").mkdir(), (r / "mid" / "a.mp3").write_bytes(b"x"))[0],
+        mp3,
         {},
         "holds no recording (1 .mp3). Give it recordings (WAV, FLAC, OGG, AIFF), or remove them.",
     ),

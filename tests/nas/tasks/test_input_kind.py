@@ -76,8 +76,10 @@ def test_the_flag_decides(
 
 def test_channels_first_moves_the_values_with_their_axis(tmp_path: Path) -> None:
     samples = np.arange(40 * 3 * 5 * 6).reshape(40, 3, 5, 6).astype(np.int16)
-    np.savez(tmp_path / "d.npz", **{f"{a}_{p}": v for p in ("train", "val", "test") for a, v in
-                                    (("X", samples), ("y", np.arange(40) % 2))})  # fmt: skip
+    arrays: dict[str, Any] = {}
+    for part in ("train", "val", "test"):
+        arrays |= {f"X_{part}": samples, f"y_{part}": np.arange(40) % 2}
+    np.savez(tmp_path / "d.npz", **arrays)
     dataset = load_task(f"npz:{tmp_path / 'd.npz'}")
     assert (dataset.samples["test"] == samples.transpose(0, 2, 3, 1)).all()
     assert dataset.samples["test"].flags.c_contiguous

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from written_recordings import NAMES, folder, noise, seconds, table
 
 from cost_models.errors import UserError
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading import gzip_file
 from nas.tasks.options import TaskOptions
 from nas.tasks.timeseries import load
+from tests.nas.tasks.written_recordings import NAMES, folder, noise, seconds, table
 
 
 def loaded(path: Path, **options: Any) -> Dataset:

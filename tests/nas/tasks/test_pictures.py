@@ -97,9 +97,9 @@ STORED: dict[int, Callable[[Any], Any]] = {
 def test_pictures_are_turned_as_their_cameras_noted(
     suffix: str, orientation: int, bits: int, tmp_path: Path
 ) -> None:
-    upright = np.zeros((20, 12), np.uint8)
-    upright[:10, :6], upright[:10, 6:] = 255, 128
-    upright = upright if bits == 8 else upright.astype(np.uint16) * 100
+    grey = np.zeros((20, 12), np.uint8)
+    grey[:10, :6], grey[:10, 6:] = 255, 128
+    upright = grey if bits == 8 else grey.astype(np.uint16) * 100
 
     def save(path: Path, name: str) -> None:
         image = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))

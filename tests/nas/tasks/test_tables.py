@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from written_recordings import HEADER, noise, recording, seconds, table, turns
 
 from cost_models.errors import UserError
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading.numbers import NoNumberError, to_numbers
 from nas.tasks.options import TaskOptions
 from nas.tasks.timeseries import load
+from tests.nas.tasks.written_recordings import HEADER, noise, recording, seconds, table, turns
 
 PLAIN = recording(rows=800)
 SPACED = PLAIN.replace(",", "   ")

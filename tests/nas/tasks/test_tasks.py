@@ -118,7 +118,7 @@ def test_without_a_val_part_the_training_part_gives_one(tmp_path: Path) -> None:
     ],
 )
 def test_shapes_are_taken_for_images_signals_or_features(
-    shape: tuple[int, ...], dtype: type, expected: tuple[int, ...], tmp_path: Path
+    shape: tuple[int, ...], dtype: type[np.generic], expected: tuple[int, ...], tmp_path: Path
 ) -> None:
     samples = (RNG.random(shape) * 200).astype(dtype)
     dataset = load(tmp_path, {"X": samples, "y": np.arange(40) % 2})

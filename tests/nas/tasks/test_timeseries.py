@@ -7,12 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from written_recordings import HEADER, NAMES, folder, noise, recording, seconds, table, turns
 
 from cost_models.errors import UserError
 from nas.tasks.dataset import Dataset
 from nas.tasks.options import TaskOptions
 from nas.tasks.timeseries import load
+from tests.nas.tasks.written_recordings import (
+    HEADER,
+    NAMES,
+    Column,
+    folder,
+    noise,
+    recording,
+    seconds,
+    table,
+    turns,
+)
 
 
 def loaded(path: Path, **options: Any) -> Dataset:
@@ -48,21 +58,29 @@ def test_a_folder_of_files_is_split_by_file_and_all_that_was_found_is_said(tmp_p
     )
 
 
+def levels_of(file: int) -> Column:
+    return lambda i: file * 100 + i // 100 + (50 if i >= 330 else 0) + (25 if i >= 160 else 0)
+
+
+def subjects_of(file: int) -> Column:
+    return lambda i: f"s{file}{'a' if i < 160 else 'b'}"
+
+
 def test_no_window_crosses_a_label_a_group_a_gap_or_a_file(tmp_path: Path) -> None:
     # The channel counts up by label, group and file, so that a window that crosses has two values.
     for file in range(6):
         text = table(
             f"{HEADER},subject",
             lambda i: f"{i * 0.02 + (7 if i >= 330 else 0):.2f}",
-            lambda i, file=file: file * 100 + i // 100 + (50 if i >= 330 else 0) + (25 if i >= 160 else 0),  # type: ignore[misc]
+            levels_of(file),
             noise(file),
             turns,
-            lambda i, file=file: f"s{file}{'a' if i < 160 else 'b'}",  # type: ignore[misc]
+            subjects_of(file),
         )
         single(tmp_path, text, f"{file}.csv")
     dataset = loaded(tmp_path, window="20", hop="3", missing="drop")
     for part in ("train", "val", "test"):
-        levels = dataset.samples[part][..., 0]
+        levels = dataset.samples[part][..., 0].astype(np.float64)
         assert (levels.min(axis=1) == levels.max(axis=1)).all()
         wrong = (levels[:, 0].astype(int) % 25 % 2) != dataset.labels[part]
         assert not wrong[levels[:, 0] % 100 < 25].any()
@@ -119,7 +137,7 @@ def test_labels_follow_their_rows_where_times_are_resampled(tmp_path: Path) -> N
         single(tmp_path, text, f"{seed}.csv")
     dataset = loaded(tmp_path, window="1s", label_share=0.75, sample_rate=25.0)
     assert dataset.info.input_shape == (25, 2)
-    walk = (dataset.samples["train"][..., 1] > 0.5).sum(axis=1)
+    walk = (dataset.samples["train"][..., 1].astype(np.float64) > 0.5).sum(axis=1)
     assert (walk[dataset.labels["train"] == 1] >= 18).all()
     assert (walk[dataset.labels["train"] == 0] <= 7).all()
     assert set(walk.tolist()) - {0, 25}
@@ -364,10 +382,14 @@ def test_a_channel_that_rises_at_several_paces_is_a_measurement(tmp_path: Path) 
     assert loaded(single(tmp_path, text)).info.input_shape == (32, 2)
 
 
+def always(value: int) -> Column:
+    return lambda i: value
+
+
 def test_blank_lines_between_rows_end_a_recording(tmp_path: Path) -> None:
     # As the Arduino examples have gestures: a file for each class, blank lines between the gestures.
     for index, name in enumerate(("flex", "punch")):
-        gestures = [table("", noise(index), lambda i, g=g: g, rows=50).strip() for g in range(20)]  # type: ignore[misc]
+        gestures = [table("", noise(index), always(g), rows=50).strip() for g in range(20)]
         single(tmp_path, "aX,aY\n" + "\n\n".join(gestures), f"{name}.csv")
     single(tmp_path, "file,label\nflex,flex\npunch,punch\n", "labels.csv")
     dataset = loaded(tmp_path, window=None)

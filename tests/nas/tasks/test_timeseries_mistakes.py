@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from written_recordings import HEADER, folder, noise, recording, seconds, table, turns
 
 from cost_models.errors import UserError
 from nas.run.config import make_config
 from nas.tasks.options import TaskOptions
 from nas.tasks.timeseries import load
+from tests.nas.tasks.written_recordings import HEADER, folder, noise, recording, seconds, table, turns
 
 Change = Callable[[Path], object]
 
@@ -39,6 +40,11 @@ def a_csv(content: str | bytes) -> Change:
     return lambda root: (root / "a.csv").write_bytes(
         content.encode() if isinstance(content, str) else content
     )
+
+
+def no_tables(root: Path) -> None:
+    for path in root.rglob("*.csv"):
+        path.unlink()
 
 
 def only(content: str) -> Change:
@@ -134,7 +140,7 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     "one line for all": (a_csv(b"1,2,3," * 20_000), {}, "R/a.csv has no ends of lines."),
     "no tables": (pictures, {}, "R holds no tables (6 .png)."),
     "a folder of empty folders": (
-        several(moved(*"xyxyxy"), lambda r: [p.unlink() for p in r.rglob("*.csv")]),
+        several(moved(*"xyxyxy"), no_tables),
         {},
         "R holds no tables: it is empty.",
     ),
@@ -313,7 +319,7 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     ),
     # Folders
     "no such path": (
-        lambda r: [p.unlink() for p in r.iterdir()] and r.rmdir(),
+        shutil.rmtree,
         {},
         "There is no file or folder R.",
     ),

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from written_recordings import HEADER, Column, folder, noise, table, turns
 
 from cost_models.errors import UserError
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading.times import guess_unit, measure_steps, named_unit, resample
 from nas.tasks.options import TaskOptions
 from nas.tasks.timeseries import load
+from tests.nas.tasks.written_recordings import HEADER, Column, folder, noise, table, turns
 
 
 def loaded(path: Path, **options: Any) -> Dataset:
@@ -78,7 +78,7 @@ def test_uneven_times_are_resampled_and_this_is_said(tmp_path: Path) -> None:
         r"1 of 1 files has uneven times \(steps from \d+ to \d+\) and is resampled linearly to 50 Hz\.", note
     )
     # A sine over the true times is a sine over even ones: the jitter is gone.
-    window = dataset.samples["train"][0, :, 0]
+    window = dataset.samples["train"][0, :, 0].astype(np.float64)
     phase = np.arange(50) / 5
     fit = np.stack([np.sin(phase), np.cos(phase)], 1)
     rest = window - fit @ np.linalg.lstsq(fit, window, rcond=None)[0]

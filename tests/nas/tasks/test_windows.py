@@ -163,7 +163,7 @@ def test_values_are_kept_as_int16_or_float32_only_where_these_hold_them() -> Non
     assert narrow(np.array([[1.0, -32768.0]])).dtype == np.int16
     assert narrow(np.array([[0.5, 1.0]])).dtype == np.float32
     assert narrow(np.array([[40000.0], [1.0]])).dtype == np.float32
-    stamps = 1.7e9 + np.arange(100)[:, np.newaxis] * 0.02
+    stamps = 1.7e9 + np.arange(100, dtype=np.float64)[:, np.newaxis] * 0.02
     assert narrow(stamps).dtype == np.float64
     assert narrow(np.array([[np.nan], [1.0]])).dtype == np.float32
 

@@ -12,7 +12,7 @@ HEADER = "time,acc_x,acc_y,label"
 Column = Callable[[int], object]
 
 
-def noise(seed: int, scale: float = 1.0) -> Column:
+def noise(seed: int, scale: float = 1.0) -> Callable[[int], str]:
     source = random.Random(seed)
     values = [source.gauss(0, 1) for _ in range(997)]
     return lambda i: f"{math.sin(i / 3) + scale * values[i % 997]:.3f}"

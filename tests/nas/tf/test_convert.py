@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_the_same_model_and_examples_give_the_same_bytes(model: object) -> None:
     assert convert(model, EXAMPLES) == convert(model, EXAMPLES)
 
 
-def test_int8_logits_follow_the_float_ones(model: object) -> None:
+def test_int8_logits_follow_the_float_ones(model: Any) -> None:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     from nas.tf.convert import convert
@@ -74,7 +75,7 @@ def test_int8_logits_follow_the_float_ones(model: object) -> None:
     interpreter.allocate_tensors()
     source, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     (in_scale, in_zero), (out_scale, out_zero) = source["quantization"], result["quantization"]
-    wanted = np.asarray(model(EXAMPLES, training=False))  # type: ignore[operator]
+    wanted = np.asarray(model(EXAMPLES, training=False))
     got = []
     for example in EXAMPLES:
         integers = np.clip(np.round(example / in_scale) + in_zero, -128, 127).astype(np.int8)

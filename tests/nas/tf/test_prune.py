@@ -39,7 +39,7 @@ def networks(name: str) -> list[ArchSpec]:
     if name == "tricky":
         return [TRICKY]
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=7))
-    specs = []
+    specs: list[ArchSpec] = []
     while len(specs) < 2:
         spec = load_space(name).build(study.ask(), input_shape=(12, 12, 2), classes=5)
         if lower(spec).macs < 5_000_000:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,9 @@ NETWORKS_A_SPACE = 6
 
 
 def conv(
-    source: int, filters: int = 8, size: int = 3, activation: LayerActivation = "RELU", **more: object
+    source: int, filters: int = 8, size: int = 3, activation: LayerActivation = "RELU", **more: Any
 ) -> Conv:
-    return Conv(inputs=(source,), filters=filters, kernel=(size, size), activation=activation, **more)  # type: ignore[arg-type]
+    return Conv(inputs=(source,), filters=filters, kernel=(size, size), activation=activation, **more)
 
 
 def dense(source: int, units: int = 10, activation: LayerActivation = "NONE") -> Dense:
@@ -52,7 +53,7 @@ def same_pool(source: int) -> MaxPool:
     return MaxPool(inputs=(source,), kernel=(3, 3), strides=(1, 1), padding="SAME")
 
 
-WHOLE = {"size": 8, "padding": "VALID"}
+WHOLE: dict[str, Any] = {"size": 8, "padding": "VALID"}
 
 NETWORKS: dict[str, tuple[tuple[int, ...], tuple[Layer, ...]]] = {
     "flattened map": ((8, 8, 1), (conv(-1), flat(0), dense(1))),

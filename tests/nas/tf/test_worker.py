@@ -144,7 +144,8 @@ def test_channels_without_influence_are_the_ones_that_pruning_removes() -> None:
             if not group.prunable:
                 continue
             narrow_layer = proposed.narrow.layers[group.producers[0]]
-            width = narrow_layer.filters if isinstance(narrow_layer, Conv) else narrow_layer.units  # type: ignore[union-attr]
+            assert isinstance(narrow_layer, Conv | Dense)
+            width = narrow_layer.filters if isinstance(narrow_layer, Conv) else narrow_layer.units
             gone = rng.permutation(group.width)[width:]
             for index in group.producers:
                 layer = proposed.wide.layers[index]
