@@ -109,7 +109,8 @@ def test_the_notebook_searches_what_the_script_searches() -> None:
 
 @pytest.mark.parametrize(("document", "example"), [("search-spaces", "own_space"), ("data", "own_task")])
 def test_the_code_in_the_docs_is_the_example_word_for_word(document: str, example: str) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / f"docs/{document}.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / f"docs/{document}.md").read_text(), re.DOTALL)
+    (code,) = [block for block in blocks if re.search("^(SPACE|TASK) = ", block, re.MULTILINE)]
     assert code == (EXAMPLES / f"{example}.py").read_text(encoding="utf-8")
 
 

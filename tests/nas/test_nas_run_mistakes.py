@@ -14,7 +14,7 @@ from nas.run.config import parse_time
 
 MISTAKES = [
     (["--task", "digitz"], "There is no task digitz. Did you mean digits?"),
-    (["--task", "nothing"], "There is no task nothing. Known: digits, images, npz, timeseries."),
+    (["--task", "nothing"], "There is no task nothing. Known: audio, digits, images, npz, timeseries."),
     (["--space", "ds_cn"], "There is no search space 'ds_cn'. Did you mean ds_cnn?"),
     (["--sampler", "nsga3"], "There is no sampler 'nsga3'. Did you mean nsga2?"),
     (
