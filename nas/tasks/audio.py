@@ -21,7 +21,7 @@ from nas.model.words import counted, listed
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.audio_augment import varied
-from nas.tasks.loading.audio_clip import ClipTally, fit_clip, parse_clip
+from nas.tasks.loading.audio_clip import ClipTally, audible, fit_clip, parse_clip
 from nas.tasks.loading.audio_file import AudioInfo, Recording, Waveform, inspect, read
 from nas.tasks.loading.class_folders import RECORDINGS, Layout, read_layout, show
 from nas.tasks.loading.memory import require_memory
@@ -314,7 +314,8 @@ def _clips(
         file = files[at]
         recording = read(file.path, file.info, rate)
         rng = np.random.default_rng([0, first + at])
-        return recording, [varied(recording.samples, samples, noises, rng) for _ in range(versions)]
+        heard = audible(recording.samples, samples)
+        return recording, [varied(heard, samples, noises, rng) for _ in range(versions)]
 
     with ThreadPoolExecutor() as pool:
         decoded = list(pool.map(decode, range(len(files))))

@@ -81,8 +81,7 @@ def fit_clip(recording: Recording, length: int, tally: ClipTally) -> NDArray[np.
     tally.clipped += recording.clipped > 0
     if len(samples) > length:
         tally.cut += 1
-        start = _loudest(samples, length)
-        return samples[start : start + length]
+        return audible(samples, length)
     if len(samples) == length:
         return samples
     tally.padded += 1
@@ -90,7 +89,10 @@ def fit_clip(recording: Recording, length: int, tally: ClipTally) -> NDArray[np.
     return np.pad(samples, (before, length - len(samples) - before))
 
 
-def _loudest(samples: NDArray[np.int16], length: int) -> int:
-    """Where the stretch of the most energy begins."""
+def audible(samples: NDArray[np.int16], length: int) -> NDArray[np.int16]:
+    """The stretch of the most energy of a recording that is longer than `length` samples, or all of it."""
+    if len(samples) <= length:
+        return samples
     energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
-    return int(np.argmax(energy[length:] - energy[:-length]))
+    start = int(np.argmax(energy[length:] - energy[:-length]))
+    return samples[start : start + length]

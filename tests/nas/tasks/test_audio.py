@@ -267,3 +267,16 @@ def test_no_folder_is_one_sentence(argument: str, text: str) -> None:
     with pytest.raises(UserError) as caught:
         load_task(f"audio:{argument}")
     assert str(caught.value) == text
+
+
+def test_versions_of_a_long_recording_hold_what_is_heard_in_it(tmp_path: Path) -> None:
+    root = heap(tmp_path / "tones")
+    for name, hertz in TONES.items():
+        for index in range(10):
+            early = np.concatenate([tone(hertz), np.zeros(40_000)])
+            write(root / name / f"long_{index}.wav", early)
+    data = load(root, augment=2, clip="500ms", front_end="log_mel")
+    train, labels = data.samples["train"][..., 0], data.labels["train"]
+    assert len(train) == 72
+    for row, label in zip(train, labels, strict=True):
+        assert (row.max(0).argmax() > 8) == (data.info.class_names[label] == "high")
