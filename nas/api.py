@@ -137,7 +137,7 @@ def export(
         UserError: No such run or model, or nothing of it fits.
         nas.BundleError: The bundle failed its verification.
     """
-    require_extra("search", "nas.bundle")
+    require_extra("search", "nas.export")
     from nas.run.reexport import reexport, select
 
     path = _path(run)

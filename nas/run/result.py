@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -250,7 +251,7 @@ class RunResult:
     refusal_notes: tuple[str, ...] = ()
     signal: int | None = None
 
-    @property
+    @cached_property
     def summary(self) -> RunSummary:
         """The result with types."""
         return RunSummary.model_validate(self.content)

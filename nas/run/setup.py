@@ -54,9 +54,8 @@ def prepare(config: RunConfig) -> Job:
     target = load_target(config.target)
     if target.npu is not None:
         require_vela(target)
-    parse_budget(
-        config.budget, target, certain=config.certain
-    )  # mistakes in it are told before data are read
+    # Mistakes in it are told before the data are read, on which the network's limits depend.
+    parse_budget(config.budget, target, certain=config.certain)
     space = load_space(config.space)
     dataset = load_task(config.task, config).judged_by(config.metric)
     budget = network_budget(config.budget, target, dataset.info.frontend, certain=config.certain)
