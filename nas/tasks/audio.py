@@ -80,17 +80,17 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     require_memory(
         3 * len(every) * (options.augment + 1) * spec.frames * spec.bands + _CHUNK * samples * 16,
         str(root),
-        "Give fewer recordings, a shorter --clip or fewer --bands.",
+        "Give fewer recordings, a smaller --augment, a shorter --clip or fewer --bands.",
     )
     tally = ClipTally(clip=clip)
     noises = _noises(root, rate, notes) if options.augment else []
-    features, golden = _features(parts, rate, spec, tally, options.augment, noises)
+    times = {part: options.augment + 1 if part == "train" else 1 for part in parts}
+    features, golden = _features(parts, times, rate, spec, tally, noises)
     if options.augment:
         notes.append(
             f"Each training recording is there {options.augment + 1} times: as it is, and with other speed, level,"
             f" place and {'background' if noises else 'white'} noise; --augment 0 leaves that out."
         )
-    times = {part: options.augment + 1 if part == "train" else 1 for part in parts}
     notes += _format_notes(every, rate) + tally.notes() + [_front_end_note(spec, options.front_end)]
     index = {name: i for i, name in enumerate(layout.classes)}
     groups = (
@@ -216,6 +216,12 @@ def _listed_parts(root: Path, files: list[_File], notes: list[str]) -> dict[str,
         key = file.path.relative_to(root).as_posix()
         known.add(key)
         parts[where.get(key, "train")].append(file)
+    for part, some in parts.items():
+        if not some:
+            raise UserError(
+                f"The lists of {root} leave no recording to {part}.",
+                "They name files as CLASS/NAME.wav; without the lists the split is 60/20/20.",
+            )
     lost = sorted(where.keys() - known)
     if lost:
         notes.append(f"Not there: {counted(len(lost), 'file')} of the lists, {listed(lost, _NAMED)}.")
@@ -266,10 +272,10 @@ def _settings(name: FrontEndName, rate: int, bands: int | None) -> LogMelSetting
 
 def _features(
     parts: dict[str, list[_File]],
+    times: dict[str, int],
     rate: int,
     spec: FrontEndSpec,
     tally: ClipTally,
-    augment: int,
     noises: Sequence[Waveform],
 ) -> tuple[dict[str, Array], NDArray[np.int16]]:
     """Features as bytes by part, and the recordings of the test part that the self-test replays."""
@@ -277,15 +283,15 @@ def _features(
     features: dict[str, Array] = {}
     golden: list[Waveform] = []
     for part, files in parts.items():
-        times = augment + 1 if part == "train" else 1
-        found = np.empty((len(files) * times, spec.frames, spec.bands), np.uint8)
+        rows = times[part]  # of each recording
+        found = np.empty((len(files) * rows, spec.frames, spec.bands), np.uint8)
         wanted = _golden_places(files) if part == "test" else ()
-        chunk = max(1, _CHUNK // times)
+        chunk = max(1, _CHUNK // rows)
         for start in range(0, len(files), chunk):
             some = files[start : start + chunk]
-            clips = _clips(some, start, rate, spec.clip_samples, tally, times - 1, noises)
+            clips = _clips(some, start, rate, spec.clip_samples, tally, rows - 1, noises)
             codes = front_end.features(clips)
-            found[start * times : start * times + len(clips)] = codes.astype(np.int16) + 128
+            found[start * rows : start * rows + len(clips)] = codes.astype(np.int16) + 128
             golden += [clips[at - start] for at in wanted if start <= at < start + len(clips)]
         features[part] = found
     return features, np.stack(golden)

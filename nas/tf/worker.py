@@ -131,7 +131,7 @@ class Evaluator:
                 )
             clock.count(steps, done)
             with _stage("prune", seconds):
-                model = training.end(training.model, done)
+                model = training.end(training.model)
         if not all(np.isfinite(weights).all() for weights in model.get_weights()):
             raise _StageError("train", "the training diverged: weights are not finite")
         return model, min(clock.done, request.steps)

@@ -13,7 +13,7 @@ from nas.model.evaluation import Request
 from search_spaces.space import Candidate
 
 
-def _unchanged(model: tf_keras.Model, done: int) -> tf_keras.Model:
+def _unchanged(model: tf_keras.Model) -> tf_keras.Model:
     return model
 
 
@@ -24,12 +24,12 @@ class Training:
     Attributes:
         model: What is trained.
         before_step: Called in the graph before each training step, with the step that the schedule is at.
-        end: Makes the compressed model of the trained one; gets the number of steps that were done.
+        end: Makes the compressed model of the trained one.
     """
 
     model: tf_keras.Model
     before_step: Callable[[Any], None] | None = None
-    end: Callable[[tf_keras.Model, int], tf_keras.Model] = _unchanged
+    end: Callable[[tf_keras.Model], tf_keras.Model] = _unchanged
 
 
 class CompressionStep(ABC):

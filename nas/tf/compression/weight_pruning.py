@@ -52,7 +52,7 @@ class WeightPruning(CompressionStep):
             set_step(tf.where(reached > mark, reached * every - 1, end))
             mark.assign(reached)
 
-        def stripped(trained: tf_keras.Model, done: int) -> tf_keras.Model:
+        def stripped(trained: tf_keras.Model) -> tf_keras.Model:
             if int(mark) < marks:  # stopped by the time before the schedule reached its sparsity
                 set_step(marks * every)
                 for wrapper in wrappers:

@@ -218,6 +218,14 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
         {},
         "x.wav holds samples that are NaN or infinite.",
     ),
+    "lists that name nothing": (
+        lambda r: (
+            [(r / name).write_text("no/such.wav\n") for name in ("validation_list.txt", "testing_list.txt")]
+            and None
+        ),
+        {},
+        "leave no recording to val. They name files as CLASS/NAME.wav",
+    ),
     "a class of mp3": (
         mp3,
         {},
