@@ -23,7 +23,7 @@ from nas.tasks.loading import PARTS
 from nas.tasks.loading.audio_augment import varied
 from nas.tasks.loading.audio_clip import ClipTally, audible, fit_clip, parse_clip
 from nas.tasks.loading.audio_file import AudioInfo, Recording, Waveform, inspect, read
-from nas.tasks.loading.class_folders import RECORDINGS, Layout, read_layout, show
+from nas.tasks.loading.class_folders import PART_FOLDERS, RECORDINGS, Layout, read_layout, show
 from nas.tasks.loading.memory import require_memory
 from nas.tasks.options import FrontEndName, TaskOptions
 from nas.tasks.split import hold_out, split_indices
@@ -147,7 +147,9 @@ def _grouping(layout: Layout, pattern: str | None, notes: list[str]) -> Callable
         raise UserError(
             f"--group {pattern!r} has {found.groups} groups.", "Put one part in brackets, like '^([a-z]+)_'."
         )
-    strangers = [show(path) for path in paths if not found.search(path.stem)]
+    matches = {path: found.search(path.stem) for path in paths}
+    # A bracket that may be empty tells nothing of a file in which it is.
+    strangers = [show(path) for path, match in matches.items() if match is None or match[1] is None]
     if strangers:
         raise UserError(
             f"--group {pattern!r} does not match {listed(strangers, _NAMED)}.",
@@ -207,9 +209,14 @@ def _listed_parts(root: Path, files: list[_File], notes: list[str]) -> dict[str,
     where: dict[str, str] = {}
     for part, name in _LISTS.items():
         try:
-            lines = (root / name).read_text(encoding="utf-8").split()
+            text = (root / name).read_text(encoding="utf-8")
         except (OSError, ValueError):
             raise UserError(f"{root / name} cannot be read.", "It lists files as CLASS/NAME.wav.") from None
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if both := sorted(where.keys() & set(lines)):
+            raise UserError(
+                f"Both lists of {root} name {listed(both, _NAMED)}.", "A recording can be in one part only."
+            )
         where |= dict.fromkeys(lines, part)
     known = set()
     for file in files:
@@ -334,10 +341,12 @@ def _clips(
 def _noises(root: Path, rate: int, notes: list[str]) -> list[Waveform]:
     """The recordings of `_background_noise_`, in the folder or in its training part."""
     found = []
-    for folder in (root / name / place for name in (".", "train") for place in RECORDINGS.skipped):
+    for folder in (
+        root / name / place for name in (".", *PART_FOLDERS["train"]) for place in RECORDINGS.skipped
+    ):
         if folder.is_dir():
             for path in sorted(folder.iterdir()):
-                if path.suffix.lower() in RECORDINGS.suffixes:
+                if path.suffix.lower() in RECORDINGS.suffixes and not path.name.startswith("."):
                     found.append(read(path, inspect(path), rate).samples)
     if found:
         notes.append(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.tasks.loading.audio_file import Waveform
+from nas.tasks.loading.audio_file import LOUDEST, Waveform
 
 # Speed changes pitch and formants with it: other voices than the few of the training part.
 _SPEEDS = tuple(range(80, 125, 5))  # in percent
@@ -15,7 +15,6 @@ _GAIN_DB = (-12.0, 6.0)
 _NOISE_DB = (10.0, 45.0)  # below the recording
 _NOISY = 0.7  # share of the versions that get noise
 _SHIFT = 0.15  # of the clip, to either side
-_FULL_SCALE = 32767.0
 
 
 def varied(samples: Waveform, length: int, noises: Sequence[Waveform], rng: np.random.Generator) -> Waveform:
@@ -36,7 +35,7 @@ def varied(samples: Waveform, length: int, noises: Sequence[Waveform], rng: np.r
     if rng.random() < _NOISY:
         noise = _noise(noises, length, rng)
         placed += noise * level * 10 ** (-rng.uniform(*_NOISE_DB) / 20)
-    return np.rint(np.clip(placed, -_FULL_SCALE, _FULL_SCALE)).astype(np.int16)
+    return np.rint(np.clip(placed, -LOUDEST, LOUDEST)).astype(np.int16)
 
 
 def _placed(samples: NDArray[np.float64], length: int, shift: int) -> NDArray[np.float64]:

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.model.words import first_line
+from nas.tasks.loading.class_folders import show
 
 Waveform = NDArray[np.int16]
 
 _LONGEST_S = 3600.0
 _FULL_SCALE = 32768.0
+LOUDEST = 32767  # -32768 is left out: TFLM's scaling of a frame takes it for a small number
 _RATES = (1000, 384_000)
 
 
@@ -54,7 +56,7 @@ def inspect(path: Path) -> AudioInfo:
         found: Any = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:
         raise UserError(
-            f"{path} is not a readable recording ({first_line(error)}).",
+            f"{show(path)} is not a readable recording ({first_line(error)}).",
             "Give WAV, FLAC or OGG files; remove or convert this one.",
         ) from None
     info = AudioInfo(
@@ -64,12 +66,13 @@ def inspect(path: Path) -> AudioInfo:
         subtype=str(found.subtype),
     )
     if info.samples < 1:
-        raise UserError(f"{path} holds no sample.", "Remove it.")
+        raise UserError(f"{show(path)} holds no sample.", "Remove it.")
     if not _RATES[0] <= info.rate <= _RATES[1]:
-        raise UserError(f"{path} has {info.rate} samples a second.", "Check the file's head.")
+        raise UserError(f"{show(path)} has {info.rate} samples a second.", "Check the file's head.")
     if info.seconds > _LONGEST_S:
         raise UserError(
-            f"{path} is {info.seconds / 60:,.0f} minutes long.", "Cut it into recordings of single events."
+            f"{show(path)} is {info.seconds / 60:,.0f} minutes long.",
+            "Cut it into recordings of single events.",
         )
     return info
 
@@ -104,16 +107,19 @@ def read(path: Path, info: AudioInfo, rate: int) -> Recording:
     try:
         samples, _ = soundfile.read(str(path), dtype="int16" if exact else "float64", always_2d=True)
     except (soundfile.SoundFileError, OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({first_line(error)}).", "Remove it or get it anew.") from None
+        raise UserError(
+            f"{show(path)} is damaged ({first_line(error)}).", "Remove it or get it anew."
+        ) from None
     if len(samples) < info.samples:
         raise UserError(
-            f"{path} ends after {len(samples):,} of {info.samples:,} samples.", "Remove it or get it anew."
+            f"{show(path)} ends after {len(samples):,} of {info.samples:,} samples.",
+            "Remove it or get it anew.",
         )
     if exact:
-        return Recording(samples=samples[:, 0], clipped=0)
+        return Recording(samples=np.maximum(samples[:, 0], -LOUDEST), clipped=0)
     mono = samples.mean(axis=1)
     if not np.isfinite(mono).all():
-        raise UserError(f"{path} holds samples that are NaN or infinite.", "Remove it or correct them.")
+        raise UserError(f"{show(path)} holds samples that are NaN or infinite.", "Remove it or correct them.")
     if info.rate != rate:
         mono = resample(mono, info.rate, rate)
     return to_int16(mono)
@@ -130,8 +136,7 @@ def resample(samples: NDArray[np.float64], rate: int, wanted: int) -> NDArray[np
 def to_int16(samples: NDArray[np.float64]) -> Recording:
     """Samples whose full scale is 1, rounded to int16."""
     codes = np.rint(samples * _FULL_SCALE)
-    # -32768 is left out: TFLM's scaling of a frame takes it for a small number.
-    kept = np.clip(codes, -32767, 32767)
+    kept = np.clip(codes, -LOUDEST, LOUDEST)
     return Recording(
         samples=kept.astype(np.int16), clipped=int(np.count_nonzero(np.abs(samples) > 1 + 1 / _FULL_SCALE))
     )

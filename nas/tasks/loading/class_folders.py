@@ -26,6 +26,7 @@ class FileKind:
         read: What is read, for people.
         example: Two files of two classes.
         skipped: Folders beside the classes that are none, by name.
+        lists: Files beside the classes that the task reads itself.
     """
 
     one: str
@@ -35,6 +36,7 @@ class FileKind:
     read: str
     example: str
     skipped: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
 
 
 PICTURES = FileKind(
@@ -61,6 +63,7 @@ RECORDINGS = FileKind(
     read="WAV, FLAC, OGG, AIFF",
     example="FOLDER/yes/*.wav, FOLDER/no/*.wav",
     skipped=frozenset(("_background_noise_",)),
+    lists=frozenset(("validation_list.txt", "testing_list.txt")),
 )
 PART_FOLDERS = {
     "train": ("train", "training"),
@@ -206,7 +209,11 @@ def _class_files(root: Path, left_out: _LeftOut) -> list[tuple[str, Path]]:
                 f"{show(path)} is a link to nothing.", "Remove it, or bring back its class folder."
             )
     left_out.hidden += [show(Path(p.name)) for p in entries if p.name.startswith(".")]
-    left_out.loose += [show(Path(p.name)) for p in entries if not p.is_dir() and not p.name.startswith(".")]
+    left_out.loose += [
+        show(Path(p.name))
+        for p in entries
+        if not p.is_dir() and not p.name.startswith(".") and p.name not in left_out.kind.lists
+    ]
     found: list[tuple[str, Path]] = []
     real: dict[Path, Path] = {}
     for folder in _folders(root):

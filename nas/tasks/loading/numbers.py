@@ -56,7 +56,7 @@ def to_numbers(cells: Sequence[str], decimal: str) -> NDArray[np.float64]:
     # float() takes 1_000 and the digits of other scripts; and 1.234 in a file with decimal commas is a thousand.
     plain = text.isascii() and "_" not in text and (decimal == "." or "." not in text)
     if plain:
-        if decimal == ",":
+        if decimal == "," and text.count("\n") < len(cells):  # else a quoted cell holds an end of line
             cells = text.replace(",", ".").split("\n")
         try:
             return np.fromiter(map(float, cells), np.float64, len(cells))

@@ -99,6 +99,7 @@ def test_the_lists_of_speech_commands_are_the_parts(tmp_path: Path) -> None:
     assert "The parts are those of validation_list.txt and testing_list.txt." in notes
     assert "Not there: 1 file of the lists, low/gone.wav." in notes
     assert "Not a class: _background_noise_." in notes
+    assert "outside of class folders" not in notes
     loud = load(root, augment=2)
     assert len(loud.samples["train"]) == 48
     assert "Mixed into versions of training recordings: 1 recording of background noise." in loud.notes
@@ -220,12 +221,27 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     ),
     "lists that name nothing": (
         lambda r: (
-            [(r / name).write_text("no/such.wav\n") for name in ("validation_list.txt", "testing_list.txt")]
+            [
+                (r / name).write_text(f"no/{name}.wav\n")
+                for name in ("validation_list.txt", "testing_list.txt")
+            ]
             and None
         ),
         {},
         "leave no recording to val. They name files as CLASS/NAME.wav",
     ),
+    "one in both lists": (
+        lambda r: (
+            [
+                (r / name).write_text("low/s0_0.wav\nhigh/s0_0.wav\n")
+                for name in ("validation_list.txt", "testing_list.txt")
+            ]
+            and None
+        ),
+        {},
+        "name high/s0_0.wav, low/s0_0.wav. A recording can be in one part only.",
+    ),
+    "a bracket that may be empty": (lambda r: None, {"group": "s[0-9](_1)?"}, "does not match"),
     "a class of mp3": (
         mp3,
         {},
@@ -288,3 +304,30 @@ def test_versions_of_a_long_recording_hold_what_is_heard_in_it(tmp_path: Path) -
     assert len(train) == 72
     for row, label in zip(train, labels, strict=True):
         assert (row.max(0).argmax() > 8) == (data.info.class_names[label] == "high")
+
+
+def test_lists_may_name_classes_of_several_words(tmp_path: Path) -> None:
+    root = heap(tmp_path / "sc")
+    (root / "low").rename(root / "low hum")
+    (root / "validation_list.txt").write_text("low hum/s0_0.wav\nhigh/s0_0.wav\n")
+    (root / "testing_list.txt").write_text("low hum/s1_1.wav\nhigh/s1_1.wav\n")
+    data = load(root)
+    assert {part: len(rows) for part, rows in data.samples.items()} == {"train": 16, "val": 2, "test": 2}
+
+
+def test_no_sample_is_the_one_that_tflm_takes_for_a_small_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    write(path, np.full(100, -32768, np.int16), subtype="PCM_16")
+    assert read(path, inspect(path), 8000).samples.min() == -32767
+
+
+def test_background_noise_is_found_in_any_folder_of_the_training_part(tmp_path: Path) -> None:
+    root = tmp_path / "sc"
+    for part in ("training", "test"):
+        heap(root / part)
+    write(root / "training" / "_background_noise_" / "hum.wav", tone(50.0))
+    (root / "training" / "_background_noise_" / "._hum.wav").write_bytes(b"x")
+    assert (
+        "Mixed into versions of training recordings: 1 recording of background noise."
+        in load(root, augment=1).notes
+    )

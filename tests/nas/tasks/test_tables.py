@@ -219,3 +219,10 @@ def test_broken_parquet_is_a_sentence(rows: int, cut: int | None, message: str, 
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(UserError, match=message):
         loaded(path)
+
+
+def test_a_quoted_end_of_line_in_a_number_is_no_row_of_its_own() -> None:
+    from nas.tasks.loading.numbers import NoNumberError, to_numbers
+
+    with pytest.raises(NoNumberError):
+        to_numbers(["1\n2", "3,5"], ",")
