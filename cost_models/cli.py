@@ -129,7 +129,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 power = cycle(each.costs)
                 said.append(f"{path}: {power.text()}")
                 entry["duty_cycle"] = power.as_json()
-            if arguments.timeline:
+            if arguments.timeline and arguments.json:
                 entry["timeline"] = timeline_json(each.graph, target)
             reports.append(each)
             entries.append(entry)
@@ -191,13 +191,12 @@ def _compare(arguments: argparse.Namespace) -> int:
     targets = chosen_targets(arguments.targets)
     _need_models(arguments)
     from cost_models.budget import parse_limits
-    from cost_models.costing import CostModel
-    from cost_models.on_targets import judge
+    from cost_models.on_targets import judge, models_of
     from cost_models.on_targets_text import on_targets_text
     from cost_models.tflite_graph import read_graph
 
     given = {} if arguments.budget is None else parse_limits(arguments.budget)
-    models = [CostModel(target) for target in targets]
+    models = models_of(targets)
     entries: list[dict[str, Any]] = []
     texts: list[str] = []
     verdicts: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,12 @@ class CodeSize:
     high_bytes: int
 
 
+@lru_cache(maxsize=1)
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return document
+
+
 class CodeSizes:
     """Code sizes of operator sets on one core with one kernel library.
 
@@ -106,11 +113,12 @@ class CodeSizes:
     def __init__(self, *, kernels: str, core: str) -> None:
         esp_nn = kernels == "esp_nn"
         # Espressif's component has TFLM's portable kernels, and ESP-NN's beside them.
-        tables = json.loads(TABLE.read_text(encoding="utf-8"))["kernels"]
+        tables = _document()["kernels"]
         table = tables.get("reference" if esp_nn else kernels)
         added = _ESP_NN_BYTES.get(core) if esp_nn else {}
-        like, scale = CORES[core].code_of or (core, 1.0)
-        foreign = not core.startswith("cortex")
+        row = CORES.get(core)
+        like, scale = (row and row.code_of) or (core, 1.0)
+        foreign = row is not None and not row.is_arm
         if (
             table is None
             or added is None

@@ -115,10 +115,22 @@ def chosen_targets(text: str) -> tuple[Target, ...]:
     return tuple(chosen)
 
 
+def models_of(targets: Sequence[Target]) -> tuple[CostModel | OnTarget, ...]:
+    """The cost models of targets; of one for which there is none, the refusal that stands for any model on it."""
+
+    def model(target: Target) -> CostModel | OnTarget:
+        try:
+            return CostModel(target)
+        except UserError as error:
+            return OnTarget(target=target, refused=str(error))
+
+    return tuple(map(model, targets))
+
+
 def judge(
     graph: OpGraph,
     size: int,
-    models: Sequence[CostModel],
+    models: Sequence[CostModel | OnTarget],
     given: Mapping[str, Fraction],
     *,
     certain: bool = False,
@@ -128,11 +140,14 @@ def judge(
     Args:
         graph: The model.
         size: Length of its file in bytes.
-        models: Of the targets.
+        models: Of the targets, see `models_of`.
         given: Limits as `parse_limits` reads them; memory that is not among them comes from each target.
         certain: Hold predictions to the limits by the upper ends of their intervals.
     """
-    found = [_judge(graph, size, model, given, certain) for model in models]
+    found = [
+        model if isinstance(model, OnTarget) else _judge(graph, size, model, given, certain)
+        for model in models
+    ]
     return tuple(sorted(found, key=_place))
 
 

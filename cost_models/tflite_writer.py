@@ -157,7 +157,7 @@ class _ModelFile:
         layout = table_layout((*widths.items(), *((field, 4) for field in targets)))
         vtable = self._vtables.get(layout.vtable)
         if vtable is None:
-            vtable = self._vtables[layout.vtable] = len(self._out)
+            vtable = self._vtables[layout.vtable] = self._aligned(2)
             self._out += struct.pack(f"<{len(layout.vtable)}H", *layout.vtable)
         at = self._aligned(4)
         self._out += struct.pack("<i", at - vtable) + bytes(layout.size_bytes - 4)

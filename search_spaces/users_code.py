@@ -29,11 +29,14 @@ def load_file(path: Path, what: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(spec.name)  # another file of this name
     sys.modules[spec.name] = module  # dataclasses look up there what an annotation names
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        del sys.modules[spec.name]
+        sys.modules.pop(spec.name, None)
+        if before is not None:
+            sys.modules[spec.name] = before
         raise UserError(
             f"The {what} {path} fails to load: {users_fault(error, str(path))}.", "Correct the file."
         ) from error

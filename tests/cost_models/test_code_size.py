@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cost_models.arena.rules import RULES
 from cost_models.code_size import CodeSizes
 from cost_models.cores import CORES, CoreName
+from cost_models.cycles.table import core_table
 from cost_models.errors import UserError
 from cost_models.signal_operators import PARAMETERS
 
@@ -146,3 +147,9 @@ def test_front_ends_link_what_was_measured(kernels: str, kinds: tuple[str, ...],
 def test_every_operator_whose_memory_is_known_has_a_size() -> None:
     for sizes in SIZES.values():
         assert sizes.of(sorted(set(RULES) - {"ETHOS_U"})).value_bytes > 100_000
+
+
+def test_of_a_core_that_there_is_none_of_nothing_is_known() -> None:
+    with pytest.raises(UserError, match="The code size of cmsis_nn kernels on cortex-m99 is not known"):
+        CodeSizes(kernels="cmsis_nn", core="cortex-m99")
+    assert core_table("cmsis_nn", "cortex-m99") is None

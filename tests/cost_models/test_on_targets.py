@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import cost_models
 from cost_models.arena import arena, timeline
 from cost_models.cli import main
 from cost_models.cycles.paths import COUNTERS
@@ -234,3 +235,13 @@ def test_the_timeline_in_json_adds_up(run: Run) -> None:
     assert found["steps"][found["peak_operator"]]["live_bytes"] == peak
     _, out, _ = run(LARGE, "--json")
     assert "timeline" not in json.loads(out)["models"][0]
+
+
+def test_a_target_that_nothing_can_be_costed_on_is_a_row_and_stops_no_other(run: Run, tmp_path: Path) -> None:
+    shipped = (Path(cost_models.__file__).parent / "targets" / "nrf52840.toml").read_text(encoding="utf-8")
+    odd = tmp_path / "odd.toml"
+    odd.write_text(shipped.replace('kernels = "cmsis_nn"', 'kernels = "esp_nn"'))
+    code, out, err = run(MODEL, "--targets", f"nrf52840,{odd}")
+    assert (code, err) == (1, "")
+    assert "fits 1 of 2 targets" in out
+    assert "Refused on odd: The code size of esp_nn kernels on cortex-m4 is not known." in out

@@ -12,7 +12,7 @@ from cost_models.flatbuffer import Reader
 from cost_models.graph import ConcatenationOptions, Operator, OpGraph, Tensor
 from cost_models.tflite_graph import read_graph, read_model
 from cost_models.tflite_schema import MODEL_SUBGRAPHS, SUBGRAPH_TENSORS, TENSOR_SHAPE
-from cost_models.tflite_writer import write_model
+from cost_models.tflite_writer import _ModelFile, write_model
 from tests.cost_models.signal_models import activation, filter_bank, rfft, window
 from tests.cost_models.tflite_models import unpack
 
@@ -77,3 +77,23 @@ def test_content_that_is_not_the_graphs_is_a_mistake_of_the_caller() -> None:
     graph = OpGraph(tensors=(activation((4,), "int16"),), operators=(), inputs=(0,), outputs=(0,))
     with pytest.raises(ValueError, match="tensor 0 has 8 B, not 0"):
         write_model(graph, {0: bytes(8)})
+
+
+def test_every_table_of_offsets_lies_at_an_even_place() -> None:
+    """A core without unaligned loads reads its 16-bit entries."""
+    alone = read_model(window())
+    made = alone.graph.operators[0].outputs[0]
+    graph = replace(
+        alone.graph,
+        tensors=(*alone.graph.tensors, replace(alone.graph.tensors[made], scales=1, zero_points=1)),
+        operators=(
+            *alone.graph.operators,
+            Operator(kind="QUANTIZE", inputs=(made,), outputs=(len(alone.graph.tensors),)),
+        ),
+        outputs=(len(alone.graph.tensors),),
+    )
+    (weights,) = (index for index, tensor in enumerate(graph.tensors) if tensor.is_constant)
+    constants = {weights: bytes(graph.tensors[weights].data_bytes)}
+    file = _ModelFile(graph, constants, {len(alone.graph.tensors): (0.5, 0)})
+    file.content()
+    assert all(at % 2 == 0 for at in file._vtables.values())
