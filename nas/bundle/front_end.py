@@ -13,6 +13,8 @@ from cost_models.tflite_graph import read_graph
 from nas.bundle.arenas import host_arena, loose_arena
 from nas.bundle.operators import Registration, front_end_registrations
 from nas.frontend.costs import FrontEndCosts, front_end_costs
+from nas.frontend.front_end import FrontEnd
+from nas.frontend.log_mel import ZERO_POINT
 from nas.frontend.spec import make_spec, settings_of
 from nas.model.input_quantization import InputScaling
 from nas.model.trained import FinishedModel, FrontEndSpec
@@ -21,9 +23,6 @@ from nas.runtimes.reference import reference_engine
 
 if TYPE_CHECKING:
     from cost_models.target import Target
-
-RAW_OFFSET = 128
-"""A feature of int8 code f is the network's raw sample f + 128."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,7 @@ def make_front_end_context(
         raise UserError("The front end is not the one that its settings give.", "Make it by make_spec.")
     if spec.frames * spec.bands != port.size or model.task.preprocess.raw_type != "uint8":
         raise UserError(
-            f"The front end makes {spec.frames} x {spec.bands} features, bytes above {-RAW_OFFSET}; the model's input"
+            f"The front end makes {spec.frames} x {spec.bands} features, bytes above {ZERO_POINT}; the model's input"
             f" is {port.shape} of raw {model.task.preprocess.raw_type}.",
             "Export the model with the front end that it was trained behind.",
         )
@@ -100,19 +99,6 @@ def make_front_end_context(
         recordings=recordings,
         is_input=_is_identity(scaling),
     )
-
-
-def raw_features(spec: FrontEndSpec, recordings: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """The network's raw samples of recordings, by TFLM's interpreter. Shape: (n, frames, bands).
-
-    Raises:
-        UserError: TFLM's interpreter is not installed.
-        TflmError: TFLM fails.
-    """
-    from nas.frontend.front_end import FrontEnd
-
-    features = FrontEnd(settings_of(spec)).features(recordings)
-    return (features.astype(np.int16) + RAW_OFFSET).astype(np.uint8)
 
 
 def _recordings(model: FinishedModel, spec: FrontEndSpec) -> NDArray[np.int16]:
@@ -139,7 +125,7 @@ def _check_features(spec: FrontEndSpec, recordings: NDArray[np.int16], raw: NDAr
     """Golden samples must be what the device makes of the recordings; without TFLM's interpreter none can tell."""
     if reference_engine() != "tflm":
         return
-    found = raw_features(spec, recordings).reshape(len(recordings), -1)
+    found = FrontEnd(settings_of(spec)).raw_features(recordings).reshape(len(recordings), -1)
     for at, (features, sample) in enumerate(zip(found, raw.reshape(len(raw), -1), strict=False)):
         if not np.array_equal(features, sample):
             raise UserError(
@@ -150,4 +136,4 @@ def _check_features(spec: FrontEndSpec, recordings: NDArray[np.int16], raw: NDAr
 
 def _is_identity(scaling: InputScaling) -> bool:
     codes = np.arange(256, dtype=np.uint8)[:, None].repeat(len(scaling.offset), axis=1)
-    return bool(np.array_equal(scaling.quantize(codes), codes.astype(np.int16) - RAW_OFFSET))
+    return bool(np.array_equal(scaling.quantize(codes), codes.astype(np.int16) + ZERO_POINT))

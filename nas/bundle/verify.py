@@ -16,9 +16,9 @@ from nas.bundle.compiler import CompileError, HostCompiler, find_compiler
 from nas.bundle.context import fnv1a
 from nas.bundle.cross import Sections, has_cross_compiler, measure
 from nas.bundle.errors import BundleError
-from nas.bundle.front_end import raw_features
 from nas.bundle.manifest import Manifest
 from nas.bundle.read_back import ReadBack, read_compiled
+from nas.frontend.front_end import FrontEnd
 from nas.frontend.settings import LogMelSettings
 from nas.frontend.spec import make_spec
 from nas.model.input_quantization import InputScaling
@@ -183,7 +183,8 @@ def _check_front_end(folder: Path, manifest: Manifest, found: ReadBack) -> None:
         return
     settings = LogMelSettings(**entry.settings.model_dump())
     spec = make_spec(settings, entry.clip_samples)
-    features = raw_features(spec, recordings.reshape(entry.recordings, entry.clip_samples)).tobytes()
+    waveforms = recordings.reshape(entry.recordings, entry.clip_samples)
+    features = FrontEnd(settings).raw_features(waveforms).tobytes()
     if spec.tflite != front_end.model or found.golden_raw[: len(features)] != features:
         raise BundleError(
             "golden", "The golden recordings are stale: the front end makes other features of them."

@@ -78,3 +78,14 @@ class FrontEnd:
         except RuntimeError as error:
             raise TflmError(f"TFLM failed to run the front end: {error}") from error
         return found
+
+    def raw_features(self, waveforms: NDArray[np.int16]) -> NDArray[np.uint8]:
+        """The same as a network's raw samples: a feature of int8 code f is the byte f + 128.
+
+        Shape: (n, samples) -> (n, frames, bands).
+
+        Raises:
+            UserError: As `features`.
+            TflmError: TFLM fails.
+        """
+        return (self.features(waveforms).astype(np.int16) - ZERO_POINT).astype(np.uint8)

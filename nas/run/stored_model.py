@@ -149,8 +149,8 @@ def _features(recordings: NDArray[np.int16], dataset: Dataset) -> NDArray[np.uin
 
     spec = dataset.info.frontend
     assert spec is not None
-    codes = FrontEnd(settings_of(spec)).features(recordings).astype(np.int16) + 128
-    return codes.astype(np.uint8).reshape(len(codes), *dataset.info.input_shape)
+    raw = FrontEnd(settings_of(spec)).raw_features(recordings)
+    return raw.reshape(len(raw), *dataset.info.input_shape)
 
 
 def _find(folder: RunFolder, model_id: str | None) -> TrialSummary:

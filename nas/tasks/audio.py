@@ -297,8 +297,7 @@ def _features(
         for start in range(0, len(files), chunk):
             some = files[start : start + chunk]
             clips = _clips(some, start, rate, spec.clip_samples, tally, rows - 1, noises)
-            codes = front_end.features(clips)
-            found[start * rows : start * rows + len(clips)] = codes.astype(np.int16) + 128
+            found[start * rows : start * rows + len(clips)] = front_end.raw_features(clips)
             golden += [clips[at - start] for at in wanted if start <= at < start + len(clips)]
         features[part] = found
     return features, np.stack(golden)
