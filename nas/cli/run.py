@@ -128,15 +128,18 @@ def _run(flags: dict[str, Any]) -> int:
                 "Give it flags that a job file can hold.",
             )
         return _init(Path(new_job), values, origin)
+    ways = (("--explain", page is not None), ("--dry-run", dry_run), ("--resume", resume), ("--submit", url))
+    asked = [flag for flag, given in ways if given]
+    if len(asked) > 1:
+        raise UserError(f"{asked[0]} and {asked[1]} do not go together.", "Leave one of them out.")
+    if follow and not url:
+        raise UserError(
+            "--follow needs --submit.", "Say which cluster has the job: --submit http://HEAD:8265."
+        )
     if page is not None:
-        for flag, given in (("--resume", resume), ("--submit", url), ("--dry-run", dry_run)):
-            if given:
-                raise UserError(f"--explain and {flag} do not go together.", "Leave one of them out.")
         from nas.cli.explain import explain_run
 
         return explain_run(make_config(values, origin), values, page, as_json=as_json)
-    if resume is not None and dry_run:
-        raise UserError("--dry-run and --resume do not go together.", "Leave one of them out.")
     with sigterm_ends_at_once():
         config = None if resume is not None else make_config(values, origin)
         if config is not None and url is not None:

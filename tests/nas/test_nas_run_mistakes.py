@@ -31,6 +31,9 @@ MISTAKES = [
     (["--timeout", "soon"], "--timeout is 'soon'. Write a time like 90s, 30m or 8h."),
     (["--timeout", "-5"], "--timeout is '-5'. Write a time like 90s, 30m or 8h."),
     (["digits"], "'digits' is not expected here. nas-run --help lists what is."),
+    (["--resume", "r", "--submit", "u"], "--resume and --submit do not go together. Leave one of them out."),
+    (["--dry-run", "--submit", "u"], "--dry-run and --submit do not go together. Leave one of them out."),
+    (["--follow", "j"], "--follow needs --submit. Say which cluster has the job: --submit http://HEAD:8265."),
     (["--dry-run", "--resume", "r"], "--dry-run and --resume do not go together. Leave one of them out."),
     (
         ["--space", "../../etc"],
