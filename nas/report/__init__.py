@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 __all__ = ["print_front", "write_report"]
 
 
-def write_report(path: Path, summary: Mapping[str, Any]) -> None:
+def write_report(
+    path: Path, summary: Mapping[str, Any], write: Callable[[Path, bytes], object] = Path.write_bytes
+) -> None:
     """Write the self-contained `report.html` of a run; see `nas.report.page`."""
     from nas.report import page
 
-    page.write_report(path, summary)
+    page.write_report(path, summary, write)
 
 
 def print_front(summary: Mapping[str, Any], console: Console) -> None:

@@ -35,6 +35,7 @@ STOPPED = {
     "timeout": "stopped by the time limit",
     "interrupt": "stopped by Ctrl-C",
     "exhausted": "search space exhausted",
+    "failures": "stopped, for trainings failed one after another",
 }
 
 

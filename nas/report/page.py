@@ -24,7 +24,9 @@ _MOST_CHANNELS = 64  # that a table lists
 _COSTS = (SRAM, FLASH, MACS, CYCLES, LATENCY, ENERGY)
 
 
-def write_report(path: Path, summary: Mapping[str, Any]) -> None:
+def write_report(
+    path: Path, summary: Mapping[str, Any], write: Callable[[Path, bytes], object] = Path.write_bytes
+) -> None:
     """Write the report of a run; the same summary gives the same bytes.
 
     The file carries plotly.js (its full bundle, about 4.8 MB: the plotly package ships no smaller one), and a
@@ -33,8 +35,9 @@ def write_report(path: Path, summary: Mapping[str, Any]) -> None:
     Args:
         path: The HTML file.
         summary: What the run wrote to `result.json`.
+        write: Puts the page in place.
     """
-    path.write_text(render(summary), encoding="utf-8", newline="\n")
+    write(path, render(summary).encode())
 
 
 def render(summary: Mapping[str, Any]) -> str:

@@ -63,7 +63,7 @@ def finalize(
     summary = summary_of(job, folder, records, stopped_by, clock, notes=notes, chosen=chosen)
     text = json.dumps(summary, indent=1)
     write_atomically(folder.result_file, f"{text}\n".encode())
-    write_report(folder.report_file, summary)
+    write_report(folder.report_file, summary, write_atomically)  # the page of the search reloads itself
     if chosen is None and not refusal:
         refusal = _nothing_chosen(folder, records)
         notes = _time_notes(next((record for record in records if record.state == "evaluated"), None))

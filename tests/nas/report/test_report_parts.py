@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -27,6 +27,7 @@ from nas.report.quantities import (
     seconds,
 )
 from nas.report.time_use import time_use
+from nas.strategy.driver import StoppedBy
 
 COSTS = {
     "sram_bytes": 16_000,
@@ -346,3 +347,7 @@ def test_what_a_front_end_takes_is_said_beside_the_network() -> None:
     summary = {"task": {"frontend": {"kind": "log_mel"}}, "notes": ["another", note]}
     assert facts.front_end_notes(summary) == [note]
     assert facts.front_end_notes(summary | {"task": {"frontend": None}}) == []
+
+
+def test_each_way_in_which_a_search_ends_has_words() -> None:
+    assert {*get_args(StoppedBy), "running"} <= facts.STOPPED.keys()
