@@ -104,7 +104,8 @@ def print_explanation(content: Mapping[str, Any]) -> None:
 
 
 def _line(text: str) -> None:
-    print(folded(text.replace(GAP, " "), sys.stdout, indent=8))
+    # Folded first, so that no line ends between a number and its unit.
+    print(folded(text, sys.stdout, indent=8).replace(GAP, " "))
 
 
 def _fitting(console: Console, spaces: Sequence[Mapping[str, Any]]) -> None:

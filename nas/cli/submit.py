@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.errors import UserError
+from nas.model.words import first_line
 from nas.run.archive import EXIT_MARK, FOLDER_MARK, JOB_FILE, unpack
 from nas.run.config import RunConfig
 from nas.run.folder import create_run_folder
@@ -88,7 +89,7 @@ def submit(
             (folder.path / "models").rmdir()
             folder.path.rmdir()
             raise UserError(
-                f"The cluster {url} takes no job ({_first_line(error)}).",
+                f"The cluster {url} takes no job ({first_line(error)}).",
                 "Check --submit, the cluster, and its token (RAY_AUTH_MODE, RAY_AUTH_TOKEN_PATH).",
             ) from None
     print(f"job {job}; --submit {url} --follow {job} finds it again", file=sys.stderr)
@@ -100,7 +101,7 @@ def submit(
             log.read(client.get_job_logs(job), show=False)
     except (RayError, RuntimeError, ConnectionError, OSError) as error:
         raise UserError(
-            f"The log of job {job} broke off ({_first_line(error)}).",
+            f"The log of job {job} broke off ({first_line(error)}).",
             f"The job may go on: --submit {url} --follow {job} finds it again.",
         ) from None
     if log.folder:
@@ -198,8 +199,3 @@ def _carry(path: Path, root: Path) -> str:
 
 def _files(root: Path) -> Iterable[Path]:
     return (path for path in root.rglob("*") if path.is_file())
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200].rstrip(".") if lines else type(error).__name__

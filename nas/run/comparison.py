@@ -213,9 +213,7 @@ def _points(run: StoredRun, front: Sequence[TrialSummary], objectives: Sequence[
 
 def _reached(trial: TrialSummary, metric: str) -> float:
     """A metric on validation data; accuracy also where the run went by another."""
-    if metric != "accuracy":
-        return trial.value
-    return (trial.accuracy if trial.tflm_accuracy is None else trial.tflm_accuracy) or 0.0
+    return trial.measured if metric == "accuracy" else trial.value
 
 
 def _overlap(fronts: Sequence[Sequence[Point]], pair: tuple[int, int]) -> Overlap:

@@ -107,7 +107,7 @@ def explain(
     begin = time.monotonic()
     config = config if config.seed is not None else config.model_copy(update={"seed": _SEED})
     names = tuple(spaces) if spaces is not None else list_spaces()
-    config, record_space = _with_recorded_space(config, given=spaces is not None)
+    config = _with_recorded_space(config, given=spaces is not None)
     job = prepare(config)
     trainings: tuple[EarlierTraining, ...] = ()
     record = None
@@ -116,7 +116,7 @@ def explain(
         trainings = earlier_trainings(
             config.warm_start, config=config, data_digest=job.dataset.digest(), metric=metric
         )
-        record = Record(run=config.warm_start, space=record_space, metric=metric, trainings=len(trainings))
+        record = Record(run=config.warm_start, space=config.space, metric=metric, trainings=len(trainings))
     found = []
     for index, name in enumerate(names):
         say(name)
@@ -126,18 +126,18 @@ def explain(
     return Explanation(job=job, spaces=tuple(found), record=record, seconds=time.monotonic() - begin)
 
 
-def _with_recorded_space(config: RunConfig, *, given: bool) -> tuple[RunConfig, str]:
+def _with_recorded_space(config: RunConfig, *, given: bool) -> RunConfig:
     """Where no space was asked for, an earlier run is looked up in its own, if that is a shipped one."""
     if config.warm_start is None or given:
-        return config, config.space
+        return config
     folder = RunFolder(path=Path(config.warm_start))
     try:
         space = str(folder.load_config()["config"]["space"])
     except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
-        return config, config.space  # `earlier_trainings` says what is wrong
+        return config  # `earlier_trainings` says what is wrong
     if space not in list_spaces():
         raise UserError(
             f"{config.warm_start} searched the space {space}, which is none of the shipped ones.",
             f"Name it: --space {space}.",
         )
-    return config.model_copy(update={"space": space}), space
+    return config.model_copy(update={"space": space})

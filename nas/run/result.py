@@ -73,11 +73,14 @@ class TrialSummary(_Part):
         return self.steps if self.cut_at is None else self.cut_at
 
     @property
+    def measured(self) -> float:
+        """The accuracy on validation data: TFLM's own where it was measured."""
+        return (self.accuracy if self.tflm_accuracy is None else self.tflm_accuracy) or 0.0
+
+    @property
     def value(self) -> float:
         """The run's metric on validation data: TFLM's own where it was measured."""
-        value = self.accuracy if self.tflm_accuracy is None else self.tflm_accuracy
-        value = value if self.score is None else self.score
-        return 0.0 if value is None else value
+        return self.measured if self.score is None else self.score
 
 
 class MeasuredAccuracy(_Part):
@@ -278,7 +281,7 @@ class RunResult:
     @property
     def report(self) -> Path:
         """The report, one HTML file."""
-        return self.path / "report.html"
+        return RunFolder(path=self.path).report_file
 
     @property
     def bundle(self) -> Bundle | None:
@@ -338,7 +341,7 @@ def _front_models(path: Path, trials: Iterable[TrialSummary], chosen: int | None
         costs = trial.costs or {}
         yield FrontModel(
             number=trial.number,
-            accuracy=(trial.accuracy if trial.tflm_accuracy is None else trial.tflm_accuracy) or 0.0,
+            accuracy=trial.measured,
             score=trial.value,
             sram_bytes=costs["sram_bytes"],
             flash_bytes=costs["flash_bytes"],
