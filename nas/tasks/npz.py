@@ -86,6 +86,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     groups, group_notes = _groups(arrays, samples, name)
     notes += group_notes
     if "val" not in samples:
+        notes.append("There is no X_val: a fifth of the training samples is held out for it.")
         samples, labels, groups = hold_out_validation(samples, labels, groups, name=name)
     return make_dataset(
         name=name,

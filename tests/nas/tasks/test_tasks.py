@@ -263,3 +263,10 @@ def test_options_may_be_given_by_keyword(tmp_path: Path) -> None:
         load_task("digits", imagesize=3)
     with pytest.raises(UserError, match="image_size is 3"):
         load_task("digits", image_size=3)
+
+
+def test_a_validation_part_that_is_held_out_is_said(tmp_path: Path) -> None:
+    arrays = {key: value for key, value in parts().items() if not key.endswith("_val")}
+    np.savez(tmp_path / "d.npz", **arrays)
+    notes = load_task(f"npz:{tmp_path / 'd.npz'}").notes
+    assert "There is no X_val: a fifth of the training samples is held out for it." in notes
