@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # How a judgement by `Budget.certain` is said.
 UPPER_END = "upper end of its 90 % interval"
-_CERTAIN = "Predictions are held to the limits by the upper ends of their 90 % intervals."
+CERTAIN = "Predictions are held to the limits by the upper ends of their 90 % intervals."
 _EXAMPLE = "Write it like 256KB, or like sram=256KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M."
 _QUANTITY = re.compile(r"([+-]?)(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})\s*([A-Za-zµ]*)", re.ASCII)
 
@@ -120,7 +120,7 @@ class Budget:
         """What of `costs` is held to the limits: the middle of each interval, or its upper end."""
         rows = {name: RESOURCES[name] for name, _ in self.values}
         return {
-            name: getattr(costs, row.upper if self.certain and row.upper else row.field)
+            name: getattr(costs, row.upper if self.by_upper_end(name) else row.field)
             for name, row in rows.items()
         }
 
@@ -155,7 +155,7 @@ def budget_on(given: Mapping[str, Fraction], target: Target, *, certain: bool = 
             f" {target.npu.accelerator} by Vela, and held to both limits again."
         )
     if certain:
-        notes.append(_CERTAIN)
+        notes.append(CERTAIN)
     memory = {resource: _memory(resource, given, target, notes) for resource in ("sram", "flash")}
     return Budget.of({**given, **memory}, certain=certain, notes=tuple(notes))
 

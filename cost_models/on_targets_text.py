@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
+from cost_models.budget import CERTAIN
 from cost_models.costing_report import rendered
 from cost_models.on_targets import OnTarget
 from cost_models.resources import RESOURCES, format_quantity
@@ -105,7 +106,7 @@ def _limits(found: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[st
     if rest := [name for name in ("sram", "flash") if name not in given]:
         said.append(f"Limit of {' and '.join(rest)}: what each target has, less what is reserved")
     if any(budget.certain for budget in budgets):
-        said.append("Predictions are held to the limits by the upper ends of their 90 % intervals")
+        said.append(CERTAIN.rstrip("."))
     return said
 
 
