@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from pathlib import Path
 
 from cost_models.errors import UserError, did_you_mean
@@ -43,6 +44,15 @@ _ALIASES = {
 _NUCLEO = re.compile(r"nucleo_([a-z]\w{3})")
 
 
+def _of_the_same_family(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that begin as the name does (stm32h7..., esp32_s3...), or all: letters in common say little of a chip."""
+    shared = {
+        other: sum(1 for _ in takewhile(lambda ab: ab[0] == ab[1], zip(name, other))) for other in known
+    }
+    longest = max(shared.values())
+    return tuple(other for other in known if shared[other] == longest) if longest > 5 else known
+
+
 def find_target(name_or_path: str | Path) -> Path:
     """The TOML file that a name or path stands for.
 
@@ -62,7 +72,7 @@ def find_target(name_or_path: str | Path) -> Path:
         known = (plain, _ALIASES.get(plain), f"stm32{board[1]}" if board else None)
         text = next((name for name in known if name in names), text)
     if text not in names:
-        hint = did_you_mean(text, names)
+        hint = did_you_mean(plain, _of_the_same_family(plain, (*names, *_ALIASES)))
         if hint.startswith("Known"):
             hint = "nas-cost --targets lists them; a path to a TOML file works too."
         raise UserError(f"There is no target {text!r}.", hint)

@@ -232,6 +232,8 @@ def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
     ("name", "message"),
     [
         ("nrf52480", "There is no target 'nrf52480'. Did you mean nrf52840?"),
+        ("STM32H74", "There is no target 'STM32H74'. Did you mean stm32h743?"),
+        ("picoo", "There is no target 'picoo'. Did you mean pico?"),
         (
             "zzzzzz",
             "There is no target 'zzzzzz'. nas-cost --targets lists them; a path to a TOML file works too.",
