@@ -26,6 +26,7 @@ exit code: 0 a verified bundle, 1 the bundle failed its verification, 2 a mistak
 examples:
   nas-export runs/digits-1 --out bundle
   nas-export runs/digits-1 --list
+  nas-export runs/digits-1 --list --target esp32s3
   nas-export runs/digits-1 --policy smallest --budget sram=8KB --target rp2040 --out small
   nas-export runs/digits-1 --model 17 --format zephyr --name kws --out kws
   nas-export runs/digits-1 --out kws --name kws --deliver ../firmware:models/kws --branch new-model
@@ -51,8 +52,11 @@ def _run(arguments: argparse.Namespace) -> int:
     load_layout(arguments.format)
     selection = _selection(arguments)
     if selection is not None and arguments.list:
-        from nas.run.reselect import front_lines
+        from nas.run.reselect import front_json, front_lines
 
+        if arguments.json:
+            print(json.dumps(front_json(selection), indent=1))
+            return DONE
         print(f"front of {arguments.run} on {selection.target.name} (* would be exported)")
         for line in front_lines(selection):
             print(line)
@@ -97,12 +101,8 @@ def _selection(arguments: argparse.Namespace) -> Selection | None:
     selection = reselect(path, **asked) if arguments.list else select(path, **asked)
     if selection is None:
         return None
-    for note in selection.budget.notes:
+    for note in (*selection.budget.notes, *selection.notes):
         complain(note, prog=PROG)
-    if selection.lost:
-        complain(
-            f"{selection.lost} models of the run are missing or are not those that were trained", prog=PROG
-        )
     return selection
 
 
@@ -155,12 +155,15 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--trust-space", action="store_true", help="run the code of a task of your own that the run names"
     )
-    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    parser.add_argument("--json", action="store_true", help="print what was done, or --list, as JSON")
     arguments = parser.read(argv)
     if not arguments.out and not arguments.list:
         raise UserError("--out is missing.", "Give the folder of the bundle, or --list to see what there is.")
     if arguments.model and (arguments.policy or arguments.list):
         raise UserError("--model names the model; --policy and --list choose one.", "Leave one of them out.")
+    if arguments.list and (arguments.out or arguments.deliver):
+        given = "--out" if arguments.out else "--deliver"
+        raise UserError(f"--list exports nothing; {given} says where to.", "Leave one of them out.")
     if arguments.branch and not arguments.deliver:
         raise UserError("--branch needs --deliver.", "Say which repository: --deliver REPO[:PATH].")
     return arguments

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cost_models.budget import Budget, Violation
-from cost_models.costing import CostModel
+from cost_models.costing import CostModel, Costs
+from cost_models.costing_report import require_counted
 from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.target_file import load_target
@@ -34,14 +35,14 @@ class Selection:
         budget: The limits.
         front: The Pareto front of the models that fit, most accurate first.
         chosen: The policy's choice of it.
-        lost: How many models are missing in the run folder or are not those that were trained.
+        notes: What must be known of the choice beyond the limits, a sentence each.
     """
 
     target: Target
     budget: Budget
     front: tuple[TrialRecord, ...]
     chosen: TrialRecord
-    lost: int
+    notes: tuple[str, ...]
 
 
 def reselect(
@@ -67,6 +68,7 @@ def reselect(
     costs = CostModel(chip)
     fitting: list[TrialRecord] = []
     misses: list[tuple[Violation, int]] = []
+    refused: dict[int, UserError] = {}
     lost, samples = 0, _validation_samples(folder, summary)
     for trial in summary.evaluated():
         try:
@@ -74,22 +76,61 @@ def reselect(
         except UserError:
             lost += 1
             continue
-        record = _record(trial, costs, tflite, samples, summary.task.metric)
-        assert record.costs is not None
-        violations = limits.violations(record.costs)
+        try:
+            record, violations = _judged(trial, costs, tflite, samples, summary.task.metric, limits)
+        except UserError as error:
+            refused[trial.number] = error
+            continue
         if violations:
             misses.append((max(violations, key=lambda v: v.excess), record.number))
         else:
             fitting.append(record)
     if not fitting:
-        raise _nothing(folder, misses, lost, chip)
+        raise _nothing(folder, misses, refused, lost, chip)
     front = pareto_front(fitting)
+    chosen = choose(front, policy or config.policy)
     return Selection(
-        target=chip, budget=limits, front=front, chosen=choose(front, policy or config.policy), lost=lost
+        target=chip,
+        budget=limits,
+        front=front,
+        chosen=chosen,
+        notes=tuple(_notes(chosen, refused, lost, chip, config.rungs()[-1])),
     )
 
 
-def _nothing(folder: RunFolder, misses: list[tuple[Violation, int]], lost: int, target: Target) -> UserError:
+def _notes(
+    chosen: TrialRecord, refused: Mapping[int, UserError], lost: int, target: Target, full_steps: int
+) -> Iterator[str]:
+    """What was left out, and whether the choice was trained as long as a final candidate is."""
+    if lost:
+        yield f"{lost} models of the run are missing or are not those that were trained"
+    if refused:
+        number, error = next(iter(refused.items()))
+        yield (
+            f"{len(refused)} models of the run cannot be judged on {target.name} and are left out, such as trial"
+            f" {number}: {error.message}"
+        )
+    if chosen.rung != "full":
+        yield (
+            f"trial {chosen.number} was trained for {chosen.trained_steps:,} of {full_steps:,} steps: none that was"
+            " trained in full is on the front; a search for these limits (nas-run --warm-start) would train such"
+            " a network longer"
+        )
+
+
+def _nothing(
+    folder: RunFolder,
+    misses: list[tuple[Violation, int]],
+    refused: Mapping[int, UserError],
+    lost: int,
+    target: Target,
+) -> UserError:
+    if not misses and refused:
+        number, error = next(iter(refused.items()))
+        return UserError(
+            f"Nothing of {folder.path} can be judged on {target.name}, such as trial {number}: {error.message}",
+            error.hint,
+        )
     if not misses:
         return UserError(
             f"{folder.path} holds no model ({lost} are missing).",
@@ -102,9 +143,21 @@ def _nothing(folder: RunFolder, misses: list[tuple[Violation, int]], lost: int, 
     )
 
 
-def _record(
-    trial: TrialSummary, costs: CostModel, tflite: bytes, samples: int, metric: MetricName
-) -> TrialRecord:
+def _judged(
+    trial: TrialSummary, model: CostModel, tflite: bytes, samples: int, metric: MetricName, limits: Budget
+) -> tuple[TrialRecord, tuple[Violation, ...]]:
+    """A trial of the result as a record with the costs of its bytes, and the limits that it breaks.
+
+    Raises:
+        UserError: It has no costs on the target, or none for a resource that is limited.
+    """
+    explanation = model.explain(read_graph(tflite), file_bytes=len(tflite))
+    require_counted(explanation, model, limits)
+    costs = explanation.costs
+    return _record(trial, costs, samples, metric), limits.violations(costs)
+
+
+def _record(trial: TrialSummary, costs: Costs, samples: int, metric: MetricName) -> TrialRecord:
     """A trial of the result as a record, with the costs of its bytes."""
 
     def accuracy(value: float | None, engine: Literal["litert", "tflm"]) -> Accuracy | None:
@@ -129,7 +182,7 @@ def _record(
         params=trial.params,
         accuracy=accuracy(trial.accuracy, "litert"),
         tflm_accuracy=accuracy(trial.tflm_accuracy, "tflm"),
-        costs=costs.estimate(read_graph(tflite), file_bytes=len(tflite)),
+        costs=costs,
         cut_at=trial.cut_at,
         model_sha256=trial.model_sha256,
     )
@@ -152,6 +205,29 @@ def _validation_samples(folder: RunFolder, summary: RunSummary) -> int:
     return samples
 
 
+def front_json(selection: Selection) -> dict[str, Any]:
+    """The front as `nas-export --list --json` prints it."""
+    return {
+        "schema": 1,
+        "target": selection.target.name,
+        "budget": dict(selection.budget.limits()),
+        "certain": selection.budget.certain,
+        "notes": [*selection.budget.notes, *selection.notes],
+        "chosen": selection.chosen.number,
+        "front": [
+            {
+                "number": record.number,
+                "digest": record.key,
+                "value": record.value,
+                "steps": record.trained_steps,
+                "full": record.rung == "full",
+                "costs": None if record.costs is None else asdict(record.costs),
+            }
+            for record in selection.front
+        ],
+    }
+
+
 def front_lines(selection: Selection) -> Iterator[str]:
     """The front as text, a line for each model; the chosen one has a mark."""
     from cost_models.resources import format_quantity
@@ -161,8 +237,9 @@ def front_lines(selection: Selection) -> Iterator[str]:
         assert costs is not None
         latency = "" if costs.latency_us is None else f", {format_quantity('latency', costs.latency_us)}"
         mark = "*" if record is selection.chosen else " "
+        brief = "" if record.rung == "full" else f" after {record.trained_steps:,} steps"
         yield (
-            f"{mark} {record.number:>4}  {100 * record.value:5.1f} % on validation data, SRAM"
+            f"{mark} {record.number:>4}  {100 * record.value:5.1f} % on validation data{brief}, SRAM"
             f" {format_quantity('sram', costs.sram_bytes)}, flash"
             f" {format_quantity('flash', costs.flash_bytes)}{latency}"
         )

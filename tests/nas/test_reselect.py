@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cost_models.cycles.paths import COUNTERS
 from nas.cli.export import main as nas_export
 from nas.cli.run import main as nas_run
 
@@ -58,6 +59,39 @@ def test_the_list_has_the_front_and_the_choice(run: Path, capsys: pytest.Capture
     assert [int(row[1:].split()[0]) for row in rows if row.startswith("*")] == [result["chosen"]["number"]]
 
 
+def test_the_list_for_another_target_is_there_as_json(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert nas_export([str(run), "--list", "--target", "rp2040", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert listed["target"] == "rp2040"
+    assert listed["chosen"] in [model["number"] for model in listed["front"]]
+    trials = {t["number"]: t for t in json.loads((run / "result.json").read_text())["trials"]}
+    for model in listed["front"]:
+        assert model["costs"]["model_bytes"] == trials[model["number"]]["costs"]["model_bytes"]
+        assert model["costs"]["cycles"] != trials[model["number"]]["costs"]["cycles"]
+
+
+def test_a_choice_that_was_trained_briefly_is_said_to_be(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trials = json.loads((run / "result.json").read_text())["trials"]
+    brief = min((t for t in trials if t["state"] == "evaluated"), key=lambda t: t["costs"]["flash_bytes"])
+    assert brief["rung"] == "search"
+    limit = brief["costs"]["flash_bytes"]
+    assert nas_export([str(run), "--list", "--budget", f"flash={limit}B"]) == 0
+    captured = capsys.readouterr()
+    assert "was trained for 40 of 80 steps: none that was trained in full is on the front" in captured.err
+    assert "after 40 steps, SRAM" in captured.out
+
+
+def test_models_without_costs_on_a_target_are_left_out_and_that_is_said(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewer = {k: v for k, v in COUNTERS["cmsis_nn"].items() if k != "FULLY_CONNECTED"}
+    monkeypatch.setitem(COUNTERS, "cmsis_nn", fewer)
+    assert nas_export([str(run), "--list", "--budget", "latency=1s"]) == 2
+    assert "can be judged on nrf52840, such as trial" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -65,6 +99,7 @@ def test_the_list_has_the_front_and_the_choice(run: Path, capsys: pytest.Capture
         (["--policy", "smallest"], "--out is missing. Give the folder of the bundle, or --list to see what there is."),
         (["--model", "1", "--policy", "smallest", "--out", "x"], "--model names the model"),
         (["--target", "picoo", "--out", "x"], "There is no target 'picoo'."),
+        (["--list", "--out", "x"], "--list exports nothing; --out says where to. Leave one of them out."),
     ],
 )  # fmt: skip
 def test_a_mistake_is_a_sentence(
