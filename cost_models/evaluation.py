@@ -19,9 +19,9 @@ from cost_models.cycles.board_facts import measured_boards
 from cost_models.cycles.boards import Check, Measurement, fit_rates
 from cost_models.cycles.calibration import Residual, cross_validate, folds, inside, spreads
 from cost_models.cycles.class_fit import factor_of, leave_board_out
+from cost_models.cycles.coefficients import bare_kernels
 from cost_models.cycles.measurements import SHORT_NAMES, MeasuredRun, read_kernels, read_runs
 from cost_models.cycles.published import SOURCES, published
-from cost_models.cycles.shipped import bare_kernels
 from cost_models.cycles.table import core_table
 from cost_models.graph import OpGraph, macs
 from cost_models.lean import lean

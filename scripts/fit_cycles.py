@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from cost_models.cycles.shipped import coefficient_document
+from cost_models.cycles.coefficients import coefficient_document
 from cost_models.cycles.table import COEFFICIENTS
 from cost_models.figures import run_on_figures
 

@@ -16,7 +16,7 @@ from cost_models.cycles.model import Z90, predict_with
 from cost_models.cycles.paths import COUNTERS
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import CoreTable
-from cost_models.cycles.traffic import weight_bytes_per_trip
+from cost_models.cycles.weight_traffic import weight_bytes_per_trip
 from cost_models.errors import UserError
 from cost_models.graph import OpGraph
 

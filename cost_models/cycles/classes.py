@@ -14,7 +14,7 @@ from cost_models.cycles import espressif
 from cost_models.cycles.paths import COUNTERS
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import core_table
-from cost_models.cycles.traffic import weight_bytes_per_trip
+from cost_models.cycles.weight_traffic import weight_bytes_per_trip
 from cost_models.graph import OpGraph
 from cost_models.summing import ordered_sum
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from cost_models.cores import CORES
 from cost_models.cycles.fit import Sample
+from cost_models.cycles.instruction_cycles import ideal_cycles
+from cost_models.cycles.kernel_table import operator_of
 from cost_models.cycles.paths import COUNTERS
-from cost_models.cycles.prices import ideal_cycles
-from cost_models.cycles.shape_rows import operator_of
 from cost_models.graph import OpGraph
 from cost_models.tflite_graph import read_graph
 

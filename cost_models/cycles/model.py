@@ -11,7 +11,7 @@ from cost_models.cores import CORES
 from cost_models.cycles.paths import COUNTERS
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import CoreTable, core_table
-from cost_models.cycles.traffic import weight_bytes_per_trip
+from cost_models.cycles.weight_traffic import weight_bytes_per_trip
 from cost_models.graph import OpGraph, macs
 from cost_models.summing import ordered_sum
 

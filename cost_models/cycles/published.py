@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cost_models.cycles.boards import SMALLEST_CYCLES, Measurement
-from cost_models.cycles.shape_rows import graph_of
+from cost_models.cycles.kernel_table import graph_of
 from cost_models.graph import OpGraph
 from cost_models.tflite_graph import read_graph
 

@@ -90,7 +90,7 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 
 def one_operator(cycles: float, channels: int) -> Measurement:
-    from cost_models.cycles.shape_rows import graph_of
+    from cost_models.cycles.kernel_table import graph_of
 
     row = {
         "op": "CONV_2D",

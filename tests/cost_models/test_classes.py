@@ -23,8 +23,8 @@ from cost_models.cycles.class_fit import (
     leave_board_out,
 )
 from cost_models.cycles.classes import CLASSES, FETCH, class_rates, ideal_parts
+from cost_models.cycles.kernel_table import graph_of
 from cost_models.cycles.published import FEW_MODELS
-from cost_models.cycles.shape_rows import graph_of
 from cost_models.graph import OpGraph
 from cost_models.target_file import load_target
 from cost_models.target_names import list_targets

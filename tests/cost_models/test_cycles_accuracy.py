@@ -12,11 +12,11 @@ import pytest
 from cost_models.calibrate import calibrate
 from cost_models.cycles import predict
 from cost_models.cycles.calibration import cross_validate, residual_of
+from cost_models.cycles.coefficients import bare_kernels
 from cost_models.cycles.counting import copy_at, fill_at
+from cost_models.cycles.kernel_table import graph_of
 from cost_models.cycles.measurements import SHORT_NAMES, MeasuredRun, read_kernels, read_runs
 from cost_models.cycles.published import SOURCES, published
-from cost_models.cycles.shape_rows import graph_of
-from cost_models.cycles.shipped import bare_kernels
 from cost_models.cycles.table import core_table
 from cost_models.evaluation import row_of
 from cost_models.target_file import load_target

@@ -19,10 +19,10 @@ from cost_models.costing import CostModel
 from cost_models.cycles.boards import Measurement, fit_rates
 from cost_models.cycles.classes import class_rates
 from cost_models.cycles.espressif import CHIPS, PRICES, chip_rates
+from cost_models.cycles.kernel_table import graph_of as shape_graph
 from cost_models.cycles.model import predict
 from cost_models.cycles.paths import COUNTERS
 from cost_models.cycles.rates import Rates
-from cost_models.cycles.shape_rows import graph_of as shape_graph
 from cost_models.cycles.table import core_table
 from cost_models.errors import UserError
 from cost_models.graph import (

@@ -22,14 +22,14 @@ _BORROWED = {"mul_broadcast": "softmax"}
 _DERIVED_SPREADS = (0.006, 0.02)
 
 
-def coefficient_document(folder: Path, kernel_table: Path) -> dict[str, Any]:
+def coefficient_document(folder: Path, kernel_counts: Path) -> dict[str, Any]:
     """The content of `coefficients.json`.
 
     Args:
         folder: Calibration folder with whole models.
-        kernel_table: Bare kernel counts (`scripts/kernel_counts.csv`).
+        kernel_counts: Bare kernel counts (`scripts/kernel_counts.csv`).
     """
-    kernels = read_kernels(kernel_table)
+    kernels = read_kernels(kernel_counts)
     runs: dict[tuple[str, str], list[MeasuredRun]] = defaultdict(list)
     for run in read_runs(folder):
         runs[run.kernels, run.core].append(run)

@@ -1,11 +1,11 @@
-"""How many weight bytes each pass of a kernel loop fetches: what slow flash makes dear."""
+"""Weight bytes that each trip of a kernel loop fetches, which slow flash makes expensive."""
 
 from __future__ import annotations
 
 from cost_models.cycles import espressif
 from cost_models.cycles.paths import FEATURES
 
-# Weights lie in flash and each pass reads them anew: a 2x2 tile step of 16 columns reads 2 x 16 bytes.
+# Weights lie in flash and each trip reads them again: a 2x2 tile step of 16 columns reads 2 x 16 bytes.
 _PRODUCT = {
     "pairs*depth": 2.0,
     "tiles*blocks16": 32.0,

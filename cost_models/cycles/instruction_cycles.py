@@ -1,4 +1,4 @@
-"""What an instruction of each class costs on each core when its memory never waits."""
+"""Cycles of each class of instruction on each core, with memory that never waits."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _M4 = {
     "strd": 3.0, "ldm": 5.0, "stm": 5.0, "branch": 1.0, "ibranch": 3.0, "it": 0.5, "other": 1.0,
     "taken_branches": 1.7,
 }  # fmt: skip
-PRICES: dict[str, dict[str, float]] = {
+INSTRUCTION_CYCLES: dict[str, dict[str, float]] = {
     "cortex-m4": _M4,
     "cortex-m3": {**_M4, "mla": 2.0, "mull": 4.0},
     "cortex-m33": {**_M4, "load": 1.3, "ldrd": 2.0, "strd": 2.0, "taken_branches": 1.3},
     "cortex-m0plus": {**_M4, "mul": 1.0, "load": 2.0, "store": 2.0, "ldm": 5.0, "stm": 5.0, "it": 1.0,
                       "taken_branches": 1.0},
-    "cortex-m7": {**{name: price * 0.5 for name, price in _M4.items()}, "div": 5.0, "load": 0.7},
-    "cortex-m55": {**{name: price * 0.7 for name, price in _M4.items()}, "div": 5.0, "other": 1.5},
+    "cortex-m7": {**{name: cycles * 0.5 for name, cycles in _M4.items()}, "div": 5.0, "load": 0.7},
+    "cortex-m55": {**{name: cycles * 0.7 for name, cycles in _M4.items()}, "div": 5.0, "other": 1.5},
 }  # fmt: skip
 
 
 def ideal_cycles(classes: Mapping[str, str], core: str) -> float:
     """Ideal cycles of an operator from the executed instructions of each class."""
-    return sum(price * float(classes[name] or 0) for name, price in PRICES[core].items())
+    return sum(cycles * float(classes[name] or 0) for name, cycles in INSTRUCTION_CYCLES[core].items())

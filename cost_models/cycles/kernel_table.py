@@ -1,4 +1,4 @@
-"""Operators written as rows of shapes: the form of the measured and published tables."""
+"""Operators from the rows of the measured and published tables, which give their shapes."""
 
 from __future__ import annotations
 
