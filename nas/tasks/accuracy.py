@@ -15,6 +15,7 @@ from nas.runtimes.interpreter import Engine
 from nas.runtimes.litert import LiteRtModel
 from nas.runtimes.reference import reference_model
 from nas.tasks.dataset import Dataset
+from nas.tasks.loading.mapped import chunks
 
 Part = Literal["val", "test"]
 
@@ -52,10 +53,14 @@ def measure_accuracy(tflite: bytes, dataset: Dataset, part: Part, engine: Engine
     model = reference_model(tflite)
     port = model.input
     scaling = InputScaling.fold(dataset.info.preprocess, scale=port.scale, zero_point=port.zero_point)
-    samples = scaling.quantize(dataset.samples[part])
     # TFLM is asked to load it even where LiteRT answers: a model that it refuses is of no use.
     answering = model if engine in ("tflm", model.engine) else LiteRtModel(tflite)
-    outputs = answering.run(samples.reshape(len(samples), *port.shape)).reshape(len(samples), -1)
+    outputs = np.concatenate(
+        [
+            answering.run(scaling.quantize(raw).reshape(len(raw), *port.shape)).reshape(len(raw), -1)
+            for raw in chunks(dataset.samples[part])
+        ]
+    )
     classes = len(dataset.info.class_names)
     return score(
         outputs,

@@ -17,6 +17,7 @@ from nas.model.trained import TaskInfo
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.kinds import check_shape, take
 from nas.tasks.loading.labels import clean_labels, index_labels
+from nas.tasks.loading.mapped import chunks, converted
 from nas.tasks.loading.raw_type import check_scales, check_values, common_raw_type
 from nas.tasks.loading.report import DataReport, make_report
 from nas.tasks.loading.scaling import fit_scaling
@@ -50,9 +51,9 @@ class Dataset:
         """What was guessed, left out, resized or is doubtful, a sentence each."""
         return self.report.notes
 
-    def inputs(self, part: str) -> NDArray[np.float32]:
-        """Real-valued model inputs of one part, saturated like the device's int8 input."""
-        return np.clip(self.info.preprocess.apply(self.samples[part]), *self.input_range)
+    def inputs(self, raw: Array) -> NDArray[np.float32]:
+        """Real-valued model inputs of raw samples, saturated like the device's int8 input. Shape: that of `raw`."""
+        return np.clip(self.info.preprocess.apply(raw), *self.input_range)
 
     def judged_by(self, metric: MetricName | Literal["auto"]) -> Dataset:
         """The same data, to be searched by a metric; "auto" takes one by how even the classes are, and notes it."""
@@ -74,7 +75,8 @@ class Dataset:
         """Hash of the content, to tell whether a resumed run still sees the same data."""
         digest = hashlib.sha256()
         for part in PARTS:
-            digest.update(np.ascontiguousarray(self.samples[part]).data)
+            for chunk in chunks(self.samples[part]):
+                digest.update(np.ascontiguousarray(chunk).data)
             digest.update(np.ascontiguousarray(self.labels[part]).data)
         return digest.hexdigest()
 
@@ -126,7 +128,7 @@ def make_dataset(
     raw_type = common_raw_type(arrays)
     doubts = check_scales(arrays, name)
     scaling = fit_scaling(arrays, raw_type, name)
-    raw = {part: np.ascontiguousarray(arrays[part].astype(np.dtype(raw_type))) for part in PARTS}
+    raw = {part: converted(arrays[part], np.dtype(raw_type)) for part in PARTS}
     info = TaskInfo(
         name=name,
         input_shape=tuple(int(n) for n in arrays["train"].shape[1:]),

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.model.words import sized
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
-from nas.tasks.loading.class_folders import read_layout
+from nas.tasks.loading.class_folders import Layout, read_layout
+from nas.tasks.loading.mapped import room_for
 from nas.tasks.loading.memory import require_memory, work_bytes
 from nas.tasks.loading.picture_file import Picture, UnreadableError, decode, inspect, unreadable
+from nas.tasks.loading.progress import tell
 from nas.tasks.options import TaskOptions
 from nas.tasks.split import hold_out_validation, split_parts
 
 _DEFAULT_SIZE = 48  # pixels; where pictures differ in size or are large
 _LARGEST_KEPT = 96
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 def load(argument: str, options: TaskOptions) -> Dataset:
@@ -49,12 +55,10 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     _check_depths(list(pictures.values()), root)
     deep = next(iter(pictures.values())).depth != "8 bits"
     shape = (len(pictures), *size, 1 if grey else 3)
-    # Pictures are decoded one by one and then stacked.
-    needed = 2 * math.prod(shape) * (4 if deep else 1) + work_bytes(shape, np.dtype("f4" if deep else "u1"))
+    needed = math.prod(shape) * (4 if deep else 1) + work_bytes(shape, np.dtype("f4" if deep else "u1"))
     require_memory(needed, str(root), "Give a smaller --image-size or fewer pictures.")
-    pixels, through = _decode_all(pictures, size, grey=grey)
+    samples, through = _decode_all(layout, pictures, size, grey=grey)
     index = {label: i for i, label in enumerate(layout.classes)}
-    samples = {part: np.stack([pixels[path] for _, path in files]) for part, files in layout.files.items()}
     labels: dict[str, Array] = {
         part: np.array([index[label] for label, _ in files], np.int64) for part, files in layout.files.items()
     }
@@ -96,35 +100,55 @@ def _inspect_all(paths: Sequence[Path]) -> dict[Path, Picture]:
     Raises:
         UserError: All files that cannot be read, in one sentence.
     """
-    pictures, errors = {}, []
-    for path in paths:
-        try:
-            pictures[path] = inspect(path)
-        except UnreadableError as error:
-            errors.append(error)
-    if errors:
-        raise unreadable(errors, len(paths))
-    return pictures
+    return dict(zip(paths, _each(inspect, paths, "reading the heads of pictures"), strict=True))
 
 
 def _decode_all(
-    pictures: dict[Path, Picture], size: tuple[int, int], *, grey: bool
-) -> tuple[dict[Path, NDArray[np.generic]], int]:
-    """Pixels by file, and how many pictures were laid over white.
+    layout: Layout, pictures: dict[Path, Picture], size: tuple[int, int], *, grey: bool
+) -> tuple[dict[str, Array], int]:
+    """Pixels by part, and how many pictures were laid over white.
 
     Raises:
         UserError: All files that are damaged, in one sentence.
     """
-    pixels, errors, through = {}, [], 0
-    for path, picture in pictures.items():
+    deep = next(iter(pictures.values())).depth
+    dtype = np.dtype({"8 bits": "u1", "16 bits": "u2", "float": "f4"}[deep])
+    shape = (*size, 1 if grey else 3)
+    samples = {part: room_for((len(files), *shape), dtype) for part, files in layout.files.items()}
+    places = [(part, at, path) for part, files in layout.files.items() for at, (_, path) in enumerate(files)]
+
+    def fill(place: tuple[str, int, Path]) -> bool:
+        part, at, path = place
+        samples[part][at], seen_through = decode(pictures[path], size, grey=grey)
+        return seen_through
+
+    return samples, sum(_each(fill, places, "decoding pictures"))
+
+
+def _each(work: Callable[[Given], Made], things: Sequence[Given], what: str) -> list[Made]:
+    """What is made of each thing, several at a time; decoders leave Python meanwhile.
+
+    Raises:
+        UserError: All files that cannot be read, in one sentence.
+    """
+
+    def one(thing: Given) -> Made | UnreadableError:
         try:
-            pixels[path], seen_through = decode(picture, size, grey=grey)
-            through += seen_through
+            return work(thing)
         except UnreadableError as error:
-            errors.append(error)
+            return error
+
+    made, errors = [], []
+    with ThreadPoolExecutor() as pool:
+        for done, found in enumerate(pool.map(one, things), start=1):
+            if isinstance(found, UnreadableError):
+                errors.append(found)
+            else:
+                made.append(found)
+            tell(what, done, len(things))
     if errors:
-        raise unreadable(errors, len(pictures))
-    return pixels, through
+        raise unreadable(errors, len(things))
+    return made
 
 
 def _common_size(pictures: Sequence[Picture], image_size: int | None) -> tuple[tuple[int, int], list[str]]:

@@ -11,6 +11,7 @@ from cost_models.errors import UserError
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.labels import clean_labels
+from nas.tasks.loading.mapped import gathered
 from nas.tasks.options import InputKind
 
 Indices = NDArray[np.int64]
@@ -60,7 +61,7 @@ def split_parts(
     index = split_indices(flat, known, name)
     return make_dataset(
         name=name,
-        samples={part: samples[index[part]] for part in PARTS},
+        samples={part: gathered(samples, index[part]) for part in PARTS},
         labels={part: flat[index[part]] for part in PARTS},
         class_names=class_names,
         source=source,
@@ -105,7 +106,8 @@ def hold_out_validation(
     def parted(arrays: Mapping[str, Array]) -> dict[str, Array]:
         if "train" not in arrays:
             return dict(arrays)
-        return {**arrays, "train": arrays["train"][stay], "val": arrays["train"][held]}
+        train = arrays["train"]
+        return {**arrays, "train": gathered(train, stay), "val": gathered(train, held)}
 
     return parted(samples), parted(labels), parted(groups)
 

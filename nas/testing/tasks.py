@@ -61,7 +61,7 @@ def check_task(
             one.info.samples.get(part) == len(samples),
             f"{said} says that it has {one.info.samples.get(part)} {part} samples, and has {len(samples)}.",
         )
-        inputs = one.inputs(part)
+        inputs = one.inputs(samples)
         require(
             bool(np.isfinite(inputs).all()),
             f"{said} has {part} samples that are not finite after preprocessing.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
+from nas.model.trained import Preprocess
 from nas.tf.adamw import AdamW
 
 _INSTANT = 1e-3  # seconds: no time at all is taken for so much
+_SHARED_BYTES = 1 << 20  # below it a copy does not matter
+_ALIGNED = 64  # bytes, without which TensorFlow refuses memory
 _SHIFT_GROUPS = 4  # a batch is cut into this many groups, each shifted its own way
 
 
@@ -49,28 +53,60 @@ class Schedule:
 
 
 class TrainingData:
-    """Training samples as tensors, made once for many models.
+    """Training samples as tensors, made once for many models; scaled when a batch is drawn, so that bytes stay bytes.
 
     Args:
-        inputs: Real-valued samples. Shape: (n, height, width, channels) or (n, features).
+        raw: Raw samples, which are not copied where that can be helped. Shape: (n, ...).
         labels: Class indices. Shape: (n,).
         classes: Number of classes.
         class_weights: What a sample of each class counts; None for alike. Shape: (classes,).
+        preprocess: Makes real-valued inputs of them; None where they are.
+        input_range: What lies outside saturates.
+        shape: Of a network's input; None for that of a sample.
     """
 
     def __init__(
         self,
-        inputs: npt.NDArray[np.float32],
+        raw: npt.NDArray[np.generic],
         labels: npt.NDArray[np.int64],
         *,
         classes: int,
         class_weights: npt.NDArray[np.float32] | None = None,
+        preprocess: Preprocess | None = None,
+        input_range: tuple[float, float] = (-np.inf, np.inf),
+        shape: tuple[int, ...] | None = None,
     ) -> None:
         self.class_weights = None if class_weights is None else tf.constant(class_weights)
-        self.inputs = tf.constant(inputs)
         self.labels = tf.constant(labels, tf.int32)
         self.classes = classes
-        self.count = len(inputs)
+        self.count = len(raw)
+        self._raw = shared_tensor(raw)
+        self._preprocess = preprocess
+        self._range = input_range
+        self._shape = raw.shape[1:] if shape is None else shape
+
+    def batch(self, index: Any, size: int) -> Any:
+        """Real-valued samples, in the arithmetic of `Preprocess.apply`. Shape: (size, *shape)."""
+        values = tf.cast(tf.gather(self._raw, index), tf.float32)
+        if self._preprocess is not None:
+            offset = tf.constant(self._preprocess.offset, tf.float32)
+            values = (values - offset) * tf.constant(self._preprocess.scale, tf.float32)
+            values = tf.clip_by_value(values, *self._range)
+        return tf.reshape(values, (size, *self._shape))
+
+
+def shared_tensor(array: npt.NDArray[np.generic]) -> Any:
+    """A tensor of an array's own memory, where TensorFlow takes it: workers of a node have one copy then.
+
+    It is only read: the memory may be an object store's or a file's.
+    """
+    if array.nbytes < _SHARED_BYTES or array.ctypes.data % _ALIGNED or not array.flags.c_contiguous:
+        return tf.constant(array)
+    # numpy hands over nothing that is read-only, as an object store's memory is.
+    memory = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
+    memory.owner = array  # type: ignore[attr-defined]  # lives as long as the tensor
+    view = np.frombuffer(memoryview(memory), array.dtype).reshape(array.shape)
+    return tf.experimental.dlpack.from_dlpack(view.__dlpack__())
 
 
 def train(
@@ -162,8 +198,7 @@ def _loop(
             if before_step is not None:
                 before_step(due)
             index = batches[step]
-            samples = tf.ensure_shape(tf.gather(data.inputs, index), (schedule.batch, *data.inputs.shape[1:]))
-            samples = augment(samples, shifts[step], gains[step])
+            samples = augment(data.batch(index, schedule.batch), shifts[step], gains[step])
             labels = tf.gather(data.labels, index)
             target = tf.one_hot(labels, data.classes)
             target = target * (1 - smoothing) + smoothing / data.classes

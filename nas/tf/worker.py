@@ -25,6 +25,7 @@ from nas.runtimes.reference import reference_engine
 from nas.strategy.screening import job_key
 from nas.tasks.accuracy import measure_accuracy
 from nas.tasks.dataset import Dataset
+from nas.tasks.loading.mapped import chunks
 from nas.tf.build import build
 from nas.tf.compression import STEPS, CompressionStep, Training
 from nas.tf.convert import convert
@@ -59,7 +60,7 @@ class Evaluator:
         self._costs = CostModel(target)
         self._budget = budget
         self._classes = len(dataset.info.class_names)
-        self._inputs = dataset.inputs("train")
+        self._extremes = _extremes(dataset)
         self._training: dict[tuple[int, ...], TrainingData] = {}
 
     def __call__(self, request: Request) -> Outcome:
@@ -138,12 +139,14 @@ class Evaluator:
 
     def _data(self, spec: ArchSpec) -> TrainingData:
         if spec.input_shape not in self._training:
-            inputs = self._inputs.reshape(len(self._inputs), *spec.input_shape)
             self._training[spec.input_shape] = TrainingData(
-                inputs,
+                self._dataset.samples["train"],
                 self._dataset.labels["train"],
                 classes=self._classes,
                 class_weights=self._dataset.class_weights(),
+                preprocess=self._dataset.info.preprocess,
+                input_range=self._dataset.input_range,
+                shape=spec.input_shape,
             )
         return self._training[spec.input_shape]
 
@@ -158,7 +161,7 @@ class Evaluator:
             shift = (min(shape[0] // 16, 400), 0)
         return Schedule(
             steps=steps,
-            batch=min(recipe.batch, max(8, len(self._inputs) // 8)),
+            batch=min(recipe.batch, max(8, len(self._dataset.labels["train"]) // 8)),
             peak_rate=rate,
             weight_decay=recipe.weight_decay,
             label_smoothing=recipe.label_smoothing,
@@ -173,18 +176,28 @@ class Evaluator:
         """
         labels = self._dataset.labels["train"]
         share = max(1, _REPRESENTATIVE // self._classes)
-        picks = [int(self._inputs.reshape(len(labels), -1).min(1).argmin())]
-        picks.append(int(self._inputs.reshape(len(labels), -1).max(1).argmax()))
+        picks = list(self._extremes)
         for label in range(self._classes):
             members = np.flatnonzero(labels == label)
             picks += rng.choice(members, min(share, len(members)), replace=False).tolist()
-        samples = self._inputs[picks].reshape(len(picks), *spec.input_shape)
+        samples = self._dataset.inputs(self._dataset.samples["train"][picks])
+        samples = samples.reshape(len(picks), *spec.input_shape)
         if self._dataset.info.frontend is not None:
             # The bytes that a front end makes must be the network's int8 input as they are: the range is the whole
             # one, whether or not some recording reaches its ends.
             samples = np.concatenate([samples, samples[:1]])
             samples[-1].flat[:2] = self._dataset.input_range
         return samples
+
+
+def _extremes(dataset: Dataset) -> tuple[int, int]:
+    """The training samples that hold the least and the largest input."""
+    lows, highs = [], []
+    for raw in chunks(dataset.samples["train"]):
+        inputs = dataset.inputs(raw).reshape(len(raw), -1)
+        lows.append(inputs.min(axis=1))
+        highs.append(inputs.max(axis=1))
+    return int(np.concatenate(lows).argmin()), int(np.concatenate(highs).argmax())
 
 
 class _Clock:

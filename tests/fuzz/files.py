@@ -92,7 +92,10 @@ class Npz:
             dataset = load_task(f"npz:{path}")
         except (zipfile.BadZipFile, ValueError) as error:
             raise AssertionError(f"{type(error).__name__} came through: {error}") from error
-        if not np.isfinite(dataset.inputs("train")).all() or not np.isfinite(dataset.input_range).all():
+        if (
+            not np.isfinite(dataset.inputs(dataset.samples["train"])).all()
+            or not np.isfinite(dataset.input_range).all()
+        ):
             raise FaultError("an input or a range that is not finite")
         return "accepted"
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.model.words import sized
+from nas.tasks.loading.mapped import converted
 from nas.tasks.options import InputKind
 
 Array = NDArray[np.generic]
@@ -71,7 +72,7 @@ def take(samples: Mapping[str, Array], kind: InputKind) -> Taken:
     shape = train.shape[1:]
     decided, note = (kind, "") if kind != "auto" else _decide(shape, train.dtype)
     if decided == "channels-first":
-        moved = {part: np.moveaxis(array, 1, -1) for part, array in samples.items()}
+        moved = {part: _channels_last(array) for part, array in samples.items()}
         return Taken(samples=moved, text=_text(moved["train"]), note=note)
     if decided == "features":
         return Taken(samples=dict(samples), text=f"{shape[0]} features", note=note)
@@ -79,6 +80,10 @@ def take(samples: Mapping[str, Array], kind: InputKind) -> Taken:
         channel = {part: array[..., np.newaxis] for part, array in samples.items()}
         return Taken(samples=channel, text=_text(channel["train"]), note=note)
     return Taken(samples=dict(samples), text=_text(train), note=note)
+
+
+def _channels_last(array: Array) -> Array:
+    return converted(np.moveaxis(array, 1, -1), array.dtype)
 
 
 def _decide(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[InputKind, str]:

@@ -18,6 +18,7 @@ resource: Any = import_module("resource") if find_spec("resource") else None  # 
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _COPIES, _BYTE_COPIES = 24, 4  # bytes a value
+_MOST_WORK = 128 << 20  # what is larger is worked on in pieces
 
 
 def available_bytes() -> int:
@@ -47,7 +48,7 @@ def require_memory(needed_bytes: int, what: str, hint: str) -> None:
 
 def work_bytes(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:
     """Bytes of the copies that are made of samples while they are split and their scaling is fitted; measured."""
-    return math.prod(shape) * (_BYTE_COPIES if dtype == np.uint8 else _COPIES)
+    return min(_MOST_WORK, math.prod(shape) * (_BYTE_COPIES if dtype == np.uint8 else _COPIES))
 
 
 def _own_room() -> list[int]:

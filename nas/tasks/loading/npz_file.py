@@ -16,12 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.model.words import first_line
+from nas.tasks.loading.mapped import LARGE_BYTES, release, room_for, spans
 from nas.tasks.loading.memory import require_memory, work_bytes
 
 Array = NDArray[np.generic]
@@ -53,6 +55,7 @@ class Contents:
 class _Header:
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
+    columns_first: bool
 
     @property
     def bytes(self) -> int:
@@ -182,7 +185,7 @@ def _parse(start: bytes, read: Callable[[int], bytes]) -> tuple[_Header | None, 
     text = size_bytes + read(size)
     parse = np.lib.format.read_array_header_1_0 if start[6] == 1 else np.lib.format.read_array_header_2_0
     try:
-        shape, _, dtype = parse(io.BytesIO(text))
+        shape, columns_first, dtype = parse(io.BytesIO(text))
     except (
         ValueError,
         SyntaxError,
@@ -196,7 +199,7 @@ def _parse(start: bytes, read: Callable[[int], bytes]) -> tuple[_Header | None, 
         return None, 0
     if any(not 0 <= n < 1 << 62 for n in shape):
         return None, 0
-    return _Header(shape=tuple(shape), dtype=dtype), 8 + len(text)
+    return _Header(shape=tuple(shape), dtype=dtype, columns_first=bool(columns_first)), 8 + len(text)
 
 
 def _shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...] | None:
@@ -210,9 +213,28 @@ def _shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...] |
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: _Header, path: Path) -> Array:
     with archive.open(info) as file:
+        if header.bytes >= LARGE_BYTES and not header.columns_first:
+            return _mapped(file, header)
         array: Array = np.lib.format.read_array(file, allow_pickle=False)
     if array.shape != header.shape:
         raise UserError(f"{path} changed while it was read.", "Start again.")
+    return array
+
+
+def _mapped(file: IO[bytes], header: _Header) -> Array:
+    """A large array, chunk by chunk into one that takes no memory."""
+    _parse(file.read(8), file.read)
+    array = room_for(header.shape, header.dtype)
+    for start, stop in spans(array):
+        left = memoryview(array[start:stop].reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        while left:
+            some = file.read(len(left))
+            if not some:
+                raise EOFError("it ends early")
+            left[: len(some)] = some
+            left = left[len(some) :]
+        release(array)
+    file.read(1)  # its end, where the checksum is compared
     return array
 
 

@@ -13,6 +13,7 @@ from nas.tasks.loading.sampling import thinned
 Array = NDArray[np.generic]
 
 _SAMPLED = 50_000
+_MOST_COUNTED = 500_000
 # Share of one value that counts as a state of its own (off, missing, zero), not as a measurement.
 _ATOM = 0.05
 _LEAST_REST = 0.005  # share of the other values, below which they are no measurement either
@@ -56,7 +57,7 @@ class Channel:
     @classmethod
     def sample(cls, samples: Array, channel: int) -> Channel:
         """The channel of all samples, at most some 50,000 values of it."""
-        return cls(values=thinned(samples[..., channel].reshape(-1), _SAMPLED))
+        return cls(values=thinned(samples.reshape(-1, samples.shape[-1]), _SAMPLED)[:, channel])
 
     def effective_levels(self, codes: Callable[[Array], NDArray[np.int64]]) -> float | None:
         """Int8 levels among which the measured values spread evenly enough; None where no information is lost.
@@ -84,10 +85,11 @@ def find_outliers(values: Array, levels: float) -> Inside | None:
     latter may be what is to be recognized (pulses), so that they are left out only where the others are lost.
 
     Args:
-        values: All values of the channel.
+        values: Values of the channel; of very many a sample, in which nothing is missed that fills 0.05 % of them.
         levels: Effective int8 levels that they use without leaving any out.
     """
-    distinct, counts = np.unique(values.reshape(-1).astype(np.float64), return_counts=True)
+    sample = thinned(values.reshape(-1, 1), _MOST_COUNTED).reshape(-1)
+    distinct, counts = np.unique(sample.astype(np.float64), return_counts=True)
     total = int(counts.sum())
     first, last = 0, len(distinct) - 1
     for _ in range(_ROUNDS):

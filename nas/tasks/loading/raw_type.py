@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.model.trained import RawType
+from nas.tasks.loading.mapped import chunks
 from nas.tasks.loading.sampling import thinned
 
 Array = NDArray[np.generic]
@@ -37,11 +39,14 @@ def check_values(array: Array, what: str) -> None:
         raise UserError(f"{what} holds {array.dtype}, not numbers.", "Store samples as integers or floats.")
     if array.dtype.kind != "f" or not array.size:
         return
-    finite = np.isfinite(array)
-    if not finite.all():
-        bad = int(np.argmin(finite.reshape(len(array), -1).all(axis=1)))
-        raise UserError(f"{what} has NaN or infinite values (first in sample {bad}).", "Clean the data.")
-    low, high = float(array.min()), float(array.max())
+    first, low, high = 0, math.inf, -math.inf
+    for chunk in chunks(array):
+        finite = np.isfinite(chunk).reshape(len(chunk), -1).all(axis=1)
+        if not finite.all():
+            bad = first + int(np.argmin(finite))
+            raise UserError(f"{what} has NaN or infinite values (first in sample {bad}).", "Clean the data.")
+        low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
+        first += len(chunk)
     if max(-low, high) > LARGEST:
         raise UserError(
             f"{what} has values from {low:g} to {high:g}, beyond the range of float32.",
@@ -68,7 +73,7 @@ def _survives(array: Array, raw_type: RawType) -> bool:
     low, high = _BOUNDS[raw_type]
     if array.min() < low or array.max() > high:
         return False
-    return array.dtype.kind in "iub" or bool((array == np.floor(array)).all())
+    return array.dtype.kind in "iub" or all(bool((chunk == np.floor(chunk)).all()) for chunk in chunks(array))
 
 
 def check_scales(samples: Mapping[str, Array], name: str) -> list[str]:
@@ -111,8 +116,7 @@ def check_scales(samples: Mapping[str, Array], name: str) -> list[str]:
 
 def _magnitudes(array: Array) -> NDArray[np.float64]:
     """Quantiles of the absolute values of each channel, 0 where too few values tell. Shape: (channels, quantiles)."""
-    rows = array.reshape(-1, array.shape[-1])
-    sample = np.abs(thinned(rows, _SAMPLED).astype(np.float64))
+    sample = np.abs(thinned(array.reshape(-1, array.shape[-1]), _SAMPLED).astype(np.float64))
     quantiles = np.asarray(np.quantile(sample, _QUANTILES, axis=0).T, np.float64)
     quantiles[np.count_nonzero(sample, axis=0) < _LEAST_VALUES] = 0
     return quantiles

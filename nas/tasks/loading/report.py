@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from nas.model.trained import Preprocess
 from nas.model.words import listed
 from nas.tasks.loading import PARTS
+from nas.tasks.loading.mapped import chunks, extremes
 
 Array = NDArray[np.generic]
 
-_CHUNK_BYTES = 32 << 20
 _NAMED = 6
 _CLIPPED = 0.01  # share of a part beyond the int8 range that is worth a word
 
@@ -133,12 +133,13 @@ def make_report(
         notes: What the loading found.
     """
     copies = _copies(samples)
+    ends = {part: extremes(samples[part]) for part in PARTS}
     parts = {
         part: PartReport(
             samples=len(samples[part]),
             classes=tuple(int(n) for n in np.bincount(labels[part], minlength=len(class_names))),
-            low=_floats(samples[part].min(axis=tuple(range(samples[part].ndim - 1)))),
-            high=_floats(samples[part].max(axis=tuple(range(samples[part].ndim - 1)))),
+            low=_floats(ends[part][0]),
+            high=_floats(ends[part][1]),
             clipped=_clipped(samples[part], preprocess, input_range),
             copies=copies[part],
         )
@@ -238,7 +239,7 @@ def _copies(samples: Mapping[str, Array]) -> dict[str, int]:
 def _digests(array: Array) -> list[bytes]:
     return [
         hashlib.blake2b(row.data, digest_size=16).digest()
-        for chunk in _chunks(array)
+        for chunk in chunks(array)
         for row in np.ascontiguousarray(chunk).reshape(len(chunk), -1)
     ]
 
@@ -248,16 +249,10 @@ def _clipped(array: Array, preprocess: Preprocess, input_range: tuple[float, flo
     # What lies outside by less than half a step still gets the outermost code.
     slack = (high - low) / 510
     outside = 0
-    for chunk in _chunks(array):
+    for chunk in chunks(array):
         inputs = preprocess.apply(chunk)
         outside += int(np.count_nonzero((inputs < low - slack) | (inputs > high + slack)))
     return outside / array.size
-
-
-def _chunks(array: Array) -> list[Array]:
-    """Views of a few megabytes of float32 each."""
-    rows = max(1, _CHUNK_BYTES // max(1, 4 * array[0].size))
-    return [array[start : start + rows] for start in range(0, len(array), rows)]
 
 
 def _shared(groups: Mapping[str, Array]) -> tuple[int, int]:

@@ -7,7 +7,7 @@ values or outliers leave the others too few, the scaling is fitted without them,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cost_models.errors import UserError
 from nas.model.trained import Preprocess, RawType
 from nas.model.words import listed
+from nas.tasks.loading.mapped import chunks, extremes
 from nas.tasks.loading.outliers import Channel, Kept, find_outliers
 
 Array = NDArray[np.generic]
@@ -28,6 +29,7 @@ _ENOUGH = 16.0  # effective int8 levels of a channel, below which a better scali
 _TOO_FEW = 4.0  # and below which the user hears of it
 _MOST_ROUNDING = 0.25  # of an int8 step, that float32 may cost
 _MOST_SHADES = 16
+_OUTER = 0.0005  # share of the values that may lie beyond either end of the range
 _NAMED = 6
 
 
@@ -66,7 +68,7 @@ def fit_scaling(samples: Mapping[str, Array], raw_type: RawType, name: str) -> S
     constant = _constant_channels(train, name)
     if raw_type == "uint8":
         # Small bytes (pictures of 16 shades) get the whole range.
-        largest = max(int(array.max()) for array in samples.values())
+        largest = max(int(extremes(array)[1].max()) for array in samples.values())
         top = 255.0 if largest > _MOST_SHADES else float(max(largest, 1))
         preprocess = Preprocess(raw_type="uint8", offset=(0.0,), scale=(1.0 / top,))
         fitted = _Fitted(preprocess=preprocess, input_range=(0.0, 1.0))
@@ -105,8 +107,7 @@ def _constant_channels(train: Array, name: str) -> tuple[int, ...]:
     Raises:
         UserError: The values of a channel differ, but not in float32.
     """
-    axes = tuple(range(train.ndim - 1))
-    lows, highs = train.min(axis=axes), train.max(axis=axes)
+    lows, highs = extremes(train)
     found = []
     for channel, (low, high) in enumerate(zip(lows.tolist(), highs.tolist(), strict=True)):
         spread, size = abs(high - low), max(abs(high), abs(low))
@@ -126,13 +127,7 @@ def _standardize(
     train: Array, raw_type: RawType, constant: tuple[int, ...], kept: Kept | None = None
 ) -> _Fitted:
     """Zero mean and unit deviation of each channel, and the range of 99.9 % of all values."""
-    axes = tuple(range(train.ndim - 1))
-    values = train.astype(np.float64)
-    mean, deviation = values.mean(axis=axes).reshape(-1), values.std(axis=axes).reshape(-1)
-    for channel, inside in (kept or {}).items():
-        rest = values[..., channel].reshape(-1)
-        rest = rest[(rest >= inside.low) & (rest <= inside.high)]
-        mean[channel], deviation[channel] = rest.mean(), rest.std()
+    mean, deviation = _moments(train, kept or {})
     deviation[list(constant)] = 1.0
     deviation = np.where(deviation > 0, deviation, 1.0)
     return _with_range(
@@ -145,17 +140,66 @@ def _floats(values: NDArray[np.float64]) -> tuple[float, ...]:
 
 
 def _with_range(train: Array, preprocess: Preprocess, kept: Kept | None) -> _Fitted:
-    inputs = preprocess.apply(train)
-    if kept:
-        # What was left out must not widen the range.
-        inside = np.ones(train.shape, bool)
-        for channel, bounds in kept.items():
-            values = train[..., channel].astype(np.float64)
-            inside[..., channel] = (values >= bounds.low) & (values <= bounds.high)
-        inputs = inputs[inside]
-    low, high = np.percentile(inputs, (0.05, 99.95))
+    # What was left out must not widen the range.
+    low, high = _outer(
+        (
+            preprocess.apply(chunk)[_inside(chunk, kept)] if kept else preprocess.apply(chunk).reshape(-1)
+            for chunk in chunks(train)
+        ),
+        train.size,
+    )
     # The range must hold zero, or the quantized zero (padding) would not exist.
-    return _Fitted(preprocess=preprocess, input_range=(min(float(low), -0.1), max(float(high), 0.1)))
+    return _Fitted(preprocess=preprocess, input_range=(min(low, -0.1), max(high, 0.1)))
+
+
+def _moments(train: Array, kept: Kept) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each channel, in two passes. Shape: (channels,) each."""
+    channels = train.shape[-1]
+    count, total = np.zeros(channels), np.zeros(channels)
+    for chunk in chunks(train):
+        inside = _inside(chunk, kept)
+        count += inside.reshape(-1, channels).sum(axis=0)
+        total += np.where(inside, chunk, 0).reshape(-1, channels).sum(axis=0, dtype=np.float64)
+    mean = total / count
+    squares = np.zeros(channels)
+    for chunk in chunks(train):
+        away = np.where(_inside(chunk, kept), chunk.astype(np.float64) - mean, 0.0)
+        squares += np.square(away).reshape(-1, channels).sum(axis=0)
+    return mean, np.sqrt(squares / count)
+
+
+def _inside(chunk: Array, kept: Kept) -> NDArray[np.bool_]:
+    """Which values the scaling is fitted on. Shape: that of `chunk`."""
+    inside = np.ones(chunk.shape, bool)
+    for channel, bounds in kept.items():
+        values = chunk[..., channel].astype(np.float64)
+        inside[..., channel] = (values >= bounds.low) & (values <= bounds.high)
+    return inside
+
+
+def _outer(pieces: Iterable[NDArray[np.float32]], most: int) -> tuple[float, float]:
+    """The 0.05th and the 99.95th percentile, exactly, without all values in memory.
+
+    Args:
+        pieces: The values. Shape: (n,) each.
+        most: At least as many as there are.
+    """
+    keep = int(_OUTER * most) + 2
+    low, high = np.empty(0, np.float32), np.empty(0, np.float32)
+    count = 0
+    for piece in pieces:
+        count += len(piece)
+        low, high = np.concatenate([low, piece]), np.concatenate([high, piece])
+        if len(low) > keep:
+            low = np.partition(low, keep - 1)[:keep]
+            high = np.partition(high, len(high) - keep)[-keep:]
+    rank = _OUTER * (count - 1)
+    places = np.array([int(rank), min(int(rank) + 1, count - 1)])
+    share = rank - int(rank)
+    least, largest = np.sort(low)[places].astype(np.float64), np.sort(high)[::-1][places].astype(np.float64)
+    return float(least[0] + share * (least[1] - least[0])), float(
+        largest[0] + share * (largest[1] - largest[0])
+    )
 
 
 def _poor_channels(train: Array, fitted: _Fitted, constant: tuple[int, ...]) -> dict[int, float]:

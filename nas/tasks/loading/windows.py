@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.tasks.loading.mapped import release, room_for
 from nas.tasks.loading.memory import require_memory, work_bytes
 from nas.tasks.loading.stretches import Array, Stretch
 
@@ -202,7 +203,7 @@ def cut_windows(
 ) -> Array:
     """The samples of some windows, in the order of `chosen`, which goes up. Shape: (n, rows, channels)."""
     dtype = np.result_type(*{stretch.values.dtype for stretch in stretches})
-    made = np.empty((len(chosen), windows.rows, len(channels)), dtype)
+    made = room_for((len(chosen), windows.rows, len(channels)), dtype)
     which = windows.stretch[chosen]
     edges = [0, *(np.flatnonzero(np.diff(which)) + 1).tolist(), len(chosen)]
     plain = list(channels) == list(range(stretches[0].values.shape[1]))
@@ -214,4 +215,5 @@ def cut_windows(
             values if plain else values[:, channels], windows.rows, axis=0
         )
         made[first:last] = view[windows.start[chosen[first:last]]].transpose(0, 2, 1)
+        release(made)
     return made

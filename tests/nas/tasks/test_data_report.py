@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from nas.tasks import load_task
 from nas.tasks.dataset import make_dataset
+from nas.tasks.loading import mapped
 
 
 def arrays(**changes: Any) -> Any:
@@ -70,9 +73,22 @@ def test_a_part_beyond_the_training_range_is_said() -> None:
     )
 
 
-def test_large_data_are_hashed_in_pieces(monkeypatch: Any) -> None:
-    from nas.tasks.loading import report as module
-
-    whole = make_dataset(**arrays()).report
-    monkeypatch.setattr(module, "_CHUNK_BYTES", 300)
-    assert make_dataset(**arrays()).report == whole
+def test_data_of_any_size_are_scaled_and_reported_alike(monkeypatch: Any, tmp_path: Path) -> None:
+    made = arrays(train=200 * np.random.default_rng(1).normal(size=(60, 16, 2)))
+    made["samples"]["train"][:, 0, 1] = -9999.0
+    whole = make_dataset(**made)
+    monkeypatch.setattr(mapped, "CHUNK_BYTES", 300)
+    monkeypatch.setattr(mapped, "LARGE_BYTES", 1000)
+    monkeypatch.setenv("MCU_NAS_CACHE", str(tmp_path))
+    pieces = make_dataset(**made)
+    assert isinstance(pieces.samples["train"].base, np.memmap), (
+        "float64 is converted, into a file where it is large"
+    )
+    assert not list(tmp_path.iterdir()), "which has no name, so that nothing is left of it"
+    assert pieces.report == whole.report
+    assert pieces.digest() == whole.digest()
+    assert pieces.input_range == pytest.approx(whole.input_range)
+    assert pieces.info.preprocess.offset == pytest.approx(whole.info.preprocess.offset)
+    inputs = whole.info.preprocess.apply(whole.samples["train"])
+    kept = inputs[made["samples"]["train"] > -9999.0]
+    assert pieces.input_range == pytest.approx(np.percentile(kept, (0.05, 99.95)))

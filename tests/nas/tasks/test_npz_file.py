@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -160,6 +163,50 @@ def test_more_than_the_memory_is_refused_with_both_sizes(
     monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
     path = saved(tmp_path, X_train=np.random.default_rng(0).normal(0, 1, (40, 5000)))
     assert refusal(path) == f"{path} would take about 6 MB of memory; 1 MB are available."
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the peak is read from /proc")
+def test_large_arrays_take_less_memory_than_they_are_large(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).normal(size=(16_000, 256, 3)).astype(np.float32)
+    samples[::3, :, 1] = -9999
+    np.savez(tmp_path / "large.npz", X=samples, y=np.arange(len(samples)) % 4)
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import re, sys, sklearn.model_selection\n"
+            "from pathlib import Path\n"
+            "from nas.tasks import load_task\n"
+            "peak = lambda: int(re.search(r'VmHWM:\\s*(\\d+)', Path('/proc/self/status').read_text())[1])\n"
+            "before = peak()\n"
+            "data = load_task(sys.argv[1])\n"
+            "data.digest()\n"
+            "print(1024 * (peak() - before), [str(note) for note in data.notes])\n",
+            f"npz:{tmp_path / 'large.npz'}",
+        ],
+        env={**os.environ, "MCU_NAS_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    grown = int(said.split()[0])
+    assert "-9999" in said
+    assert grown < 1.5 * samples.nbytes, f"{grown / samples.nbytes:.2f} times the raw samples"
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_damage_in_a_large_array_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCU_NAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(npz_file, "LARGE_BYTES", 1000)
+    path = tmp_path / "d.npz"
+    np.savez(path, **arrays())
+    assert np.array_equal(
+        load_task(f"npz:{path}").samples["test"], np.load(path)["X_test"].astype(np.float32)
+    )
+    data = bytearray(path.read_bytes())
+    data[data.index(b"X_train.npy") + 400] ^= 1
+    path.write_bytes(data)
+    assert "cannot be read as .npz (Bad CRC-32 for file 'X_train.npy')" in refusal(path)
 
 
 def test_memory_that_runs_out_later_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,6 @@ def test_resizing_is_said(tmp_path: Path) -> None:
 def test_pictures_beyond_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
     with pytest.raises(
-        UserError, match=r"would take about 90 MB of memory; 1 MB are available\. Give a smaller"
+        UserError, match=r"would take about 75 MB of memory; 1 MB are available\. Give a smaller"
     ):
         load(tmp_path, lambda p, n: Image.fromarray(noise()).save(f"{p}.png"), image_size=512)

@@ -32,7 +32,10 @@ def data(change: Change = lambda x, part: x, dtype: Any = np.float64) -> Dataset
 def nearest(dataset: Dataset) -> float:
     """Accuracy of the nearest class mean on int8 inputs: whether the information survived."""
     low, high = dataset.input_range
-    codes = {p: np.round((dataset.inputs(p) - low) / (high - low) * 255) for p in ("train", "test")}
+    codes = {
+        p: np.round((dataset.inputs(dataset.samples[p]) - low) / (high - low) * 255)
+        for p in ("train", "test")
+    }
     means = np.stack([codes["train"][dataset.labels["train"] == c].mean(0) for c in range(3)])
     distance = ((codes["test"][:, None] - means[None]) ** 2).sum(-1)
     return float((distance.argmin(1) == dataset.labels["test"]).mean())

@@ -54,6 +54,21 @@ def request(ratio: float = 0.0, **changes: Any) -> Request:
     return dataclasses.replace(base, **changes)
 
 
+def test_a_tensor_shares_memory_that_is_only_read() -> None:
+    from nas.tf.train import shared_tensor
+
+    memory = np.zeros((1 << 20) + 4096, np.uint8)
+    start = -memory.ctypes.data % 64
+    aligned = memory[start : start + (1 << 20)].reshape(-1, 16)
+    only_read = aligned.view()
+    only_read.flags.writeable = False
+    tensor = shared_tensor(only_read)
+    aligned[3, 2] = 7
+    assert tensor[3, 2].numpy() == 7
+    odd = memory[start + 1 : start + 1 + (1 << 20)].reshape(-1, 16)
+    assert (shared_tensor(odd)[:4].numpy() == odd[:4]).all(), "what TensorFlow cannot share is copied"
+
+
 @pytest.mark.parametrize("ratio", [0.0, 0.5])
 def test_an_evaluation_learns_and_costs_what_the_screen_predicted(
     ratio: float, evaluator: Any, digits: Dataset
