@@ -7,7 +7,8 @@ import tempfile
 import time
 import traceback
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,7 @@ class _Worker:
         memory_bytes: int | None,
         **shared: Any,
     ) -> None:
-        # The user's own files by the names they have at home, as they are called here.
-        self._files = {}
-        for name, content in files.items():
-            path = Path(tempfile.mkdtemp(prefix="mcu-nas-"), Path(name).name)
-            path.write_bytes(content)
-            self._files[name] = str(path)
+        self._files = files  # the user's own, by the names they have at home
         self._memory_bytes = memory_bytes or fair_share()
         # `shared` values came through the object store: one copy a node, however many workers.
         self._evaluate = EvaluatorSpec(factory=factory, settings={**settings, **shared}).make()
@@ -73,10 +69,8 @@ class _Worker:
     def evaluate(self, request: Request) -> tuple[Outcome, int]:
         """The outcome, and the peak memory of this process in bytes."""
         try:
-            with MemoryLimit(self._memory_bytes):
-                outcome = self._evaluate(
-                    replace(request, space=self._files.get(request.space, request.space))
-                )
+            with MemoryLimit(self._memory_bytes), self._here(request.space) as space:
+                outcome = self._evaluate(replace(request, space=space))
             if not isinstance(outcome, Evaluated | Rejected | Failed):
                 reason = f"the evaluator returned {type(outcome).__name__}"  # type: ignore[unreachable]
                 outcome = Failed(stage="worker", reason=reason, retryable=False)
@@ -87,6 +81,18 @@ class _Worker:
             reason = f"{type(error).__name__}: {error}"
             outcome = Failed(stage="worker", reason=reason, retryable=False, trace=traceback.format_exc())
         return outcome, peak_bytes()
+
+    @contextmanager
+    def _here(self, name: str) -> Iterator[str]:
+        """The name of the user's file `name` on this node, for one request: a worker is killed without a farewell."""
+        content = self._files.get(name)
+        if content is None:
+            yield name
+            return
+        with tempfile.TemporaryDirectory(prefix="mcu-nas-") as folder:
+            path = Path(folder, Path(name).name)
+            path.write_bytes(content)
+            yield str(path)
 
 
 @dataclass(frozen=True, slots=True)

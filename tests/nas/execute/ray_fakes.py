@@ -46,7 +46,8 @@ def make(*, folder: str, payload: Any = None) -> Callable[[Request], Outcome]:
             words = [f"{name}={os.environ.get(name)}" for name in THREADS]
             return Failed(stage="worker", reason=" ".join(words), retryable=False)
         if what == "read the space":
-            return Failed(stage="worker", reason=Path(request.space).read_text(), retryable=False)
+            reason = f"{request.space}: {Path(request.space).read_text()}"
+            return Failed(stage="worker", reason=reason, retryable=False)
         return Failed(stage="worker", reason=f"did {what} on {payload}", retryable=False)
 
     return evaluate

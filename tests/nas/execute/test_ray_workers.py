@@ -67,6 +67,11 @@ def test_workers_that_eat_memory_or_answer_nonsense_cost_their_trial_only(execut
     tasks = ["eat", "eat and swallow", "answer nonsense", "say threads", "read the space"]
     requests = [replace(ask(i, what), space="my/space.py") for i, what in enumerate(tasks)]
     outcomes = {number: done.outcome for number, done in answers(executor, requests).items()}
+    read = outcomes.pop(4)
+    assert isinstance(read, Failed)
+    path, content = read.reason.split(": ")
+    assert content == "SPACE = 1"
+    assert not Path(path).parent.exists()  # the worker's copy went with the request
     assert outcomes == {
         0: Failed(stage="worker", reason="out of memory, the limit of a worker is 500 MiB", retryable=True),
         1: Failed(stage="worker", reason="the worker process died", retryable=True),
@@ -76,7 +81,6 @@ def test_workers_that_eat_memory_or_answer_nonsense_cost_their_trial_only(execut
             reason="TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES=-1",
             retryable=False,
         ),
-        4: Failed(stage="worker", reason="SPACE = 1", retryable=False),
     }
 
 
