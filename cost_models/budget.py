@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from cost_models.resources import RESOURCES, UNIT_NAMES, UNITS, format_quantity
 
 if TYPE_CHECKING:
     from cost_models.costing import Costs
+    from cost_models.duty_cycle import Duty
     from cost_models.target import Target
 
 # How a judgement by `Budget.certain` is said.
@@ -28,7 +29,7 @@ class Violation:
 
     Attributes:
         resource: Which one.
-        value: What the network needs; bytes, microseconds, microjoules or a count.
+        value: What the network needs; bytes, microseconds, microjoules, microwatts or a count.
         limit: What the budget allows, in the same unit.
         upper: Whether `value` is the upper end of an interval.
     """
@@ -59,23 +60,30 @@ class Budget:
         values: Name of each limited resource and its limit, in the order of `RESOURCES`; see `of`.
         certain: Whether predictions are held to the limits by the upper ends of their intervals, not by their middle.
         notes: What was changed about the user's words, or must be known of the limits, one sentence each.
+        duty: How often the chip infers, which average power follows from; None where nobody said.
     """
 
     values: tuple[tuple[str, float], ...]
     certain: bool = False
     notes: tuple[str, ...] = ()
+    duty: Duty | None = None
 
     @classmethod
     def of(
-        cls, limits: Mapping[str, float | Fraction], *, certain: bool = False, notes: tuple[str, ...] = ()
+        cls,
+        limits: Mapping[str, float | Fraction],
+        *,
+        certain: bool = False,
+        notes: tuple[str, ...] = (),
+        duty: Duty | None = None,
     ) -> Budget:
-        """A budget of limits by resource name: bytes, microseconds, microjoules or counts."""
+        """A budget of limits by resource name: bytes, microseconds, microjoules, microwatts or counts."""
         values = (
             (name, int(limits[name]) if row.whole else float(limits[name]))
             for name, row in RESOURCES.items()
             if name in limits
         )
-        return cls(values=tuple(values), certain=certain, notes=notes)
+        return cls(values=tuple(values), certain=certain, notes=notes, duty=duty)
 
     def limits(self) -> tuple[tuple[str, float], ...]:
         """The resources that are limited, each with its limit."""
@@ -93,7 +101,7 @@ class Budget:
             note: What takes them, for people.
         """
         values = tuple((name, limit - taken.get(name, 0)) for name, limit in self.values)
-        return Budget(values=values, certain=self.certain, notes=(*self.notes, note))
+        return replace(self, values=values, notes=(*self.notes, note))
 
     def violations(self, costs: Costs) -> tuple[Violation, ...]:
         """The limits that `costs` breaks; empty if it fits.
@@ -118,14 +126,20 @@ class Budget:
 
     def judged(self, costs: Costs) -> dict[str, float | None]:
         """What of `costs` is held to the limits: the middle of each interval, or its upper end."""
-        rows = {name: RESOURCES[name] for name, _ in self.values}
-        return {
-            name: getattr(costs, row.upper if self.by_upper_end(name) else row.field)
-            for name, row in rows.items()
-        }
+        return {name: self._judged(name, costs) for name, _ in self.values}
+
+    def _judged(self, name: str, costs: Costs) -> float | None:
+        row, upper = RESOURCES[name], self.by_upper_end(name)
+        if name == "power":
+            power = None if self.duty is None else self.duty.power(costs, "high" if upper else "middle")
+            return None if power is None else power.total_uw
+        value: float | None = getattr(costs, row.upper if upper else row.field)
+        return value
 
 
-def parse_budget(text: str | None, target: Target, *, certain: bool = False) -> Budget:
+def parse_budget(
+    text: str | None, target: Target, *, certain: bool = False, duty: Duty | None = None
+) -> Budget:
     """Limits from `--budget`, what it does not name from the target's memory less what is reserved.
 
     A bare size limits the tensor arena in SRAM. 1 KB = 1 KiB = 1024 B; of cycles, 1 K is 1000. A limit above
@@ -135,6 +149,7 @@ def parse_budget(text: str | None, target: Target, *, certain: bool = False) -> 
         text: The user's words; None for the target's own limits.
         target: The chip.
         certain: Hold predictions to the limits by the upper ends of their intervals.
+        duty: How often the chip infers: average power can be limited, and an inference must end within the period.
 
     Raises:
         UserError: The words are no budget, or limit something that this target has no calibration for.
@@ -143,10 +158,16 @@ def parse_budget(text: str | None, target: Target, *, certain: bool = False) -> 
     for name, row in RESOURCES.items():
         if name in given:
             row.check(target)
-    return budget_on(given, target, certain=certain)
+    if "power" in given and duty is None:
+        raise UserError(
+            "power cannot be limited without a period.", "Say how often the chip infers: --period 1s."
+        )
+    return budget_on(given, target, certain=certain, duty=duty)
 
 
-def budget_on(given: Mapping[str, Fraction], target: Target, *, certain: bool = False) -> Budget:
+def budget_on(
+    given: Mapping[str, Fraction], target: Target, *, certain: bool = False, duty: Duty | None = None
+) -> Budget:
     """Limits that are known to hold on a target, what they do not name from its memory; see `parse_budget`."""
     notes: list[str] = []
     if target.npu is not None:
@@ -156,12 +177,30 @@ def budget_on(given: Mapping[str, Fraction], target: Target, *, certain: bool = 
         )
     if certain:
         notes.append(CERTAIN)
+    given = dict(given)
+    if duty is not None:
+        notes.extend(_period(given, target, duty))
     memory = {resource: _memory(resource, given, target, notes) for resource in ("sram", "flash")}
-    return Budget.of({**given, **memory}, certain=certain, notes=tuple(notes))
+    return Budget.of({**given, **memory}, certain=certain, notes=tuple(notes), duty=duty)
+
+
+def _period(given: dict[str, Fraction], target: Target, duty: Duty) -> Iterator[str]:
+    """Limits the latency to the period where it is not limited further, and says so."""
+    period = Fraction(duty.period_us)
+    if target.cycle_rates is None:
+        yield f"Whether an inference ends within the period is not known: {target.name} has no calibration."
+    elif given.get("latency", period + 1) > period:
+        given["latency"] = period
+        yield (
+            "An inference must end before the next begins: latency is limited to the period,"
+            f" {format_quantity('latency', duty.period_us)}."
+        )
+    if duty.unknown:
+        yield duty.unknown
 
 
 def parse_limits(text: str) -> dict[str, Fraction]:
-    """The words of `--budget`, before any target is looked at: bytes, microseconds, microjoules or counts.
+    """The words of `--budget`, before any target is looked at: bytes, microseconds, microjoules, microwatts or counts.
 
     Raises:
         UserError: The words are no budget.
@@ -191,7 +230,7 @@ def _quantity(key: str, quantity: str, text: str) -> Fraction:
     sign, number, unit = match.groups()
     row = RESOURCES[key]
     factor = UNITS[row.scale].get(unit.replace("µ", "u").upper())
-    if factor is None or unit == "MJ":
+    if factor is None or unit in ("MJ", "MW"):
         what = f"the unit {unit!r}" if unit else "no unit"
         raise UserError(f"Budget {text!r}: {key} has {what}.", f"Its units are {UNIT_NAMES[row.scale]}.")
     value = Fraction(number) * factor

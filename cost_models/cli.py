@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cost_models.budget import Budget
     from cost_models.costing import CostModel, Costs
     from cost_models.costing_report import ModelReport
-    from cost_models.duty_cycle import DutyCycle
+    from cost_models.duty_cycle import Duty, DutyCycle
     from cost_models.target import Target
 
 FITS, DOES_NOT_FIT, USER_ERROR = 0, 1, 2
@@ -34,7 +34,7 @@ examples:
   nas-cost model.tflite --target my_board.toml --per-op --json
   nas-cost model.tflite --targets all --budget latency=50ms
   nas-cost model.tflite --timeline
-  nas-cost model.tflite --period 1s --battery 230mAh
+  nas-cost model.tflite --period 1s --battery 230mAh --budget power=500uW
 """
 
 
@@ -62,8 +62,8 @@ def _parser() -> Parser:
     parser.add_argument(
         "--budget",
         metavar="LIMITS",
-        help="256KB limits SRAM; sram=64KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M name any"
-        " (default: the memory that the target has to spare)",
+        help="256KB limits SRAM; sram=64KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M name any;"
+        " power=200uW with --period (default: the memory that the target has to spare)",
     )
     parser.add_argument(
         "--certain",
@@ -113,8 +113,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from cost_models.timeline_text import timeline_json, timeline_text
 
     target = load_target(arguments.target or DEFAULT_TARGET)
-    cycle = _duty_cycle_of(arguments, target)
-    budget = parse_budget(arguments.budget, target, certain=arguments.certain)
+    cycle, duty = _duty_cycle_of(arguments, target)
+    budget = parse_budget(arguments.budget, target, certain=arguments.certain, duty=duty)
     for note in budget.notes:
         print(f"nas-cost: {note}", file=sys.stderr)
     model = CostModel(target)
@@ -154,7 +154,9 @@ def _run(arguments: argparse.Namespace) -> int:
     return FITS if all(each.fits for each in reports) else DOES_NOT_FIT
 
 
-def _duty_cycle_of(arguments: argparse.Namespace, target: Target) -> Callable[[Costs], DutyCycle] | None:
+def _duty_cycle_of(
+    arguments: argparse.Namespace, target: Target
+) -> tuple[Callable[[Costs], DutyCycle] | None, Duty | None]:
     """What `--period` and `--battery` ask of each model; None where they are not given.
 
     Raises:
@@ -163,13 +165,13 @@ def _duty_cycle_of(arguments: argparse.Namespace, target: Target) -> Callable[[C
     if arguments.period is None:
         if arguments.battery is not None:
             raise UserError("--battery needs --period.", "Say how often it infers: --period 1s.")
-        return None
-    from cost_models.duty_cycle import check_known, duty_cycle, parse_charge, parse_period
+        return None, None
+    from cost_models.duty_cycle import check_known, duty_cycle, duty_on
 
-    period = parse_period(arguments.period)
-    charge = None if arguments.battery is None else parse_charge(arguments.battery)
+    duty = duty_on(target, period=arguments.period, battery=arguments.battery)
     check_known(target)
-    return partial(duty_cycle, target=target, period_us=period, charge_mah=charge)
+    cycle = partial(duty_cycle, target=target, period_us=duty.period_us, charge_mah=duty.charge_mah)
+    return cycle, duty
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -196,6 +198,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     from cost_models.tflite_graph import read_graph
 
     given = {} if arguments.budget is None else parse_limits(arguments.budget)
+    if "power" in given:
+        raise UserError("--targets cannot limit power.", "Name one board: --target NAME --period 1s.")
     models = models_of(targets)
     entries: list[dict[str, Any]] = []
     texts: list[str] = []

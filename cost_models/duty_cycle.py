@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from cost_models.costing import Costs
 from cost_models.errors import UserError
@@ -81,31 +81,74 @@ class Power:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """How often a chip infers, and what it takes between inferences.
+
+    Attributes:
+        period_us: From one inference to the next.
+        charge_mah: Of the battery; None where none was named.
+        sleep_ua: Current asleep; None where average power is not known on the chip.
+        supply_volts: The supply.
+        unknown: Why average power is not known; empty where it is.
+    """
+
+    period_us: float
+    charge_mah: float | None = None
+    sleep_ua: float | None = None
+    supply_volts: float = DEFAULT_SUPPLY_VOLTS
+    unknown: str = ""
+
+    def power(self, costs: Costs, end: Literal["low", "middle", "high"] = "middle") -> Power | None:
+        """Average power of a model by the middle or an end of its cycles' 90 % interval; None where it is not known."""
+        latency, energy, cycles = costs.latency_us, costs.energy_uj, costs.cycles
+        at = {"low": costs.cycles_low, "middle": cycles, "high": costs.cycles_high}[end]
+        if latency is None or energy is None or not cycles or at is None or self.sleep_ua is None:
+            return None
+        # Beyond the period there is no more time to infer in: the chip never sleeps.
+        busy = min(latency * at / cycles, self.period_us)
+        return Power(
+            inference_uw=energy * busy / latency / self.period_us * 1e6,
+            sleep_uw=self.sleep_ua * self.supply_volts * (1 - busy / self.period_us),
+            supply_volts=self.supply_volts,
+        )
+
+    def cycle(self, costs: Costs) -> DutyCycle | None:
+        """The duty cycle of a model; None where its power is not known."""
+        low, middle, high = (self.power(costs, end) for end in ("low", "middle", "high"))
+        if low is None or middle is None or high is None:
+            return None
+        latest = costs.latency_high_us
+        return DutyCycle(
+            duty=self,
+            middle=middle,
+            low=low,
+            high=high,
+            overruns=latest is not None and latest > self.period_us,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DutyCycle:
     """One inference in each period, sleep between.
 
     Attributes:
-        target: The chip.
-        period_us: From one inference to the next.
+        duty: How often, and what the chip takes between.
         middle: By the middle of the cycles' 90 % interval.
         low: By its lower end.
         high: By its upper end.
-        charge_mah: Of the battery; None where none was named.
         overruns: Whether the upper end of the latency is longer than the period.
     """
 
-    target: Target
-    period_us: float
+    duty: Duty
     middle: Power
     low: Power
     high: Power
-    charge_mah: float | None
     overruns: bool
 
     def as_json(self) -> dict[str, Any]:
         """The entry `duty_cycle` of `nas-cost --period --json`."""
         entry: dict[str, Any] = {
-            "period_us": self.period_us,
+            "period_us": self.duty.period_us,
             "power_uw": round(self.middle.total_uw, 3),
             "power_low_uw": round(self.low.total_uw, 3),
             "power_high_uw": round(self.high.total_uw, 3),
@@ -113,29 +156,43 @@ class DutyCycle:
             "sleep_uw": round(self.middle.sleep_uw, 3),
             "current_ua": round(self.middle.current_ua, 3),
             "supply_volts": self.middle.supply_volts,
-            "sleep_current_ua": self.target.sleep_current_ua,
+            "sleep_current_ua": self.duty.sleep_ua,
         }
-        if self.charge_mah is not None:
+        if (charge := self.duty.charge_mah) is not None:
             entry |= {
-                "battery_mah": self.charge_mah,
-                "battery_days": round(self.middle.battery_days(self.charge_mah), 2),
-                "battery_low_days": round(self.high.battery_days(self.charge_mah), 2),
-                "battery_high_days": round(self.low.battery_days(self.charge_mah), 2),
+                "battery_mah": charge,
+                "battery_days": round(self.middle.battery_days(charge), 2),
+                "battery_low_days": round(self.high.battery_days(charge), 2),
+                "battery_high_days": round(self.low.battery_days(charge), 2),
             }
         return entry
 
+    def costs_json(self) -> dict[str, float]:
+        """Average power with the ends of its interval, as a resource among the costs of results."""
+        ends = {"power_uw": self.middle, "power_low_uw": self.low, "power_high_uw": self.high}
+        return {name: power.total_uw for name, power in ends.items()}
+
     def text(self) -> str:
         """The result in a sentence."""
-        said = (
-            f"one inference every {_period_text(self.period_us)} takes {_power_text(self.middle.total_uw)} on average"
-            f" ({_power_text(self.low.total_uw)} to {_power_text(self.high.total_uw)}):"
-            f" {_power_text(self.middle.inference_uw)} of inference, {_power_text(self.middle.sleep_uw)} of sleep"
-        )
-        if self.charge_mah is not None:
-            days, low, high = (
-                power.battery_days(self.charge_mah) for power in (self.middle, self.high, self.low)
+        low, middle, high, inference, sleep = (
+            format_quantity("power", value)
+            for value in (
+                self.low.total_uw,
+                self.middle.total_uw,
+                self.high.total_uw,
+                self.middle.inference_uw,
+                self.middle.sleep_uw,
             )
-            said += f". {self.charge_mah:g} mAh last {_days_text(days)} days ({_days_text(low)} to {_days_text(high)})"
+        )
+        said = (
+            f"one inference every {_period_text(self.duty.period_us)} takes {middle} on average ({low} to {high}):"
+            f" {inference} of inference, {sleep} of sleep"
+        )
+        if (charge := self.duty.charge_mah) is not None:
+            days, least, most = (
+                _days_text(power.battery_days(charge)) for power in (self.middle, self.high, self.low)
+            )
+            said += f". {charge:g} mAh last {days} days ({least} to {most})"
         if self.overruns:
             said += ". The upper end of the latency is longer than the period: the chip may never sleep"
         return f"{said}."
@@ -191,6 +248,26 @@ def check_known(target: Target) -> None:
     )
 
 
+def duty_on(target: Target, *, period: str, battery: str | None = None) -> Duty:
+    """What `--period` and `--battery` say, on a target; see `make_duty`.
+
+    Raises:
+        UserError: They cannot be meant.
+    """
+    charge = None if battery is None else parse_charge(battery)
+    return make_duty(target, period_us=parse_period(period), charge_mah=charge)
+
+
+def make_duty(target: Target, *, period_us: float, charge_mah: float | None = None) -> Duty:
+    """A duty on a target; where its average power is not known, it says why."""
+    duty = Duty(period_us=period_us, charge_mah=charge_mah)
+    try:
+        check_known(target)
+    except UserError as error:
+        return replace(duty, unknown=error.message)
+    return replace(duty, sleep_ua=target.sleep_current_ua, supply_volts=supply(target))
+
+
 def duty_cycle(
     costs: Costs, target: Target, *, period_us: float, charge_mah: float | None = None
 ) -> DutyCycle:
@@ -205,39 +282,25 @@ def duty_cycle(
     Raises:
         UserError: The model's energy is not known, or an inference takes longer than the period.
     """
-    latency, energy, cycles = costs.latency_us, costs.energy_uj, costs.cycles
-    low, high = costs.cycles_low, costs.cycles_high
-    if latency is None or energy is None or not cycles or low is None or high is None:
+    duty = Duty(
+        period_us=period_us,
+        charge_mah=charge_mah,
+        sleep_ua=target.sleep_current_ua,
+        supply_volts=supply(target),
+    )
+    found = duty.cycle(costs)
+    if found is None or costs.latency_us is None:
         raise UserError(
             "The power of a duty cycle is not known: nobody counted the cycles of one of its operators.",
             "Leave --period out.",
         )
-    if period_us < latency:
+    if period_us < costs.latency_us:
         raise UserError(
             f"A period of {_period_text(period_us)} is shorter than an inference, which takes"
-            f" {format_quantity('latency', latency)}.",
+            f" {format_quantity('latency', costs.latency_us)}.",
             "Give a longer --period, or take a smaller model or a faster target.",
         )
-    volts = supply(target)
-
-    def power(end: float) -> Power:
-        # Beyond the period there is no more time to infer in: the chip never sleeps.
-        busy = min(latency * end / cycles, period_us)
-        return Power(
-            inference_uw=energy * busy / latency / period_us * 1e6,
-            sleep_uw=(target.sleep_current_ua or 0.0) * volts * (1 - busy / period_us),
-            supply_volts=volts,
-        )
-
-    return DutyCycle(
-        target=target,
-        period_us=period_us,
-        middle=power(cycles),
-        low=power(low),
-        high=power(high),
-        charge_mah=charge_mah,
-        overruns=latency * high / cycles > period_us,
-    )
+    return found
 
 
 def _period_text(period_us: float) -> str:
@@ -245,10 +308,6 @@ def _period_text(period_us: float) -> str:
         if period_us >= factor:
             return f"{period_us / factor:.4g} {unit}"
     return f"{period_us:.4g} us"
-
-
-def _power_text(value: float) -> str:
-    return f"{value:.3g} uW" if value < 999.5 else f"{value / 1000:,.3g} mW"
 
 
 def _days_text(days: float) -> str:

@@ -11,19 +11,21 @@ from cost_models.errors import UserError
 if TYPE_CHECKING:
     from cost_models.target import Target
 
-Scale = Literal["bytes", "time", "energy", "count"]
+Scale = Literal["bytes", "time", "energy", "power", "count"]
 
-# Units that a budget may be written in, by scale; values are kept in B, us, uJ and ones.
+# Units that a budget may be written in, by scale; values are kept in B, us, uJ, uW and ones.
 UNITS: dict[Scale, dict[str, int]] = {
     "bytes": {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2},
     "time": {"US": 1, "MS": 1000, "S": 1_000_000},
     "energy": {"UJ": 1, "MJ": 1000, "J": 1_000_000},
+    "power": {"UW": 1, "MW": 1000, "W": 1_000_000},
     "count": {"": 1, "K": 1000, "M": 1_000_000, "G": 1_000_000_000},
 }
 UNIT_NAMES: dict[Scale, str] = {
     "bytes": "B, KB or MB",
     "time": "us, ms or s",
     "energy": "uJ, mJ or J",
+    "power": "uW, mW or W",
     "count": "K, M or G, or nothing",
 }
 
@@ -40,12 +42,21 @@ def _needs_cycles(target: Target, resource: str = "latency") -> None:
         )
 
 
-def _needs_energy(target: Target) -> None:
-    _needs_cycles(target, "energy")
+def _needs_energy(target: Target, resource: str = "energy") -> None:
+    _needs_cycles(target, resource)
     if target.energy_uj_per_mcycle is None:
         raise UserError(
-            f"energy cannot be limited: target {target.name} has no sourced figure of its energy per cycle.",
+            f"{resource} cannot be limited: target {target.name} has no sourced figure of its energy per cycle.",
             "Limit latency instead, or set energy_uj_per_mcycle in a target file of your own.",
+        )
+
+
+def _needs_power(target: Target) -> None:
+    _needs_energy(target, "power")
+    if target.sleep_current_ua is None:
+        raise UserError(
+            f"power cannot be limited: target {target.name} has no sourced sleep current.",
+            "Limit energy instead, or set sleep_current_ua in a target file of your own.",
         )
 
 
@@ -66,7 +77,7 @@ class Resource:
 
     Attributes:
         name: What budgets, violations and manifests call it.
-        field: Its value among the costs.
+        field: Its value among the costs; of power, which takes a period as well, its key in results.
         label: Its name in headings.
         scale: Its unit, and how its values are written.
         basis: What kind of number it is.
@@ -127,6 +138,15 @@ RESOURCES: dict[str, Resource] = {
             check=_needs_energy,
         ),
         Resource(
+            name="power",
+            field="power_uw",
+            label="Average power",
+            scale="power",
+            basis="calibrated",
+            upper="power_high_uw",
+            check=_needs_power,
+        ),
+        Resource(
             name="cycles",
             field="cycles",
             label="Cycles",
@@ -158,5 +178,7 @@ def format_quantity(resource: str, value: float) -> str:
             return f"{value / 1000:,.3g} ms" if value < 1_000_000 else f"{value / 1e6:,.1f} s"
         case "energy":
             return f"{value:,.3g} uJ" if value < 1000 else f"{value / 1000:,.3f} mJ"
+        case "power":
+            return f"{value:,.3g} uW" if value < 999.5 else f"{value / 1000:,.3g} mW"
         case "count":
             return f"{int(value):,} {row.noun}"

@@ -267,7 +267,7 @@ def _context(
     try:
         graph = read_graph(int8)
         costs = CostModel(target).estimate(graph, file_bytes=len(int8))
-        budget = _budget(manifest, costs)
+        budget = _budget(manifest, target, costs)
         raw = golden_raw(folder, manifest, graph, present)
         recordings = golden_recordings(folder, manifest, present)
         npu, compared = _compiled(manifest, target, emitted, int8, graph, budget)
@@ -293,7 +293,7 @@ def _model(folder: Path, name: str, digest: str, present: Mapping[str, int]) -> 
     return data
 
 
-def _budget(manifest: Manifest, costs: Costs) -> Budget | None:
+def _budget(manifest: Manifest, target: Target, costs: Costs) -> Budget | None:
     from cost_models.budget import Budget
     from cost_models.resources import RESOURCES
 
@@ -302,7 +302,18 @@ def _budget(manifest: Manifest, costs: Costs) -> Budget | None:
     limits = {limit.resource: limit.limit for limit in manifest.budget}
     if not {"sram", "flash"} <= set(limits) <= RESOURCES.keys():
         raise BundleError("manifest", f"{MANIFEST_NAME}: budget does not limit sram and flash.")
-    budget = Budget.of(limits)
+    duty = None
+    if manifest.duty_cycle is not None:
+        try:
+            duty = manifest.duty_cycle.on(target)
+        except ValueError as error:
+            raise BundleError("manifest", f"{MANIFEST_NAME}: duty_cycle has {error}.") from error
+    budget = Budget.of(limits, duty=duty)
+    for name, value in budget.judged(costs).items():
+        if value is None:
+            raise BundleError(
+                "manifest", f"{MANIFEST_NAME}: budget limits {name}, which is not known of this model."
+            )
     if broken := budget.violations(costs):
         raise BundleError("budget", f"The model is over the budget that it was exported under: {broken[0]}.")
     return budget

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
@@ -12,8 +13,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
+from cost_models.duty_cycle import Duty, make_duty
 from cost_models.errors import UserError
 from cost_models.reading import read_bounded
+from cost_models.target import Target
 from nas.bundle.context import TFLM_DATE, Context, sha256
 from nas.bundle.layout import File, Role, load_layout
 from nas.model.policy import MetricName
@@ -91,6 +94,30 @@ class LimitEntry(_Strict):
 
     resource: str
     limit: float
+
+
+class DutyEntry(_Strict):
+    """One inference in each period, sleep between; see `cost_models.duty_cycle.Duty`."""
+
+    period_us: float
+    battery_mah: float | None = None
+
+    @classmethod
+    def of(cls, duty: Duty) -> DutyEntry:
+        """A duty's entry."""
+        return cls(period_us=duty.period_us, battery_mah=duty.charge_mah)
+
+    def on(self, target: Target) -> Duty:
+        """The duty on a target.
+
+        Raises:
+            ValueError: It has no positive period or charge.
+        """
+        if not (
+            0 < self.period_us < math.inf and (self.battery_mah is None or 0 < self.battery_mah < math.inf)
+        ):
+            raise ValueError("a period or charge that is not above 0")
+        return make_duty(target, period_us=self.period_us, charge_mah=self.battery_mah)
 
 
 class CostsEntry(_Strict):
@@ -219,6 +246,7 @@ class Manifest(_Strict):
     target: TargetEntry
     runtime: RuntimeEntry
     budget: tuple[LimitEntry, ...]
+    duty_cycle: DutyEntry | None = None
     costs: CostsEntry
     npu: NpuEntry | None = None
     frontend: FrontEndEntry | None = None
@@ -232,7 +260,8 @@ class Manifest(_Strict):
 
     def to_json(self) -> str:
         """The file's text: sorted keys, the same for the same bundle."""
-        data = self.model_dump(mode="json", by_alias=True, exclude=set() if self.frontend else {"frontend"})
+        absent = {name for name in ("frontend", "duty_cycle") if getattr(self, name) is None}
+        data = self.model_dump(mode="json", by_alias=True, exclude=absent)
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
     @property
@@ -297,6 +326,9 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
             LimitEntry(resource=resource, limit=limit)
             for resource, limit in (context.budget.limits() if context.budget else ())
         ),
+        duty_cycle=None
+        if context.budget is None or context.budget.duty is None
+        else DutyEntry.of(context.budget.duty),
         costs=CostsEntry(**{name: getattr(context.costs, name) for name in CostsEntry.model_fields}),
         npu=_npu_entry(context),
         frontend=_front_end_entry(context),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cost_models.duty_cycle import rests_on
 from nas.bundle.context import Context
 from nas.bundle.sources import render
 from nas.model.metrics import METRICS
@@ -60,7 +61,21 @@ def model_card(context: Context) -> str:
         class_table_of=preferred[0] if preferred else None,
         warnings=quality_warnings(accuracies, context.model.task.class_names),
         budget_rows=context.budget.limits() if context.budget else (),
+        duty_lines=_duty_lines(context),
     )
+
+
+def _duty_lines(context: Context) -> list[str]:
+    """Average power and battery life, and what they rest on; nothing where no period was named."""
+    duty = None if context.budget is None else context.budget.duty
+    if duty is None:
+        return []
+    cycle = duty.cycle(context.costs)
+    if cycle is None:
+        return [
+            duty.unknown or "Average power is not known: nobody counted the cycles of one of the operators."
+        ]
+    return [f"Average power: {cycle.text()}", *rests_on(context.target)]
 
 
 def class_rows(accuracy: Accuracy, names: tuple[str, ...]) -> list[ClassRow]:

@@ -16,6 +16,7 @@ from cost_models.errors import UserError
 if TYPE_CHECKING:
     from cost_models.budget import Budget, Violation
     from cost_models.costing import Costs
+    from cost_models.duty_cycle import Duty
     from cost_models.target import Target
     from nas.bundle.manifest import Manifest, NpuEntry
 
@@ -45,6 +46,7 @@ def _run(arguments: argparse.Namespace) -> int:
         target_name=arguments.target,
         budget_text=arguments.budget,
         certain=arguments.certain,
+        period=arguments.period,
         run=arguments.run,
     )
     for note in verdict["notes"]:
@@ -59,6 +61,7 @@ def check(
     target_name: str | None = None,
     budget_text: str | None = None,
     certain: bool = False,
+    period: str | None = None,
     run: bool = False,
 ) -> dict[str, Any]:
     """The verdict on a bundle or a model, as `--json` prints it.
@@ -67,20 +70,25 @@ def check(
         path: A bundle's folder or a .tflite.
         target_name: Whose costs count; None takes the bundle's own, for a model the default target.
         budget_text: The limits; None takes those that the bundle was exported under, for a model the target's.
+        certain: Hold predictions to the limits by the upper ends of their intervals.
+        period: From one inference to the next, for a limit of average power; None takes a bundle's own.
         run: Whether a bundle's sources, once they are known to be the exporter's, are compiled and run as well.
 
     Raises:
         UserError: Neither a bundle nor a model, or a target or budget that there is not.
     """
+    from cost_models.budget import parse_budget
+    from cost_models.duty_cycle import duty_on
     from cost_models.target_file import load_target
     from cost_models.target_names import DEFAULT_TARGET
 
     if path.is_dir():
-        return _check_bundle(path, target_name, budget_text, certain, run=run)
+        return _check_bundle(path, target_name, budget_text, certain, period, run=run)
     if run:
         raise UserError("--run needs a bundle.", "A .tflite has no sources that could be compiled.")
     target = load_target(target_name or DEFAULT_TARGET)
-    budget = _budget(budget_text, target, certain)
+    duty = None if period is None else duty_on(target, period=period)
+    budget = parse_budget(budget_text, target, certain=certain, duty=duty)
     data = _model(path)
     return _verdict(path, "model", target, budget, data, [])
 
@@ -94,7 +102,13 @@ def _model(path: Path) -> bytes:
 
 
 def _check_bundle(
-    folder: Path, target_name: str | None, budget_text: str | None, certain: bool, *, run: bool
+    folder: Path,
+    target_name: str | None,
+    budget_text: str | None,
+    certain: bool,
+    period: str | None,
+    *,
+    run: bool,
 ) -> dict[str, Any]:
     from cost_models.target_file import load_target
     from nas.bundle import BundleError, check_bundle, verify
@@ -128,7 +142,7 @@ def _check_bundle(
     manifest = checked.manifest
     target = given or checked.target
     limits = None if budget_text else {limit.resource: limit.limit for limit in manifest.budget}
-    budget = _budget(budget_text, target, certain, limits)
+    budget = _budget(budget_text, target, certain, limits, _duty(manifest, target, period))
     notes = list(dict.fromkeys([*manifest.notes, *checked.notes, *ran]))
     verdict = _verdict(folder, "bundle", target, budget, checked.int8, notes, manifest)
     if checked.engine != "tflm":
@@ -136,15 +150,24 @@ def _check_bundle(
     return verdict | {"engine": checked.engine}
 
 
+def _duty(manifest: Manifest, target: Target, period: str | None) -> Duty | None:
+    """How often the chip infers: as the user says, else as the bundle was exported for."""
+    from cost_models.duty_cycle import duty_on
+
+    if period is not None:
+        return duty_on(target, period=period)
+    return None if manifest.duty_cycle is None else manifest.duty_cycle.on(target)
+
+
 def _budget(
-    text: str | None, target: Target, certain: bool, limits: dict[str, float] | None = None
+    text: str | None, target: Target, certain: bool, limits: dict[str, float] | None, duty: Duty | None
 ) -> Budget:
     from cost_models.budget import Budget, parse_budget
 
     if not limits:
-        return parse_budget(text, target, certain=certain)
-    default = parse_budget(None, target, certain=certain)
-    return Budget.of({**dict(default.limits()), **limits}, certain=certain, notes=default.notes)
+        return parse_budget(text, target, certain=certain, duty=duty)
+    default = parse_budget(None, target, certain=certain, duty=duty)
+    return Budget.of({**dict(default.limits()), **limits}, certain=certain, notes=default.notes, duty=duty)
 
 
 def _verdict(
@@ -247,6 +270,11 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("path", metavar="MODEL_OR_BUNDLE", help="a bundle's folder, or a .tflite")
     parser.add_argument("--budget", metavar="LIMITS", help="as for nas-run; default: the bundle's own")
+    parser.add_argument(
+        "--period",
+        metavar="TIME",
+        help="one inference in this time, for power=200uW; default: the bundle's own",
+    )
     parser.add_argument(
         "--target", metavar="NAME", help="chip or board, or a TOML file; default: the bundle's own"
     )

@@ -14,7 +14,7 @@ Content = Mapping[str, Any]
 """What `nas-run --explain --json` prints."""
 
 
-_PREDICTED = ("latency", "energy", "cycles")
+_PREDICTED = ("latency", "energy", "power", "cycles")
 # What they rest on.
 _BASES = {
     "measured": "calibrated by measurements of this chip",

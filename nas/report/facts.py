@@ -14,6 +14,7 @@ from nas.report.quantities import (
     ENERGY,
     GAP,
     LATENCY,
+    POWER,
     Resource,
     interval,
     interval_text,
@@ -78,7 +79,7 @@ class Use:
             return "not known: no calibration for this target"
         between = f", {self.resource.between} {self.interval}" if self.interval else ""
         basis = self.resource.basis
-        if self.resource in (LATENCY, ENERGY, CYCLES):
+        if self.resource in (LATENCY, ENERGY, POWER, CYCLES):
             basis = _BASES.get(self.rests_on, basis)
             if self.core_alone:
                 basis = f"of the core alone, without the NPU; {basis}"
@@ -142,7 +143,7 @@ def limits(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def uses(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> list[Use]:
-    """The use of every limited resource, then of latency, energy and cycles where they are known.
+    """The use of every limited resource, then of latency, energy, power and cycles where they are known.
 
     Without calibration a single entry says that latency is not known, instead of three. Where latency is known,
     it stands for the cycles too, unless these are limited.
@@ -152,7 +153,7 @@ def uses(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> list[Use]:
         for e in summary["budget"]
     ]
     limited = {use.resource.name for use in found}
-    for resource in (LATENCY, ENERGY, CYCLES):
+    for resource in (LATENCY, ENERGY, POWER, CYCLES):
         known = costs.get(resource.key) is not None
         said = resource is CYCLES and costs.get(LATENCY.key) is not None
         if resource.name not in limited and (resource is LATENCY or (known and not said)):
@@ -253,6 +254,12 @@ def front_end_notes(summary: Mapping[str, Any]) -> list[str]:
     if not (summary.get("task") or {}).get("frontend"):
         return []
     return [note for note in summary.get("notes") or () if note.startswith(FRONT_END)]
+
+
+def duty_lines(chosen: Mapping[str, Any]) -> list[str]:
+    """Average power and battery life of the chosen model, and what they rest on; nothing without a period."""
+    duty = chosen.get("duty_cycle")
+    return [] if not duty else [f"Average power: {duty['text']}", *duty["rests_on"]]
 
 
 def engine_title(engine: str) -> str:

@@ -42,7 +42,9 @@ class Resource:
         """The same to the last digit, for tooltips."""
         if value is None:
             return "not known"
-        unit = {"bytes": "B", "time": "µs", "energy": "µJ", "count": self.label.lower()}[self.scale]
+        unit = {"bytes": "B", "time": "µs", "energy": "µJ", "power": "µW", "count": self.label.lower()}[
+            self.scale
+        ]
         return f"{value:,.0f}{GAP}{unit}" if float(value).is_integer() else f"{value:,.1f}{GAP}{unit}"
 
 
@@ -60,7 +62,7 @@ def _shown(name: str) -> Resource:
 
 _ALL = {name: _shown(name) for name in resources.RESOURCES}
 SRAM, FLASH, LATENCY, ENERGY = _ALL["sram"], _ALL["flash"], _ALL["latency"], _ALL["energy"]
-CYCLES, INSTRUCTIONS, MACS = _ALL["cycles"], _ALL["instructions"], _ALL["macs"]
+POWER, CYCLES, INSTRUCTIONS, MACS = _ALL["power"], _ALL["cycles"], _ALL["instructions"], _ALL["macs"]
 
 # What tables have a column for; instructions are shown where they are limited.
 RESOURCES = (SRAM, FLASH, LATENCY, ENERGY, CYCLES, MACS)
@@ -83,6 +85,9 @@ def interval(resource: Resource, costs: Mapping[str, Any]) -> tuple[float, float
     value = costs.get(resource.key)
     if value is None:
         return None
+    if resource is POWER:
+        low, high = costs.get("power_low_uw"), costs.get("power_high_uw")
+        return None if low is None or high is None else (low, high)
     if resource is FLASH:
         model = costs.get("model_bytes")
         low, high = costs.get("code_low_bytes"), costs.get("code_high_bytes")
@@ -120,6 +125,11 @@ def duration_us(value: float) -> str:
 def energy_uj(value: float) -> str:
     """Microjoules, or millijoules from a thousand of them."""
     return f"{_three_digits(value)}{GAP}µJ" if value < 1000 else f"{_three_digits(value / 1000)}{GAP}mJ"
+
+
+def power_uw(value: float) -> str:
+    """Microwatts, or milliwatts where that reads better."""
+    return f"{value:,.3g}{GAP}µW" if value < 999.5 else f"{value / 1000:,.3g}{GAP}mW"
 
 
 def count(value: float) -> str:
@@ -173,4 +183,4 @@ def _three_digits(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-_WRITERS = {"bytes": kilobytes, "time": duration_us, "energy": energy_uj, "count": count}
+_WRITERS = {"bytes": kilobytes, "time": duration_us, "energy": energy_uj, "power": power_uw, "count": count}

@@ -113,6 +113,7 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         ("Note", f"{use.resource.label} fits, but the upper end of its interval does not")
         for use in facts.tight(found)
     ]
+    rows += [("Duty cycle", text) for text in facts.duty_lines(chosen)[:1]]
     rows += [("Front end", note) for note in facts.front_end_notes(summary)]
     if shares := facts.worker_time(summary):
         rows.append(("Worker time", shares))

@@ -38,12 +38,26 @@ class RunConfig(TaskOptions):
     target: str = key("nrf52840", "chip or board, or a TOML file; nas-cost --targets lists them")
     budget: str | None = key(
         None,
-        "256KB limits SRAM; sram=64KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M name any",
+        "256KB limits SRAM; sram=64KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M name any; power=200uW with"
+        " --period",
         metavar="LIMITS",
         example="sram=64KB,flash=256KB",
         default="what the target has",
     )
     certain: bool = key(False, "hold predictions to the limits by the upper ends of their 90 % intervals")
+    period: str | None = key(
+        None,
+        "the chip infers once in this time and sleeps between: average power, and a limit of the latency",
+        metavar="TIME",
+        example="1s",
+    )
+    battery: str | None = key(
+        None,
+        "with --period: how long this charge lasts",
+        scope="output",
+        metavar="CHARGE",
+        example="230mAh",
+    )
     metric: MetricName | Literal["auto"] = key(
         "auto",
         "what is searched and chosen by: accuracy, balanced_accuracy or macro_f1",

@@ -223,6 +223,7 @@ def _export(
         graph=graph,
         model_bytes=len(tflite),
         bundle=folder.bundle.name,
+        duty=job.budget.duty,
     )
     if bundle.manifest.npu is not None:
         part["npu"] = bundle.manifest.npu.model_dump()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cost_models.budget import Budget, parse_budget
+from cost_models.duty_cycle import Duty, duty_on
 from cost_models.errors import UserError
 from cost_models.resources import format_quantity
 from cost_models.target import Target
@@ -10,10 +13,28 @@ from nas.frontend.costs import front_end_costs
 from nas.model.trained import FrontEndSpec
 from nas.model.words import FRONT_END
 
-_NOT_KNOWN = ("latency", "energy", "cycles", "instructions")
+if TYPE_CHECKING:
+    from nas.run.config import RunConfig
+
+_NOT_KNOWN = ("latency", "energy", "power", "cycles", "instructions")
 
 
-def network_budget(text: str | None, target: Target, spec: FrontEndSpec | None, *, certain: bool) -> Budget:
+def users_duty(config: RunConfig, target: Target) -> Duty | None:
+    """How often the chip infers, by the run's configuration; None where it does not say.
+
+    Raises:
+        UserError: The period or the charge cannot be meant.
+    """
+    if config.period is None:
+        if config.battery is not None:
+            raise UserError("--battery needs --period.", "Say how often it infers: --period 1s.")
+        return None
+    return duty_on(target, period=config.period, battery=config.battery)
+
+
+def network_budget(
+    text: str | None, target: Target, spec: FrontEndSpec | None, *, certain: bool, duty: Duty | None = None
+) -> Budget:
     """The network's limits: those of the user, less what the front end takes.
 
     Args:
@@ -21,11 +42,12 @@ def network_budget(text: str | None, target: Target, spec: FrontEndSpec | None, 
         target: The chip.
         spec: The task's front end, if it has one.
         certain: Hold predictions to the limits by the upper ends of their intervals.
+        duty: How often the chip infers.
 
     Raises:
         UserError: The words are no budget, or the front end alone is over it.
     """
-    budget = parse_budget(text, target, certain=certain)
+    budget = parse_budget(text, target, certain=certain, duty=duty)
     if spec is None:
         return budget
     costs = front_end_costs(spec, target)

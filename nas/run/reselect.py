@@ -20,7 +20,7 @@ from nas.model.policy import MetricName, Policy
 from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy, FrontEndSpec
 from nas.run.folder import RunFolder, open_run_folder, saved_config
-from nas.run.limits import network_budget
+from nas.run.limits import network_budget, users_duty
 from nas.run.result import RunSummary, TrialSummary, read_result
 from nas.run.stored_model import model_bytes
 from nas.strategy.pareto import choose, pareto_front
@@ -64,7 +64,9 @@ def reselect(
     chip = load_target(target or config.target)
     text = budget if budget is not None or target is not None else config.budget
     summary, _ = read_result(folder)
-    limits = network_budget(text, chip, _front_end(summary), certain=config.certain)
+    limits = network_budget(
+        text, chip, _front_end(summary), certain=config.certain, duty=users_duty(config, chip)
+    )
     costs = CostModel(chip)
     fitting: list[TrialRecord] = []
     misses: list[tuple[Violation, int]] = []

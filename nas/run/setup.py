@@ -12,7 +12,7 @@ from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.target_file import load_target
 from nas.run.config import RunConfig, check_sampler
-from nas.run.limits import network_budget
+from nas.run.limits import network_budget, users_duty
 from nas.runtimes.vela import require_vela
 from nas.strategy.screening import Screen
 from nas.tasks import check_task, load_task
@@ -55,10 +55,11 @@ def prepare(config: RunConfig) -> Job:
     if target.npu is not None:
         require_vela(target)
     # Mistakes in it are told before the data are read, on which the network's limits depend.
-    parse_budget(config.budget, target, certain=config.certain)
+    duty = users_duty(config, target)
+    parse_budget(config.budget, target, certain=config.certain, duty=duty)
     space = load_space(config.space)
     dataset = load_task(config.task, config).judged_by(config.metric)
-    budget = network_budget(config.budget, target, dataset.info.frontend, certain=config.certain)
+    budget = network_budget(config.budget, target, dataset.info.frontend, certain=config.certain, duty=duty)
     model = CostModel(target)
     screen = Screen(
         space=space,

@@ -20,7 +20,7 @@ from nas.model.recipe import TrainingRecipe
 from nas.model.trained import Accuracy, FinishedModel
 from nas.run.config import RunConfig
 from nas.run.folder import RunFolder, model_key, open_run_folder, saved_config
-from nas.run.limits import network_budget
+from nas.run.limits import network_budget, users_duty
 from nas.run.result import TrialSummary, read_result
 from nas.run.trust import refuse_export
 from nas.tasks import load_task
@@ -91,7 +91,14 @@ def load_run_model(
         ),
         target=target,
         costs=CostModel(target).estimate(graph, file_bytes=len(tflite)),
-        budget=budget or network_budget(config.budget, target, dataset.info.frontend, certain=config.certain),
+        budget=budget
+        or network_budget(
+            config.budget,
+            target,
+            dataset.info.frontend,
+            certain=config.certain,
+            duty=users_duty(config, target),
+        ),
     )
 
 

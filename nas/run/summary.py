@@ -8,6 +8,7 @@ from typing import Any
 from cost_models.arena import timeline
 from cost_models.budget import Budget
 from cost_models.costing import CostModel, Costs
+from cost_models.duty_cycle import Duty, rests_on
 from cost_models.graph import OpGraph
 from cost_models.target import Target
 from nas.model.metrics import METRICS
@@ -91,9 +92,11 @@ def chosen_model(
     graph: OpGraph,
     model_bytes: int,
     bundle: str | None,
+    duty: Duty | None,
 ) -> dict[str, Any]:
-    """The chosen model with its parts: layers, memory over time, accuracy on the test set."""
+    """The chosen model with its parts: layers, memory over time, accuracy on the test set, average power."""
     explanation = model.explain(graph, file_bytes=model_bytes)
+    cycle = None if duty is None else duty.cycle(explanation.costs)
     low, high = wilson(accuracy.correct, accuracy.total)
     score_low, score_high = accuracy.objective_interval()
     return {
@@ -135,7 +138,10 @@ def chosen_model(
         ],
         "timeline": _timeline(graph, model.target),
         "bundle": bundle,
-        "costs": costs_json(explanation.costs),
+        "costs": costs_json(explanation.costs) | ({} if cycle is None else cycle.costs_json()),
+        "duty_cycle": None
+        if cycle is None
+        else cycle.as_json() | {"text": cycle.text(), "rests_on": rests_on(model.target)},
     }
 
 

@@ -314,5 +314,7 @@ def test_multiplications_can_be_limited_on_any_target() -> None:
 def test_each_resource_is_one_row_that_names_fields_of_the_costs() -> None:
     for name, row in RESOURCES.items():
         assert row.name == name
+        if name == "power":  # of a duty as well, see `Budget.judged`
+            continue
         assert hasattr(Costs, row.field)
         assert not row.upper or hasattr(Costs, row.upper)

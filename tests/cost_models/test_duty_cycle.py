@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from cost_models.budget import parse_budget
 from cost_models.cli import main
 from cost_models.costing import CostModel, Costs
 from cost_models.cycles.paths import COUNTERS
-from cost_models.duty_cycle import duty_cycle, parse_charge, parse_period, rests_on
+from cost_models.duty_cycle import duty_cycle, duty_on, parse_charge, parse_period, rests_on
 from cost_models.errors import UserError
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
@@ -175,7 +176,8 @@ def test_a_mistake_is_a_sentence_a_hint_and_exit_code_2(
     run: Run, argv: tuple[str, ...], message: str
 ) -> None:
     code, out, err = run(MODEL, *argv)
-    assert (code, out, err) == (2, "", f"nas-cost: {message}\n")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == f"nas-cost: {message}"
 
 
 def test_a_model_of_unknown_cycles_has_no_power(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,10 +185,65 @@ def test_a_model_of_unknown_cycles_has_no_power(run: Run, monkeypatch: pytest.Mo
     monkeypatch.setitem(COUNTERS, "cmsis_nn", {k: v for k, v in COUNTERS["cmsis_nn"].items() if k != kind})
     code, _, err = run(MODEL, "--period", "1s")
     assert code == 2
-    assert err == (
-        f"nas-cost: {MODEL}: The power of a duty cycle is not known: nobody counted the cycles of one of its"
-        " operators. Leave --period out.\n"
-    )
+    assert f"{MODEL}: latency cannot be limited: its cycles are not known, as nobody counted" in err
+
+
+def test_a_limit_of_average_power_is_judged_by_the_same_figure(run: Run) -> None:
+    code, out, err = run(MODEL, "--period", "1s", "--budget", "power=329uW")
+    assert (code, "power 329 uW" in out) == (0, True)
+    assert "latency is limited to the period, 1.0 s." in err
+    code, out, _ = run(MODEL, "--period", "1s", "--budget", "power=0.3mW")
+    assert code == 1
+    assert "power 328 uW is over the limit of 300 uW" in out
+    code, out, _ = run(MODEL, "--period", "1s", "--budget", "power=350uW", "--certain")
+    assert code == 1
+    assert "power 372 uW (upper end of its 90 % interval) is over the limit of 350 uW" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (
+            ("--budget", "power=1mW"),
+            "power cannot be limited without a period. Say how often the chip infers:",
+        ),
+        (("--budget", "power=1MW", "--period", "1s"), "power has the unit 'MW'. Its units are uW, mW or W."),
+        (("--budget", "power=1", "--period", "1s"), "power has no unit. Its units are uW, mW or W."),
+        (("--budget", "power=1mW", "--targets", "all"), "--targets cannot limit power."),
+        (
+            ("--budget", "power=1mW", "--period", "1s", "--target", "rp2040"),
+            "The power of a duty cycle is not known: target rp2040 has no",
+        ),
+    ],
+)
+def test_a_limit_of_power_that_cannot_be_meant_is_a_sentence(
+    run: Run, argv: tuple[str, ...], message: str
+) -> None:
+    code, _, err = run(MODEL, *argv)
+    assert code == 2
+    assert message in err
+
+
+def test_a_longer_period_never_breaks_a_limit_of_power(costs: Costs) -> None:
+    def fits(period: str) -> bool:
+        duty = duty_on(TARGET, period=period)
+        return not parse_budget("power=400uW", TARGET, duty=duty).violations(costs)
+
+    assert [fits(period) for period in ("10ms", "100ms", "1s", "1m", "1d")] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
+def test_where_power_is_not_known_a_period_still_limits_the_latency() -> None:
+    chip = load_target("rp2040")
+    budget = parse_budget(None, chip, duty=duty_on(chip, period="20ms"))
+    assert budget.limit("latency") == 20_000
+    assert budget.notes[-1].startswith("The power of a duty cycle is not known: target rp2040 has no")
+    assert parse_budget("latency=5ms", chip, duty=duty_on(chip, period="20ms")).limit("latency") == 5_000
 
 
 def test_nothing_is_known_of_power_where_energy_is_not(costs: Costs) -> None:

@@ -104,6 +104,26 @@ def test_a_job_file_with_a_value_of_the_wrong_kind_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--battery 230mAh", "--battery needs --period. Say how often it infers: --period 1s."),
+        ("--period soon", "--period is 'soon'. Write a time with its unit, like 100ms, 1s, 5m or 1h."),
+        ("--budget power=1mW", "power cannot be limited without a period."),
+        (
+            "--budget power=1mW --period 1s --target rp2040",
+            "power cannot be limited: target rp2040 has no",
+        ),
+        ("--budget power=1uW --period 1s --dry-run", "Nothing fits: "),
+    ],
+)
+def test_a_period_that_cannot_be_meant_or_kept_is_a_sentence(
+    flags: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(flags.split()) in (2, 3)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "flags", [["--storage", "foo"], ["--ray-address", "127.0.0.1:1"], ["--budget", "100"]]
 )
 def test_a_run_that_never_began_leaves_no_folder_in_the_way(flags: list[str], tmp_path: Path) -> None:

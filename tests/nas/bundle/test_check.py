@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from cost_models.budget import Budget
+from cost_models.budget import Budget, parse_budget
+from cost_models.duty_cycle import duty_on
 from cost_models.errors import UserError
 from cost_models.target_file import load_target
 from nas.bundle import Bundle, BundleError, check_bundle
@@ -618,3 +619,24 @@ def test_a_model_that_is_no_regular_file_is_refused_at_once(
     make(tmp_path / "m.tflite")
     assert main([str(tmp_path / "m.tflite")]) == USER_ERROR
     assert capsys.readouterr().err == f"nas-check: {tmp_path / 'm.tflite'} is {kind}. Give a regular file.\n"
+
+
+def test_a_bundle_keeps_its_period_and_is_held_to_its_power(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    duty = duty_on(finished.target, period="100ms", battery="230mAh")
+    budget = parse_budget("power=1mW", finished.target, duty=duty)
+    folder = finished.export(tmp_path / "b", budget=budget).path
+    checked = check_bundle(folder)
+    assert checked.manifest.duty_cycle is not None
+    assert checked.manifest.duty_cycle.on(finished.target) == duty
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Average power: one inference every 100 ms takes" in card
+    assert "230 mAh last" in card
+    assert main([str(folder)]) == PASS
+    assert "power" in capsys.readouterr().out
+    assert main([str(folder), "--period", "1ms", "--budget", "power=1mW"]) == FAIL
+    assert "is over the limit of 1 mW" in capsys.readouterr().out
+    put("duty_cycle", "period_us", value=-1.0)(folder)
+    assert main([str(folder)]) == FAIL
+    assert "duty_cycle has a period or charge that is not above 0." in capsys.readouterr().out
