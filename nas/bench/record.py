@@ -79,7 +79,7 @@ def _train(work: Work, folder: Path) -> list[dict[str, Any]]:
     rows = []
     for steps in STEPS:
         began = time.process_time()
-        outcome = evaluate(
+        evaluation = evaluate(
             Request(
                 number=work.network,
                 space=task.space,
@@ -91,10 +91,10 @@ def _train(work: Work, folder: Path) -> list[dict[str, Any]]:
             )
         )
         seconds = time.process_time() - began
-        if not isinstance(outcome, Evaluated):
-            print(f"{work.task} {work.network}: {outcome}", file=sys.stderr)
+        if not isinstance(evaluation, Evaluated):
+            print(f"{work.task} {work.network}: {evaluation}", file=sys.stderr)
             continue
-        test = measure_accuracy(outcome.tflite, dataset, "test", "litert")
+        test = measure_accuracy(evaluation.tflite, dataset, "test", "litert")
         rows.append(
             {
                 "task": work.task,
@@ -102,10 +102,10 @@ def _train(work: Work, folder: Path) -> list[dict[str, Any]]:
                 "origin": work.origin,
                 "seed": work.seed,
                 "steps": steps,
-                "val_correct": outcome.accuracy.correct,
+                "val_correct": evaluation.accuracy.correct,
                 "test_correct": test.correct,
                 "seconds": round(seconds, 3),
-                **{name: getattr(outcome.costs, name) for name in _COSTS},
+                **{name: getattr(evaluation.costs, name) for name in _COSTS},
                 **work.params,
             }
         )
@@ -129,7 +129,7 @@ class Recorder:
         self._count = max(known, default=-1) + 1
         self._rng = np.random.default_rng([2026, *task.name.encode(), self._count])
         for row in known.values():
-            self._keys.add(self._screen(Choices(params_of(row, self._screen))).key)
+            self._keys.add(self._screen(Choices(params_of(row, self._screen))).digest)
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
         """Takes note of what came back."""
@@ -145,9 +145,9 @@ class Recorder:
                 parent = parents[int(self._rng.integers(len(parents)))]
                 choices = Choices(params_of(parent, self._screen), self._rng, _GUIDED_CHANGE)
             screened = self._screen(choices)
-            if screened.costs is not None and screened.key not in self._keys and _sane(screened.costs):
+            if screened.costs is not None and screened.digest not in self._keys and _sane(screened.costs):
                 break
-        self._keys.add(screened.key)
+        self._keys.add(screened.digest)
         number, self._count = self._count, self._count + 1
         return [
             Work(

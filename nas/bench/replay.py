@@ -283,7 +283,7 @@ class Judge:
                 assert costs is not None
                 where = (costs.sram_bytes, costs.flash_bytes, float(costs.cycles or costs.macs))
                 places = [(c - a) / (b - a) for c, a, b in zip(where, self.low, self.high)]
-                known[one.screened.key] = ((one.answer.val_error, *places), one.answer.test_error)
+                known[one.screened.digest] = ((one.answer.val_error, *places), one.answer.test_error)
         if not known:
             return 0.0, 1.0
         found = list(known.values())

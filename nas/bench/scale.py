@@ -21,7 +21,7 @@ from cost_models.costing import CostModel
 from cost_models.target_file import load_target
 from nas.execute import Done, EvaluatorSpec, Executor
 from nas.execute.memory_limit import peak_bytes
-from nas.model.evaluation import Evaluated, Failed, Outcome, Request
+from nas.model.evaluation import Evaluated, Evaluation, Failed, Request
 from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
 from nas.strategy.driver import Driver, Plan
@@ -47,7 +47,7 @@ def make_screen() -> Screen:
     )
 
 
-def make_sleeper(*, seconds: float, **_: Any) -> Callable[[Request], Outcome]:
+def make_sleeper(*, seconds: float, **_: Any) -> Callable[[Request], Evaluation]:
     """An evaluator that sleeps, and answers with an accuracy that grows with the network.
 
     Args:
@@ -55,15 +55,15 @@ def make_sleeper(*, seconds: float, **_: Any) -> Callable[[Request], Outcome]:
     """
     screen = make_screen()
 
-    def evaluate(request: Request) -> Outcome:
+    def evaluate(request: Request) -> Evaluation:
         screened = screen(Choices(request.params))
-        luck = int(hashlib.sha256(screened.key.encode()).hexdigest()[:4], 16) / 0xFFFF
+        luck = int(hashlib.sha256(screened.digest.encode()).hexdigest()[:4], 16) / 0xFFFF
         time.sleep(seconds * (0.5 + luck))
         if screened.costs is None:
             return Failed(stage="cost", reason="no costs", retryable=False)
         correct = int(9000 * screened.costs.macs / (screened.costs.macs + 2e5) + 500 * luck)
         return Evaluated(
-            digest=screened.key,
+            digest=screened.digest,
             accuracy=Accuracy(part="val", engine="litert", correct=correct, total=10_000),
             tflm_accuracy=None,
             costs=screened.costs,
@@ -93,7 +93,7 @@ class SimulatedExecutor:
 
     def wait(self, timeout: float) -> Sequence[Done]:
         self._now, _, request = heapq.heappop(self._queue)
-        return (Done(request=request, outcome=self._evaluate(request), worker="simulated", waited=0.0),)
+        return (Done(request=request, evaluation=self._evaluate(request), worker="simulated", waited=0.0),)
 
     def abandon(self) -> None:
         self._queue.clear()

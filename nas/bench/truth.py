@@ -98,11 +98,11 @@ class Truth:
     def answer(self, screened: Screened, params: Mapping[str, Any], steps: int, seed: int) -> Answer:
         """What training a network comes to, the same for the same seed."""
         rung = STEPS.index(steps)
-        mean = self._cache.get(screened.key)
+        mean = self._cache.get(screened.digest)
         if mean is None:
             inputs = self._inputs(screened, params)
-            mean = self._cache[screened.key] = np.array([model(inputs) for model in self._models])
-        word = hashlib.sha256(f"{seed}:{screened.key}".encode()).digest()
+            mean = self._cache[screened.digest] = np.array([model(inputs) for model in self._models])
+        word = hashlib.sha256(f"{seed}:{screened.digest}".encode()).digest()
         draw = int.from_bytes(word[:4], "little") % len(self._deviations)
         error = np.minimum(np.exp(mean + self._deviations[draw]), 1 - 1 / self.task.classes)
         pace = np.exp(self._pace[int.from_bytes(word[4:8], "little") % len(self._pace), rung])

@@ -96,20 +96,20 @@ def plain(job: Job, seconds: float, sampler: str) -> tuple[list[Found], int]:
             for done in executor.wait(0.25):
                 trial = trials.pop(done.request.number)
                 count += 1
-                if not isinstance(done.outcome, Evaluated):
+                if not isinstance(done.evaluation, Evaluated):
                     study.tell(trial, None, {})
                     continue
-                costs = done.outcome.costs
+                costs = done.evaluation.costs
                 where = (costs.sram_bytes, costs.flash_bytes, costs.cycles or costs.macs)
                 broken = job.budget.violations(costs)
                 excesses = {str(limit): 0.0 for limit, _ in job.budget.limits()}
                 excesses |= {str(one.resource): one.excess for one in broken}
-                accuracy = done.outcome.accuracy.value
+                accuracy = done.evaluation.accuracy.value
                 study.tell(trial, (1 - accuracy, *where), excesses)
                 fits = "fits" if not broken else "breaks the budget"
                 print(f"  plain {count}: accuracy {accuracy:.4f}, {fits}", file=sys.stderr, flush=True)
                 if not broken:
-                    found.append(Found(costs=where, val=accuracy, tflite=done.outcome.tflite, full=True))
+                    found.append(Found(costs=where, val=accuracy, tflite=done.evaluation.tflite, full=True))
     finally:
         executor.close()
     return found, count

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from cost_models.errors import UserError
-from nas.bundle.context import Context, make_context
+from nas.bundle.content import BundleContent, make_content
 from nas.bundle.layout import File, load_layout
 from nas.bundle.manifest import MANIFEST_NAME, Manifest, make_manifest, read_manifest
 from nas.bundle.sources import render
-from nas.model.trained import FinishedModel
+from nas.model.trained import TrainedModel
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget
@@ -54,7 +54,7 @@ class Bundle:
 
 
 def export(
-    model: FinishedModel,
+    model: TrainedModel,
     *,
     target: Target,
     costs: Costs,
@@ -76,42 +76,42 @@ def export(
         UserError: An unknown format, a model that cannot leave as C, or a folder that holds something else.
     """
     load_layout(format)
-    context = make_context(model, target=target, costs=costs, budget=budget)
-    manifest, files = render_bundle(context, format)
+    content = make_content(model, target=target, costs=costs, budget=budget)
+    manifest, files = render_bundle(content, format)
     _write(out, files)
     return Bundle(path=out, manifest=manifest, target=target)
 
 
-def render_bundle(context: Context, format_name: str) -> tuple[Manifest, dict[str, bytes]]:
-    """The manifest, and the bytes of every file by its path: a function of the context and the layout alone.
+def render_bundle(content: BundleContent, format_name: str) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest, and the bytes of every file by its path: a function of the content and the layout alone.
 
     Raises:
         UserError: An unknown format.
     """
-    files = {**load_layout(format_name).files(context), **documents(context)}
-    manifest = make_manifest(context, format_name=format_name, files=files)
+    files = {**load_layout(format_name).files(content), **documents(content)}
+    manifest = make_manifest(content, format_name=format_name, files=files)
     contents = {path: file.data for path, file in files.items()}
     return manifest, {**contents, MANIFEST_NAME: manifest.to_json().encode()}
 
 
-def documents(context: Context) -> dict[str, File]:
+def documents(content: BundleContent) -> dict[str, File]:
     """The files that every bundle has besides its layout's: the model, and what is said of it."""
     from nas.bundle.model_card import model_card
 
-    name = context.model.name
-    source = {f"{name}_int8.tflite": File(role="int8_model", data=context.model.tflite)}
-    frontend = context.frontend
+    name = content.model.name
+    source = {f"{name}_int8.tflite": File(role="int8_model", data=content.model.tflite)}
+    frontend = content.frontend
     return {
-        f"{name}.tflite": File(role="model", data=context.emitted),
-        **(source if context.npu else {}),
+        f"{name}.tflite": File(role="model", data=content.emitted),
+        **(source if content.npu else {}),
         **(
             {f"{name}_frontend.tflite": File(role="frontend_model", data=frontend.spec.tflite)}
             if frontend
             else {}
         ),
         ".gitattributes": File(role="build", data=_GIT_ATTRIBUTES),
-        "MODEL_CARD.md": File(role="document", data=model_card(context).encode()),
-        "LICENSE-NOTE.txt": File(role="licence", data=render("license_note.txt.j2", context).encode()),
+        "MODEL_CARD.md": File(role="document", data=model_card(content).encode()),
+        "LICENSE-NOTE.txt": File(role="licence", data=render("license_note.txt.j2", content).encode()),
     }
 
 

@@ -16,7 +16,7 @@ from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
 from cost_models.errors import UserError
 from cost_models.reading import LARGEST_MODEL_BYTES
 from nas.bundle.bundle import render_bundle
-from nas.bundle.context import Context, make_context, sha256
+from nas.bundle.content import BundleContent, make_content, sha256
 from nas.bundle.errors import BundleError
 from nas.bundle.layout import load_layout
 from nas.bundle.manifest import (
@@ -29,7 +29,7 @@ from nas.bundle.manifest import (
 )
 from nas.bundle.names import check_name
 from nas.bundle.untrusted import golden_raw, golden_recordings, golden_words, read_file, shown
-from nas.model.trained import Accuracy, FinishedModel, FrontEndSpec, GoldenShare, Preprocess, TaskInfo
+from nas.model.trained import Accuracy, FrontEndSpec, GoldenShare, Preprocess, TaskInfo, TrainedModel
 from nas.runtimes.interpreter import Engine, InterpreterError
 from nas.runtimes.litert import LARGEST_DIFFERENCE
 from nas.runtimes.reference import NOT_BY_TFLM
@@ -109,11 +109,11 @@ def check_bundle(folder: Path, *, target: Target | None = None) -> Checked:
     _check_version(manifest)
     _check_accuracies(manifest)
     found = _target(manifest, target)
-    context, compared = _context(folder, manifest, found, present)
-    engine = context.engine
-    context, odd = _as_exported(folder, manifest, context, present)
+    content, compared = _content(folder, manifest, found, present)
+    engine = content.engine
+    content, odd = _as_exported(folder, manifest, content, present)
     try:
-        again, files = render_bundle(context, manifest.format)
+        again, files = render_bundle(content, manifest.format)
     except (ValueError, OverflowError) as error:
         raise BundleError("manifest", f"{MANIFEST_NAME} cannot be written again: {error}.") from error
     # A changed file is told by its name, not by its hash in the manifest.
@@ -126,14 +126,14 @@ def check_bundle(folder: Path, *, target: Target | None = None) -> Checked:
     unproved = []
     if npu and not compared:
         unproved.append(NPU_ON_TRUST.format(accelerator=npu.accelerator, compiler=npu.compiler))
-    if context.frontend and engine != "tflm":
+    if content.frontend and engine != "tflm":
         unproved.append(FEATURES_ON_TRUST)
     return Checked(
         manifest=manifest,
         files=files,
         target=found,
-        costs=context.costs,
-        int8=context.model.tflite,
+        costs=content.costs,
+        int8=content.model.tflite,
         engine=engine,
         by_another_engine=odd,
         notes=(ON_TRUST, *unproved, *odd),
@@ -248,9 +248,9 @@ def _target(manifest: Manifest, given: Target | None) -> Target:
     return load_target(name)
 
 
-def _context(
+def _content(
     folder: Path, manifest: Manifest, target: Target, present: Mapping[str, int]
-) -> tuple[Context, bool]:
+) -> tuple[BundleContent, bool]:
     """What the exporter wrote the bundle from, and whether a model for an NPU was compiled again."""
     from cost_models.costing import CostModel
     from cost_models.tflite_graph import read_graph
@@ -272,7 +272,7 @@ def _context(
         recordings = golden_recordings(folder, manifest, present)
         npu, compared = _compiled(manifest, target, emitted, int8, graph, budget)
         with np.errstate(all="ignore"):
-            context = make_context(
+            content = make_content(
                 _finished(manifest, int8, raw, recordings),
                 target=target,
                 costs=costs,
@@ -283,7 +283,7 @@ def _context(
         raise BundleError("model", error.message) from error
     except (InterpreterError, ValueError, OverflowError) as error:
         raise BundleError("model", f"The bundle cannot be made again: {error}.") from error
-    return context, compared
+    return content, compared
 
 
 def _model(folder: Path, name: str, digest: str, present: Mapping[str, int]) -> bytes:
@@ -331,31 +331,31 @@ def _front_end(manifest: Manifest) -> FrontEndSpec | None:
 
 
 def _as_exported(
-    folder: Path, manifest: Manifest, context: Context, present: Mapping[str, int]
-) -> tuple[Context, tuple[str, ...]]:
-    """The context with the answers of the interpreter that exported, where that is another than the one here."""
-    notes: tuple[str, ...] = () if context.engine == "tflm" else (NOT_BY_TFLM,)
-    if context.engine == manifest.engine:
-        return context, notes
+    folder: Path, manifest: Manifest, content: BundleContent, present: Mapping[str, int]
+) -> tuple[BundleContent, tuple[str, ...]]:
+    """The content with the answers of the interpreter that exported, where that is another than the one here."""
+    notes: tuple[str, ...] = () if content.engine == "tflm" else (NOT_BY_TFLM,)
+    if content.engine == manifest.engine:
+        return content, notes
     words = golden_words(folder, manifest, "int8_t", "golden_output", present)
     try:
-        stated = np.array([int(word) for word in words], np.int8).reshape(context.golden_outputs.shape)
+        stated = np.array([int(word) for word in words], np.int8).reshape(content.golden_outputs.shape)
     except (ValueError, OverflowError) as error:
         raise BundleError("golden", "The golden outputs are none of the model's output.") from error
-    difference = np.abs(stated.astype(np.int16) - context.golden_outputs).reshape(len(stated), -1).max(axis=1)
+    difference = np.abs(stated.astype(np.int16) - content.golden_outputs).reshape(len(stated), -1).max(axis=1)
     if difference.max(initial=0) > LARGEST_DIFFERENCE:
         at = int(difference.argmax())
         raise BundleError("golden", f"The golden vectors are stale: the model answers vector {at} otherwise.")
     if count := int((difference > 0).sum()):
         notes += (DIFFERING.format(count=count, of=len(stated)),)
-    return replace(context, golden_outputs=stated, engine=manifest.engine), notes
+    return replace(content, golden_outputs=stated, engine=manifest.engine), notes
 
 
 def _finished(
     manifest: Manifest, int8: bytes, raw: NDArray[np.generic], recordings: NDArray[np.int16] | None
-) -> FinishedModel:
+) -> TrainedModel:
     task, entry, share = manifest.task, manifest.input, manifest.golden_share
-    return FinishedModel(
+    return TrainedModel(
         name=manifest.name,
         tflite=int8,
         task=TaskInfo(

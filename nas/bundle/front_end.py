@@ -17,7 +17,7 @@ from nas.frontend.front_end import FrontEnd
 from nas.frontend.log_mel import ZERO_POINT
 from nas.frontend.spec import make_spec, settings_of
 from nas.model.input_quantization import InputScaling
-from nas.model.trained import FinishedModel, FrontEndSpec
+from nas.model.trained import FrontEndSpec, TrainedModel
 from nas.runtimes.interpreter import Port
 from nas.runtimes.reference import reference_engine
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrontEndContext:
+class FrontEndContent:
     """A front end, costed, with the recordings that the self-test replays.
 
     Attributes:
@@ -56,9 +56,9 @@ class FrontEndContext:
         return host_arena(self.costs.arena_bytes, tensors=self.tensors, operators=len(self.operators))
 
 
-def make_front_end_context(
-    model: FinishedModel, *, target: Target, port: Port, scaling: InputScaling, raw: NDArray[np.generic]
-) -> FrontEndContext | None:
+def make_front_end_content(
+    model: TrainedModel, *, target: Target, port: Port, scaling: InputScaling, raw: NDArray[np.generic]
+) -> FrontEndContent | None:
     """Check that a model's front end and its golden recordings fit the network; None without a front end.
 
     Args:
@@ -91,7 +91,7 @@ def make_front_end_context(
     recordings = _recordings(model, spec)
     _check_features(spec, recordings, raw)
     graph = read_graph(spec.tflite)
-    return FrontEndContext(
+    return FrontEndContent(
         spec=spec,
         costs=front_end_costs(spec, target),
         operators=front_end_registrations(operator.kind for operator in graph.operators),
@@ -101,7 +101,7 @@ def make_front_end_context(
     )
 
 
-def _recordings(model: FinishedModel, spec: FrontEndSpec) -> NDArray[np.int16]:
+def _recordings(model: TrainedModel, spec: FrontEndSpec) -> NDArray[np.int16]:
     recordings = model.golden_recordings
     if recordings is None or not len(recordings):
         raise UserError(

@@ -1,4 +1,4 @@
-"""The layout seam: what turns a context into the files of one firmware ecosystem, and what its users must know."""
+"""The layout seam: what turns a content into the files of one firmware ecosystem, and what its users must know."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from cost_models.arena import ESP_NN_VERSION, ESP_TFLITE_MICRO_VERSION
 from cost_models.errors import UserError, did_you_mean
-from nas.bundle.context import Context
+from nas.bundle.content import BundleContent
 
 Role = Literal[
     "model",
@@ -70,13 +70,13 @@ class Layout:
     cores: tuple[str, ...] = ()
     signal_note: str = ""
 
-    def files(self, context: Context) -> Mapping[str, File]:
+    def files(self, content: BundleContent) -> Mapping[str, File]:
         """The bundle's files by their path in the folder, with `/` between parts."""
         raise NotImplementedError
 
-    def kernel_notes(self, context: Context) -> tuple[str, ...]:
+    def kernel_notes(self, content: BundleContent) -> tuple[str, ...]:
         """Where the kernels that this ecosystem builds are not those that were costed."""
-        if context.target.kernels != "esp_nn":
+        if content.target.kernels != "esp_nn":
             return ()
         return (
             f"The costs are those of esp-tflite-micro {ESP_TFLITE_MICRO_VERSION} with ESP-NN {ESP_NN_VERSION}, which"
@@ -84,18 +84,18 @@ class Layout:
             " more time. A target file with kernels = 'reference' has their costs.",
         )
 
-    def notes(self, context: Context) -> tuple[str, ...]:
+    def notes(self, content: BundleContent) -> tuple[str, ...]:
         """Sentences for manifest and README: where ecosystem and target are not of one kind."""
-        notes = list(self.kernel_notes(context))
-        target = context.target
+        notes = list(self.kernel_notes(content))
+        target = content.target
         if self.cores and not target.core.startswith(self.cores):
             notes.append(
                 f"The costs are those of {target.core} ({target.name}), which {self.name} does not build for:"
                 " export for the chip that the model shall run on."
             )
-        if context.frontend and self.signal_note:
+        if content.frontend and self.signal_note:
             notes.append(self.signal_note)
-        if context.engine != "tflm":
+        if content.engine != "tflm":
             notes.append(EXPORTED_BY_LITERT)
         return tuple(notes)
 
@@ -106,11 +106,11 @@ ARDUINO_LACKS_SIGNAL = (
 )
 
 
-def esp_nn_version_note(context: Context) -> str:
+def esp_nn_version_note(content: BundleContent) -> str:
     """The arena belongs to the versions that it was computed for."""
     return (
         f"The arena is that of esp-tflite-micro {ESP_TFLITE_MICRO_VERSION} with ESP-NN {ESP_NN_VERSION}; other"
-        f" versions may need a larger one ({context.model.name.upper()}_ARENA_BYTES), which the self-test shows."
+        f" versions may need a larger one ({content.model.name.upper()}_ARENA_BYTES), which the self-test shows."
     )
 
 

@@ -17,7 +17,7 @@ from cost_models.duty_cycle import Duty, make_duty
 from cost_models.errors import UserError
 from cost_models.reading import read_bounded
 from cost_models.target import Target
-from nas.bundle.context import TFLM_DATE, Context, sha256
+from nas.bundle.content import TFLM_DATE, BundleContent, sha256
 from nas.bundle.layout import File, Role, load_layout
 from nas.model.policy import MetricName
 from nas.model.statistics import wilson
@@ -283,15 +283,15 @@ class Manifest(_Strict):
         return tuple(entry.path for entry in self.files if entry.role == role)
 
 
-def make_manifest(context: Context, *, format_name: str, files: Mapping[str, File]) -> Manifest:
+def make_manifest(content: BundleContent, *, format_name: str, files: Mapping[str, File]) -> Manifest:
     """The manifest of a bundle whose files are all there."""
-    model, task, target = context.model, context.model.task, context.target
+    model, task, target = content.model, content.model.task, content.target
     return Manifest(
         schema=1,
         exporter=exporter_version(),
         format=format_name,
         name=model.name,
-        model_sha256=sha256(context.emitted),
+        model_sha256=sha256(content.emitted),
         task=TaskEntry(
             name=task.name,
             input_shape=task.input_shape,
@@ -301,15 +301,15 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
             samples=task.samples,
         ),
         input=InputEntry(
-            **asdict(context.input),
+            **asdict(content.input),
             raw_type=task.preprocess.raw_type,
             raw_offset=task.preprocess.offset,
             raw_scale=task.preprocess.scale,
-            offset=context.scaling.offset,
-            multiplier=context.scaling.multiplier,
+            offset=content.scaling.offset,
+            multiplier=content.scaling.multiplier,
         ),
-        output=OutputEntry(**asdict(context.output)),
-        operators=tuple(line.kind for line in context.operators),
+        output=OutputEntry(**asdict(content.output)),
+        operators=tuple(line.kind for line in content.operators),
         target=TargetEntry(
             name=target.name,
             title=target.title,
@@ -324,23 +324,23 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
         ),
         budget=tuple(
             LimitEntry(resource=resource, limit=limit)
-            for resource, limit in (context.budget.limits() if context.budget else ())
+            for resource, limit in (content.budget.limits() if content.budget else ())
         ),
         duty_cycle=None
-        if context.budget is None or context.budget.duty is None
-        else DutyEntry.of(context.budget.duty),
-        costs=CostsEntry(**{name: getattr(context.costs, name) for name in CostsEntry.model_fields}),
-        npu=_npu_entry(context),
-        frontend=_front_end_entry(context),
+        if content.budget is None or content.budget.duty is None
+        else DutyEntry.of(content.budget.duty),
+        costs=CostsEntry(**{name: getattr(content.costs, name) for name in CostsEntry.model_fields}),
+        npu=_npu_entry(content),
+        frontend=_front_end_entry(content),
         accuracies=tuple(
             AccuracyEntry(**asdict(accuracy), value=accuracy.value, low=low, high=high)
             for accuracy in model.accuracies
             for low, high in (wilson(accuracy.correct, accuracy.total),)
         ),
-        golden_count=len(context.golden_raw),
+        golden_count=len(content.golden_raw),
         golden_share=None if model.golden_share is None else GoldenShareEntry(**asdict(model.golden_share)),
-        engine=context.engine,
-        notes=load_layout(format_name).notes(context),
+        engine=content.engine,
+        notes=load_layout(format_name).notes(content),
         provenance=model.provenance,
         files=tuple(
             FileEntry(path=path, role=file.role, bytes=len(file.data), sha256=sha256(file.data))
@@ -349,28 +349,28 @@ def make_manifest(context: Context, *, format_name: str, files: Mapping[str, Fil
     )
 
 
-def _npu_entry(context: Context) -> NpuEntry | None:
-    if context.npu is None:
+def _npu_entry(content: BundleContent) -> NpuEntry | None:
+    if content.npu is None:
         return None
-    npu, compiled = context.npu.npu, context.npu.compiled
+    npu, compiled = content.npu.npu, content.npu.compiled
     return NpuEntry(
         accelerator=npu.accelerator,
         system_config=npu.system_config,
         memory_mode=npu.memory_mode,
-        compiler=context.npu.compiler,
-        int8_sha256=sha256(context.model.tflite),
-        arena_bytes=context.npu.arena_bytes,
-        model_bytes=len(context.npu.tflite),
+        compiler=content.npu.compiler,
+        int8_sha256=sha256(content.model.tflite),
+        arena_bytes=content.npu.arena_bytes,
+        model_bytes=len(content.npu.tflite),
         npu_operators=compiled.npu_operators,
         core_operators=len(compiled.graph.operators) - compiled.npu_operators,
-        estimate=NpuEstimateEntry(**asdict(context.npu.estimate)),
+        estimate=NpuEstimateEntry(**asdict(content.npu.estimate)),
     )
 
 
-def _front_end_entry(context: Context) -> FrontEndEntry | None:
-    if context.frontend is None:
+def _front_end_entry(content: BundleContent) -> FrontEndEntry | None:
+    if content.frontend is None:
         return None
-    spec, costs = context.frontend.spec, context.frontend.costs
+    spec, costs = content.frontend.spec, content.frontend.costs
     return FrontEndEntry(
         kind=spec.kind,
         settings=LogMelEntry.model_validate(spec.settings),
@@ -380,7 +380,7 @@ def _front_end_entry(context: Context) -> FrontEndEntry | None:
         hop_samples=spec.hop_samples,
         frames=spec.frames,
         bands=spec.bands,
-        recordings=len(context.frontend.recordings),
+        recordings=len(content.frontend.recordings),
         model_sha256=sha256(spec.tflite),
         **asdict(costs),
     )

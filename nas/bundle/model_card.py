@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cost_models.duty_cycle import rests_on
-from nas.bundle.context import Context
+from nas.bundle.content import BundleContent
 from nas.bundle.sources import render
 from nas.model.metrics import METRICS
 from nas.model.quality import quality_warnings
@@ -47,35 +47,35 @@ class AccuracyRow:
     score_high: float
 
 
-def model_card(context: Context) -> str:
+def model_card(content: BundleContent) -> str:
     """The card's Markdown."""
-    accuracies = context.model.accuracies
+    accuracies = content.model.accuracies
     with_table = [accuracy for accuracy in accuracies if accuracy.confusion]
     preferred = sorted(with_table, key=lambda accuracy: (accuracy.part != "test", accuracy.engine != "tflm"))
     return render(
         "model_card.md.j2",
-        context,
-        basis=None if context.target.cycle_rates is None else context.target.cycle_rates.basis,
+        content,
+        basis=None if content.target.cycle_rates is None else content.target.cycle_rates.basis,
         accuracy_rows=[_accuracy_row(accuracy) for accuracy in accuracies],
-        class_rows=class_rows(preferred[0], context.model.task.class_names) if preferred else [],
+        class_rows=class_rows(preferred[0], content.model.task.class_names) if preferred else [],
         class_table_of=preferred[0] if preferred else None,
-        warnings=quality_warnings(accuracies, context.model.task.class_names),
-        budget_rows=context.budget.limits() if context.budget else (),
-        duty_lines=_duty_lines(context),
+        warnings=quality_warnings(accuracies, content.model.task.class_names),
+        budget_rows=content.budget.limits() if content.budget else (),
+        duty_lines=_duty_lines(content),
     )
 
 
-def _duty_lines(context: Context) -> list[str]:
+def _duty_lines(content: BundleContent) -> list[str]:
     """Average power and battery life, and what they rest on; nothing where no period was named."""
-    duty = None if context.budget is None else context.budget.duty
+    duty = None if content.budget is None else content.budget.duty
     if duty is None:
         return []
-    cycle = duty.cycle(context.costs)
+    cycle = duty.cycle(content.costs)
     if cycle is None:
         return [
             duty.unknown or "Average power is not known: nobody counted the cycles of one of the operators."
         ]
-    return [f"Average power: {cycle.text()}", *rests_on(context.target)]
+    return [f"Average power: {cycle.text()}", *rests_on(content.target)]
 
 
 def class_rows(accuracy: Accuracy, names: tuple[str, ...]) -> list[ClassRow]:

@@ -20,7 +20,7 @@ from nas.bundle.c_text import (
     plain_text,
     string_literal,
 )
-from nas.bundle.context import TFLM_DATE, Context, fnv1a
+from nas.bundle.content import TFLM_DATE, BundleContent, fnv1a
 from nas.bundle.layout import File, Role
 
 _RAW_C_TYPES = {"uint8": "uint8_t", "int16": "int16_t", "float32": "float"}
@@ -52,42 +52,42 @@ TEST_SOURCES = ("_golden.cc", "_self_test.cc")
 
 
 def layout(
-    context: Context, *, sources: str = "", headers: str = "", suffix: str = ".cc"
+    content: BundleContent, *, sources: str = "", headers: str = "", suffix: str = ".cc"
 ) -> Mapping[str, File]:
     """The C sources by their path.
 
     Args:
-        context: What they are written from.
+        content: What they are written from.
         sources: Folder of the .cc files; empty for the bundle's own.
         headers: Folder of the .h files.
         suffix: Of the C++ files, where an ecosystem knows no .cc.
     """
     files = {}
-    for ending, template, role in (*_SOURCES, *(_FRONT_END_SOURCES if context.frontend else ())):
+    for ending, template, role in (*_SOURCES, *(_FRONT_END_SOURCES if content.frontend else ())):
         folder = headers if ending.endswith(".h") else sources
-        path = f"{folder}/{context.model.name}{ending.replace('.cc', suffix)}".lstrip("/")
-        files[path] = File(role=role, data=render(template, context).encode())
+        path = f"{folder}/{content.model.name}{ending.replace('.cc', suffix)}".lstrip("/")
+        files[path] = File(role=role, data=render(template, content).encode())
     return files
 
 
-def self_test_main(context: Context) -> File:
+def self_test_main(content: BundleContent) -> File:
     """A main program that runs the self-test and prints its line."""
-    return File(role="self_test_main", data=render("self_test_main.cc.j2", context).encode())
+    return File(role="self_test_main", data=render("self_test_main.cc.j2", content).encode())
 
 
-def build_file(template: str, context: Context) -> File:
+def build_file(template: str, content: BundleContent) -> File:
     """A file for the ecosystem's build tool."""
-    return File(role="build", data=render(template, context).encode())
+    return File(role="build", data=render(template, content).encode())
 
 
-def readme(template: str, context: Context, notes: tuple[str, ...]) -> File:
+def readme(template: str, content: BundleContent, notes: tuple[str, ...]) -> File:
     """How the ecosystem takes the bundle in, with what its users must know."""
-    return File(role="document", data=render(template, context, notes=notes).encode())
+    return File(role="document", data=render(template, content, notes=notes).encode())
 
 
-def render(template: str, context: Context, **more: object) -> str:
-    """The text of a template over a bundle's context."""
-    return environment().get_template(template).render(_variables(context), **more)
+def render(template: str, content: BundleContent, **more: object) -> str:
+    """The text of a template over a bundle's content."""
+    return environment().get_template(template).render(_variables(content), **more)
 
 
 def environment() -> jinja2.Environment:
@@ -109,41 +109,41 @@ def environment() -> jinja2.Environment:
     return env
 
 
-def _variables(context: Context) -> dict[str, Any]:
-    model, task, scaling = context.model, context.model.task, context.scaling
-    raw, frontend = context.golden_raw, context.frontend
+def _variables(content: BundleContent) -> dict[str, Any]:
+    model, task, scaling = content.model, content.model.task, content.scaling
+    raw, frontend = content.golden_raw, content.frontend
     golden_count = f"{model.name.upper()}_GOLDEN_COUNT"
     runtime = (*RUNTIME_SOURCES, *(FRONT_END_SOURCES if frontend else ()))
     is_float = raw.dtype == np.float32
     return {
-        "ctx": context,
+        "ctx": content,
         "name": model.name,
         "NAME": model.name.upper(),
         "task": task,
-        "costs": context.costs,
-        "target": context.target,
-        "input": context.input,
-        "output": context.output,
+        "costs": content.costs,
+        "target": content.target,
+        "input": content.input,
+        "output": content.output,
         "scaling": scaling,
         "channels": len(scaling.offset),
         "raw_c_type": _RAW_C_TYPES[task.preprocess.raw_type],
-        "operators": context.operators,
-        "own_headers": sorted({line.header for line in context.operators if line.header}),
-        "host_arena_bytes": context.host_arena_bytes,
-        "arena_bytes": context.arena_bytes,
-        "zephyr_arena_bytes": context.loose_arena_bytes,
-        "npu": context.npu,
-        "model_bytes": len(context.emitted),
-        "model_rows": hex_rows(context.emitted),
+        "operators": content.operators,
+        "own_headers": sorted({line.header for line in content.operators if line.header}),
+        "host_arena_bytes": content.host_arena_bytes,
+        "arena_bytes": content.arena_bytes,
+        "zephyr_arena_bytes": content.loose_arena_bytes,
+        "npu": content.npu,
+        "model_bytes": len(content.emitted),
+        "model_rows": hex_rows(content.emitted),
         "golden_count": len(raw),
         "golden_raw_rows": [
             list(number_rows(row.ravel().tolist(), is_float=is_float, per_row=8 if is_float else 16))
             for row in raw
         ],
         "golden_output_rows": [
-            list(number_rows(row.ravel().tolist(), is_float=False)) for row in context.golden_outputs
+            list(number_rows(row.ravel().tolist(), is_float=False)) for row in content.golden_outputs
         ],
-        "golden_hashes": [fnv1a(row.tobytes()) for row in context.golden_inputs],
+        "golden_hashes": [fnv1a(row.tobytes()) for row in content.golden_inputs],
         "golden_total": f"({golden_count} + {golden_count.replace('COUNT', 'RECORDING_COUNT')})"
         if frontend
         else golden_count,

@@ -13,7 +13,7 @@ from cost_models.errors import UserError
 from nas.bundle.bundle import Bundle
 from nas.bundle.check import Checked, check_bundle
 from nas.bundle.compiler import CompileError, HostCompiler, find_compiler
-from nas.bundle.context import fnv1a
+from nas.bundle.content import fnv1a
 from nas.bundle.cross import Sections, has_cross_compiler, measure
 from nas.bundle.errors import BundleError
 from nas.bundle.manifest import Manifest

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from nas.model.evaluation import Outcome, Request
+from nas.model.evaluation import Evaluation, Request
 
-Evaluate = Callable[[Request], Outcome]
+Evaluate = Callable[[Request], Evaluation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +37,13 @@ class Done:
 
     Attributes:
         request: What was asked.
-        outcome: What came of it.
+        evaluation: Its result.
         worker: Which worker did it.
         waited: Seconds from submission to return.
     """
 
     request: Request
-    outcome: Outcome
+    evaluation: Evaluation
     worker: str
     waited: float
 

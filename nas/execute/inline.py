@@ -27,8 +27,12 @@ class InlineExecutor:
         if not self._queue:
             return ()
         request, submitted = self._queue.pop(0)
-        outcome = self._evaluate(request)
-        return (Done(request=request, outcome=outcome, worker="inline", waited=time.monotonic() - submitted),)
+        evaluation = self._evaluate(request)
+        return (
+            Done(
+                request=request, evaluation=evaluation, worker="inline", waited=time.monotonic() - submitted
+            ),
+        )
 
     def abandon(self) -> None:
         """Forgets the queue."""

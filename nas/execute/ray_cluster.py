@@ -26,7 +26,7 @@ import ray._private.services
 import ray._private.utils
 
 from cost_models.errors import UserError
-from nas.model.errors import LostError
+from nas.model.errors import BackendLostError
 from nas.model.words import first_line
 
 _PACKAGES = ("nas", "search_spaces", "cost_models")
@@ -227,7 +227,7 @@ class Watch:
         """Returns at once, mostly.
 
         Raises:
-            LostError: Nobody has answered for a while.
+            BackendLostError: Nobody has answered for a while.
         """
         now = time.monotonic()
         if now < self._next:
@@ -243,7 +243,7 @@ class Watch:
                 raise self.gone(str(error)) from None
         self._next = now + _LOOK_SECONDS
 
-    def gone(self, reason: str) -> LostError:
+    def gone(self, reason: str) -> BackendLostError:
         """The sentence for a cluster that is lost."""
         self.lost = True
-        return LostError(f"The Ray cluster {self._named} went away ({reason[:200]}).")
+        return BackendLostError(f"The Ray cluster {self._named} went away ({reason[:200]}).")

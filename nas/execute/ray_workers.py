@@ -26,8 +26,8 @@ from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError
 from cost_models.errors import UserError
 from nas.execute import Done, EvaluatorSpec
 from nas.execute.memory_limit import MemoryLimit, fair_share, peak_bytes
-from nas.model.errors import LostError
-from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request
+from nas.model.errors import BackendLostError
+from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request
 
 # One thread a worker: small networks gain nothing from more, and workers must not fight for cores.
 _WORKER_ENV = {
@@ -66,21 +66,21 @@ class _Worker:
     def ready(self) -> int:
         return os.getpid()
 
-    def evaluate(self, request: Request) -> tuple[Outcome, int]:
-        """The outcome, and the peak memory of this process in bytes."""
+    def evaluate(self, request: Request) -> tuple[Evaluation, int]:
+        """The evaluation, and the peak memory of this process in bytes."""
         try:
             with MemoryLimit(self._memory_bytes), self._here(request.space) as space:
-                outcome = self._evaluate(replace(request, space=space))
-            if not isinstance(outcome, Evaluated | Rejected | Failed):
-                reason = f"the evaluator returned {type(outcome).__name__}"  # type: ignore[unreachable]
-                outcome = Failed(stage="worker", reason=reason, retryable=False)
+                evaluation = self._evaluate(replace(request, space=space))
+            if not isinstance(evaluation, Evaluated | Rejected | Failed):
+                reason = f"the evaluator returned {type(evaluation).__name__}"  # type: ignore[unreachable]
+                evaluation = Failed(stage="worker", reason=reason, retryable=False)
         except MemoryError:
             reason = f"out of memory, the limit of a worker is {self._memory_bytes / 2**20:,.0f} MiB"
-            outcome = Failed(stage="worker", reason=reason, retryable=True)
+            evaluation = Failed(stage="worker", reason=reason, retryable=True)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            outcome = Failed(stage="worker", reason=reason, retryable=False, trace=traceback.format_exc())
-        return outcome, peak_bytes()
+            evaluation = Failed(stage="worker", reason=reason, retryable=False, trace=traceback.format_exc())
+        return evaluation, peak_bytes()
 
     @contextmanager
     def _here(self, name: str) -> Iterator[str]:
@@ -192,10 +192,10 @@ class RayExecutor:
         self._dispatch()
 
     def wait(self, timeout: float) -> Sequence[Done]:
-        """Outcomes that came back; a worker that died or overran its time comes back as `Failed`.
+        """Evaluations that came back; a worker that died or overran its time comes back as `Failed`.
 
         Raises:
-            LostError: The cluster went away, or gives no worker.
+            BackendLostError: The cluster went away, or gives no worker.
         """
         self._watch.look()
         self._revive()
@@ -232,7 +232,7 @@ class RayExecutor:
             self._lively = now
         elif now - self._lively > _START_SECONDS:
             free = ray.available_resources().get("CPU", 0)
-            raise LostError(
+            raise BackendLostError(
                 f"No worker could start within {_START_SECONDS:g} s; the cluster has {free:g} free CPUs."
             )
         return done
@@ -265,7 +265,7 @@ class RayExecutor:
 
     def _collect(self, slot: _Slot) -> Done:
         try:
-            outcome, peak_bytes = ray.get(slot.reference)
+            evaluation, peak_bytes = ray.get(slot.reference)
         except RayTaskError as error:
             reason = str(error.cause or error).strip().splitlines()[-1]
             return self._finish(slot, Failed(stage="worker", reason=reason, retryable=False), replace=True)
@@ -279,20 +279,22 @@ class RayExecutor:
             return self._finish(slot, failed, replace=True)
         slot.calls += 1
         worn = slot.calls >= _RECYCLE_CALLS or peak_bytes > _RECYCLE_BYTES
-        return self._finish(slot, outcome, replace=worn)
+        return self._finish(slot, evaluation, replace=worn)
 
-    def _finish(self, slot: _Slot, outcome: Outcome, *, replace: bool) -> Done:
+    def _finish(self, slot: _Slot, evaluation: Evaluation, *, replace: bool) -> Done:
         assert slot.asked is not None
-        done = self._done(slot, slot.asked, outcome)
+        done = self._done(slot, slot.asked, evaluation)
         slot.asked = slot.reference = None
         if replace:
             self._end(slot)
             self._revive()
         return done
 
-    def _done(self, slot: _Slot, asked: _Asked, outcome: Outcome) -> Done:
+    def _done(self, slot: _Slot, asked: _Asked, evaluation: Evaluation) -> Done:
         waited = time.monotonic() - asked.at
-        return Done(request=asked.request, outcome=outcome, worker=f"worker-{slot.index}", waited=waited)
+        return Done(
+            request=asked.request, evaluation=evaluation, worker=f"worker-{slot.index}", waited=waited
+        )
 
     def _end(self, slot: _Slot) -> None:
         if slot.actor is not None:

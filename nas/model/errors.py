@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class LostError(Exception):
+class BackendLostError(Exception):
     """Says what went away, in a sentence. The run can be resumed."""

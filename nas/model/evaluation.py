@@ -90,4 +90,4 @@ class Failed:
     users_file: str = ""
 
 
-Outcome = Evaluated | Rejected | Failed
+Evaluation = Evaluated | Rejected | Failed

@@ -11,7 +11,6 @@ from cost_models.costing import Costs
 from nas.model.trained import Accuracy
 
 State = Literal["evaluated", "rejected", "failed"]
-Rung = Literal["search", "full"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,21 +19,21 @@ class TrialRecord:
 
     Attributes:
         number: Optuna's number within its study.
-        rung: "search" (a short training) or "full".
+        full: Whether it was trained in full, not briefly.
         steps: Training steps that were asked for.
         cut_at: Steps after which the time limit ended the training; None where all were done.
         log: File in the run folder with the traceback of a failed trial.
         model_sha256: Of the bytes that the training left; None before hashes were kept.
-        key: Name of the training job, see `nas.strategy.screening.job_key`.
+        digest: Name of the network, see `nas.strategy.screening.network_digest`.
         started: Seconds since the run started.
         seconds: Where the worker's time went, by stage.
     """
 
     number: int
     state: State
-    rung: Rung
+    full: bool
     steps: int
-    key: str
+    digest: str
     params: dict[str, Any]
     accuracy: Accuracy | None = None
     tflm_accuracy: Accuracy | None = None
@@ -55,7 +54,7 @@ class TrialRecord:
     def summary(self) -> dict[str, Any]:
         """Plain values for result.json and the report."""
         content = self.to_json()
-        content["digest"] = content.pop("key")
+        content["rung"] = "full" if content.pop("full") else "search"
         for name, accuracy in (("accuracy", self.accuracy), ("tflm_accuracy", self.tflm_accuracy)):
             content[name] = None if accuracy is None else accuracy.value
         content["score"] = self.value if self.state == "evaluated" else None
@@ -76,6 +75,8 @@ class TrialRecord:
 def record_from_json(content: dict[str, Any]) -> TrialRecord:
     """The inverse of `TrialRecord.to_json`."""
     values = dict(content)
+    if "key" in values:  # as earlier versions wrote it
+        values |= {"digest": values.pop("key"), "full": values.pop("rung") == "full"}
     for name in ("accuracy", "tflm_accuracy"):
         if values[name] is not None:
             inner = dict(values[name])

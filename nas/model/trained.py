@@ -137,7 +137,7 @@ class GoldenShare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedModel:
+class TrainedModel:
     """A trained, quantized, lean model and where it came from.
 
     Attributes:

@@ -151,7 +151,7 @@ def _export_best(
     left = list(front)
     while True:
         record = choose(left, job.config.policy)
-        key = model_key(record.key, record.trained_steps)
+        key = model_key(record.digest, record.trained_steps)
         try:
             tflite = folder.load_model(key, trial=record.number, sha256=record.model_sha256)
             part, notes = _export(job, folder, record, tflite)

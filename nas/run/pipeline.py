@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.errors import UserError
-from nas.model.errors import LostError
+from nas.model.errors import BackendLostError
 from nas.model.storage_url import StorageUrl
 from nas.run.config import RunConfig, make_config, resumable
 from nas.run.finalize import finalize, summary_of
@@ -28,7 +28,7 @@ from nas.run.folder import (
 from nas.run.listeners import Listeners, RunListener
 from nas.run.result import RunResult
 from nas.run.setup import Job, prepare
-from nas.run.signals import StopRequest
+from nas.run.signals import GracefulStop
 from nas.run.trust import refuse_resume
 from nas.run.warm_start import earlier_trainings, load, save
 from nas.strategy.screening import Survey, survey
@@ -190,7 +190,7 @@ def _search(job: Job, folder: RunFolder, listener: RunListener, *, verbose: bool
         if folder.begun:
             listener.say(f"Ended at once. No trial that ended is lost; --resume {folder.path} goes on.")
         raise
-    except LostError as error:
+    except BackendLostError as error:
         raise UserError(
             str(error), f"No trial that ended is lost; --resume {folder.path} goes on."
         ) from error
@@ -256,7 +256,7 @@ def _search_feasible(
     if config.storage is not None:
         study.claim(folder.path)
     propose_by(config.sampler, study=study, engine=engine, seed=job.seed, say=listener.say)
-    hashes = {(r.key, r.trained_steps): r.model_sha256 for r in records if r.state == "evaluated"}
+    hashes = {(r.digest, r.trained_steps): r.model_sha256 for r in records if r.state == "evaluated"}
     lost = {key for key in hashes if folder.model_lost(model_key(*key), hashes[key])}
     if lost:
         listener.say(
@@ -286,7 +286,7 @@ def _search_feasible(
         listener.say(
             "RAY_ADDRESS is not used: the run stays on this machine; --ray-address auto joins that cluster"
         )
-    with StopRequest(listener.say) as stop:
+    with GracefulStop(listener.say) as stop:
         executor = RayExecutor(
             spec=EvaluatorSpec(
                 factory="nas.tf.worker:make_evaluator", settings={"target": job.target, "budget": job.budget}

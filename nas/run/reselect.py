@@ -112,7 +112,7 @@ def _notes(
             f"{len(refused)} models of the run cannot be judged on {target.name} and are left out, such as trial"
             f" {number}: {error.message}"
         )
-    if chosen.rung != "full":
+    if not chosen.full:
         yield (
             f"trial {chosen.number} was trained for {chosen.trained_steps:,} of {full_steps:,} steps: none that was"
             " trained in full is on the front; a search for these limits (nas-run --warm-start) would train such"
@@ -178,9 +178,9 @@ def _record(trial: TrialSummary, costs: Costs, samples: int, metric: MetricName)
     return TrialRecord(
         number=trial.number,
         state="evaluated",
-        rung="full" if trial.rung == "full" else "search",
+        full=trial.full,
         steps=trial.steps,
-        key=trial.digest,
+        digest=trial.digest,
         params=trial.params,
         accuracy=accuracy(trial.accuracy, "litert"),
         tflm_accuracy=accuracy(trial.tflm_accuracy, "tflm"),
@@ -219,10 +219,10 @@ def front_json(selection: Selection) -> dict[str, Any]:
         "front": [
             {
                 "number": record.number,
-                "digest": record.key,
+                "digest": record.digest,
                 "value": record.value,
                 "steps": record.trained_steps,
-                "full": record.rung == "full",
+                "full": record.full,
                 "costs": None if record.costs is None else asdict(record.costs),
             }
             for record in selection.front
@@ -239,7 +239,7 @@ def front_lines(selection: Selection) -> Iterator[str]:
         assert costs is not None
         latency = "" if costs.latency_us is None else f", {format_quantity('latency', costs.latency_us)}"
         mark = "*" if record is selection.chosen else " "
-        brief = "" if record.rung == "full" else f" after {record.trained_steps:,} steps"
+        brief = "" if record.full else f" after {record.trained_steps:,} steps"
         yield (
             f"{mark} {record.number:>4}  {100 * record.value:5.1f} % on validation data{brief}, SRAM"
             f" {format_quantity('sram', costs.sram_bytes)}, flash"

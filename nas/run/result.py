@@ -68,6 +68,11 @@ class TrialSummary(_Part):
     log: str = ""
 
     @property
+    def full(self) -> bool:
+        """Whether it was trained in full, not briefly."""
+        return self.rung == "full"
+
+    @property
     def trained_steps(self) -> int:
         """Training steps that were done: fewer than asked for where time was up."""
         return self.steps if self.cut_at is None else self.cut_at

@@ -11,7 +11,7 @@ from types import FrameType, TracebackType
 from cost_models.command_line import Terminated
 
 
-class StopRequest:
+class GracefulStop:
     """A context in which signals ask politely, once. Outside of the main thread there are none.
 
     Args:
@@ -33,7 +33,7 @@ class StopRequest:
         assert self._number is not None
         return self._number
 
-    def __enter__(self) -> StopRequest:
+    def __enter__(self) -> GracefulStop:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._handle)

@@ -17,7 +17,7 @@ from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 from nas.model.recipe import TrainingRecipe
-from nas.model.trained import Accuracy, FinishedModel
+from nas.model.trained import Accuracy, TrainedModel
 from nas.run.config import RunConfig
 from nas.run.folder import RunFolder, model_key, open_run_folder, saved_config
 from nas.run.limits import network_budget, users_duty
@@ -40,7 +40,7 @@ class RunModel:
         budget: The run's limits.
     """
 
-    model: FinishedModel
+    model: TrainedModel
     target: Target
     costs: Costs
     budget: Budget
@@ -110,7 +110,7 @@ def finished_model(
     trial: TrialSummary,
     accuracies: tuple[Accuracy, ...],
     versions: Mapping[str, str],
-) -> FinishedModel:
+) -> TrainedModel:
     """A trained model of a run with all that an exporter needs.
 
     Args:
@@ -125,7 +125,7 @@ def finished_model(
 
     golden = choose_golden(tflite, dataset.samples["test"], dataset.info.preprocess, config.seed or 0)
     recordings = dataset.golden_recordings
-    return FinishedModel(
+    return TrainedModel(
         name=config.name,
         tflite=tflite,
         task=dataset.info,

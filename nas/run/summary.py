@@ -102,7 +102,7 @@ def chosen_model(
     return {
         "number": record.number,
         "policy": POLICIES[config.policy].format(metric=METRICS[accuracy.metric].label),
-        "digest": record.key,
+        "digest": record.digest,
         "test_accuracy": {
             "engine": accuracy.engine,
             "correct": accuracy.correct,

@@ -71,13 +71,13 @@ class CandidatePool:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._encoder = Encoder(screen)
-        self._by_key: dict[str, TrialHistory] = {}
+        self._by_digest: dict[str, TrialHistory] = {}
         self._by_choices: dict[frozenset[tuple[str, Any]], TrialHistory] = {}  # spares the screen
         self.all: list[TrialHistory] = []
 
     def taken(self, candidate: TrialHistory) -> bool:
         """Whether a candidate was trained, failed, or is under way."""
-        known = self._by_key.get(candidate.screened.key)
+        known = self._by_digest.get(candidate.screened.digest)
         return known is not None and (known.top >= 0 or known.failed or known.pending is not None)
 
     def get(self, params: Mapping[str, Any], screened: Screened | None = None) -> TrialHistory | None:
@@ -92,20 +92,20 @@ class CandidatePool:
         if known is not None:
             return known
         screened = screened or self._screen(Choices(params))
-        known = self._by_key.get(screened.key)
+        known = self._by_digest.get(screened.digest)
         if known is None:
             known = self._made(dict(params), screened)
             if known is not None:
                 known.index = len(self.all)
                 self.all.append(known)
-                self._by_key[screened.key] = known
+                self._by_digest[screened.digest] = known
         if known is not None:
             self._by_choices[choices] = known
         return known
 
     def find(self, params: Mapping[str, Any]) -> TrialHistory | None:
         """The network of these choices, if it is known."""
-        return self._by_key.get(self._screen(Choices(params)).key)
+        return self._by_digest.get(self._screen(Choices(params)).digest)
 
     def _made(self, params: dict[str, Any], screened: Screened) -> TrialHistory | None:
         if screened.costs is None:
@@ -158,8 +158,8 @@ class CandidatePool:
             if choices.params == parent:
                 continue
             screened = self._screen.judge(candidate)
-            if screened.fits and screened.key not in found:
+            if screened.fits and screened.digest not in found:
                 made = self._made(choices.params, screened)
                 if made is not None:
-                    found[screened.key] = made
+                    found[screened.digest] = made
         return list(found.values())

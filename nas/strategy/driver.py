@@ -88,11 +88,11 @@ class Driver:
         study: The record.
         engine: Suggests what to train next.
         executor: Where evaluations run.
-        save_model: Keeps the bytes of an evaluated model, by key and training steps; returns their file, if any.
+        save_model: Keeps the bytes of an evaluated model, by digest and training steps; returns their file, if any.
         listener: Who is told of progress.
         stop: Asked often; True ends the search with what there is.
         save_log: Keeps the traceback of a failed trial, by number; returns the file's name.
-        model_lost: Whether the bytes of a recorded training are gone, by key and training steps.
+        model_lost: Whether the bytes of a recorded training are gone, by digest and training steps.
     """
 
     plan: Plan
@@ -241,7 +241,9 @@ class Driver:
     def _lost(self, proposal: Proposal) -> bool:
         """Whether a network was trained and its bytes are gone: it is trained again."""
         steps = self.plan.steps[proposal.rung]
-        return self.engine.trained_steps(proposal) >= steps and self.model_lost(proposal.screened.key, steps)
+        return self.engine.trained_steps(proposal) >= steps and self.model_lost(
+            proposal.screened.digest, steps
+        )
 
     def _worth_beginning(self, proposal: Proposal) -> bool:
         """Whether a full training ends within the time, or gets well beyond the network's last training."""
@@ -265,7 +267,7 @@ class Driver:
         if proposal.trial is None:
             trial = self.study.ask(proposal.params, steps, self.engine.screen.candidate, proposal.screened)
         else:
-            trial = self.study.begin(proposal.trial, steps, proposal.screened.key)
+            trial = self.study.begin(proposal.trial, steps, proposal.screened.digest)
         self._submit(trial, proposal)
 
     def _submit(self, trial: Any, proposal: Proposal) -> None:
@@ -286,7 +288,7 @@ class Driver:
                 self._pending[done.request.number] = waiting
                 continue
             record = self._record(done, waiting)
-            self.study.tell(waiting.trial, record, waiting.model if record.rung == "full" else None)
+            self.study.tell(waiting.trial, record, waiting.model if record.full else None)
             self._learn(record)
             self.listener.trial(record)
 
@@ -341,8 +343,13 @@ class Driver:
 
     def _retries(self, done: Done, waiting: _Pending) -> bool:
         """Asks once more where that may help."""
-        outcome = done.outcome
-        if not isinstance(outcome, Failed) or not outcome.retryable or waiting.tries >= 1 or self.stop():
+        evaluation = done.evaluation
+        if (
+            not isinstance(evaluation, Failed)
+            or not evaluation.retryable
+            or waiting.tries >= 1
+            or self.stop()
+        ):
             return False
         waiting.tries += 1
         self.executor.submit(done.request)
@@ -353,24 +360,24 @@ class Driver:
         base = TrialRecord(
             number=done.request.number,
             state="failed",
-            rung="full" if done.request.full else "search",
+            full=done.request.full,
             steps=done.request.steps,
-            key=screened.key,
+            digest=screened.digest,
             params=dict(done.request.params),
             started=waiting.started,
             worker=done.worker,
         )
-        match done.outcome:
+        match done.evaluation:
             case Evaluated() as ended if not math.isfinite(ended.accuracy.value):
                 return replace(base, costs=ended.costs, reason="evaluate: the accuracy is not a number")
             case Evaluated() as ended:
                 steps = done.request.steps if ended.cut_at is None else ended.cut_at
-                waiting.model = self.save_model(screened.key, steps, ended.tflite)
+                waiting.model = self.save_model(screened.digest, steps, ended.tflite)
                 covers = len(self.plan.steps) < 2 or steps >= self.plan.steps[-2]
                 return replace(
                     base,
                     state="evaluated",
-                    rung="full" if done.request.full and covers else "search",
+                    full=done.request.full and covers,
                     cut_at=ended.cut_at,
                     model_sha256=hashlib.sha256(ended.tflite).hexdigest(),
                     accuracy=ended.accuracy,

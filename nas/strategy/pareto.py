@@ -58,9 +58,9 @@ def pareto_front(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
     """The non-dominated evaluated trials, most accurate first; a longer training replaces a shorter one."""
     best: dict[str, TrialRecord] = {}
     for record in records:
-        known = best.get(record.key)
+        known = best.get(record.digest)
         if record.state == "evaluated" and (known is None or record.trained_steps >= known.trained_steps):
-            best[record.key] = record
+            best[record.digest] = record
     # In this order nothing is dominated by what follows, so each need be compared with the front alone.
     vectors = sorted(((objectives(record), record) for record in best.values()), key=lambda pair: pair[0])
     kept: list[tuple[float, ...]] = []
@@ -82,7 +82,7 @@ def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
     Raises:
         ValueError: The front is empty.
     """
-    full = [record for record in front if record.rung == "full"] or list(front)
+    full = [record for record in front if record.full] or list(front)
     best = min(full, key=lambda r: (objectives(r)[0], objectives(r)[3], r.number))
     if policy == "accuracy":
         return best

@@ -23,14 +23,14 @@ class Screened:
 
     Attributes:
         candidate: The networks.
-        key: Name of the training job: equal keys train equal networks.
+        digest: Name of the network: equal ones are trained alike.
         costs: Predicted from the graph that the converter will make; None when they cannot be known.
         violations: The limits it breaks.
         refused: Why the target has no costs for it, such as a kernel that TFLM gets wrong there.
     """
 
     candidate: Candidate
-    key: str
+    digest: str
     costs: Costs | None
     violations: tuple[Violation, ...] = ()
     refused: str | None = None
@@ -75,16 +75,18 @@ class Screen:
 
     def judge(self, proposed: Candidate) -> Screened:
         """Costs the network that would be exported."""
-        key = job_key(proposed)
+        digest = network_digest(proposed)
         try:
             costs = self._model.estimate(lower(proposed.narrow))
         except UserError as error:
-            return Screened(candidate=proposed, key=key, costs=None, refused=str(error))
-        return Screened(candidate=proposed, key=key, costs=costs, violations=self.budget.violations(costs))
+            return Screened(candidate=proposed, digest=digest, costs=None, refused=str(error))
+        return Screened(
+            candidate=proposed, digest=digest, costs=costs, violations=self.budget.violations(costs)
+        )
 
 
-def job_key(proposed: Candidate) -> str:
-    """A name for training `wide` and pruning it to `narrow`."""
+def network_digest(proposed: Candidate) -> str:
+    """The name of a network: a hash of what is trained (`wide`) and of what it is pruned to (`narrow`)."""
     if proposed.wide is proposed.narrow:
         return proposed.wide.digest()[:16]
     both = proposed.wide.digest() + proposed.narrow.digest()
@@ -128,7 +130,7 @@ def survey(screen: Screen, *, rng: np.random.Generator, draws: int = 500, wanted
         nonlocal best
         found = screen(choices)
         if found.fits and len(feasible) < wanted:
-            feasible.setdefault(found.key, choices.params)
+            feasible.setdefault(found.digest, choices.params)
         if best is None or found.excess < best[0].excess:
             best = (found, choices.params)
         return found

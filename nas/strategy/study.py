@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cost_models.command_line import require_extra
 from cost_models.errors import UserError
-from nas.model.errors import LostError
+from nas.model.errors import BackendLostError
 from nas.model.records import TrialRecord, record_from_json
 from nas.model.storage_url import PASSWORD_VARIABLE, StorageUrl
 from nas.model.words import first_line
@@ -82,7 +82,7 @@ def lost_storage(url: str | None = None) -> Iterator[None]:
         url: Of the storage, whose password must not be shown.
 
     Raises:
-        LostError: The storage cannot be reached any more.
+        BackendLostError: The storage cannot be reached any more.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -91,7 +91,7 @@ def lost_storage(url: str | None = None) -> Iterator[None]:
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ or error
         reason = first_line(cause, StorageUrl.parse(url or "").scrub)
-        raise LostError(f"The storage cannot be reached any more: {reason}.") from error
+        raise BackendLostError(f"The storage cannot be reached any more: {reason}.") from error
 
 
 def find_study(storage: BaseStorage, *, started: str, name: str | None, fallback: str) -> str:
@@ -213,7 +213,7 @@ class Study:
         space(answers)
         shown: dict[str, Any] = {_STEPS: steps}
         if screened is not None:
-            shown[_NETWORK] = screened.key
+            shown[_NETWORK] = screened.digest
             if screened.costs is not None:
                 shown |= readable_costs(screened.costs)
         template = optuna.trial.create_trial(

@@ -1,4 +1,4 @@
-"""The contract of an executor: each request is answered once, with its own outcome."""
+"""The contract of an executor: each request is answered once, with its own evaluation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_echo(*, word: str = "") -> Evaluate:
 
 
 def check_executor(executor_factory: Callable[[EvaluatorSpec], Executor]) -> None:
-    """Has an executor evaluate: each request is answered once and with its own outcome, and none after `abandon`.
+    """Has an executor evaluate: each request is answered once and with its own evaluation, and none after `abandon`.
 
     Args:
         executor_factory: Makes an executor for what evaluates; workers must be able to import `nas`.
@@ -48,8 +48,8 @@ def check_executor(executor_factory: Callable[[EvaluatorSpec], Executor]) -> Non
         require(executor.up, "The executor is not up, although it answered.")
         for number, done in answered.items():
             require(
-                getattr(done.outcome, "reason", "") == f"echo {number}",
-                f"The executor answers request {number} with {done.outcome}, which is not its outcome.",
+                getattr(done.evaluation, "reason", "") == f"echo {number}",
+                f"The executor answers request {number} with {done.evaluation}, which is not its evaluation.",
             )
             require(
                 isinstance(done.worker, str) and done.waited >= 0,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 from nas.testing.sentences import fail, reason, require
 
 if TYPE_CHECKING:
-    from nas.bundle.context import Context
+    from nas.bundle.content import BundleContent
     from nas.bundle.layout import File, Layout
 
 
@@ -31,9 +31,9 @@ def check_layout(layout: Layout, model: Path | bytes, *, target: str = "nrf52840
     name = getattr(layout, "name", "")
     require(bool(name) and bool(getattr(layout, "title", "")), "A layout needs a name and a title.")
     said = f"The layout {name}"
-    context = _context(model if isinstance(model, bytes) else model.read_bytes(), target)
-    files = _files(layout, context, said)
-    reserved = {path.lower() for path in (*documents(context), MANIFEST_NAME)}
+    content = _content(model if isinstance(model, bytes) else model.read_bytes(), target)
+    files = _files(layout, content, said)
+    reserved = {path.lower() for path in (*documents(content), MANIFEST_NAME)}
     seen: dict[str, str] = {}
     for path, file in files.items():
         plain = path and PurePosixPath(path).as_posix() == path and not set(path) & set('\\:*?"<>|')
@@ -48,7 +48,7 @@ def check_layout(layout: Layout, model: Path | bytes, *, target: str = "nrf52840
             isinstance(file, File) and isinstance(file.data, bytes) and file.role in get_args(Role),
             f"{said} has no File with bytes and a role of nas.bundle.layout.Role at {path}.",
         )
-    for path, source in plain_layout(context).items():
+    for path, source in plain_layout(content).items():
         found = [file.data for file in files.values() if file.role == source.role]
         require(
             len(found) == 1,
@@ -59,29 +59,29 @@ def check_layout(layout: Layout, model: Path | bytes, *, target: str = "nrf52840
             f"{said} changes the {source.role} ({path}): sources are the same in every layout.",
         )
     require(
-        files == _files(layout, context, said),
+        files == _files(layout, content, said),
         f"{said} writes other bytes each time: nas-check would refuse them.",
     )
-    for note in layout.notes(context):
+    for note in layout.notes(content):
         require(note.endswith(".") and "\n" not in note, f"{said} has a note that is no sentence: {note!r}.")
 
 
-def _files(layout: Layout, context: Context, said: str) -> dict[str, File]:
+def _files(layout: Layout, content: BundleContent, said: str) -> dict[str, File]:
     try:
-        return dict(layout.files(context))
+        return dict(layout.files(content))
     except Exception as error:
         fail(f"{said} fails: {reason(error)}", error)
 
 
-def _context(data: bytes, target_name: str) -> Context:
+def _content(data: bytes, target_name: str) -> BundleContent:
     """What a bundle of a model is written from, with random samples as its golden vectors."""
     import numpy as np
 
     from cost_models.costing import CostModel
     from cost_models.target_file import load_target
     from cost_models.tflite_graph import read_graph
-    from nas.bundle.context import make_context
-    from nas.model.trained import Accuracy, FinishedModel, Preprocess, TaskInfo
+    from nas.bundle.content import make_content
+    from nas.model.trained import Accuracy, Preprocess, TaskInfo, TrainedModel
     from nas.runtimes.reference import reference_model
 
     interpreter = reference_model(data)
@@ -95,7 +95,7 @@ def _context(data: bytes, target_name: str) -> Context:
         licence="CC0-1.0",
         samples={"train": 80, "val": 10, "test": 10},
     )
-    model = FinishedModel(
+    model = TrainedModel(
         name="example",
         tflite=data,
         task=task,
@@ -104,4 +104,4 @@ def _context(data: bytes, target_name: str) -> Context:
         provenance={},
     )
     costs = CostModel(target).estimate(read_graph(data), file_bytes=len(data))
-    return make_context(model, target=target, costs=costs)
+    return make_content(model, target=target, costs=costs)

@@ -19,10 +19,10 @@ from cost_models.budget import Budget
 from cost_models.costing import CostModel
 from cost_models.target import Target
 from cost_models.tflite_graph import read_graph
-from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request, Stage
+from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request, Stage
 from nas.model.recipe import TrainingRecipe
 from nas.runtimes.reference import reference_engine
-from nas.strategy.screening import job_key
+from nas.strategy.screening import network_digest
 from nas.tasks.accuracy import measure_accuracy
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading.mapped import chunks
@@ -63,8 +63,8 @@ class Evaluator:
         self._extremes = _extremes(dataset)
         self._training: dict[tuple[int, ...], TrainingData] = {}
 
-    def __call__(self, request: Request) -> Outcome:
-        """The outcome of one request; what goes wrong in a trial comes back as `Failed`."""
+    def __call__(self, request: Request) -> Evaluation:
+        """The evaluation of one request; what goes wrong in a trial comes back as `Failed`."""
         seconds: dict[str, float] = {}
         try:
             return self._evaluate(request, seconds)
@@ -75,16 +75,16 @@ class Evaluator:
             tf_keras.backend.clear_session()
             gc.collect()
 
-    def _evaluate(self, request: Request, seconds: dict[str, float]) -> Outcome:
+    def _evaluate(self, request: Request, seconds: dict[str, float]) -> Evaluation:
         proposed = candidate(
             load_space(request.space),
             Choices(request.params),
             input_shape=self._dataset.info.input_shape,
             classes=self._classes,
         )
-        key = job_key(proposed)
+        digest = network_digest(proposed)
         # The same network gets the same seed in any trial, on any worker, in any run of this seed.
-        rng = np.random.default_rng([request.seed, int(key, 16) & 0xFFFFFFFF, request.steps])
+        rng = np.random.default_rng([request.seed, int(digest, 16) & 0xFFFFFFFF, request.steps])
         model, steps = self._train(proposed, request, rng, seconds)
         with _stage("quantize", seconds):
             tflite = convert(model, self._representative(proposed.narrow, rng))
@@ -92,13 +92,13 @@ class Evaluator:
             costs = self._costs.estimate(read_graph(tflite), file_bytes=len(tflite))
         violations = self._budget.violations(costs)
         if violations:
-            return Rejected(digest=key, violations=violations, costs=costs)
+            return Rejected(digest=digest, violations=violations, costs=costs)
         with _stage("evaluate", seconds):
             accuracy = measure_accuracy(tflite, self._dataset, "val", "litert")
             by_tflm = request.full and reference_engine() == "tflm"
             tflm = measure_accuracy(tflite, self._dataset, "val", "tflm") if by_tflm else None
         return Evaluated(
-            digest=key,
+            digest=digest,
             accuracy=accuracy,
             tflm_accuracy=tflm,
             costs=costs,

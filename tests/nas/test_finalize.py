@@ -22,9 +22,9 @@ def trial(number: int, correct: int) -> TrialRecord:
     return TrialRecord(
         number=number,
         state="evaluated",
-        rung="full",
+        full=True,
         steps=100,
-        key=f"{number}",
+        digest=f"{number}",
         params={},
         accuracy=accuracy,
         tflm_accuracy=accuracy,
@@ -56,7 +56,7 @@ def export_best(
     (tmp_path / "models").mkdir()
     for record in FRONT:
         if record.number not in lost:
-            folder.save_model(f"{record.key}-{record.steps}", b"model")
+            folder.save_model(f"{record.digest}-{record.steps}", b"model")
     part, notes = finalize._export_best(job, folder, FRONT)
     return part["number"], notes
 

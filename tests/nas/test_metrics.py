@@ -91,7 +91,7 @@ def test_records_keep_the_metric_and_the_choice_goes_by_it() -> None:
             size, 1, 1, 1
         )
         return TrialRecord(
-            number=number, state="evaluated", rung="full", steps=1, key=str(number), params={},
+            number=number, state="evaluated", full=True, steps=1, digest=str(number), params={},
             accuracy=accuracy, costs=costs,
         )  # fmt: skip
 

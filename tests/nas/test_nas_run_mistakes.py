@@ -214,11 +214,11 @@ def test_a_cluster_or_storage_that_goes_away_is_one_sentence_and_the_run_can_go_
 ) -> None:
     import optuna
 
-    from nas.model.errors import LostError
+    from nas.model.errors import BackendLostError
     from nas.run import pipeline as run
 
     reasons: list[Exception] = [
-        LostError("The Ray cluster auto went away (connection refused)."),
+        BackendLostError("The Ray cluster auto went away (connection refused)."),
         optuna.exceptions.StorageInternalError("no connection"),
     ]
 

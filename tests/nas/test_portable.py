@@ -95,8 +95,8 @@ def test_the_journal_is_written_and_read_without_posix_flags(tmp_path: Path) -> 
 
 def test_a_search_can_be_asked_to_stop_without_posix_signals(tmp_path: Path) -> None:
     said = as_on_windows(
-        "from nas.run.signals import StopRequest\n"
-        "with StopRequest(print) as stop:\n"
+        "from nas.run.signals import GracefulStop\n"
+        "with GracefulStop(print) as stop:\n"
         "    signal.raise_signal(signal.SIGTERM)\n"
         "    print(stop())\n",
         tmp_path,

@@ -13,7 +13,7 @@ from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
 
 RECORD = TrialRecord(
-    number=3, state="failed", rung="search", steps=1500, key="k", params={}, reason="train: no"
+    number=3, state="failed", full=False, steps=1500, digest="k", params={}, reason="train: no"
 )
 
 

@@ -15,7 +15,7 @@ import optuna
 import pytest
 
 from cost_models.errors import UserError
-from nas.bundle.context import Context
+from nas.bundle.content import BundleContent
 from nas.bundle.layout import File, Layout, load_layout
 from nas.execute import Done, EvaluatorSpec, Executor
 from nas.execute.inline import InlineExecutor
@@ -266,12 +266,12 @@ class Own(Layout):
     def __init__(self, change: Callable[[dict[str, File]], object], note: str = "A note.") -> None:
         self.change, self.note = change, note
 
-    def files(self, context: Context) -> Mapping[str, File]:
-        files = {**load_layout("tflm").files(context)}
+    def files(self, content: BundleContent) -> Mapping[str, File]:
+        files = {**load_layout("tflm").files(content)}
         self.change(files)
         return files
 
-    def notes(self, context: Context) -> tuple[str, ...]:
+    def notes(self, content: BundleContent) -> tuple[str, ...]:
         return (self.note,)
 
 
@@ -421,14 +421,14 @@ class Repeating(InlineExecutor):
 
 
 class Mistaking(InlineExecutor):
-    """Gives the outcome of one request for another."""
+    """Gives the evaluation of one request for another."""
 
     def wait(self, timeout: float) -> Any:
         last = getattr(self, "last", None)
         found = super().wait(timeout)
         if found:
-            self.last = found[0].outcome
-        return [replace(done, outcome=last or done.outcome) for done in found]
+            self.last = found[0].evaluation
+        return [replace(done, evaluation=last or done.evaluation) for done in found]
 
 
 class Clinging(InlineExecutor):
@@ -439,7 +439,7 @@ class Clinging(InlineExecutor):
 class Eager(InlineExecutor):
     def wait(self, timeout: float) -> Any:
         request = Request(number=0, space="", params={}, steps=1, full=False, seed=0, sparsity=0.0)
-        return super().wait(timeout) or [Done(request=request, outcome=None, worker="", waited=0)]  # type: ignore[arg-type]
+        return super().wait(timeout) or [Done(request=request, evaluation=None, worker="", waited=0)]  # type: ignore[arg-type]
 
 
 class Closing(InlineExecutor):

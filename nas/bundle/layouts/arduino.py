@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nas.bundle.context import Context
+from nas.bundle.content import BundleContent
 from nas.bundle.layout import ARDUINO_LACKS_SIGNAL, File, Layout
 from nas.bundle.sources import build_file, layout, readme, render
 
@@ -16,13 +16,13 @@ class ArduinoLayout(Layout):
     title = "Arduino library"
     signal_note = ARDUINO_LACKS_SIGNAL
 
-    def files(self, context: Context) -> Mapping[str, File]:
-        name = context.model.name
-        sketch = render("arduino.ino.j2", context).encode()
+    def files(self, content: BundleContent) -> Mapping[str, File]:
+        name = content.model.name
+        sketch = render("arduino.ino.j2", content).encode()
         return {
-            **layout(context, sources="src", headers="src", suffix=".cpp"),
-            "README.md": readme("arduino_readme.md.j2", context, self.notes(context)),
-            "library.properties": build_file("library.properties.j2", context),
+            **layout(content, sources="src", headers="src", suffix=".cpp"),
+            "README.md": readme("arduino_readme.md.j2", content, self.notes(content)),
+            "library.properties": build_file("library.properties.j2", content),
             f"examples/{name}_self_test/{name}_self_test.ino": File(role="example", data=sketch),
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nas.bundle.context import Context
+from nas.bundle.content import BundleContent
 from nas.bundle.layout import File, Layout
 from nas.bundle.sources import build_file, layout, self_test_main
 
@@ -15,11 +15,11 @@ class CMakeLayout(Layout):
     name = "cmake"
     title = "CMake library"
 
-    def files(self, context: Context) -> Mapping[str, File]:
+    def files(self, content: BundleContent) -> Mapping[str, File]:
         return {
-            **layout(context, sources="src", headers="include"),
-            f"test/{context.model.name}_self_test_main.cc": self_test_main(context),
-            "CMakeLists.txt": build_file("cmake.txt.j2", context),
+            **layout(content, sources="src", headers="include"),
+            f"test/{content.model.name}_self_test_main.cc": self_test_main(content),
+            "CMakeLists.txt": build_file("cmake.txt.j2", content),
         }
 
 

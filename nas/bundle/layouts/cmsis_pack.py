@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nas.bundle.context import Context
+from nas.bundle.content import BundleContent
 from nas.bundle.layout import File, Layout
 from nas.bundle.sources import build_file, layout, self_test_main
 
@@ -16,12 +16,12 @@ class CmsisPackLayout(Layout):
     title = "CMSIS-Pack"
     cores = ("cortex-",)
 
-    def files(self, context: Context) -> Mapping[str, File]:
-        name = context.model.name
+    def files(self, content: BundleContent) -> Mapping[str, File]:
+        name = content.model.name
         return {
-            **layout(context, sources="src", headers="include"),
-            f"mcu_nas.{name}.pdsc": build_file("pack.pdsc.j2", context),
-            f"test/{name}_self_test_main.cc": self_test_main(context),
+            **layout(content, sources="src", headers="include"),
+            f"mcu_nas.{name}.pdsc": build_file("pack.pdsc.j2", content),
+            f"test/{name}_self_test_main.cc": self_test_main(content),
         }
 
 

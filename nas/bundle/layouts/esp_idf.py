@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nas.bundle.context import Context
+from nas.bundle.content import BundleContent
 from nas.bundle.layout import File, Layout, esp_nn_version_note
 from nas.bundle.sources import build_file, layout, readme, render
 
@@ -16,15 +16,15 @@ class EspIdfLayout(Layout):
     title = "ESP-IDF component"
     cores = ("xtensa", "riscv")
 
-    def files(self, context: Context) -> Mapping[str, File]:
-        example = f"examples/{context.model.name}_self_test"
+    def files(self, content: BundleContent) -> Mapping[str, File]:
+        example = f"examples/{content.model.name}_self_test"
         return {
-            **layout(context, sources="src", headers="include"),
-            "CMakeLists.txt": build_file("esp_cmake.txt.j2", context),
-            "README.md": readme("esp_readme.md.j2", context, self.notes(context)),
-            "idf_component.yml": build_file("idf_component.yml.j2", context),
+            **layout(content, sources="src", headers="include"),
+            "CMakeLists.txt": build_file("esp_cmake.txt.j2", content),
+            "README.md": readme("esp_readme.md.j2", content, self.notes(content)),
+            "idf_component.yml": build_file("idf_component.yml.j2", content),
             **{
-                f"{example}/{path}": File(role="example", data=render(template, context).encode())
+                f"{example}/{path}": File(role="example", data=render(template, content).encode())
                 for path, template in (
                     ("CMakeLists.txt", "esp_example_cmake.txt.j2"),
                     ("main/CMakeLists.txt", "esp_example_main_cmake.txt.j2"),
@@ -34,12 +34,12 @@ class EspIdfLayout(Layout):
             },
         }
 
-    def kernel_notes(self, context: Context) -> tuple[str, ...]:
-        if context.target.kernels == "esp_nn":
-            return (esp_nn_version_note(context),)
-        arena = f"{context.model.name.upper()}_ARENA_BYTES"
+    def kernel_notes(self, content: BundleContent) -> tuple[str, ...]:
+        if content.target.kernels == "esp_nn":
+            return (esp_nn_version_note(content),)
+        arena = f"{content.model.name.upper()}_ARENA_BYTES"
         return (
-            f"Arena, flash and cycles are those of the {context.target.kernels} kernels. ESP-NN's, which"
+            f"Arena, flash and cycles are those of the {content.target.kernels} kernels. ESP-NN's, which"
             f" esp-tflite-micro takes unless told otherwise, may need a larger arena ({arena}), which the self-test"
             " shows.",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nas.bundle.context import Context
+from nas.bundle.content import BundleContent
 from nas.bundle.layout import ARDUINO_LACKS_SIGNAL, File, Layout
 from nas.bundle.sources import build_file, layout, readme, render, self_test_main
 
@@ -16,20 +16,20 @@ class PlatformIoLayout(Layout):
     title = "PlatformIO library"
     signal_note = ARDUINO_LACKS_SIGNAL
 
-    def files(self, context: Context) -> Mapping[str, File]:
-        name = context.model.name
+    def files(self, content: BundleContent) -> Mapping[str, File]:
+        name = content.model.name
         example = f"examples/{name}_self_test"
         return {
-            **layout(context, sources="src", headers="include"),
-            "README.md": readme("platformio_readme.md.j2", context, self.notes(context)),
-            "library.json": build_file("library.json.j2", context),
+            **layout(content, sources="src", headers="include"),
+            "README.md": readme("platformio_readme.md.j2", content, self.notes(content)),
+            "library.json": build_file("library.json.j2", content),
             f"{example}/platformio.ini": File(
-                role="example", data=render("platformio.ini.j2", context).encode()
+                role="example", data=render("platformio.ini.j2", content).encode()
             ),
             f"{example}/src/main.cpp": File(
-                role="example", data=render("platformio_main.cpp.j2", context).encode()
+                role="example", data=render("platformio_main.cpp.j2", content).encode()
             ),
-            f"test/{name}_self_test_main.cc": self_test_main(context),
+            f"test/{name}_self_test_main.cc": self_test_main(content),
         }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nas.bundle.context import Context
+from nas.bundle.content import BundleContent
 from nas.bundle.layout import File, Layout, esp_nn_version_note
 from nas.bundle.sources import layout, self_test_main
 
@@ -15,14 +15,14 @@ class TflmLayout(Layout):
     name = "tflm"
     title = "TensorFlow Lite for Microcontrollers"
 
-    def files(self, context: Context) -> Mapping[str, File]:
+    def files(self, content: BundleContent) -> Mapping[str, File]:
         return {
-            **layout(context),
-            f"{context.model.name}_self_test_main.cc": self_test_main(context),
+            **layout(content),
+            f"{content.model.name}_self_test_main.cc": self_test_main(content),
         }
 
-    def kernel_notes(self, context: Context) -> tuple[str, ...]:
-        return (esp_nn_version_note(context),) if context.target.kernels == "esp_nn" else ()
+    def kernel_notes(self, content: BundleContent) -> tuple[str, ...]:
+        return (esp_nn_version_note(content),) if content.target.kernels == "esp_nn" else ()
 
 
 LAYOUT = TflmLayout()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nas.bundle.context import Context
+from nas.bundle.content import BundleContent
 from nas.bundle.layout import File, Layout
 from nas.bundle.sources import build_file, layout, render, self_test_main
 
@@ -19,19 +19,19 @@ class ZephyrLayout(Layout):
         " add the others of `signal/micro/kernels` and `signal/src` to its CMakeLists.txt."
     )
 
-    def files(self, context: Context) -> Mapping[str, File]:
-        name = context.model.name
+    def files(self, content: BundleContent) -> Mapping[str, File]:
+        name = content.model.name
         sample = f"samples/{name}_self_test"
-        conf = File(role="example", data=render("zephyr_prj.conf.j2", context).encode())
-        cmake = File(role="example", data=render("zephyr_sample_cmake.txt.j2", context).encode())
+        conf = File(role="example", data=render("zephyr_prj.conf.j2", content).encode())
+        cmake = File(role="example", data=render("zephyr_sample_cmake.txt.j2", content).encode())
         return {
-            **layout(context, sources="src", headers="include"),
-            "zephyr/module.yml": build_file("zephyr_module.yml.j2", context),
-            "CMakeLists.txt": build_file("zephyr_cmake.txt.j2", context),
-            "Kconfig": build_file("zephyr_kconfig.j2", context),
+            **layout(content, sources="src", headers="include"),
+            "zephyr/module.yml": build_file("zephyr_module.yml.j2", content),
+            "CMakeLists.txt": build_file("zephyr_cmake.txt.j2", content),
+            "Kconfig": build_file("zephyr_kconfig.j2", content),
             f"{sample}/CMakeLists.txt": cmake,
             f"{sample}/prj.conf": conf,
-            f"{sample}/src/main.cc": self_test_main(context),
+            f"{sample}/src/main.cc": self_test_main(content),
         }
 
 

@@ -56,7 +56,7 @@ def test_the_same_search_is_replayed_alike_and_keeps_its_time(truth: Truth) -> N
     runs = []
     for _ in range(2):
         done = replay(Ours(truth, 1, 60.0), truth, seed=1, horizon=60.0)
-        runs.append([(one.screened.key, one.steps, one.ended) for one in done])
+        runs.append([(one.screened.digest, one.steps, one.ended) for one in done])
     assert runs[0] == runs[1]
     assert runs[0][-1][2] <= 60.0
     assert any(steps == STEPS[-1] for _, steps, _ in runs[0])

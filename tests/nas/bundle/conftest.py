@@ -13,7 +13,7 @@ from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 from nas.bundle import Bundle, export
-from nas.model.trained import Accuracy, FinishedModel, GoldenShare, Preprocess, RawType, TaskInfo
+from nas.model.trained import Accuracy, GoldenShare, Preprocess, RawType, TaskInfo, TrainedModel
 from nas.runtimes.tflm import TflmModel
 
 DATA = Path(__file__).parent / "data"
@@ -26,7 +26,7 @@ TCN = DATA / "tcn.tflite"
 class Finished:
     """A finished model, costed, as `export` takes it."""
 
-    model: FinishedModel
+    model: TrainedModel
     target: Target
     costs: Costs
 
@@ -91,7 +91,7 @@ def make_finished(
         licence="CC0-1.0",
         samples={"train": 80, "val": 10, "test": 10},
     )
-    model = FinishedModel(
+    model = TrainedModel(
         name=name,
         tflite=data,
         task=task,

@@ -22,7 +22,7 @@ from cost_models.errors import UserError
 from cost_models.target_file import load_target
 from nas.bundle import Bundle, BundleError, check_bundle
 from nas.bundle.check import ON_TRUST
-from nas.bundle.context import sha256
+from nas.bundle.content import sha256
 from nas.bundle.layout import LAYOUTS
 from nas.bundle.manifest import MANIFEST_NAME
 from nas.cli.check import FAIL, PASS, USER_ERROR, main

@@ -18,7 +18,7 @@ import pytest
 from cost_models.tflite_graph import read_graph
 from nas.bundle import Bundle
 from nas.bundle.compiler import CXX17, WARNINGS
-from nas.bundle.context import sha256
+from nas.bundle.content import sha256
 from nas.model.input_quantization import quantize_input
 from nas.model.trained import RawType
 from nas.runtimes.tflm import TflmModel

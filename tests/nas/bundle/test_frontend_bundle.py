@@ -17,7 +17,7 @@ from cost_models.target_file import load_target
 from nas.bundle import Bundle, BundleError, check_bundle, verify
 from nas.bundle.check import FEATURES_ON_TRUST, ON_TRUST
 from nas.bundle.compiler import find_compiler
-from nas.bundle.context import sha256
+from nas.bundle.content import sha256
 from nas.bundle.layout import ARDUINO_LACKS_SIGNAL, LAYOUTS, Role
 from nas.bundle.manifest import MANIFEST_NAME, Manifest
 from nas.bundle.operators import front_end_registrations, registration

@@ -14,7 +14,7 @@ from cost_models.errors import UserError
 from nas.bundle import Bundle, BundleError, check_bundle, verify
 from nas.bundle.check import ON_TRUST
 from nas.bundle.compiler import find_compiler
-from nas.bundle.context import sha256
+from nas.bundle.content import sha256
 from nas.bundle.delivery import size_table
 from nas.bundle.layout import LAYOUTS
 from nas.bundle.manifest import MANIFEST_NAME

@@ -112,7 +112,7 @@ def test_a_last_bit_is_forgiven_to_another_engine_alone(
 ) -> None:
     bundle = make_finished().export(tmp_path / "b")
     monkeypatch.setattr(
-        sys.modules["nas.bundle.context"],
+        sys.modules["nas.bundle.content"],
         "reference_model",
         lambda data: _OffBy(TflmModel(data), engine, difference),
     )

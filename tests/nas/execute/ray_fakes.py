@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from nas.model.evaluation import Failed, Outcome, Request
+from nas.model.evaluation import Evaluation, Failed, Request
 
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
@@ -21,10 +21,10 @@ def _eat() -> None:
         time.sleep(0.02)
 
 
-def make(*, folder: str, payload: Any = None) -> Callable[[Request], Outcome]:
+def make(*, folder: str, payload: Any = None) -> Callable[[Request], Evaluation]:
     """Does what `params["do"]` says, and leaves a mark for each call."""
 
-    def evaluate(request: Request) -> Outcome:
+    def evaluate(request: Request) -> Evaluation:
         what = request.params["do"]
         with Path(folder, str(request.number)).open("a") as file:
             file.write(f"{os.getpid()}\n")

@@ -48,7 +48,7 @@ def test_workers_that_die_throw_or_hang_are_replaced_and_each_request_is_answere
 ) -> None:
     queue = [ask(i, what) for i, what in enumerate(["work", "die", "throw", "work", "hang", "work", "work"])]
     answered = answers(executor, queue)
-    reasons = {number: done.outcome for number, done in answered.items()}
+    reasons = {number: done.evaluation for number, done in answered.items()}
     assert len(reasons) == 7
     for number in (0, 3, 5, 6):
         assert reasons[number] == Failed(stage="worker", reason="did work on data", retryable=False)
@@ -66,13 +66,13 @@ def test_workers_that_die_throw_or_hang_are_replaced_and_each_request_is_answere
 def test_workers_that_eat_memory_or_answer_nonsense_cost_their_trial_only(executor: Executor) -> None:
     tasks = ["eat", "eat and swallow", "answer nonsense", "say threads", "read the space"]
     requests = [replace(ask(i, what), space="my/space.py") for i, what in enumerate(tasks)]
-    outcomes = {number: done.outcome for number, done in answers(executor, requests).items()}
-    read = outcomes.pop(4)
+    evaluations = {number: done.evaluation for number, done in answers(executor, requests).items()}
+    read = evaluations.pop(4)
     assert isinstance(read, Failed)
     path, content = read.reason.split(": ")
     assert content == "SPACE = 1"
     assert not Path(path).parent.exists()  # the worker's copy went with the request
-    assert outcomes == {
+    assert evaluations == {
         0: Failed(stage="worker", reason="out of memory, the limit of a worker is 500 MiB", retryable=True),
         1: Failed(stage="worker", reason="the worker process died", retryable=True),
         2: Failed(stage="worker", reason="the evaluator returned str", retryable=False),
@@ -96,12 +96,12 @@ def test_a_worker_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) ->
         trial_timeout=8.0,
     )
     try:
-        outcome = answers(executor, [ask(0, "work")])[0].outcome
+        evaluation = answers(executor, [ask(0, "work")])[0].evaluation
     finally:
         executor.close()
-    assert isinstance(outcome, Failed)
-    assert outcome.retryable
-    assert "unexpected keyword argument 'no'" in outcome.reason
+    assert isinstance(evaluation, Failed)
+    assert evaluation.retryable
+    assert "unexpected keyword argument 'no'" in evaluation.reason
 
 
 def test_gpus_that_are_not_there_are_a_mistake() -> None:
@@ -165,6 +165,6 @@ def test_the_inline_executor_answers_in_the_order_asked() -> None:
     )
     for number in (3, 1):
         executor.submit(ask(number, "work"))
-    outcomes = [done.outcome for _ in range(3) for done in executor.wait(0)]
-    assert [outcome.reason for outcome in outcomes if isinstance(outcome, Failed)] == ["3", "1"]
-    assert len(outcomes) == 2
+    evaluations = [done.evaluation for _ in range(3) for done in executor.wait(0)]
+    assert [evaluation.reason for evaluation in evaluations if isinstance(evaluation, Failed)] == ["3", "1"]
+    assert len(evaluations) == 2

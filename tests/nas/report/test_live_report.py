@@ -16,7 +16,7 @@ class Clock:
 
 
 def record(number: int, state: State = "evaluated") -> TrialRecord:
-    return TrialRecord(number=number, state=state, rung="search", steps=500, key=f"k{number}", params={})
+    return TrialRecord(number=number, state=state, full=False, steps=500, digest=f"k{number}", params={})
 
 
 def make(summary: dict[str, Any]) -> tuple[LiveReport, Clock, list[str]]:

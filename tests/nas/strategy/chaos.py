@@ -18,7 +18,7 @@ import time
 import traceback
 from pathlib import Path
 
-from nas.model.evaluation import Failed, Outcome, Request
+from nas.model.evaluation import Evaluation, Failed, Request
 from nas.run.folder import RunFolder
 from tests.nas.strategy.search_fakes import FakeEvaluator, make_driver, make_screen
 
@@ -34,13 +34,13 @@ def drive(folder: RunFolder, seed: int, trials: int) -> None:
 def _drive(folder: RunFolder, seed: int, trials: int) -> None:
     evaluate = FakeEvaluator(SCREEN)
 
-    def logged(request: Request) -> Outcome:
+    def logged(request: Request) -> Evaluation:
         time.sleep(0.06)  # so long that the search outlasts all kills
-        outcome = evaluate(request)
-        assert not isinstance(outcome, Failed)
+        evaluation = evaluate(request)
+        assert not isinstance(evaluation, Failed)
         with (folder.path / "calls").open("a") as file:
-            file.write(f"{outcome.digest} {request.steps}\n")
-        return outcome
+            file.write(f"{evaluation.digest} {request.steps}\n")
+        return evaluation
 
     driver, _ = make_driver(folder.path, evaluate=logged, screen=SCREEN, trials=trials, seed=seed)
     driver.save_model = lambda key, steps, tflite: folder.save_model(f"{key}-{steps}", tflite)

@@ -12,7 +12,7 @@ from cost_models.costing import CostModel
 from cost_models.target_file import load_target
 from nas.execute import Executor
 from nas.execute.inline import InlineExecutor
-from nas.model.evaluation import Evaluated, Outcome, Rejected, Request
+from nas.model.evaluation import Evaluated, Evaluation, Rejected, Request
 from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
 from nas.strategy.driver import Driver, Plan
@@ -45,21 +45,21 @@ class FakeEvaluator:
         self.screen = screen
         self.requests: list[Request] = []
 
-    def __call__(self, request: Request) -> Outcome:
+    def __call__(self, request: Request) -> Evaluation:
         self.requests.append(request)
         screened = self.screen(Choices(request.params))
         assert screened.costs is not None
         if screened.violations:
-            return Rejected(digest=screened.key, violations=screened.violations, costs=screened.costs)
+            return Rejected(digest=screened.digest, violations=screened.violations, costs=screened.costs)
         share = 1 - np.exp(-screened.costs.macs / 2e5)
-        correct = int(900 * share) + int(screened.key, 16) % 50 + (20 if request.full else 0)
+        correct = int(900 * share) + int(screened.digest, 16) % 50 + (20 if request.full else 0)
         accuracy = Accuracy(part="val", engine="litert", correct=correct, total=1000)
         return Evaluated(
-            digest=screened.key,
+            digest=screened.digest,
             accuracy=accuracy,
             tflm_accuracy=accuracy if request.full else None,
             costs=screened.costs,
-            tflite=screened.key.encode(),
+            tflite=screened.digest.encode(),
             seconds={"train": 1.0},
         )
 
@@ -85,7 +85,7 @@ class Heard:
 def make_driver(
     folder: Path,
     *,
-    evaluate: Callable[[Request], Outcome] | None = None,
+    evaluate: Callable[[Request], Evaluation] | None = None,
     executor: Executor | None = None,
     screen: Screen | None = None,
     trials: int = 12,

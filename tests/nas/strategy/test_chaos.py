@@ -42,7 +42,7 @@ def outcomes(folder: Path) -> dict[Any, Any]:
     """All that a run found, without what clocks wrote."""
     driver, _ = make_driver(folder, trials=1)
     rows = [
-        (r.number, r.steps, r.key, r.state, r.accuracy, r.costs, tuple(r.params.items()), r.violations)
+        (r.number, r.steps, r.digest, r.state, r.accuracy, r.costs, tuple(r.params.items()), r.violations)
         for r in driver.records()
     ]
     assert driver.study.opened() == []

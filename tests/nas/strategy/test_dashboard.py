@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.artifacts import FileSystemArtifactStore, download_artifact, get_all_artifact_meta
 
-from nas.model.evaluation import Failed, Outcome, Request
+from nas.model.evaluation import Evaluation, Failed, Request
 from nas.strategy.dashboard import readable_attributes
 from nas.strategy.driver import Driver
 from nas.strategy.study import Study, open_storage
@@ -45,10 +45,10 @@ def test_each_full_training_has_its_model_as_an_artifact_without_a_copy(
     full = 0
     for trial, record in zip(study.trials, driver.records(), strict=True):
         artifacts = get_all_artifact_meta(trial, storage=study._storage)
-        assert len(artifacts) == (record.rung == "full")
-        full += record.rung == "full"
+        assert len(artifacts) == record.full
+        full += record.full
         for one in artifacts:
-            model = tmp_path / "models" / f"{record.key}-{STEPS[-1]}.tflite"
+            model = tmp_path / "models" / f"{record.digest}-{STEPS[-1]}.tflite"
             assert one.filename == model.name
             assert model.samefile(tmp_path / "artifacts" / one.artifact_id), "a link, not a copy"
             there = tmp_path / f"{trial.number}.tflite"
@@ -81,7 +81,7 @@ def test_a_trial_says_its_result_in_words_that_people_read(tmp_path: Path) -> No
         kilobytes = f"{record.costs.sram_bytes / 1024:,.1f}"
         assert shown == {
             "steps": record.steps,
-            "network": record.key,
+            "network": record.digest,
             "state": "evaluated",
             "worker": "inline",
             "accuracy": round(record.value, 4),
@@ -95,7 +95,7 @@ def test_trials_that_were_rejected_or_failed_say_why(tmp_path: Path) -> None:
     screen = make_screen()
     tight = FakeEvaluator(make_screen("2KB"))
 
-    def evaluate(request: Request) -> Outcome:
+    def evaluate(request: Request) -> Evaluation:
         if request.number % 2:
             return Failed(stage="train", reason="the loss is not a number", retryable=False)
         return tight(request)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from cost_models.errors import UserError
-from nas.model.errors import LostError
-from nas.model.evaluation import Outcome, Request
+from nas.model.errors import BackendLostError
+from nas.model.evaluation import Evaluation, Request
 from nas.strategy.study import Study, lost_storage, open_storage
 from tests.nas.strategy.search_fakes import FakeEvaluator, make_driver, make_screen
 
@@ -111,7 +111,7 @@ def same_as_on_a_journal(url: str, tmp_path: Path) -> None:
     for driver in (journal, other):
         driver.search()
         driver.train_finalists()
-        rows.append([(r.number, r.steps, r.state, r.key, r.accuracy, r.costs) for r in driver.records()])
+        rows.append([(r.number, r.steps, r.state, r.digest, r.accuracy, r.costs) for r in driver.records()])
     assert rows[0] == rows[1]
     assert other.study.records()
     with pytest.raises(UserError, match="already holds a study run of another search"):
@@ -125,14 +125,14 @@ def test_a_server_that_goes_away_is_one_sentence_and_the_search_goes_on_when_it_
     screen = make_screen()
     evaluate = FakeEvaluator(screen)
 
-    def goes_away(request: Request) -> Outcome:
+    def goes_away(request: Request) -> Evaluation:
         if len(evaluate.requests) == 4:
             server.kill()
         return evaluate(request)
 
     driver, _ = make_driver(tmp_path, evaluate=goes_away, screen=screen, trials=8, url=server.url)
     with (
-        pytest.raises(LostError, match=r"^The storage cannot be reached any more: [^\n]+\.$"),
+        pytest.raises(BackendLostError, match=r"^The storage cannot be reached any more: [^\n]+\.$"),
         lost_storage(),
     ):
         driver.search()
@@ -141,14 +141,14 @@ def test_a_server_that_goes_away_is_one_sentence_and_the_search_goes_on_when_it_
     again, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen, trials=8, url=server.url)
     assert sum(r.state == "evaluated" for r in again.study.records()) == 4
     again.search()
-    done = [(r.key, r.steps) for r in again.study.records() if r.state == "evaluated"]
+    done = [(r.digest, r.steps) for r in again.study.records() if r.state == "evaluated"]
     assert len(done) == len(set(done))
     assert len({key for key, _ in done}) == 8
     assert len(evaluate.requests) == len(done) + 1
     (tmp_path / "whole").mkdir()
     whole, _ = make_driver(tmp_path / "whole", trials=8)
     whole.search()
-    assert [r.key for r in whole.study.records()] == [r.key for r in again.study.records()]
+    assert [r.digest for r in whole.study.records()] == [r.digest for r in again.study.records()]
 
 
 def test_an_sqlite_file_that_goes_away_is_one_sentence(tmp_path: Path) -> None:
@@ -156,14 +156,14 @@ def test_an_sqlite_file_that_goes_away_is_one_sentence(tmp_path: Path) -> None:
     evaluate = FakeEvaluator(screen)
     file = tmp_path / "search.db"
 
-    def goes_away(request: Request) -> Outcome:
+    def goes_away(request: Request) -> Evaluation:
         if len(evaluate.requests) == 2:
             file.write_bytes(b"no database")
         return evaluate(request)
 
     driver, _ = make_driver(tmp_path, evaluate=goes_away, screen=screen, url=f"sqlite:///{file}")
     with (
-        pytest.raises(LostError, match=r"^The storage cannot be reached any more: [^\n]+\.$"),
+        pytest.raises(BackendLostError, match=r"^The storage cannot be reached any more: [^\n]+\.$"),
         lost_storage(),
     ):
         driver.search()

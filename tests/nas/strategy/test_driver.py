@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cost_models.budget import Violation
-from nas.model.evaluation import Evaluated, Failed, Outcome, Rejected, Request
+from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request
 from nas.strategy.pareto import dominates, objectives, pareto_front
 from nas.strategy.screening import Screen
 from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
@@ -23,8 +23,8 @@ def test_a_search_trains_as_many_distinct_networks_as_asked(tmp_path: Path) -> N
     driver, models = make_driver(tmp_path, trials=15)
     assert driver.search() == "trials"
     evaluated = [r for r in driver.records() if r.state == "evaluated"]
-    assert len({r.key for r in evaluated}) == 15
-    assert set(models) == {(r.key, r.steps) for r in evaluated}
+    assert len({r.digest for r in evaluated}) == 15
+    assert set(models) == {(r.digest, r.steps) for r in evaluated}
     assert len(models) == len(evaluated)
 
 
@@ -36,7 +36,7 @@ def test_a_third_of_each_rung_goes_on_to_longer_training(tmp_path: Path) -> None
     assert Counter(r.steps for r in evaluate.requests) == {10: 28, 32: 9, 100: 3}
     for one in evaluate.requests:
         assert one.full == (one.steps == 100)
-    records = {(r.key, r.steps) for r in driver.records()}
+    records = {(r.digest, r.steps) for r in driver.records()}
     assert all((key, 10) in records for key, _ in records)
     heard = driver.listener
     assert isinstance(heard, Heard)
@@ -49,11 +49,11 @@ def test_the_most_promising_are_trained_in_full_once(tmp_path: Path) -> None:
     driver, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
     driver.search()
     driver.train_finalists()
-    full = [r for r in driver.records() if r.rung == "full"]
+    full = [r for r in driver.records() if r.full]
     assert 3 <= len(full) <= 4
     assert all(r.tflm_accuracy is not None and r.steps == 100 for r in full)
-    best = max((r for r in driver.records() if r.rung == "search"), key=lambda r: r.value)
-    assert best.key in {r.key for r in full}
+    best = max((r for r in driver.records() if not r.full), key=lambda r: r.value)
+    assert best.digest in {r.digest for r in full}
     asked = len(evaluate.requests)
     driver.train_finalists()
     assert len(evaluate.requests) == asked
@@ -95,19 +95,19 @@ def test_a_network_that_the_worker_rejects_is_recorded_with_its_excess_and_not_t
     screen = make_screen()
     good = FakeEvaluator(screen)
 
-    def rejects(request: Request) -> Outcome:
-        outcome = good(request)
-        assert isinstance(outcome, Evaluated)
+    def rejects(request: Request) -> Evaluation:
+        evaluation = good(request)
+        assert isinstance(evaluation, Evaluated)
         if request.number != 1:
-            return outcome
+            return evaluation
         broken = Violation(resource="sram", value=150.0, limit=100.0)
-        return Rejected(digest=outcome.digest, violations=(broken,), costs=outcome.costs)
+        return Rejected(digest=evaluation.digest, violations=(broken,), costs=evaluation.costs)
 
     driver, _ = make_driver(tmp_path, evaluate=rejects, screen=screen)
     driver.search()
     assert [r.number for r in driver.records() if r.state == "rejected"] == [1]
     assert driver.records()[1].violations[0].excess == 0.5
-    assert sum(r.key == driver.records()[1].key for r in driver.records()) == 1
+    assert sum(r.digest == driver.records()[1].digest for r in driver.records()) == 1
     trial = driver.study._study.get_trials()[1]
     assert trial.constraints == {"sram": 0.5}
 
@@ -119,12 +119,12 @@ def test_the_same_seed_gives_the_same_trials(tmp_path: Path) -> None:
         driver, _ = make_driver(tmp_path / name, trials=14)
         driver.search()
         driver.train_finalists()
-        runs.append([(r.number, r.state, r.key, r.value) for r in driver.records()])
+        runs.append([(r.number, r.state, r.digest, r.value) for r in driver.records()])
     assert runs[0] == runs[1]
     (tmp_path / "c").mkdir()
     other, _ = make_driver(tmp_path / "c", trials=14, seed=2)
     other.search()
-    assert [r.key for r in other.study.records()] != [key for _, _, key, _ in runs[0]]
+    assert [r.digest for r in other.study.records()] != [key for _, _, key, _ in runs[0]]
 
 
 def test_a_resumed_search_repeats_nothing_and_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
@@ -147,16 +147,16 @@ def test_a_resumed_search_repeats_nothing_and_ends_like_an_undisturbed_one(tmp_p
             stop=partial(enough, most),
         )
         driver.search()
-    done = [(r.number, r.key, r.steps) for r in driver.study.records()]
+    done = [(r.number, r.digest, r.steps) for r in driver.study.records()]
     assert len(evaluate.requests) == len(done)
-    assert done == [(r.number, r.key, r.steps) for r in whole.study.records()]
+    assert done == [(r.number, r.digest, r.steps) for r in whole.study.records()]
 
 
 def test_a_trial_cut_off_by_a_killed_driver_is_asked_again(tmp_path: Path) -> None:
     screen = make_screen()
     evaluate = FakeEvaluator(screen)
 
-    def dies_at_the_fourth(request: Request) -> Outcome:
+    def dies_at_the_fourth(request: Request) -> Evaluation:
         if len(evaluate.requests) == 3:
             evaluate.requests.append(request)
             raise KilledError
@@ -168,7 +168,7 @@ def test_a_trial_cut_off_by_a_killed_driver_is_asked_again(tmp_path: Path) -> No
     lost = evaluate.requests[-1]
     again, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
     assert again.search() == "trials"
-    evaluated = [(r.key, r.steps) for r in again.records() if r.state == "evaluated"]
+    evaluated = [(r.digest, r.steps) for r in again.records() if r.state == "evaluated"]
     assert [r.number for r in again.records() if (r.params, r.steps) == (lost.params, lost.steps)] == [
         lost.number
     ]
@@ -211,7 +211,7 @@ def test_a_half_written_journal_line_costs_nothing_but_itself(tmp_path: Path) ->
     again, _ = make_driver(tmp_path, trials=7)
     assert again.study.records() == before
     again.search()
-    assert len({r.key for r in again.records()}) == 7
+    assert len({r.digest for r in again.records()}) == 7
 
 
 def test_a_retryable_failure_is_tried_once_more_and_a_lasting_one_is_recorded(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_retryable_failure_is_tried_once_more_and_a_lasting_one_is_recorded(tm
     good = FakeEvaluator(screen)
     tries: Counter[int] = Counter()
 
-    def flaky(request: Request) -> Outcome:
+    def flaky(request: Request) -> Evaluation:
         tries[request.number] += 1
         if request.number == 1 and tries[1] == 1:
             return Failed(stage="worker", reason="the worker process died", retryable=True)
@@ -243,23 +243,23 @@ def test_an_accuracy_that_is_not_a_number_is_a_failure(tmp_path: Path) -> None:
     screen = make_screen()
     good = FakeEvaluator(screen)
 
-    def sometimes_nan(request: Request) -> Outcome:
-        outcome = good(request)
-        assert isinstance(outcome, Evaluated)
+    def sometimes_nan(request: Request) -> Evaluation:
+        evaluation = good(request)
+        assert isinstance(evaluation, Evaluated)
         if len(good.requests) != 3:
-            return outcome
-        return replace(outcome, accuracy=replace(outcome.accuracy, correct=float("nan")))  # type: ignore[arg-type]
+            return evaluation
+        return replace(evaluation, accuracy=replace(evaluation.accuracy, correct=float("nan")))  # type: ignore[arg-type]
 
     driver, models = make_driver(tmp_path, evaluate=sometimes_nan, screen=screen, trials=8)
     driver.search()
     failed = [r for r in driver.records() if r.state == "failed"]
     assert [r.reason for r in failed] == ["evaluate: the accuracy is not a number"]
     assert sum(r.state == "evaluated" for r in driver.records()) == len(models)
-    assert sum(r.key == failed[0].key for r in driver.records()) == 1
+    assert sum(r.digest == failed[0].digest for r in driver.records()) == 1
 
 
 def test_a_run_whose_trials_all_fail_stops_early(tmp_path: Path) -> None:
-    def broken(request: Request) -> Outcome:
+    def broken(request: Request) -> Evaluation:
         return Failed(stage="build", reason="no such layer", retryable=False)
 
     driver, _ = make_driver(tmp_path, evaluate=broken, trials=500)
@@ -271,7 +271,7 @@ def test_a_space_without_more_networks_ends_the_search(tmp_path: Path) -> None:
     screen = make_screen("1700")
     driver, _ = make_driver(tmp_path, screen=screen, trials=500)
     assert driver.search() == "exhausted"
-    assert len({r.key for r in driver.records()}) < 500
+    assert len({r.digest for r in driver.records()}) < 500
 
 
 def test_a_time_limit_ends_the_search_and_the_full_trainings(tmp_path: Path) -> None:
@@ -280,13 +280,13 @@ def test_a_time_limit_ends_the_search_and_the_full_trainings(tmp_path: Path) -> 
     whole = driver.plan
     driver.plan = replace(whole, trials=500, limit=1e-9)
     assert driver.search() == "timeout"
-    assert len({r.key for r in driver.study.records()}) == 6
+    assert len({r.digest for r in driver.study.records()}) == 6
     driver.train_finalists()
-    assert not any(r.rung == "full" for r in driver.records())
+    assert not any(r.full for r in driver.records())
     driver.plan = whole
     driver.search()
     driver.train_finalists()
-    assert any(r.rung == "full" for r in driver.records())
+    assert any(r.full for r in driver.records())
 
 
 class Slow:
@@ -296,7 +296,7 @@ class Slow:
         self.fake = FakeEvaluator(make_screen())
         self.seconds_a_step = seconds_a_step
 
-    def __call__(self, request: Request) -> Outcome:
+    def __call__(self, request: Request) -> Evaluation:
         steps = request.steps
         if request.train_seconds is not None:
             steps = max(1, min(steps, int(request.train_seconds / self.seconds_a_step)))
@@ -318,8 +318,8 @@ def test_a_training_that_meets_the_time_limit_is_kept_with_the_steps_that_it_did
     assert record.steps == 10
     assert record.cut_at == record.trained_steps
     assert 1 <= record.trained_steps < 10
-    assert list(models) == [(record.key, record.trained_steps)]
-    assert record.model_sha256 == hashlib.sha256(models[record.key, record.trained_steps]).hexdigest()
+    assert list(models) == [(record.digest, record.trained_steps)]
+    assert record.model_sha256 == hashlib.sha256(models[record.digest, record.trained_steps]).hexdigest()
 
 
 def test_a_resume_trains_whole_what_was_cut_short(tmp_path: Path) -> None:
@@ -329,11 +329,13 @@ def test_a_resume_trains_whole_what_was_cut_short(tmp_path: Path) -> None:
     cut = driver.records()[0]
     driver, _ = make_driver(tmp_path, evaluate=Slow(0.0), trials=1)
     driver.search()
-    again = [r for r in driver.records() if r.key == cut.key and r.steps == cut.steps and r.cut_at is None]
+    again = [
+        r for r in driver.records() if r.digest == cut.digest and r.steps == cut.steps and r.cut_at is None
+    ]
     assert len(again) <= 1
     driver.train_finalists()
     assert all(r.cut_at is None for r in driver.records()[1:])
-    assert any(r.rung == "full" for r in driver.records())
+    assert any(r.full for r in driver.records())
 
 
 def test_what_was_cut_short_counts_for_the_fidelity_that_it_covers(tmp_path: Path) -> None:
@@ -368,7 +370,7 @@ def test_trainings_of_the_search_leave_time_to_the_full_ones(tmp_path: Path) -> 
     assert driver.search() == "timeout"
     driver.train_finalists()
     assert time.monotonic() < began + 20
-    assert sum(r.rung == "full" for r in driver.records()) >= 1
+    assert sum(r.full for r in driver.records()) >= 1
 
 
 def test_the_first_training_is_announced(tmp_path: Path) -> None:
@@ -399,7 +401,7 @@ class KilledError(Exception):
 def screen_key(request: Request, screen: Screen) -> str:
     from search_spaces.choices import Choices
 
-    return screen(Choices(request.params)).key
+    return screen(Choices(request.params)).digest
 
 
 def test_the_front_holds_no_dominated_trial(tmp_path: Path) -> None:
@@ -409,7 +411,7 @@ def test_the_front_holds_no_dominated_trial(tmp_path: Path) -> None:
     assert front
     for one in front:
         assert not any(dominates(objectives(other), objectives(one)) for other in front)
-    longest = {r.key: r for r in driver.records()}
+    longest = {r.digest: r for r in driver.records()}
     for record in longest.values():
         if record.state == "evaluated" and record not in front:
             mine = objectives(record)

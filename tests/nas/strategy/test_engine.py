@@ -34,13 +34,13 @@ def make(screen: Screen, seed: int = 1, **settings: Any) -> SearchEngine:
 
 
 def error_of(screen: Screen, proposal: Proposal) -> float:
-    outcome = FakeEvaluator(screen)(
+    evaluation = FakeEvaluator(screen)(
         Request(
             number=0, space="", params=proposal.params, steps=1, full=proposal.rung == 2, seed=0, sparsity=0.0
         )
     )
-    assert isinstance(outcome, Evaluated)
-    return 1 - outcome.accuracy.value
+    assert isinstance(evaluation, Evaluated)
+    return 1 - evaluation.accuracy.value
 
 
 def run(engine: SearchEngine, count: int, start: int = 0) -> list[Proposal]:
@@ -55,7 +55,7 @@ def run(engine: SearchEngine, count: int, start: int = 0) -> list[Proposal]:
 
 
 def names(proposals: list[Proposal]) -> list[tuple[str, int]]:
-    return [(one.screened.key, one.rung) for one in proposals]
+    return [(one.screened.digest, one.rung) for one in proposals]
 
 
 def test_proposals_follow_from_the_record_and_the_seed_alone() -> None:
@@ -118,7 +118,7 @@ def test_a_failed_network_is_never_proposed_again() -> None:
     first = engine.suggest(0)
     assert first is not None
     engine.update(0, first.params, 0, None)
-    assert first.screened.key not in {key for key, _ in names(run(engine, 30, start=1))}
+    assert first.screened.digest not in {key for key, _ in names(run(engine, 30, start=1))}
     assert engine.has(first)
 
 
@@ -148,10 +148,12 @@ def test_an_earlier_run_teaches_and_its_best_may_be_finalists() -> None:
     assert engine.begun == 0
     best = min(earlier, key=lambda one: error_of(screen, one))
     finalists = engine.finalists(3, spread=False)
-    assert best.screened.key in {one.screened.key for one in finalists}
+    assert best.screened.digest in {one.screened.digest for one in finalists}
     assert {one.rung for one in finalists} == {2}
     new = run(engine, 6)
-    assert not {one.screened.key for one in new if one.rung == 0} & {one.screened.key for one in earlier}
+    assert not {one.screened.digest for one in new if one.rung == 0} & {
+        one.screened.digest for one in earlier
+    }
     # With what is known, the first proposals are good already.
     guided = np.median([error_of(screen, one) for one in new if one.rung == 0])
     unguided = np.median([error_of(screen, one) for one in earlier[:6]])
@@ -188,7 +190,7 @@ def test_every_space_can_be_searched(name: str) -> None:
         costs = proposal.screened.costs
         assert costs is not None
         engine.update(order, proposal.params, proposal.rung, 0.5 / (1 + costs.macs / 1e5))
-        seen.add((proposal.screened.key, proposal.rung))
+        seen.add((proposal.screened.digest, proposal.rung))
     assert len(seen) == 30
 
 

@@ -181,7 +181,7 @@ def test_the_receptive_field_grows_by_kernels_and_strides() -> None:
 def test_a_refused_network_has_no_features() -> None:
     screen = make_screen()
     with pytest.raises(ValueError, match="without costs has no features"):
-        Encoder(screen).graph(Screened(candidate=None, key="", costs=None))  # type: ignore[arg-type]
+        Encoder(screen).graph(Screened(candidate=None, digest="", costs=None))  # type: ignore[arg-type]
 
 
 def test_longer_and_larger_trainings_are_expected_to_take_longer() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nas.model.policy import Policy
-from nas.model.records import Rung, TrialRecord
+from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
 from nas.strategy.pareto import choose, hypervolume, pareto_front
 from tests.nas.strategy.search_fakes import make_driver
@@ -22,7 +22,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> TrialRecord:
 
 
 def trial(
-    sample: TrialRecord, number: int, correct: int, sram: int, cycles: int, rung: Rung = "full"
+    sample: TrialRecord, number: int, correct: int, sram: int, cycles: int, full: bool = True
 ) -> TrialRecord:
     assert sample.costs is not None
     costs = dataclasses.replace(sample.costs, sram_bytes=sram, flash_bytes=100, cycles=cycles, macs=cycles)
@@ -30,11 +30,11 @@ def trial(
     return dataclasses.replace(
         sample,
         number=number,
-        key=f"k{number}",
+        digest=f"k{number}",
         costs=costs,
         accuracy=accuracy,
-        rung=rung,
-        steps=100 if rung == "full" else 10,
+        full=full,
+        steps=100 if full else 10,
         tflm_accuracy=None,
     )
 
@@ -51,14 +51,14 @@ def test_each_policy_picks_what_its_words_say(sample: TrialRecord, policy: Polic
 
 
 def test_a_fully_trained_model_is_chosen_before_a_briefly_trained_one(sample: TrialRecord) -> None:
-    front = [trial(sample, 1, 970, 100, 100, "search"), trial(sample, 2, 950, 200, 200)]
+    front = [trial(sample, 1, 970, 100, 100, full=False), trial(sample, 2, 950, 200, 200)]
     assert choose(front, "accuracy").number == 2
     assert choose(front[:1], "accuracy").number == 1
 
 
 def test_a_full_training_replaces_the_short_one_of_the_same_network(sample: TrialRecord) -> None:
-    short = trial(sample, 1, 990, 100, 100, "search")
-    full = dataclasses.replace(trial(sample, 7, 950, 100, 100), key=short.key)
+    short = trial(sample, 1, 990, 100, 100, full=False)
+    full = dataclasses.replace(trial(sample, 7, 950, 100, 100), digest=short.digest)
     assert [r.number for r in pareto_front([short, full])] == [7]
 
 

@@ -68,7 +68,7 @@ def objective(sampler: McuSampler, evaluate: FakeEvaluator | None = None) -> Cal
     def error(trial: optuna.Trial) -> float:
         sampler.candidate(trial)
         steps = sampler.training_steps(trial)
-        outcome = evaluate(
+        evaluation = evaluate(
             Request(
                 number=trial.number,
                 space=SPACE,
@@ -79,8 +79,8 @@ def objective(sampler: McuSampler, evaluate: FakeEvaluator | None = None) -> Cal
                 sparsity=0.0,
             )
         )
-        assert isinstance(outcome, Evaluated)
-        return 1 - (outcome.tflm_accuracy or outcome.accuracy).value
+        assert isinstance(evaluation, Evaluated)
+        return 1 - (evaluation.tflm_accuracy or evaluation.accuracy).value
 
     return error
 
@@ -131,7 +131,7 @@ def test_whatever_is_suggested_fits_and_is_trained_longer_where_it_did_well() ->
     study = optuna.create_study(sampler=sampler)
     study.optimize(objective(sampler), n_trials=40)
     assert all(screen(Choices(one.params)).fits for one in study.trials)
-    names = [(screen(Choices(params)).key, steps) for params, steps in asked(study.trials)]
+    names = [(screen(Choices(params)).digest, steps) for params, steps in asked(study.trials)]
     assert len(set(names)) == 40
     counts = [sum(steps == rung for _, steps in names) for rung in STEPS]
     assert counts[0] > counts[1] > counts[2] > 0

@@ -34,7 +34,7 @@ SAMPLER = Counting
 
 
 def names(driver: Driver) -> list[tuple[str, int]]:
-    return [(one.key, one.steps) for one in driver.records()]
+    return [(one.digest, one.steps) for one in driver.records()]
 
 
 @pytest.mark.parametrize("name", ["tpe", "nsga2", "random", "own.py"])

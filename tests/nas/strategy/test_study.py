@@ -12,7 +12,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from cost_models.errors import UserError
-from nas.model.records import record_from_json
+from nas.model.records import TrialRecord, record_from_json
 from nas.strategy.study import Study, open_storage
 from search_spaces.choices import Choices
 from tests.nas.strategy.search_fakes import make_driver
@@ -57,7 +57,7 @@ def test_optunas_own_reader_finds_the_whole_journal(tmp_path: Path) -> None:
     journal = str(tmp_path / "study.journal")
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(journal))
     trials = optuna.load_study(study_name="run", storage=storage).trials
-    assert [t.user_attrs["record"]["key"] for t in trials] == [r.key for r in driver.study.records()]
+    assert [t.user_attrs["record"]["digest"] for t in trials] == [r.digest for r in driver.study.records()]
 
 
 def test_a_journal_on_a_full_disk_keeps_whole_lines_and_goes_on(
@@ -73,7 +73,7 @@ def test_a_journal_on_a_full_disk_keeps_whole_lines_and_goes_on(
     assert (tmp_path / "study.journal").read_bytes() == before
     again, _ = make_driver(tmp_path, trials=6)
     again.search()
-    assert len({r.key for r in again.records() if r.state == "evaluated"}) == 6
+    assert len({r.digest for r in again.records() if r.state == "evaluated"}) == 6
 
 
 def broken(write: Callable[[int, bytes], int]) -> Callable[[int, bytes], int]:
@@ -109,3 +109,13 @@ def test_a_trial_is_written_at_once_with_its_choices_and_their_ranges(tmp_path: 
         "rate": FloatDistribution(0.0, 0.5, step=0.25),
         "kernel": CategoricalDistribution((3, 5)),
     }
+
+
+def test_a_record_of_an_earlier_version_is_read() -> None:
+    content = TrialRecord(
+        number=3, state="failed", full=True, steps=9, digest="k", params={}, reason="no"
+    ).to_json()
+    earlier = {**content, "key": content["digest"], "rung": "full"}
+    del earlier["digest"], earlier["full"]
+
+    assert record_from_json(earlier) == record_from_json(content)

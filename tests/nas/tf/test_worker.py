@@ -14,7 +14,7 @@ from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 from nas.model.evaluation import Evaluated, Failed, Rejected, Request
 from nas.runtimes.litert import LiteRtModel
-from nas.strategy.screening import Screen, job_key
+from nas.strategy.screening import Screen, network_digest
 from nas.tasks import load_task
 from nas.tasks.accuracy import measure_accuracy
 from nas.tasks.dataset import Dataset
@@ -74,10 +74,10 @@ def test_an_evaluation_learns_and_costs_what_the_screen_predicted(
     ratio: float, evaluator: Any, digits: Dataset
 ) -> None:
     asked = request(ratio, full=True)
-    outcome = evaluator(asked)
-    assert isinstance(outcome, Evaluated), outcome
+    evaluation = evaluator(asked)
+    assert isinstance(evaluation, Evaluated), evaluation
     proposed = candidate(load_space("ds_cnn"), Choices(asked.params), input_shape=(8, 8, 1), classes=10)
-    assert read_graph(outcome.tflite) == lower(proposed.narrow)
+    assert read_graph(evaluation.tflite) == lower(proposed.narrow)
     target = load_target("nrf52840")
     screen = Screen(
         space=load_space("ds_cnn"),
@@ -86,12 +86,12 @@ def test_an_evaluation_learns_and_costs_what_the_screen_predicted(
         model=CostModel(target),
         budget=parse_budget(None, target),
     )
-    assert outcome.costs == screen(Choices(asked.params)).costs
-    assert outcome.digest == job_key(proposed)
-    assert outcome.accuracy.value > 0.6
-    assert outcome.tflm_accuracy is not None
-    assert abs(outcome.tflm_accuracy.value - outcome.accuracy.value) < 0.02
-    assert outcome.tflm_accuracy == measure_accuracy(outcome.tflite, digits, "val", "tflm")
+    assert evaluation.costs == screen(Choices(asked.params)).costs
+    assert evaluation.digest == network_digest(proposed)
+    assert evaluation.accuracy.value > 0.6
+    assert evaluation.tflm_accuracy is not None
+    assert abs(evaluation.tflm_accuracy.value - evaluation.accuracy.value) < 0.02
+    assert evaluation.tflm_accuracy == measure_accuracy(evaluation.tflite, digits, "val", "tflm")
 
 
 def test_the_same_request_gives_the_same_bytes_and_another_seed_others(evaluator: Any) -> None:
@@ -102,11 +102,11 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_others(evaluator
 
 
 def test_magnitude_pruning_zeroes_the_share_that_was_asked(evaluator: Any) -> None:
-    outcome = evaluator(request(sparsity=0.6, steps=60))
+    evaluation = evaluator(request(sparsity=0.6, steps=60))
     dense = evaluator(request(steps=60))
-    assert zero_share(outcome.tflite) >= 0.55
+    assert zero_share(evaluation.tflite) >= 0.55
     assert zero_share(dense.tflite) < 0.3
-    assert outcome.costs == dense.costs, "zeros are never counted as savings"
+    assert evaluation.costs == dense.costs, "zeros are never counted as savings"
 
 
 def zero_share(tflite: bytes) -> float:
@@ -132,9 +132,9 @@ def test_what_breaks_the_budget_comes_back_rejected_and_what_fails_names_its_sta
 
     target = load_target("nrf52840")
     tight = make_evaluator(dataset=digits, target=target, budget=parse_budget("1KB", target))
-    outcome = tight(request(steps=2))
-    assert isinstance(outcome, Rejected)
-    assert [v.resource for v in outcome.violations] == ["sram"]
+    evaluation = tight(request(steps=2))
+    assert isinstance(evaluation, Rejected)
+    assert [v.resource for v in evaluation.violations] == ["sram"]
     poisoned = dataclasses.replace(digits, samples={**digits.samples, "val": digits.samples["val"][:, :3]})
     failed = make_evaluator(dataset=poisoned, target=target, budget=parse_budget(None, target))(
         request(steps=2)

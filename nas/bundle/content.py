@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from cost_models.errors import UserError
 from cost_models.tflite_graph import read_graph
 from nas.bundle.arenas import host_arena, loose_arena
-from nas.bundle.front_end import FrontEndContext, make_front_end_context
+from nas.bundle.front_end import FrontEndContent, make_front_end_content
 from nas.bundle.names import check_name
 from nas.bundle.operators import Registration, registrations
 from nas.model.input_quantization import InputScaling
-from nas.model.trained import FinishedModel
+from nas.model.trained import TrainedModel
 from nas.runtimes.interpreter import Engine, Port
 from nas.runtimes.reference import reference_model
 from nas.runtimes.vela import NpuModel, compile_for_npu, npu_violations
@@ -34,7 +34,7 @@ _RAW_DTYPES = {"uint8": np.dtype(np.uint8), "int16": np.dtype(np.int16), "float3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class BundleContent:
     """What a bundle is written from.
 
     Attributes:
@@ -56,7 +56,7 @@ class Context:
         frontend: What makes the raw samples of recordings; None where samples are the network's own.
     """
 
-    model: FinishedModel
+    model: TrainedModel
     target: Target
     costs: Costs
     budget: Budget | None
@@ -71,7 +71,7 @@ class Context:
     golden_outputs: NDArray[np.int8]
     engine: Engine = "tflm"
     npu: NpuModel | None = None
-    frontend: FrontEndContext | None = None
+    frontend: FrontEndContent | None = None
 
     @property
     def emitted(self) -> bytes:
@@ -94,14 +94,14 @@ class Context:
         return host_arena(self.arena_bytes, tensors=self.tensors, operators=self.operator_count)
 
 
-def make_context(
-    model: FinishedModel,
+def make_content(
+    model: TrainedModel,
     *,
     target: Target,
     costs: Costs,
     budget: Budget | None = None,
     compiled: NpuModel | None = None,
-) -> Context:
+) -> BundleContent:
     """Check that a model can leave as C, and compute what it must answer.
 
     Args:
@@ -155,7 +155,7 @@ def make_context(
             "Give one offset and scale, or one per channel.",
         )
     inputs = scaling.quantize(raw)
-    return Context(
+    return BundleContent(
         model=model,
         target=target,
         costs=costs,
@@ -171,7 +171,7 @@ def make_context(
         golden_outputs=interpreter.run(inputs),
         engine=interpreter.engine,
         npu=npu,
-        frontend=make_front_end_context(
+        frontend=make_front_end_content(
             model, target=target, port=interpreter.input, scaling=scaling, raw=raw
         ),
     )
@@ -202,7 +202,7 @@ def _within(found: NpuModel, budget: Budget | None) -> NpuModel:
     return found
 
 
-def _golden_raw(model: FinishedModel, port: Port) -> NDArray[np.generic]:
+def _golden_raw(model: TrainedModel, port: Port) -> NDArray[np.generic]:
     raw = np.asarray(model.golden_inputs)
     dtype = _RAW_DTYPES[model.task.preprocess.raw_type]
     if raw.dtype != dtype:
