@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -50,6 +50,11 @@ class Violation:
             f"{self.resource} {format_quantity(self.resource, self.value)}{end}"
             f" is over the limit of {format_quantity(self.resource, self.limit)}"
         )
+
+
+def worst_of(violations: Sequence[Violation]) -> Violation:
+    """The violation with the largest relative excess; the first of equals."""
+    return max(violations, key=lambda violation: violation.excess)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

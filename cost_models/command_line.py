@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TextIO
 
 from cost_models.errors import UserError, did_you_mean
@@ -151,10 +151,35 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-class Parser(argparse.ArgumentParser):
-    """An `argparse` parser that raises what it would print, and knows what a misspelt flag or word was meant to be."""
+class _Completion(argparse.Action):
+    """Prints the script that lets a shell complete the command."""
 
-    def __init__(self, prog: str, description: str, epilog: str) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        from cost_models.completion import completion_script
+
+        assert isinstance(parser, Parser)
+        script = completion_script(
+            parser.prog, parser._actions, shell=str(values), words=parser.words(), commands=parser.commands
+        )
+        print(script, end="")
+        parser.exit()
+
+
+class Parser(argparse.ArgumentParser):
+    """An `argparse` parser that raises what it would print, and knows what a misspelt flag or word was meant to be.
+
+    Attributes:
+        words: Gives values that shells complete flags with, by flag, where they are no `choices`.
+        commands: Words that shells complete the first argument with.
+    """
+
+    def __init__(self, prog: str, description: str, epilog: str, commands: Sequence[str] = ()) -> None:
         super().__init__(
             prog=prog,
             description=description,
@@ -163,6 +188,14 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+        self.words: Callable[[], Mapping[str, Sequence[str]]] = dict
+        self.commands = commands
+        self.add_argument(
+            "--completion",
+            action=_Completion,
+            choices=("bash", "zsh"),
+            help=f"print a completion script: source <({prog} --completion bash)",
+        )
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message[:1].upper()}{message[1:]}.", f"{self.prog} --help lists the flags.")

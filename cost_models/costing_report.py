@@ -184,11 +184,15 @@ def _add_row(table: Table, name: str, each: ModelReport) -> None:
 
 
 def _latency_text(each: ModelReport) -> str:
-    costs = each.costs
-    if costs.latency_us is None or costs.latency_low_us is None or costs.latency_high_us is None:
-        return "unknown"
-    low, high = (format_quantity("latency", end) for end in (costs.latency_low_us, costs.latency_high_us))
-    return f"{format_quantity('latency', costs.latency_us)}\n{low} to\n{high}\n({each.basis})"
+    texts = latency_texts(each.costs)
+    return "unknown" if texts is None else f"{texts[0]}\n{texts[1]} to\n{texts[2]}\n({each.basis})"
+
+
+def latency_texts(costs: Costs) -> tuple[str, str, str] | None:
+    """Latency and both ends of its interval as people read them; None where it is not known."""
+    ends = (costs.latency_us, costs.latency_low_us, costs.latency_high_us)
+    middle, low, high = (None if end is None else format_quantity("latency", end) for end in ends)
+    return None if middle is None or low is None or high is None else (middle, low, high)
 
 
 def require_counted(explanation: Explanation, model: CostModel, budget: Budget) -> None:

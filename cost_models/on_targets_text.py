@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from cost_models.budget import CERTAIN
-from cost_models.costing_report import rendered
+from cost_models.costing_report import latency_texts, rendered
 from cost_models.on_targets import OnTarget
 from cost_models.resources import RESOURCES, format_quantity
 
@@ -42,15 +42,8 @@ def _cells(each: OnTarget) -> tuple[str, ...]:
     fits = {"fits": "yes", "not judged": f"? {', '.join(each.unjudged)}"}.get(each.verdict)
     if fits is None:
         fits = f"no: {', '.join(f'{broken.resource} {_excess(broken.excess)}' for broken in each.violations)}"
-    latency = interval = "unknown"
-    if (
-        costs.latency_us is not None
-        and costs.latency_low_us is not None
-        and costs.latency_high_us is not None
-    ):
-        latency = format_quantity("latency", costs.latency_us)
-        low, high = (format_quantity("latency", end) for end in (costs.latency_low_us, costs.latency_high_us))
-        interval = f"{low} to {high}"
+    texts = latency_texts(costs)
+    latency, interval = ("unknown", "unknown") if texts is None else (texts[0], f"{texts[1]} to {texts[2]}")
     return (
         each.target.name,
         fits,

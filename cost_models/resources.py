@@ -175,9 +175,9 @@ def format_quantity(resource: str, value: float) -> str:
         case "bytes":
             return f"{int(value):,} B ({value / 1024:,.1f} KB)"
         case "time":
-            return f"{value / 1000:,.3g} ms" if value < 1_000_000 else f"{value / 1e6:,.1f} s"
+            return f"{value / 1000:,.3g} ms" if value < 999_500 else f"{value / 1e6:,.1f} s"
         case "energy":
-            return f"{value:,.3g} uJ" if value < 1000 else f"{value / 1000:,.3f} mJ"
+            return f"{value:,.3g} uJ" if value < 999.5 else f"{value / 1000:,.3f} mJ"
         case "power":
             return f"{value:,.3g} uW" if value < 999.5 else f"{value / 1000:,.3g} mW"
         case "count":

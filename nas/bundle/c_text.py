@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from nas.model.words import printable
+
 
 def float_literal(value: float) -> str:
     """A float32 as a C literal that every correct compiler reads back as the same bits."""
@@ -41,7 +43,7 @@ def plain_text(text: str) -> str:
 
     Source: N. Boucher, R. Anderson, "Trojan Source", 2021: characters that reorder text hide code from its reader.
     """
-    return "".join(char if char.isprintable() else "\ufffd" for char in " ".join(text.split()))
+    return printable(" ".join(text.split()))
 
 
 def comment_text(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cost_models.command_line import Parser, run_command
 from cost_models.errors import UserError
+from nas.cli.exit_codes import DONE, REFUSED
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget, Violation
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from cost_models.target import Target
     from nas.bundle.manifest import Manifest, NpuEntry
 
-PASS, FAIL, USER_ERROR = 0, 1, 2
 
 _EPILOG = """\
 exit code: 0 it may be shipped, 1 it must not, 2 a mistake in what was given
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
     for note in verdict["notes"]:
         print(f"nas-check: {note}", file=sys.stderr)
     print(json.dumps(verdict, indent=1) if arguments.json else verdict["verdict"])
-    return PASS if verdict["ok"] else FAIL
+    return DONE if verdict["ok"] else REFUSED
 
 
 def check(

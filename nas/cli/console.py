@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cost_models.folded import folded
 from cost_models.resources import format_quantity
+from nas.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from nas.bundle.delivery import Delivery
@@ -40,7 +41,7 @@ def print_result(result: RunResult, *, as_json: bool) -> None:
     else:
         console = Console(soft_wrap=False)
         print_front(result.content, console)
-        for what, path in (("report", result.report), ("bundle", result.path / "bundle")):
+        for what, path in (("report", result.report), ("bundle", RunFolder(path=result.path).bundle)):
             if path.exists():
                 console.print(f"{what} {path}", markup=False, highlight=False, soft_wrap=True)
     if result.chosen is None:

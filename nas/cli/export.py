@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cost_models.command_line import Parser, require_extra, run_command
 from cost_models.errors import UserError
+from nas.cli.exit_codes import DONE, REFUSED
 
 if TYPE_CHECKING:
     from nas.bundle import Bundle, Verification
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from nas.run.reselect import Selection
 
 PROG = "nas-export"
-DONE, REFUSED, USER_ERROR = 0, 1, 2
 
 _EPILOG = """\
 exit code: 0 a verified bundle, 1 the bundle failed its verification, 2 a mistake in what was given

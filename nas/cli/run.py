@@ -15,7 +15,7 @@ from cost_models.errors import UserError
 from nas.cli.console import complain, print_delivery, print_plan, print_result
 from nas.cli.exit_codes import ALL_FAILED, DONE, INTERRUPTED, NOTHING_FEASIBLE, TERMINATED
 from nas.model.config_key import facts_of, group_of, help_text
-from nas.run.config import keys, make_config, read_job_file
+from nas.run.config import SAMPLERS, keys, make_config, read_job_file
 
 _EPILOG = """\
 exit code: 0 a verified bundle, 1 no model worth delivering, 2 a mistake in what was given,
@@ -42,6 +42,7 @@ def _parser() -> Parser:
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
         _add_flag(groups[title], name, field)
+    parser.words = _words
     calls = parser.add_argument_group("other ways to call it")
     calls.add_argument(
         "--config", metavar="JOB.toml", help="job file; its keys are the flags' names, flags win"
@@ -70,6 +71,21 @@ def _parser() -> Parser:
     show.add_argument("--json", action="store_true", help="print the result as JSON")
     show.add_argument("--verbose", action="store_true", help="show the traceback of each failed trial")
     return parser
+
+
+def _words() -> dict[str, Sequence[str]]:
+    """Values that a shell completes flags with."""
+    from nas.bundle.layout import LAYOUTS
+    from nas.tasks import TASKS
+    from search_spaces.space import list_spaces
+
+    words: dict[str, Sequence[str]] = {}
+    for name, field in keys().items():
+        kinds = (field.annotation, *get_args(field.annotation))
+        words[f"--{name.replace('_', '-')}"] = [
+            value for kind in kinds for value in get_args(kind) if isinstance(value, str)
+        ]
+    return words | {"--task": TASKS, "--space": list_spaces(), "--sampler": SAMPLERS, "--format": LAYOUTS}
 
 
 def _add_flag(group: Any, name: str, field: FieldInfo) -> None:

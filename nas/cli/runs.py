@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from cost_models.command_line import Parser, run_command
 from cost_models.errors import UserError
+from nas.cli.exit_codes import DONE
 
 if TYPE_CHECKING:
     from nas.run.comparison import Comparison
     from nas.run.stored_run import StoredRun
 
 PROG = "nas-runs"
-DONE = 0
 _RUNS = Path("runs")  # where nas-run makes its folders
 _MOST_PROBLEMS = 5
 
@@ -66,7 +66,12 @@ def _run(argv: list[str]) -> int:
 
 
 def _list(argv: list[str]) -> int:
-    parser = Parser(prog=PROG, description="List, show and compare the runs of nas-run.", epilog=_EPILOG)
+    parser = Parser(
+        prog=PROG,
+        description="List, show and compare the runs of nas-run.",
+        epilog=_EPILOG,
+        commands=("list", "show", "compare"),
+    )
     parser.add_argument(
         "folder", metavar="FOLDER", nargs="?", default=str(_RUNS), help="holds run folders (default: runs)"
     )
@@ -117,7 +122,7 @@ def _show(argv: list[str]) -> int:
 
 
 def _show_json(run: StoredRun) -> dict[str, object]:
-    report, bundle = run.path / "report.html", run.path / "bundle"
+    report, bundle = run.folder.report_file, run.folder.bundle
     return {
         "schema": 1,
         **run.entry.to_json(),

@@ -81,9 +81,9 @@ def show_lines(run: StoredRun) -> Iterator[str]:
     else:
         yield ""
         yield from _verdict(run)
-    for name, file in (("report", "report.html"), ("bundle", "bundle")):
-        if (run.path / file).exists():
-            yield f"{name} {printable(str(run.path / file))}"
+    for name, file in (("report", run.folder.report_file), ("bundle", run.folder.bundle)):
+        if file.exists():
+            yield f"{name} {printable(str(file))}"
 
 
 def _line(name: str, text: str) -> str:

@@ -20,7 +20,7 @@ from cost_models.errors import UserError
 from nas.model.words import first_line
 from nas.run.archive import EXIT_MARK, FOLDER_MARK, JOB_FILE, unpack
 from nas.run.config import RunConfig
-from nas.run.folder import create_run_folder
+from nas.run.folder import RunFolder, create_run_folder
 from nas.run.warm_start import READ_FILES
 from nas.tasks import is_users_task
 
@@ -86,7 +86,7 @@ def submit(
             client = JobSubmissionClient(url)
             job = follow or _send(client, root)
         except (RayError, RuntimeError, ConnectionError, ValueError, OSError) as error:
-            (folder.path / "models").rmdir()
+            folder.models.rmdir()
             folder.path.rmdir()
             raise UserError(
                 f"The cluster {url} takes no job ({first_line(error)}).",
@@ -109,7 +109,7 @@ def submit(
     if log.code is None:
         reason = str(client.get_job_info(job).message or "no reason given").strip().splitlines()[0]
         raise UserError(f"The job {job} ended early: {reason[:300]}", "Its log above says more.")
-    _show(folder.path, as_json=as_json)
+    _show(folder, as_json=as_json)
     return log.code
 
 
@@ -128,14 +128,14 @@ def _send(client: Any, root: Path) -> str:
             time.sleep(2)  # a cluster that has just started
 
 
-def _show(folder: Path, *, as_json: bool) -> None:
-    result = folder / "result.json"
+def _show(folder: RunFolder, *, as_json: bool) -> None:
+    result = folder.result_file
     if not result.exists():
         return
     if as_json:
         print(json.dumps(json.loads(result.read_text(encoding="utf-8"))))
     else:
-        print(f"run folder {folder}")
+        print(f"run folder {folder.path}")
 
 
 async def _tail(client: Any, job: str, log: _Log) -> None:

@@ -67,9 +67,13 @@ class RunFolder:
     def bundle(self) -> Path:
         return self.path / "bundle"
 
+    @property
+    def models(self) -> Path:
+        return self.path / "models"
+
     def model_file(self, key: str) -> Path:
-        """The lean .tflite of one evaluated candidate."""
-        return self.path / "models" / f"{key}.tflite"
+        """The lean .tflite of an evaluated candidate."""
+        return self.models / f"{key}.tflite"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -110,7 +114,7 @@ class RunFolder:
         for name in _BEFORE_THE_SEARCH:
             (self.path / name).unlink(missing_ok=True)
         # Folders that hold something else, or that stood there before, stay.
-        for folder in (self.path / "models", *([self.path] if self.made else [])):
+        for folder in (self.models, *([self.path] if self.made else [])):
             with suppress(OSError):
                 folder.rmdir()
 

@@ -75,7 +75,8 @@ class RunPlan:
             return
         if found.closest.refused is not None:
             raise NothingFitsError(f"Nothing fits: {found.closest.refused}")
-        worst = max(found.closest.violations, key=lambda violation: violation.excess)
+        worst = found.closest.worst
+        assert worst is not None
         raise NothingFitsError(
             f"Nothing fits: of {found.drawn} networks and a descent from the best of them the closest misses"
             f" by {worst}.",

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cost_models.budget import Budget, Violation
+from cost_models.budget import Budget, Violation, worst_of
 from cost_models.costing import CostModel, Costs
 from cost_models.costing_report import require_counted
 from cost_models.errors import UserError
@@ -84,7 +84,7 @@ def reselect(
             refused[trial.number] = error
             continue
         if violations:
-            misses.append((max(violations, key=lambda v: v.excess), record.number))
+            misses.append((worst_of(violations), record.number))
         else:
             fitting.append(record)
     if not fitting:

@@ -228,7 +228,7 @@ def look(
     closest = pool.closest
     missed = excess = None
     if variants[0].most_macs is None and closest is not None:
-        worst = max(closest.violations, key=lambda each: each.excess, default=None)
+        worst = closest.worst
         missed = closest.refused if worst is None else str(worst)
         excess = None if worst is None else worst.excess
     return SpaceFound(

@@ -147,6 +147,10 @@ class StoredRun:
         return self.entry.path
 
     @property
+    def folder(self) -> RunFolder:
+        return RunFolder(path=self.path)
+
+    @property
     def summary(self) -> RunSummary:
         """The result of a run that has one.
 
@@ -210,8 +214,9 @@ def start_time(text: str) -> datetime | None:
 def _is_run(path: Path) -> bool:
     """Whether a folder is meant to be a run, damaged or not; other tools write files named config.json as well."""
     try:
-        begun = any((path / name).exists() for name in (".begun", "study.journal", "result.json"))
-        return path.is_dir() and (begun or ((path / "config.json").exists() and (path / "models").is_dir()))
+        folder = RunFolder(path=path)
+        begun = folder.begun or folder.journal.exists() or folder.result_file.exists()
+        return path.is_dir() and (begun or (folder.config_file.exists() and folder.models.is_dir()))
     except OSError:  # a folder that may not be looked into is shown as one
         return True
 
@@ -223,8 +228,12 @@ def look_at(path: Path) -> RunEntry:
         mark = _read_mark(folder)
     except UserError as error:
         return RunEntry(path=path, state="damaged", problem=error.message)
+    return _entry(folder, mark)
+
+
+def _entry(folder: RunFolder, mark: _Mark) -> RunEntry:
     facts: dict[str, Any] = {
-        "path": path,
+        "path": folder.path,
         "started": printable(mark.started),
         **{name: printable(str(mark.config.get(name) or "")) for name in ("task", "target", "budget")},
     }
@@ -282,7 +291,8 @@ def open_stored_run(path: Path) -> StoredRun:
     folder = RunFolder(path=path)
     if not _holds(folder, folder.config_file):
         raise UserError(f"{path} is not a run: it has no config.json.", "Give a folder that nas-run made.")
-    mark, entry = _read_mark(folder), look_at(path)
+    mark = _read_mark(folder)
+    entry = _entry(folder, mark)
     if entry.state == "damaged":
         raise UserError(entry.problem, f"nas-run --resume {path} writes the result again.")
     with damage_is_an_error(path):

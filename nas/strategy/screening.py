@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.budget import Budget, Violation
+from cost_models.budget import Budget, Violation, worst_of
 from cost_models.costing import CostModel, Costs
 from cost_models.errors import UserError
 from search_spaces.choices import Choices
@@ -44,7 +44,12 @@ class Screened:
         """The largest relative excess over a limit; 0 when it fits."""
         if self.refused is not None:
             return math.inf
-        return max((v.excess for v in self.violations), default=0.0)
+        return 0.0 if self.worst is None else self.worst.excess
+
+    @property
+    def worst(self) -> Violation | None:
+        """The limit with the largest relative excess; None when none is broken."""
+        return worst_of(self.violations) if self.violations else None
 
 
 class Screen:

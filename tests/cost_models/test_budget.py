@@ -198,8 +198,10 @@ def test_a_limited_cost_that_is_unknown_is_never_admitted() -> None:
     [
         ("sram", 2048, "2,048 B (2.0 KB)"),
         ("latency", 1234.5, "1.23 ms"),
+        ("latency", 999_600, "1.0 s"),
         ("latency", 2_500_000, "2.5 s"),
         ("energy", 12.34, "12.3 uJ"),
+        ("energy", 999.7, "1.000 mJ"),
         ("energy", 1234.0, "1.234 mJ"),
         ("cycles", 1234, "1,234 cycles"),
     ],

@@ -25,7 +25,8 @@ from nas.bundle.check import ON_TRUST
 from nas.bundle.content import sha256
 from nas.bundle.layout import LAYOUTS
 from nas.bundle.manifest import MANIFEST_NAME
-from nas.cli.check import FAIL, PASS, USER_ERROR, main
+from nas.cli.check import main
+from nas.cli.exit_codes import DONE, REFUSED, USER_ERROR
 from nas.model.trained import RawType
 
 from .conftest import Finished, make_finished
@@ -423,7 +424,7 @@ def assert_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start = time.monotonic()
     code = main([str(folder)])
     captured = capsys.readouterr()
-    assert code in (FAIL, USER_ERROR)
+    assert code in (REFUSED, USER_ERROR)
     assert captured.out.startswith(f"FAIL {folder}: ") or captured.err.startswith("nas-check: ")
     assert len((captured.out + captured.err).splitlines()) == 1
     assert len(captured.out + captured.err) < 600
@@ -458,7 +459,7 @@ def test_an_edit_is_refused_even_where_it_is_to_be_run(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(exported.path, tmp_path / "b")
     EDITS["constructor in the sources"](tmp_path / "b")
-    assert main([str(tmp_path / "b"), "--run"]) == FAIL
+    assert main([str(tmp_path / "b"), "--run"]) == REFUSED
     assert not (tmp_path / "RAN").exists()
 
 
@@ -583,7 +584,7 @@ def test_a_target_file_of_the_users_is_given_by_its_file(
         "nas-check: The bundle was exported for the target 'our_board', which is not known here."
         " Give its file: --target FILE.\n"
     )
-    assert main([str(bundle.path), "--target", str(file)]) == PASS
+    assert main([str(bundle.path), "--target", str(file)]) == DONE
 
 
 def test_a_targets_name_leads_to_no_file(exported: Bundle, tmp_path: Path) -> None:
@@ -607,7 +608,7 @@ def test_a_check_takes_less_than_two_seconds_from_the_start(exported: Bundle) ->
 def test_run_needs_a_bundle(exported: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(exported.path / "kws.tflite"), "--run"]) == USER_ERROR
     assert "--run needs a bundle." in capsys.readouterr().err
-    assert main([str(exported.path), "--run"]) == PASS
+    assert main([str(exported.path), "--run"]) == DONE
 
 
 @pytest.mark.parametrize(
@@ -633,10 +634,10 @@ def test_a_bundle_keeps_its_period_and_is_held_to_its_power(
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "Average power: one inference every 100 ms takes" in card
     assert "230 mAh last" in card
-    assert main([str(folder)]) == PASS
+    assert main([str(folder)]) == DONE
     assert "power" in capsys.readouterr().out
-    assert main([str(folder), "--period", "1ms", "--budget", "power=1mW"]) == FAIL
+    assert main([str(folder), "--period", "1ms", "--budget", "power=1mW"]) == REFUSED
     assert "is over the limit of 1 mW" in capsys.readouterr().out
     put("duty_cycle", "period_us", value=-1.0)(folder)
-    assert main([str(folder)]) == FAIL
+    assert main([str(folder)]) == REFUSED
     assert "duty_cycle has a period or charge that is not above 0." in capsys.readouterr().out

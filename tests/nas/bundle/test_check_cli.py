@@ -10,7 +10,8 @@ import pytest
 
 from cost_models.budget import Budget
 from nas.bundle import Bundle
-from nas.cli.check import FAIL, PASS, USER_ERROR, main
+from nas.cli.check import main
+from nas.cli.exit_codes import DONE, REFUSED, USER_ERROR
 
 from .conftest import TCN, Finished
 
@@ -18,7 +19,7 @@ from .conftest import TCN, Finished
 def test_a_bundle_as_exported_passes_with_one_line(
     bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(bundle.path)]) == PASS
+    assert main([str(bundle.path)]) == DONE
     out = capsys.readouterr().out
     assert out.startswith(f"PASS {bundle.path} on nrf52840: sram 2,928 B")
     assert out.count("\n") == 1
@@ -28,8 +29,8 @@ def test_a_limit_to_the_byte_passes_and_one_byte_less_fails(
     bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in (str(bundle.path), str(TCN)):
-        assert main([path, "--budget", "2928B"]) == PASS
-        assert main([path, "--budget", "2927B"]) == FAIL
+        assert main([path, "--budget", "2928B"]) == DONE
+        assert main([path, "--budget", "2927B"]) == REFUSED
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == (
         f"FAIL {TCN} on nrf52840: sram 2,928 B (2.9 KB) is over the limit of 2,927 B (2.9 KB)"
@@ -38,15 +39,15 @@ def test_a_limit_to_the_byte_passes_and_one_byte_less_fails(
 
 def test_certainty_is_said_in_the_verdict(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (str(bundle.path), str(TCN)):
-        assert main([path, "--json"]) == PASS
+        assert main([path, "--json"]) == DONE
         costs = json.loads(capsys.readouterr().out)["costs"]
         limit = f"cycles={(costs['cycles'] + costs['cycles_high']) // 2}"
-        assert main([path, "--budget", limit]) == PASS
-        assert main([path, "--budget", limit, "--certain"]) == FAIL
+        assert main([path, "--budget", limit]) == DONE
+        assert main([path, "--budget", limit, "--certain"]) == REFUSED
         assert "cycles (upper end of its 90 % interval) is over the limit" in capsys.readouterr().out
-        assert main([path, "--certain"]) == PASS
+        assert main([path, "--certain"]) == DONE
         assert "(upper end of its 90 % interval) of" in capsys.readouterr().out
-        assert main([path, "--certain", "--json"]) == PASS
+        assert main([path, "--certain", "--json"]) == DONE
         data = json.loads(capsys.readouterr().out)
         assert (data["certain"], data["basis"]) == (True, "measured")
 
@@ -54,11 +55,11 @@ def test_certainty_is_said_in_the_verdict(bundle: Bundle, capsys: pytest.Capture
 def test_a_verdict_by_a_class_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(TCN), "--target", "stm32u575", "--budget"]
     said = "; cycles by the class of the cortex-m33, not by this chip's own measurements\n"
-    assert main([*words, "latency=1s"]) == PASS
+    assert main([*words, "latency=1s"]) == DONE
     assert capsys.readouterr().out.endswith(said)
-    assert main([*words, "latency=1us"]) == FAIL
+    assert main([*words, "latency=1us"]) == REFUSED
     assert capsys.readouterr().out.endswith(said)
-    assert main([*words, "64KB"]) == PASS
+    assert main([*words, "64KB"]) == DONE
     assert "class" not in capsys.readouterr().out
 
 
@@ -66,7 +67,7 @@ def test_a_bundle_is_held_to_the_budget_it_was_exported_under(
     finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = finished.export(tmp_path / "b", budget=Budget.of({"sram": 3000, "flash": 1 << 20}))
-    assert main([str(bundle.path), "--json"]) == PASS
+    assert main([str(bundle.path), "--json"]) == DONE
     data = json.loads(capsys.readouterr().out)
     assert data["budget"] == [{"resource": "sram", "limit": 3000}, {"resource": "flash", "limit": 1 << 20}]
     assert (data["ok"], data["kind"], data["target"], data["reason"]) == (True, "bundle", "nrf52840", None)
@@ -77,20 +78,20 @@ def test_a_target_that_needs_a_larger_arena_than_the_bundles_fails(
     bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [str(bundle.path), "--target", "corstone300"]
-    assert main([*words, "--json"]) == FAIL
+    assert main([*words, "--json"]) == REFUSED
     data = json.loads(capsys.readouterr().out)
     assert (data["ok"], data["reason"], data["costs"]["sram_bytes"]) == (False, "arena", 3296)
-    assert main(words) == FAIL
+    assert main(words) == REFUSED
     expected = "its arena was exported for nrf52840; corstone300 needs 368 B more"
     assert capsys.readouterr().out == f"FAIL {bundle.path} on corstone300: {expected}\n"
-    assert main([str(TCN), "--target", "corstone300"]) == PASS
+    assert main([str(TCN), "--target", "corstone300"]) == DONE
 
 
 def test_a_target_that_needs_no_more_than_the_bundles_arena_passes(
     make: Callable[..., Finished], tmp_path: Path
 ) -> None:
     bundle = make(target_name="corstone300").export(tmp_path / "b")
-    assert main([str(bundle.path), "--target", "nrf52840"]) == PASS
+    assert main([str(bundle.path), "--target", "nrf52840"]) == DONE
 
 
 def test_a_bundle_that_was_tampered_with_fails_with_the_reason(
@@ -98,10 +99,10 @@ def test_a_bundle_that_was_tampered_with_fails_with_the_reason(
 ) -> None:
     path = bundle.path / "kws_model.cc"
     path.write_text(path.read_text() + "\n")
-    assert main([str(bundle.path), "--json"]) == FAIL
+    assert main([str(bundle.path), "--json"]) == REFUSED
     data = json.loads(capsys.readouterr().out)
     assert data["reason"] == "hash"
-    assert main([str(bundle.path)]) == FAIL
+    assert main([str(bundle.path)]) == REFUSED
     expected = "kws_model.cc is not the file that was exported: its sha256 differs."
     assert capsys.readouterr().out == f"FAIL {bundle.path}: {expected}\n"
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nas.bundle import verify
-from nas.cli.export import DONE, USER_ERROR, main
+from nas.cli.exit_codes import DONE, USER_ERROR
+from nas.cli.export import main
 from nas.run.config import RunConfig
 from nas.run.folder import RunFolder, save_config
 from nas.tasks import load_task

@@ -19,7 +19,8 @@ from nas.bundle.delivery import size_table
 from nas.bundle.layout import LAYOUTS
 from nas.bundle.manifest import MANIFEST_NAME
 from nas.bundle.verify import NO_COMPILER
-from nas.cli.check import FAIL, PASS, main
+from nas.cli.check import main
+from nas.cli.exit_codes import DONE, REFUSED
 from tests.nas import vela_stub
 
 from .conftest import TCN, Finished, make_finished
@@ -212,9 +213,9 @@ def test_a_compiled_model_over_the_budget_is_refused(
 def test_nas_check_holds_the_compiled_model_to_the_budget(
     bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(bundle.path)]) == PASS
+    assert main([str(bundle.path)]) == DONE
     assert capsys.readouterr().out.endswith("; for ethos-u55-128: arena 1,360 B, model 8,256 B\n")
-    assert main([str(bundle.path), "--budget", "1359B", "--json"]) == FAIL
+    assert main([str(bundle.path), "--budget", "1359B", "--json"]) == REFUSED
     violations = json.loads(capsys.readouterr().out)["violations"]
     assert [(each["resource"], each["value"]) for each in violations] == [("sram", 3296), ("sram", 1360)]
 
