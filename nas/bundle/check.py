@@ -321,13 +321,11 @@ def _budget(manifest: Manifest, target: Target, costs: Costs) -> Budget | None:
 
 def _front_end(manifest: Manifest) -> FrontEndSpec | None:
     """The front end that the manifest's settings give; its other fields and files are compared later."""
-    from nas.frontend.settings import LogMelSettings
-    from nas.frontend.spec import make_spec
+    from nas.frontend.spec import remake_spec
 
     if manifest.frontend is None:
         return None
-    settings = LogMelSettings(**manifest.frontend.settings.model_dump())
-    return make_spec(settings, manifest.frontend.clip_samples)
+    return remake_spec(manifest.frontend.settings.model_dump(), manifest.frontend.clip_samples)
 
 
 def _as_exported(

@@ -19,8 +19,7 @@ from nas.bundle.errors import BundleError
 from nas.bundle.manifest import Manifest
 from nas.bundle.read_back import ReadBack, read_compiled
 from nas.frontend.front_end import FrontEnd
-from nas.frontend.settings import LogMelSettings
-from nas.frontend.spec import make_spec
+from nas.frontend.spec import remake_spec, settings_of
 from nas.model.input_quantization import InputScaling
 from nas.runtimes.interpreter import Engine, InterpreterError
 from nas.runtimes.litert import LARGEST_DIFFERENCE
@@ -181,10 +180,9 @@ def _check_front_end(folder: Path, manifest: Manifest, found: ReadBack) -> None:
         )
     if reference_engine() != "tflm":
         return
-    settings = LogMelSettings(**entry.settings.model_dump())
-    spec = make_spec(settings, entry.clip_samples)
+    spec = remake_spec(entry.settings.model_dump(), entry.clip_samples)
     waveforms = recordings.reshape(entry.recordings, entry.clip_samples)
-    features = FrontEnd(settings).raw_features(waveforms).tobytes()
+    features = FrontEnd(settings_of(spec)).raw_features(waveforms).tobytes()
     if spec.tflite != front_end.model or found.golden_raw[: len(features)] != features:
         raise BundleError(
             "golden", "The golden recordings are stale: the front end makes other features of them."

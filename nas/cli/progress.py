@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TextIO
 
 from cost_models.folded import folded
 from nas.model.metrics import METRICS
 from nas.model.records import TrialRecord, trainings
+
+_PATIENCE = 1.0  # seconds of reading that need no word
 
 
 class Progress:
@@ -28,6 +31,7 @@ class Progress:
         self._best: float | None = None
         self._stage = ""
         self._metric = "accuracy"
+        self._began = 0.0
 
     def say(self, text: str) -> None:
         """A line that stays."""
@@ -54,6 +58,21 @@ class Progress:
             self._bar = bar
         elif total:
             self.say(f"{text}: {'about ' if text == 'search' else ''}{total:,} {trainings(total)}")
+
+    def reading(self, text: str, done: int, total: int) -> None:
+        """So many things of a data set are read; a line only where that takes a while."""
+        if text != self._stage:
+            self._stage, self._began, self._total = text, time.monotonic(), 0
+        if self._total != total and done < total and time.monotonic() - self._began > _PATIENCE:
+            if self._live:
+                self.stage(text, total)
+            else:
+                self._total = total
+                self.say(f"{text}: {total:,}")
+        if self._bar is not None:
+            self._bar.update(0, completed=done)  # type: ignore[attr-defined]
+            if done >= total:
+                self.end_stage()
 
     def trial(self, record: TrialRecord) -> None:
         """A trial ended."""

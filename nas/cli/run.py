@@ -129,6 +129,7 @@ def _run(flags: dict[str, Any]) -> int:
     from nas.run import pipeline
     from nas.run.finalize import deliver_chosen
     from nas.run.signals import sigterm_ends_at_once
+    from nas.tasks.loading.progress import told
 
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
@@ -156,6 +157,7 @@ def _run(flags: dict[str, Any]) -> int:
         from nas.cli.explain import explain_run
 
         return explain_run(make_config(values, origin), values, page, as_json=as_json)
+    progress = Progress(sys.stderr)
     with sigterm_ends_at_once():
         config = None if resume is not None else make_config(values, origin)
         if config is not None and url is not None:
@@ -164,11 +166,11 @@ def _run(flags: dict[str, Any]) -> int:
             return submit(url, config, values, follow=follow, as_json=as_json)
         try:
             if config is not None and dry_run:
-                planned = pipeline.plan(config)
+                with told(progress.reading):
+                    planned = pipeline.plan(config)
                 print_plan(planned, as_json=as_json)
                 planned.check()
                 return DONE
-            progress = Progress(sys.stderr)
             if config is not None:
                 result = pipeline.start(config, progress, verbose=verbose)
             else:

@@ -59,13 +59,7 @@ class FrontEnd:
         if waveforms.dtype != np.int16 or waveforms.ndim != 2:
             raise ValueError(f"waveforms are {waveforms.dtype} {waveforms.shape}, not int16 (n, samples)")
         settings = self.settings
-        count, frames = len(waveforms), settings.frames(waveforms.shape[1])
-        if not frames:
-            raise UserError(
-                f"Recordings of {waveforms.shape[1]:,} samples are shorter than a frame of"
-                f" {settings.window_samples:,}.",
-                "Take longer recordings or a shorter window.",
-            )
+        count, frames = len(waveforms), settings.clip_frames(waveforms.shape[1])
         found = np.empty((count, frames, settings.bands), np.int8)
         interpreter, window, hop = self._interpreter, settings.window_samples, settings.hop_samples
         try:

@@ -140,6 +140,19 @@ class LogMelSettings:
         """How many whole frames a recording of so many samples has."""
         return max(0, (samples - self.window_samples) // self.hop_samples + 1)
 
+    def clip_frames(self, samples: int) -> int:
+        """The same of a recording that a network is to answer.
+
+        Raises:
+            UserError: It has none.
+        """
+        if samples < self.window_samples:
+            raise UserError(
+                f"Recordings of {samples:,} samples are shorter than a frame of {self.window_samples:,}.",
+                "Take longer recordings or a shorter window.",
+            )
+        return self.frames(samples)
+
     def _loudest(self) -> float:
         """The largest number whose logarithm is taken: all energy of a full-scale square wave in one band."""
         # Mean square of a Hann window: 3/8. Half of the energy lies in the spectrum's other half.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from cost_models.errors import UserError
@@ -16,12 +17,6 @@ def make_spec(settings: LogMelSettings, clip_samples: int) -> FrontEndSpec:
     Raises:
         UserError: The recordings are shorter than a frame.
     """
-    frames = settings.frames(clip_samples)
-    if not frames:
-        raise UserError(
-            f"Recordings of {clip_samples:,} samples are shorter than a frame of {settings.window_samples:,}.",
-            "Take longer recordings or a shorter window.",
-        )
     return FrontEndSpec(
         kind="log_mel",
         settings=asdict(settings),
@@ -30,7 +25,7 @@ def make_spec(settings: LogMelSettings, clip_samples: int) -> FrontEndSpec:
         clip_samples=clip_samples,
         window_samples=settings.window_samples,
         hop_samples=settings.hop_samples,
-        frames=frames,
+        frames=settings.clip_frames(clip_samples),
         bands=settings.bands,
     )
 
@@ -41,7 +36,20 @@ def settings_of(spec: FrontEndSpec) -> LogMelSettings:
     Raises:
         UserError: They are none.
     """
+    return _settings(spec.settings)
+
+
+def remake_spec(settings: Mapping[str, object], clip_samples: int) -> FrontEndSpec:
+    """The front end that was written down with such settings.
+
+    Raises:
+        UserError: They are none of a front end.
+    """
+    return make_spec(_settings(settings), clip_samples)
+
+
+def _settings(values: Mapping[str, object]) -> LogMelSettings:
     try:
-        return LogMelSettings(**spec.settings)  # type: ignore[arg-type]
+        return LogMelSettings(**values)  # type: ignore[arg-type]
     except TypeError as error:
-        raise UserError(f"The front end's settings are not those of {spec.kind}: {error}.") from None
+        raise UserError(f"The front end's settings are not those of log_mel: {error}.") from None

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 class RunListener(Protocol):
     """Is told how a run goes, from its data to its bundle."""
 
+    def reading(self, text: str, done: int, total: int) -> None:
+        """So many of all things of a data set are read."""
+
     def stage(self, text: str, total: int) -> None:
         """A stage of about `total` trainings begins."""
 
@@ -29,6 +32,9 @@ class RunListener(Protocol):
 
 class Silent:
     """A listener that keeps what it hears to itself."""
+
+    def reading(self, text: str, done: int, total: int) -> None:
+        """So many things are read."""
 
     def stage(self, text: str, total: int) -> None:
         """A stage of `total` trainings begins."""

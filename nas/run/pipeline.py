@@ -32,6 +32,7 @@ from nas.run.signals import GracefulStop
 from nas.run.trust import refuse_resume
 from nas.run.warm_start import earlier_trainings, load, save
 from nas.strategy.screening import Survey, survey
+from nas.tasks.loading.progress import told
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
@@ -107,7 +108,8 @@ def start(config: RunConfig, listener: RunListener, *, verbose: bool = False) ->
         StoppedError: A signal came before the search began.
         UserError: Something in the configuration, the data, the disk or the cluster.
     """
-    job = prepare(config.with_seed())
+    with told(listener.reading):
+        job = prepare(config.with_seed())
     folder = create_run_folder(config.out, config.task)
     try:
         digest = job.dataset.digest()
@@ -156,7 +158,8 @@ def resume(
                 f"Start a new run, or change only {', '.join(resumable())}.",
             )
     config = make_config(config.model_dump() | dict(values), origin)
-    job = prepare(config)
+    with told(listener.reading):
+        job = prepare(config)
     digest = job.dataset.digest()
     if folder.load_config().get("data_sha256") != digest:
         raise UserError(

@@ -14,8 +14,7 @@ from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
-from nas.frontend.settings import LogMelSettings
-from nas.frontend.spec import make_spec
+from nas.frontend.spec import remake_spec
 from nas.model.policy import MetricName, Policy
 from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy, FrontEndSpec
@@ -192,12 +191,7 @@ def _record(trial: TrialSummary, costs: Costs, samples: int, metric: MetricName)
 
 def _front_end(summary: RunSummary) -> FrontEndSpec | None:
     entry = summary.task.frontend
-    if entry is None:
-        return None
-    try:
-        return make_spec(LogMelSettings(**entry.settings), entry.clip_samples)
-    except TypeError as error:
-        raise UserError(f"The run's front end cannot be made again: {error}.") from None
+    return None if entry is None else remake_spec(entry.settings, entry.clip_samples)
 
 
 def _validation_samples(folder: RunFolder, summary: RunSummary) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,38 +14,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.frontend.front_end import FrontEnd
 from nas.frontend.settings import LogMelSettings
 from nas.frontend.spec import make_spec, settings_of
 from nas.model.trained import FrontEndSpec, Preprocess
 from nas.model.words import counted, listed
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
-from nas.tasks.loading.audio_augment import varied
-from nas.tasks.loading.audio_clip import ClipTally, audible, fit_clip, parse_clip
-from nas.tasks.loading.audio_file import AudioInfo, Recording, Waveform, inspect, read
+from nas.tasks.loading.audio_clip import audible, padded, parse_clip
+from nas.tasks.loading.audio_features import Plan, Source, features
+from nas.tasks.loading.audio_file import AudioInfo, Waveform, content_hash, inspect, read
 from nas.tasks.loading.class_folders import PART_FOLDERS, RECORDINGS, Layout, read_layout, show
 from nas.tasks.loading.memory import require_memory
+from nas.tasks.loading.progress import tell
 from nas.tasks.options import FrontEndName, TaskOptions
-from nas.tasks.split import hold_out, split_indices
+from nas.tasks.split import split_indices, validation_indices
 
 _RATE = 16_000  # Hz; higher ones cost memory and cycles and say little more of words
 _CLIP_S = 1.0
 _LONGEST_CLIP_S = 60.0
 _WINDOW_MS, _HOP_MS = 32.0, 20.0
-_CHUNK = 256  # recordings at a time: as many waveforms are in memory
 _GOLDEN = 2
 _SPEAKER = re.compile(r"^([0-9a-f]+)_nohash_\d+$")  # of Speech Commands' files
 _LISTS = {"val": "validation_list.txt", "test": "testing_list.txt"}
+_DEEPER = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32", "DWVW_24")  # than 16 bits
 _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    path: Path
+    source: Source
     label: str
     group: str | None
-    info: AudioInfo
+
+    @property
+    def info(self) -> AudioInfo:
+        return self.source.info
 
 
 def load(argument: str, options: TaskOptions) -> Dataset:
@@ -75,17 +79,22 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     every = [file for files in parts.values() for file in files]
     rate = _rate(every, options.sample_rate, notes)
     clip = parse_clip(options.clip) if options.clip else _usual_clip(every)
-    samples = round(clip * rate)
-    spec = make_spec(_settings(options.front_end, rate, options.bands), samples)
+    spec = make_spec(_settings(options.front_end, rate, options.bands), round(clip * rate))
+    times = {part: options.augment + 1 if part == "train" else 1 for part in parts}
     require_memory(
-        3 * len(every) * (options.augment + 1) * spec.frames * spec.bands + _CHUNK * samples * 16,
+        sum(times[part] * len(files) for part, files in parts.items()) * spec.frames * spec.bands,
         str(root),
         "Give fewer recordings, a smaller --augment, a shorter --clip or fewer --bands.",
     )
-    tally = ClipTally(clip=clip)
-    noises = _noises(root, rate, notes) if options.augment else []
-    times = {part: options.augment + 1 if part == "train" else 1 for part in parts}
-    features, golden = _features(parts, times, rate, spec, tally, noises)
+    noises = _noises(root, rate, notes) if options.augment else {}
+    plan = Plan(
+        settings=settings_of(spec),
+        clip_samples=spec.clip_samples,
+        versions={part: count - 1 for part, count in times.items()},
+    )
+    samples, tally = features(
+        plan, {part: [file.source for file in files] for part, files in parts.items()}, noises
+    )
     if options.augment:
         notes.append(
             f"Each training recording is there {options.augment + 1} times: as it is, and with other speed, level,"
@@ -93,25 +102,20 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         )
     notes += _format_notes(every, rate) + tally.notes() + [_front_end_note(spec, options.front_end)]
     index = {name: i for i, name in enumerate(layout.classes)}
-    groups = (
-        None
-        if group_of is None
-        else {
-            part: np.repeat([file.group or "" for file in files], times[part])
-            for part, files in parts.items()
+
+    def by_row(value: Callable[[_File], object]) -> dict[str, Array]:
+        return {
+            part: np.repeat([value(file) for file in files], times[part]) for part, files in parts.items()
         }
-    )
+
     name = root.resolve().name or "audio"
     dataset = make_dataset(
         name=name,
-        samples=features,
-        labels={
-            part: np.repeat([index[file.label] for file in files], times[part])
-            for part, files in parts.items()
-        },
+        samples=samples,
+        labels=by_row(lambda file: index[file.label]),
         class_names=layout.classes,
         source=f"recordings of {name}",
-        groups=groups,
+        groups=None if group_of is None else by_row(lambda file: file.group or ""),
         input_kind="images",
         notes=notes,
     )
@@ -119,7 +123,13 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     whole = Preprocess(raw_type="uint8", offset=(0.0,), scale=(1.0 / 255.0,))
     info = replace(dataset.info, preprocess=whole, frontend=spec)
     report = replace(dataset.report, taken_as=f"features of {spec.frames} frames, {spec.bands} bands")
-    return replace(dataset, info=info, report=report, input_range=(0.0, 1.0), golden_recordings=golden)
+    return replace(
+        dataset,
+        info=info,
+        report=report,
+        input_range=(0.0, 1.0),
+        golden_recordings=_golden(parts["test"], rate, spec.clip_samples),
+    )
 
 
 def _grouping(layout: Layout, pattern: str | None, notes: list[str]) -> Callable[[Path], str] | None:
@@ -169,14 +179,17 @@ def _inspect_all(
 ) -> list[_File]:
     """The heads of all files; those that cannot be read are named in one sentence."""
 
-    def head(path: Path) -> AudioInfo | UserError:
+    def head(path: Path) -> Source | UserError:
         try:
-            return inspect(path)
+            return Source(path=path, info=inspect(path), digest=content_hash(path))
         except UserError as error:
             return error
 
+    heads = []
     with ThreadPoolExecutor() as pool:
-        heads = list(pool.map(head, [path for _, path in files]))
+        for found in pool.map(head, [path for _, path in files]):
+            heads.append(found)
+            tell("reading recordings", len(heads), len(files))
     errors = [found for found in heads if isinstance(found, UserError)]
     if len(errors) == 1:
         raise errors[0]
@@ -187,9 +200,9 @@ def _inspect_all(
             "Remove or convert them.",
         )
     return [
-        _File(path=path, label=label, group=None if group_of is None else group_of(path), info=found)
+        _File(source=found, label=label, group=None if group_of is None else group_of(path))
         for (label, path), found in zip(files, heads, strict=True)
-        if isinstance(found, AudioInfo)
+        if isinstance(found, Source)
     ]
 
 
@@ -220,7 +233,7 @@ def _listed_parts(root: Path, files: list[_File], notes: list[str]) -> dict[str,
         where |= dict.fromkeys(lines, part)
     known = set()
     for file in files:
-        key = file.path.relative_to(root).as_posix()
+        key = file.source.path.relative_to(root).as_posix()
         known.add(key)
         parts[where.get(key, "train")].append(file)
     for part, some in parts.items():
@@ -240,7 +253,7 @@ def _without_validation(parts: dict[str, list[_File]], root: Path) -> dict[str, 
     train = parts["train"]
     labels = np.array([file.label for file in train])
     groups = np.array([file.group for file in train]) if train[0].group is not None else None
-    stay, held = hold_out(labels, groups, share=0.2, seed=0, name=root.name)
+    stay, held = validation_indices(labels, groups, root.name)
     return {"train": [train[i] for i in stay], "val": [train[i] for i in held], "test": parts["test"]}
 
 
@@ -277,76 +290,27 @@ def _settings(name: FrontEndName, rate: int, bands: int | None) -> LogMelSetting
     )
 
 
-def _features(
-    parts: dict[str, list[_File]],
-    times: dict[str, int],
-    rate: int,
-    spec: FrontEndSpec,
-    tally: ClipTally,
-    noises: Sequence[Waveform],
-) -> tuple[dict[str, Array], NDArray[np.int16]]:
-    """Features as bytes by part, and the recordings of the test part that the self-test replays."""
-    front_end = FrontEnd(settings_of(spec))
-    features: dict[str, Array] = {}
-    golden: list[Waveform] = []
-    for part, files in parts.items():
-        rows = times[part]  # of each recording
-        found = np.empty((len(files) * rows, spec.frames, spec.bands), np.uint8)
-        wanted = _golden_places(files) if part == "test" else ()
-        chunk = max(1, _CHUNK // rows)
-        for start in range(0, len(files), chunk):
-            some = files[start : start + chunk]
-            clips = _clips(some, start, rate, spec.clip_samples, tally, rows - 1, noises)
-            found[start * rows : start * rows + len(clips)] = front_end.raw_features(clips)
-            golden += [clips[at - start] for at in wanted if start <= at < start + len(clips)]
-        features[part] = found
-    return features, np.stack(golden)
+def _golden(files: Sequence[_File], rate: int, samples: int) -> NDArray[np.int16]:
+    """The first recording of each of the first classes, as the self-test replays them. Shape: (k, samples)."""
+    first: dict[str, _File] = {}
+    for file in files:
+        first.setdefault(file.label, file)
+    chosen = [file for file in files if first[file.label] is file][:_GOLDEN]
+    clips = [audible(read(file.source.path, file.info, rate).samples, samples) for file in chosen]
+    return np.stack([padded(clip, samples) for clip in clips])
 
 
-def _golden_places(files: Sequence[_File]) -> tuple[int, ...]:
-    """The first recording of each of the first classes."""
-    first: dict[str, int] = {}
-    for at, file in enumerate(files):
-        first.setdefault(file.label, at)
-    return tuple(sorted(first.values())[:_GOLDEN])
-
-
-def _clips(
-    files: Sequence[_File],
-    first: int,
-    rate: int,
-    samples: int,
-    tally: ClipTally,
-    versions: int,
-    noises: Sequence[Waveform],
-) -> NDArray[np.int16]:
-    """Recordings of one length, each followed by its versions; decoded beside each other."""
-
-    def decode(at: int) -> tuple[Recording, list[Waveform]]:
-        file = files[at]
-        recording = read(file.path, file.info, rate)
-        rng = np.random.default_rng([0, first + at])
-        heard = audible(recording.samples, samples)
-        return recording, [varied(heard, samples, noises, rng) for _ in range(versions)]
-
-    with ThreadPoolExecutor() as pool:
-        decoded = list(pool.map(decode, range(len(files))))
-    rows = []
-    for recording, others in decoded:
-        rows += [fit_clip(recording, samples, tally), *others]
-    return np.stack(rows)
-
-
-def _noises(root: Path, rate: int, notes: list[str]) -> list[Waveform]:
-    """The recordings of `_background_noise_`, in the folder or in its training part."""
-    found = []
+def _noises(root: Path, rate: int, notes: list[str]) -> dict[str, Waveform]:
+    """The recordings of `_background_noise_`, in the folder or in its training part, by the hash of their samples."""
+    found = {}
     for folder in (
         root / name / place for name in (".", *PART_FOLDERS["train"]) for place in RECORDINGS.skipped
     ):
         if folder.is_dir():
             for path in sorted(folder.iterdir()):
                 if path.suffix.lower() in RECORDINGS.suffixes and not path.name.startswith("."):
-                    found.append(read(path, inspect(path), rate).samples)
+                    noise = read(path, inspect(path), rate).samples
+                    found[hashlib.sha256(noise.tobytes()).hexdigest()] = noise
     if found:
         notes.append(
             f"Mixed into versions of training recordings: {counted(len(found), 'recording')} of background noise."
@@ -362,7 +326,7 @@ def _format_notes(files: Sequence[_File], rate: int) -> list[str]:
         notes.append(f"Resampled to {rate:,} Hz: {text}.")
     if mixed := sum(file.info.channels > 1 for file in files):
         notes.append(f"Mixed to one channel: {counted(mixed, 'recording')}.")
-    if deep := sum(file.info.subtype not in ("PCM_16", "PCM_U8", "PCM_S8", "VORBIS") for file in files):
+    if deep := sum(file.info.subtype in _DEEPER for file in files):
         notes.append(f"Rounded to 16 bits: {counted(deep, 'recording')} of other depths.")
     return notes
 

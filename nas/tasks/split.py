@@ -101,7 +101,7 @@ def hold_out_validation(
         name: The task, for messages.
     """
     _same_length(name, samples["train"], labels["train"])
-    stay, held = hold_out(labels["train"], groups.get("train"), share=0.2, seed=_SEED, name=name)
+    stay, held = validation_indices(labels["train"], groups.get("train"), name)
 
     def parted(arrays: Mapping[str, Array]) -> dict[str, Array]:
         if "train" not in arrays:
@@ -110,6 +110,15 @@ def hold_out_validation(
         return {**arrays, "train": gathered(train, stay), "val": gathered(train, held)}
 
     return parted(samples), parted(labels), parted(groups)
+
+
+def validation_indices(labels: Array, groups: Array | None, name: str) -> tuple[Indices, Indices]:
+    """Where the samples are that stay in a train part, and those of it that become the val part: a fifth.
+
+    Raises:
+        UserError: Too few samples of a class, or too few groups.
+    """
+    return hold_out(labels, groups, share=0.2, seed=_SEED, name=name)
 
 
 def check_groups(groups: Array, count: int, name: str) -> Array:

@@ -161,7 +161,11 @@ class _Read:
 
 def _check(options: TaskOptions) -> tuple[Length | None, Length | None]:
     """The lengths, with all options in range."""
-    return parse_length(options.window, "--window"), parse_length(options.hop, "--hop")
+    window, hop = options.window, options.hop
+    return (
+        None if window is None else parse_length(window, "--window"),
+        None if hop is None else parse_length(hop, "--hop"),
+    )
 
 
 def _read(

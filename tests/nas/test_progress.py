@@ -45,6 +45,16 @@ def test_a_stage_says_how_much_it_is(stage: str, total: int, text: str) -> None:
     assert lines(stage=stage, total=total) == [text]
 
 
+def test_reading_is_said_once_where_it_takes_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    progress = Progress(stream)
+    clock = iter([0.0, 0.5, 0.5, 1.5, 1.5, 9.0, 9.0])
+    monkeypatch.setattr("nas.cli.progress.time.monotonic", lambda: next(clock))
+    for done in (1, 2, 3, 4):
+        progress.reading("making features of recordings", done, 3000)
+    assert stream.getvalue() == "making features of recordings: 3,000\n"
+
+
 def test_a_failed_trial_names_its_log() -> None:
     assert lines(replace(RECORD, log="trials/3.log"))[1] == (
         "  search 1/1 trial 3, 1,500 steps: failed, train: no (traceback in trials/3.log)"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.tasks.loading.audio_file import LOUDEST, Waveform
+from nas.tasks.loading.audio_file import LOUDEST, Waveform, resample
 
 # Speed changes pitch and formants with it: other voices than the few of the training part.
 _SPEEDS = tuple(range(80, 125, 5))  # in percent
@@ -26,9 +26,7 @@ def varied(samples: Waveform, length: int, noises: Sequence[Waveform], rng: np.r
         noises: Recordings of background noise to draw from; white noise where there are none.
         rng: Source of all of it.
     """
-    from scipy.signal import resample_poly
-
-    changed = resample_poly(samples.astype(np.float64), int(rng.choice(_SPEEDS)), 100)
+    changed = resample(samples.astype(np.float64), 100, int(rng.choice(_SPEEDS)))
     changed *= 10 ** (rng.uniform(*_GAIN_DB) / 20)
     level = np.sqrt(np.mean(changed**2)) + 1.0
     placed = _placed(changed, length, round(rng.uniform(-_SHIFT, _SHIFT) * length))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.model.words import counted
-from nas.tasks.loading.audio_file import Recording
+from nas.tasks.loading.audio_file import Recording, Waveform
+from nas.tasks.loading.windows import parse_length
 
-_LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)")
 _RANGE_S = (0.05, 60.0)
+_COUNTS = ("cut", "padded", "silent", "clipped", "count")
 
 
 @dataclass(slots=True)
@@ -35,6 +35,23 @@ class ClipTally:
     silent: int = 0
     clipped: int = 0
     count: int = 0
+
+    def add(self, recording: Recording, length: int) -> None:
+        """Counts what becomes of a recording that is to have `length` samples."""
+        self.count += 1
+        self.silent += not recording.samples.any()
+        self.clipped += recording.clipped > 0
+        self.cut += len(recording.samples) > length
+        self.padded += len(recording.samples) < length
+
+    def counts(self) -> dict[str, int]:
+        """JSON values."""
+        return {name: int(getattr(self, name)) for name in _COUNTS}
+
+    def merge(self, counts: Mapping[str, int]) -> None:
+        """Adds what another one counted."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + counts[name])
 
     def notes(self) -> list[str]:
         """Sentences for the data report."""
@@ -63,33 +80,20 @@ def parse_clip(text: str) -> float:
     Raises:
         UserError: It is no length, or out of range.
     """
-    match = _LENGTH.fullmatch(text.strip().lower())
-    if match is None:
-        raise UserError(f"--clip {text} is no length.", "Write it like 1s or 800ms.")
-    seconds = float(match[1]) / (1000 if match[2] == "ms" else 1)
+    seconds = parse_length(text, "--clip", rows="").seconds
     least, most = _RANGE_S
-    if not least <= seconds <= most:
+    if seconds is None or not least <= seconds <= most:
         raise UserError(f"--clip {text} is out of range.", f"Write {least * 1000:g}ms to {most:g}s.")
     return seconds
 
 
-def fit_clip(recording: Recording, length: int, tally: ClipTally) -> NDArray[np.int16]:
-    """A recording of `length` samples: the loudest stretch of a longer one, a shorter one amid silence."""
-    samples = recording.samples
-    tally.count += 1
-    tally.silent += not samples.any()
-    tally.clipped += recording.clipped > 0
-    if len(samples) > length:
-        tally.cut += 1
-        return audible(samples, length)
-    if len(samples) == length:
-        return samples
-    tally.padded += 1
+def padded(samples: Waveform, length: int) -> Waveform:
+    """A recording of `length` samples at the most amid silence."""
     before = (length - len(samples)) // 2
     return np.pad(samples, (before, length - len(samples) - before))
 
 
-def audible(samples: NDArray[np.int16], length: int) -> NDArray[np.int16]:
+def audible(samples: Waveform, length: int) -> Waveform:
     """The stretch of the most energy of a recording that is longer than `length` samples, or all of it."""
     if len(samples) <= length:
         return samples

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,21 @@ def inspect(path: Path) -> AudioInfo:
     return info
 
 
+def content_hash(path: Path) -> str:
+    """Hash of a file's bytes.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(
+            f"{show(path)} cannot be read ({error.strerror}).", "Check its permissions."
+        ) from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """A recording as the front end takes it.
@@ -129,8 +146,19 @@ def resample(samples: NDArray[np.float64], rate: int, wanted: int) -> NDArray[np
     """A recording at another rate, by a polyphase filter that keeps what is below half of the lower one."""
     from scipy.signal import resample_poly
 
+    if rate == wanted:
+        return samples.copy()
     common = math.gcd(rate, wanted)
-    return np.asarray(resample_poly(samples, wanted // common, rate // common), np.float64)
+    up, down = wanted // common, rate // common
+    return np.asarray(resample_poly(samples, up, down, window=_low_pass(max(up, down))), np.float64)
+
+
+@lru_cache(maxsize=64)
+def _low_pass(factor: int) -> NDArray[np.float64]:
+    """The filter that resample_poly would design anew for each recording."""
+    from scipy.signal import firwin
+
+    return np.asarray(firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0)), np.float64)
 
 
 def to_int16(samples: NDArray[np.float64]) -> Recording:

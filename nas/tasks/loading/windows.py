@@ -60,17 +60,22 @@ class Windows:
     left_out: int
 
 
-def parse_length(text: str | None, flag: str) -> Length | None:
+def parse_length(text: str, flag: str, *, rows: str = "rows, such as 64, or ") -> Length:
     """`64` rows, `2.5s` or `500ms`.
+
+    Args:
+        text: What was given.
+        flag: Where.
+        rows: What is said of rows; empty where a length is a time.
 
     Raises:
         UserError: Something else.
     """
-    if text is None:
-        return None
     match = _LENGTH.fullmatch(str(text).strip())
-    if match is None or (match[2] is None and "." in match[1]) or not float(match[1]):
-        raise UserError(f"{flag} {text} is no length.", "Write rows, such as 64, or seconds, such as 2.5s.")
+    bare = match is not None and match[2] is None
+    if match is None or (bare and ("." in match[1] or not rows)) or not float(match[1]):
+        example = "seconds, such as 2.5s" if rows else "seconds or milliseconds, such as 1s or 800ms"
+        raise UserError(f"{flag} {text} is no length.", f"Write {rows}{example}.")
     if match[2] is None:
         return Length(int(match[1]), None)
     return Length(None, float(match[1]) * (1e-3 if match[2].lower() == "ms" else 1.0))

@@ -14,9 +14,11 @@ from nas.frontend.spec import settings_of
 from nas.run.limits import network_budget
 from nas.run.stored_model import _features
 from nas.tasks import load_task
+from nas.tasks.loading import audio_features
 from nas.tasks.loading.audio_augment import varied
-from nas.tasks.loading.audio_clip import ClipTally, fit_clip
+from nas.tasks.loading.audio_clip import ClipTally, audible, padded
 from nas.tasks.loading.audio_file import Recording, inspect, read
+from nas.tasks.loading.progress import told
 from nas.tasks.options import TaskOptions
 
 soundfile = pytest.importorskip("soundfile")
@@ -155,10 +157,67 @@ def test_resampling_keeps_what_is_heard_and_no_more(tmp_path: Path) -> None:
 def test_clips_keep_the_loudest_stretch_and_put_short_ones_in_the_middle() -> None:
     tally = ClipTally(clip=1.0)
     long = Recording(samples=np.array([1, 1, 90, 90, 1, 1, 1], np.int16), clipped=0)
-    assert fit_clip(long, 3, tally).tolist() in ([1, 90, 90], [90, 90, 1])
-    short = Recording(samples=np.array([5, 6], np.int16), clipped=0)
-    assert fit_clip(short, 5, tally).tolist() == [0, 5, 6, 0, 0]
-    assert (tally.cut, tally.padded, tally.count) == (1, 1, 2)
+    assert audible(long.samples, 3).tolist() in ([1, 90, 90], [90, 90, 1])
+    short = np.array([5, 6], np.int16)
+    assert padded(short, 5).tolist() == [0, 5, 6, 0, 0]
+    tally.add(long, 3)
+    tally.add(Recording(samples=short, clipped=1), 5)
+    tally.merge(tally.counts())
+    assert tally.counts() == {"cut": 2, "padded": 2, "silent": 0, "clipped": 2, "count": 4}
+
+
+def test_features_are_made_once_and_kept_by_what_they_are_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCU_NAS_CACHE", str(tmp_path / "cache"))
+    root = heap(tmp_path / "tones")
+    heard: list[tuple[str, int, int]] = []
+    with told(lambda *said: heard.append(said)):
+        first = load(root, augment=1)
+    assert heard[-1] == ("making features of recordings", 20, 20)
+    (kept,) = (tmp_path / "cache").iterdir()
+    assert sorted(path.name for path in kept.iterdir()) == ["facts.json", "test.npy", "train.npy", "val.npy"]
+
+    def never(*_: object) -> None:
+        raise AssertionError("made again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(audio_features._Maker, "make", never)
+        again = load(root, augment=1)
+        assert (again.digest(), again.notes) == (first.digest(), first.notes)
+        with pytest.raises(AssertionError, match="made again"):
+            load(root, augment=1, bands=10)
+        write(root / "low" / "s0_0.wav", tone(300.0))
+        with pytest.raises(AssertionError, match="made again"):
+            load(root, augment=1)
+    assert len(list((tmp_path / "cache").iterdir())) == 1, "what was begun is gone"
+    (kept / "train.npy").unlink()
+    (kept / "train.npy").write_bytes(b"cut")
+    write(root / "low" / "s0_0.wav", tone(300.0))
+    assert load(root, augment=1).digest() != first.digest()
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MCU_NAS_CACHE", str(tmp_path / "file"))
+    assert load(root, augment=1).info.samples["train"] == 24, "without a folder nothing is kept"
+
+
+@pytest.mark.slow
+def test_several_processes_make_the_features_that_one_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = heap(tmp_path / "tones")
+    write(root / "_background_noise_" / "hum.wav", tone(50.0, seconds=3.0))
+    monkeypatch.setenv("MCU_NAS_CACHE", str(tmp_path / "one"))
+    one = load(root, augment=2)
+    monkeypatch.setenv("MCU_NAS_CACHE", str(tmp_path / "two"))
+    monkeypatch.setattr(audio_features, "_MANY", 4)
+    monkeypatch.setattr(audio_features, "_BLOCK", 5)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    two = load(root, augment=2)
+    assert (one.digest(), one.notes) == (two.digest(), two.notes)
+    write(root / "low" / "s0_0.wav", np.full(4000, np.nan), subtype="FLOAT")
+    with pytest.raises(UserError, match=r"s0_0\.wav holds samples that are NaN or infinite\."):
+        load(root, augment=2)
+    assert len(list((tmp_path / "two").iterdir())) == 1
 
 
 def test_versions_differ_and_repeat_by_their_seed() -> None:
@@ -257,7 +316,11 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "no group in it": (lambda r: None, {"group": "abc"}, "has 0 groups. Put one part in brackets"),
     "no match": (lambda r: None, {"group": "^(q)"}, "does not match"),
     "too few speakers": (lambda r: None, {"group": "^(s)[0-9]_"}, "1 groups are too few to hold out 20%"),
-    "no length": (lambda r: None, {"clip": "1"}, "--clip 1 is no length. Write it like 1s or 800ms."),
+    "no length": (
+        lambda r: None,
+        {"clip": "1"},
+        "--clip 1 is no length. Write seconds or milliseconds, such as 1s or 800ms.",
+    ),
     "a long clip": (lambda r: None, {"clip": "90s"}, "--clip 90s is out of range. Write 50ms to 60s."),
     "a fraction of a hertz": (
         lambda r: None,

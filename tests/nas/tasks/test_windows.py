@@ -140,10 +140,9 @@ def test_no_row_group_or_class_is_in_the_wrong_part(
         (" 2.5s ", Length(None, 2.5)),
         ("500 ms", Length(None, 0.5)),
         ("3 seconds", Length(None, 3.0)),
-        (None, None),
     ],
 )
-def test_lengths_are_rows_or_seconds(text: str | None, expected: Length | None) -> None:
+def test_lengths_are_rows_or_seconds(text: str, expected: Length) -> None:
     assert parse_length(text, "--window") == expected
 
 
