@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from cost_models.budget import Violation
 from cost_models.costing import Costs
+from nas.model.quantization import Quantization
 from nas.model.recipe import TrainingRecipe
 from nas.model.trained import Accuracy
 
@@ -51,6 +52,7 @@ class Evaluated:
         tflite: The lean bytes.
         seconds: Where the time went, by stage.
         cut_at: Training steps after which the time was up; None where all were done.
+        quantization: How it came to int8, for final candidates.
     """
 
     digest: str
@@ -60,6 +62,7 @@ class Evaluated:
     tflite: bytes
     seconds: dict[str, float] = field(default_factory=dict)
     cut_at: int | None = None
+    quantization: Quantization | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

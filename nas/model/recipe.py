@@ -19,6 +19,8 @@ class TrainingRecipe:
         narrow_rate: Peak rate after that, as a share of `peak_rate`.
         sparse_share: Share of the steps with magnitude pruning of weights.
         sparse_rate: Peak rate then, as a share of `peak_rate`.
+        aware_share: Steps of training under int8's rounding where that is needed, as a share of the steps before.
+        aware_rate: Peak rate then, as a share of `peak_rate`.
     """
 
     batch: int = 64
@@ -30,3 +32,5 @@ class TrainingRecipe:
     narrow_rate: float = 0.5
     sparse_share: float = 0.3
     sparse_rate: float = 0.25
+    aware_share: float = 0.25
+    aware_rate: float = 0.1

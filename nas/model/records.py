@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from cost_models.budget import Violation
 from cost_models.costing import Costs
+from nas.model.quantization import Quantization, quantization_from_json
 from nas.model.trained import Accuracy
 
 State = Literal["evaluated", "rejected", "failed"]
@@ -25,6 +26,7 @@ class TrialRecord:
         log: File in the run folder with the traceback of a failed trial.
         model_sha256: Of the bytes that the training left; None before hashes were kept.
         digest: Name of the network, see `nas.strategy.screening.network_digest`.
+        quantization: How it came to int8, for full trainings; None before the ladder was kept.
         started: Seconds since the run started.
         seconds: Where the worker's time went, by stage.
     """
@@ -46,6 +48,7 @@ class TrialRecord:
     cut_at: int | None = None
     model_sha256: str | None = None
     log: str = ""
+    quantization: Quantization | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for Optuna's storage."""
@@ -84,6 +87,8 @@ def record_from_json(content: dict[str, Any]) -> TrialRecord:
             values[name] = Accuracy(**inner)
     if values["costs"] is not None:
         values["costs"] = Costs(**values["costs"])
+    if values.get("quantization") is not None:
+        values["quantization"] = quantization_from_json(values["quantization"])
     values["violations"] = tuple(Violation(**v) for v in values["violations"])
     return TrialRecord(**values)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.model.metrics import METRICS
+from nas.model.quantization import quantization_text as text_of
 from nas.model.words import FRONT_END
 from nas.report.quantities import (
     CYCLES,
@@ -125,6 +126,12 @@ def validation(trial: Trial) -> tuple[float | None, str]:
     by_tflm = trial.get("tflm_accuracy") is not None
     value = trial["tflm_accuracy"] if by_tflm else trial.get("accuracy")
     return (value if trial.get("score") is None else trial["score"]), "TFLM" if by_tflm else "LiteRT"
+
+
+def quantization_text(summary: Mapping[str, Any]) -> str:
+    """How the chosen model came to int8; empty where that is not known."""
+    number = (summary["chosen"] or {}).get("number")
+    return next((text_of(trial.get("quantization")) for trial in summary["trials"] if trial["number"] == number), "")
 
 
 def metric(summary: Mapping[str, Any]) -> str:

@@ -50,6 +50,8 @@ class TrialSummary(_Part):
         model_sha256: Of the bytes that it left.
         reason: Why it failed.
         log: File in the run folder with the traceback.
+        quantization: The rung of the ladder that a full training's int8 bytes are from, and what was tried; see
+            `nas.model.quantization`.
     """
 
     number: int
@@ -66,6 +68,7 @@ class TrialSummary(_Part):
     model_sha256: str | None = None
     reason: str | None = None
     log: str = ""
+    quantization: dict[str, Any] | None = None
 
     @property
     def full(self) -> bool:

@@ -143,6 +143,7 @@ def finished_model(
             "params": trial.params,
             "steps": trial.trained_steps,
             "sparsity": config.sparsity,
+            "quantization": trial.quantization,
             "recipe": asdict(TrainingRecipe()),
             "versions": dict(versions),
         },

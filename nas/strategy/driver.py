@@ -383,6 +383,7 @@ class Driver:
                     accuracy=ended.accuracy,
                     tflm_accuracy=ended.tflm_accuracy,
                     costs=ended.costs,
+                    quantization=ended.quantization,
                     # What no stage accounts for: start-up of the worker, transport.
                     seconds={**ended.seconds, "waiting": max(0.0, done.waited - sum(ended.seconds.values()))},
                 )

@@ -21,7 +21,7 @@ Part = Literal["val", "test"]
 
 
 def score(
-    outputs: npt.NDArray[np.int8],
+    outputs: npt.NDArray[np.int8] | npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
     *,
     classes: int,

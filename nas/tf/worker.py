@@ -20,21 +20,28 @@ from cost_models.costing import CostModel
 from cost_models.target import Target
 from cost_models.tflite_graph import read_graph
 from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request, Stage
+from nas.model.quantization import Quantization
 from nas.model.recipe import TrainingRecipe
 from nas.runtimes.reference import reference_engine
 from nas.strategy.screening import network_digest
-from nas.tasks.accuracy import measure_accuracy
+from nas.tasks.accuracy import measure_accuracy, score
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading.mapped import chunks
 from nas.tf.build import build
 from nas.tf.compression import STEPS, CompressionStep, Training
-from nas.tf.convert import convert
+from nas.tf.convert import Ranges, convert
+from nas.tf.quantization import Climb, climb
+from nas.tf.quantization.aware import train_aware
+from nas.tf.quantization.folded import Folded, predict
 from nas.tf.train import Schedule, TrainingData, train
 from search_spaces.arch import ArchSpec
 from search_spaces.choices import Choices
 from search_spaces.space import Candidate, candidate, load_space
 
 _REPRESENTATIVE = 128
+_LEAST_GAP = 0.005  # of the metric, that int8 may fall behind the float network
+_LEAST_SAMPLES = 2  # of the validation part, that such a gap is at least
+_LEAST_TIME = 0.2  # of the time that training under int8's rounding takes, for which it is begun
 
 
 class _StageError(Exception):
@@ -85,9 +92,10 @@ class Evaluator:
         digest = network_digest(proposed)
         # The same network gets the same seed in any trial, on any worker, in any run of this seed.
         rng = np.random.default_rng([request.seed, int(digest, 16) & 0xFFFFFFFF, request.steps])
+        begun = time.time()
         model, steps = self._train(proposed, request, rng, seconds)
         with _stage("quantize", seconds):
-            tflite = convert(model, self._representative(proposed.narrow, rng))
+            tflite, quantization = self._quantize(model, proposed.narrow, request, rng, begun)
         with _stage("cost", seconds):
             costs = self._costs.estimate(read_graph(tflite), file_bytes=len(tflite))
         violations = self._budget.violations(costs)
@@ -105,6 +113,56 @@ class Evaluator:
             tflite=tflite,
             seconds=seconds,
             cut_at=steps if steps < request.steps else None,
+            quantization=quantization,
+        )
+
+    def _quantize(
+        self,
+        model: tf_keras.Model,
+        spec: ArchSpec,
+        request: Request,
+        rng: np.random.Generator,
+        begun: float,
+    ) -> tuple[bytes, Quantization | None]:
+        """The int8 bytes; of a final candidate by the ladder, with its account."""
+        representative = self._representative(spec, rng)
+        if not request.full:
+            return convert(model, representative), None
+        info, labels = self._dataset.info, self._dataset.labels["val"]
+        trained = time.time() - begun
+        recipe = request.recipe
+        steps = max(1, round(request.steps * recipe.aware_share))
+        until = None if request.train_seconds is None else begun + request.train_seconds
+
+        def aware(folded: Folded, ranges: Ranges) -> Folded | None:
+            # Rounding about doubles what a step takes.
+            needed = 2 * trained * recipe.aware_share
+            if until is not None and until - time.time() < _LEAST_TIME * needed:
+                return None
+            rate = recipe.peak_rate * recipe.aware_rate
+            schedule = self._schedule(spec, steps, rate, recipe)
+            return train_aware(folded, ranges, self._data(spec), schedule, rng=rng, until=until)[0]
+
+        inputs = self._dataset.inputs("val").reshape(len(labels), *spec.input_shape)
+        floats = score(
+            predict(model, inputs),
+            labels,
+            classes=self._classes,
+            part="val",
+            engine="litert",
+            metric=info.metric,
+        )
+        return climb(
+            Climb(
+                model=model,
+                spec=spec,
+                representative=representative,
+                judge=lambda tflite: measure_accuracy(tflite, self._dataset, "val", "litert").objective,
+                float_metric=floats.objective,
+                least_gap=max(_LEAST_GAP, _LEAST_SAMPLES / len(labels)),
+                fixed_input=info.preprocess.raw_type == "uint8",
+                aware=aware,
+            )
         )
 
     def _train(
