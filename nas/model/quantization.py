@@ -75,7 +75,8 @@ def quantization_text(content: Mapping[str, Any] | None) -> str:
         return ""
     found = quantization_from_json(content)
     metrics = {one.rung: f"{100 * one.metric:.1f} %" for one in found.tried}
-    text = f"{RUNG_TITLES[found.rung]}: {metrics[found.rung]} on validation data, float {100 * found.float_metric:.1f} %"
+    float_metric = f"{100 * found.float_metric:.1f} %"
+    text = f"{RUNG_TITLES[found.rung]}: {metrics[found.rung]} on validation data, float {float_metric}"
     others = [f"{RUNG_TITLES[rung]} {metric}" for rung, metric in metrics.items() if rung != found.rung]
     if others:
         text += f"; also tried: {', '.join(others)}"

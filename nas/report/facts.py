@@ -131,7 +131,9 @@ def validation(trial: Trial) -> tuple[float | None, str]:
 def quantization_text(summary: Mapping[str, Any]) -> str:
     """How the chosen model came to int8; empty where that is not known."""
     number = (summary["chosen"] or {}).get("number")
-    return next((text_of(trial.get("quantization")) for trial in summary["trials"] if trial["number"] == number), "")
+    return next(
+        (text_of(trial.get("quantization")) for trial in summary["trials"] if trial["number"] == number), ""
+    )
 
 
 def metric(summary: Mapping[str, Any]) -> str:

@@ -91,6 +91,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "reload_seconds": _RELOAD_SECONDS,
         "score_text": facts.score_text(summary) if chosen and facts.metric(summary) != "accuracy" else "",
         "duty": facts.duty_lines(chosen) if chosen else [],
+        "quantization": facts.quantization_text(summary),
         "front_end": facts.front_end_notes(summary),
         "metric_word": facts.metric(summary),
         "metric": quantities.sentence(facts.metric(summary)),

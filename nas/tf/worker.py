@@ -143,9 +143,12 @@ class Evaluator:
             schedule = self._schedule(spec, steps, rate, recipe)
             return train_aware(folded, ranges, self._data(spec), schedule, rng=rng, until=until)[0]
 
-        inputs = self._dataset.inputs("val").reshape(len(labels), *spec.input_shape)
+        outputs = [
+            predict(model, self._dataset.inputs(raw).reshape(len(raw), *spec.input_shape))
+            for raw in chunks(self._dataset.samples["val"])
+        ]
         floats = score(
-            predict(model, inputs),
+            np.concatenate(outputs),
             labels,
             classes=self._classes,
             part="val",

@@ -29,7 +29,7 @@ Weights = dict[int, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 SAME_SCALE = (AveragePool, MaxPool, GlobalAveragePool, Flatten)
 """Layers whose output has the quantization of their input."""
 
-_BATCH = 32
+_BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,10 @@ class Trained:
         from nas.tf.train import Schedule, TrainingData, train
 
         dataset = load_task("digits")
-        self.inputs, self.labels = dataset.inputs("val"), dataset.labels["val"]
-        self.representative = dataset.inputs("train")[:128]
-        self.data = TrainingData(dataset.inputs("train"), dataset.labels["train"], classes=10)
+        self.inputs, self.labels = dataset.inputs(dataset.samples["val"]), dataset.labels["val"]
+        train_inputs = dataset.inputs(dataset.samples["train"])
+        self.representative = train_inputs[:128]
+        self.data = TrainingData(train_inputs, dataset.labels["train"], classes=10)
         self.schedule = Schedule(steps=200, batch=64, peak_rate=0.015)
         model = build(spec, seed=1)
         train(model, self.data, self.schedule, rng=np.random.default_rng(0))

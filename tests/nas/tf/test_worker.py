@@ -76,6 +76,9 @@ def test_an_evaluation_learns_and_costs_what_the_screen_predicted(
     asked = request(ratio, full=True)
     evaluation = evaluator(asked)
     assert isinstance(evaluation, Evaluated), evaluation
+    assert evaluation.quantization is not None
+    tried = {one.rung: one.metric for one in evaluation.quantization.tried}
+    assert tried[evaluation.quantization.rung] == max(tried.values()) == evaluation.accuracy.objective
     proposed = candidate(load_space("ds_cnn"), Choices(asked.params), input_shape=(8, 8, 1), classes=10)
     assert read_graph(evaluation.tflite) == lower(proposed.narrow)
     target = load_target("nrf52840")
