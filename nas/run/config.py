@@ -129,6 +129,13 @@ class RunConfig(TaskOptions):
         metavar="RUN",
         example="runs/earlier",
     )
+    start: str | None = key(
+        None,
+        "train a reference network first, where it fits: ds_cnn_kws, resnet8 or mobilenet_v1_025",
+        scope="start",
+        metavar="NAME",
+        example="resnet8",
+    )
     out: str | None = key(
         None,
         "the run folder",

@@ -33,6 +33,7 @@ from nas.run.trust import refuse_resume
 from nas.run.warm_start import earlier_trainings, load, save
 from nas.strategy.screening import Survey, survey
 from nas.tasks.loading.progress import told
+from search_spaces.choices import Choices
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
@@ -217,6 +218,18 @@ def _own_files(config: RunConfig) -> dict[str, bytes]:
     return {config.space: Path(config.space).read_bytes()} if config.space.endswith(".py") else {}
 
 
+def _starts(job: Job, listener: RunListener) -> tuple[dict[str, Any], ...]:
+    """The networks to train first: the reference network that was asked for, where it keeps the limits."""
+    if job.start is None:
+        return ()
+    screened = job.screen(Choices(job.start))
+    if screened.fits:
+        return (job.start,)
+    reason = screened.refused or "; ".join(map(str, screened.violations))
+    listener.say(f"the reference network {job.config.start} does not fit and is not trained: {reason}")
+    return ()
+
+
 def _search_feasible(
     job: Job, folder: RunFolder, listener: RunListener, found: Survey, *, verbose: bool
 ) -> RunResult:
@@ -290,6 +303,7 @@ def _search_feasible(
         listener.say(
             "RAY_ADDRESS is not used: the run stays on this machine; --ray-address auto joins that cluster"
         )
+    starts = _starts(job, listener)
     with GracefulStop(listener.say) as stop:
         executor = RayExecutor(
             spec=EvaluatorSpec(
@@ -313,6 +327,7 @@ def _search_feasible(
                 policy=config.policy,
                 limit=config.timeout,
                 test_share=job.dataset.info.samples["test"] / job.dataset.info.samples["val"],
+                starts=starts,
             ),
             study=study,
             engine=engine,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from nas.runtimes.vela import require_vela
 from nas.strategy.screening import Screen
 from nas.tasks import check_task, load_task
 from nas.tasks.dataset import Dataset
+from search_spaces.mlperf_tiny import check_start, starting_point
 from search_spaces.space import SearchSpace, load_space
 
 
@@ -31,6 +33,7 @@ class Job:
     dataset: Dataset
     model: CostModel
     screen: Screen
+    start: dict[str, Any] | None = None
 
     @property
     def seed(self) -> int:
@@ -50,6 +53,8 @@ def prepare(config: RunConfig) -> Job:
     """
     check_task(config.task)
     check_sampler(config.sampler)
+    if config.start is not None:
+        check_start(config.start, config.space)
     _check_delivery(config)
     target = load_target(config.target)
     if target.npu is not None:
@@ -76,6 +81,14 @@ def prepare(config: RunConfig) -> Job:
         dataset=dataset,
         model=model,
         screen=screen,
+        start=None
+        if config.start is None
+        else starting_point(
+            config.start,
+            config.space,
+            input_shape=dataset.info.input_shape,
+            classes=len(dataset.info.class_names),
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from cost_models.errors import UserError
 from nas.run.config import RunConfig
 from nas.tasks import is_users_task
+from search_spaces.mlperf_tiny import SPACE_NAME as MLPERF_TINY
 from search_spaces.space import list_spaces
 
 
@@ -23,7 +24,7 @@ def refuse_resume(path: str, config: RunConfig, named: Collection[str]) -> None:
     """
     own = (
         ("task", "learns the task", _has_own_task(config)),
-        ("space", "searches the space", config.space not in list_spaces()),
+        ("space", "searches the space", config.space not in (*list_spaces(), MLPERF_TINY)),
         ("sampler", "searches by the sampler", config.sampler.endswith(".py")),
     )
     for key, does, is_code in own:

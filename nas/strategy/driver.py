@@ -57,6 +57,7 @@ class Plan:
         policy: How the one will be chosen, which decides who is trained in full.
         limit: Seconds that the run may take from its first worker on: a part of it is kept for the end.
         test_share: Test samples for each validation sample.
+        starts: Choices of networks to train before any that is proposed.
     """
 
     trials: int
@@ -68,6 +69,7 @@ class Plan:
     policy: Policy = "accuracy"
     limit: float | None = None
     test_share: float = 1.0
+    starts: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -169,6 +171,9 @@ class Driver:
         return reason
 
     def _propose(self) -> Proposal | None:
+        for params in self.plan.starts:
+            if not self.engine.taken(params):
+                return self.engine.replayed(params, 0)
         return self.engine.suggest(self.study.asked, more=self.engine.begun < self.plan.trials)
 
     def _expected(self) -> int:

@@ -28,6 +28,19 @@ def test_a_search_trains_as_many_distinct_networks_as_asked(tmp_path: Path) -> N
     assert len(models) == len(evaluated)
 
 
+def test_starting_points_are_trained_first_and_once(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    driver, _ = make_driver(tmp_path / "a", trials=3, seed=2)
+    driver.search()
+    start = driver.records()[-1].params
+    driver, _ = make_driver(tmp_path / "b", trials=4)
+    driver.plan = replace(driver.plan, starts=(start,))
+    driver.search()
+    assert driver.records()[0].params == start
+    assert sum(r.params == start and r.steps == STEPS[0] for r in driver.records()) == 1
+
+
 def test_a_third_of_each_rung_goes_on_to_longer_training(tmp_path: Path) -> None:
     screen = make_screen()
     evaluate = FakeEvaluator(screen)
