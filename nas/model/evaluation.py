@@ -53,6 +53,7 @@ class Evaluated:
         seconds: Where the time went, by stage.
         cut_at: Training steps after which the time was up; None where all were done.
         quantization: How it came to int8, for final candidates.
+        curve: Training loss, a mean for each of equal parts of the training.
     """
 
     digest: str
@@ -63,6 +64,7 @@ class Evaluated:
     seconds: dict[str, float] = field(default_factory=dict)
     cut_at: int | None = None
     quantization: Quantization | None = None
+    curve: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ class TrialRecord:
         steps: Training steps that were asked for.
         cut_at: Steps after which the time limit ended the training; None where all were done.
         log: File in the run folder with the traceback of a failed trial.
+        curve: Training loss, a mean for each of equal parts of the training; empty before curves were kept.
         model_sha256: Of the bytes that the training left; None before hashes were kept.
         digest: Name of the network, see `nas.strategy.screening.network_digest`.
         quantization: How it came to int8, for full trainings; None before the ladder was kept.
@@ -49,6 +50,7 @@ class TrialRecord:
     model_sha256: str | None = None
     log: str = ""
     quantization: Quantization | None = None
+    curve: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for Optuna's storage."""
@@ -89,6 +91,7 @@ def record_from_json(content: dict[str, Any]) -> TrialRecord:
         values["costs"] = Costs(**values["costs"])
     if values.get("quantization") is not None:
         values["quantization"] = quantization_from_json(values["quantization"])
+    values["curve"] = tuple(values.get("curve", ()))
     values["violations"] = tuple(Violation(**v) for v in values["violations"])
     return TrialRecord(**values)
 

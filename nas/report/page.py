@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from nas.model.words import listed
 from nas.report import drawing, facts, quantities
+from nas.report.curves import training_curves
 from nas.report.memory import arena_picture
 from nas.report.picture import picture
 from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, MACS, SRAM, Resource
@@ -109,6 +110,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "trial_costs": _known(trials),
         "calibrated": any((t.get("costs") or {}).get("cycles") is not None for t in trials),
         "layers": _layers(chosen) if chosen else None,
+        "curves": training_curves(summary) if chosen else None,
         "network": drawing.network(chosen["layers"]) if chosen else (),
         "arena": arena_picture(chosen["timeline"], chosen["costs"].get("sram_bytes")) if chosen else None,
         "confusion": _confusion(summary) if chosen and chosen.get("confusion") else None,

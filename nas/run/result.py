@@ -52,6 +52,7 @@ class TrialSummary(_Part):
         log: File in the run folder with the traceback.
         quantization: The rung of the ladder that a full training's int8 bytes are from, and what was tried; see
             `nas.model.quantization`.
+        curve: Training loss, a mean for each of equal parts of the training.
     """
 
     number: int
@@ -69,6 +70,7 @@ class TrialSummary(_Part):
     reason: str | None = None
     log: str = ""
     quantization: dict[str, Any] | None = None
+    curve: list[float] = []
 
     @property
     def full(self) -> bool:

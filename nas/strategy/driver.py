@@ -387,6 +387,7 @@ class Driver:
                     model_sha256=hashlib.sha256(ended.tflite).hexdigest(),
                     accuracy=ended.accuracy,
                     tflm_accuracy=ended.tflm_accuracy,
+                    curve=ended.curve,
                     costs=ended.costs,
                     quantization=ended.quantization,
                     # What no stage accounts for: start-up of the worker, transport.

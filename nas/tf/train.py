@@ -117,7 +117,7 @@ def train(
     rng: np.random.Generator,
     before_step: Callable[[Any], None] | None = None,
     until: float | None = None,
-) -> int:
+) -> npt.NDArray[np.float32]:
     """Trains `model` in place.
 
     Args:
@@ -131,18 +131,18 @@ def train(
             end when the time is.
 
     Returns:
-        The number of steps that were done.
+        The loss of each step that was done. Shape: (steps,).
     """
     optimizer = AdamW(model.trainable_variables, decay=schedule.weight_decay)
     loop = _loop(model, optimizer, data, schedule, before_step, limited=until is not None)
-    done = loop(
+    done, losses = loop(
         tf.constant(_batches(data.count, schedule, rng)),
         tf.constant(schedule.rates()),
         tf.constant(_shifts(schedule, rng)),
         tf.constant(_gains(schedule, rng)),
         tf.constant(until or 0.0, tf.float64),
     )
-    return int(done[0])
+    return np.asarray(losses[: int(done)].numpy(), np.float32)
 
 
 def _loop(
@@ -182,7 +182,7 @@ def _loop(
         def share_of_time() -> Any:
             return (tf.timestamp() - began) / tf.maximum(end - began, _INSTANT)
 
-        def goes_on(step: Any) -> Any:
+        def goes_on(step: Any, losses: Any) -> Any:
             more = step < steps
             return more & ((step == 0) | (share_of_time() < 1.0)) if limited else more
 
@@ -193,7 +193,7 @@ def _loop(
             by_time = tf.cast(tf.minimum(share_of_time(), 1.0) * tf.cast(steps, tf.float64), tf.int32)
             return tf.minimum(tf.maximum(step, by_time), steps - 1)
 
-        def body(step: Any) -> tuple[Any]:
+        def body(step: Any, losses: Any) -> tuple[Any, Any]:
             due = progress(step)
             if before_step is not None:
                 before_step(due)
@@ -204,15 +204,17 @@ def _loop(
             target = target * (1 - smoothing) + smoothing / data.classes
             with tf.GradientTape() as tape:
                 logits = model(samples, training=True)
-                losses = tf.nn.softmax_cross_entropy_with_logits(target, logits)
+                errors = tf.nn.softmax_cross_entropy_with_logits(target, logits)
                 if data.class_weights is not None:
-                    losses *= tf.gather(data.class_weights, labels)
-                loss = tf.reduce_mean(losses)
+                    errors *= tf.gather(data.class_weights, labels)
+                loss = tf.reduce_mean(errors)
             gradients = tape.gradient(loss, variables)
             optimizer.apply(gradients, rate=rates[due], step=step)
-            return (step + 1,)
+            return step + 1, losses.write(step, loss)
 
-        return tf.while_loop(goes_on, body, (tf.constant(0),), parallel_iterations=1)
+        losses = tf.TensorArray(tf.float32, size=steps, element_shape=())
+        done, losses = tf.while_loop(goes_on, body, (tf.constant(0), losses), parallel_iterations=1)
+        return done, losses.stack()
 
     return loop
 

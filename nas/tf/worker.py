@@ -38,6 +38,7 @@ from search_spaces.arch import ArchSpec
 from search_spaces.choices import Choices
 from search_spaces.space import Candidate, candidate, load_space
 
+_CURVE_POINTS = 48
 _REPRESENTATIVE = 128
 _LEAST_GAP = 0.005  # of the metric, that int8 may fall behind the float network
 _LEAST_SAMPLES = 2  # of the validation part, that such a gap is at least
@@ -93,7 +94,8 @@ class Evaluator:
         # The same network gets the same seed in any trial, on any worker, in any run of this seed.
         rng = np.random.default_rng([request.seed, int(digest, 16) & 0xFFFFFFFF, request.steps])
         begun = time.time()
-        model, steps = self._train(proposed, request, rng, seconds)
+        model, losses = self._train(proposed, request, rng, seconds)
+        steps = min(len(losses), request.steps)
         with _stage("quantize", seconds):
             tflite, quantization = self._quantize(model, proposed.narrow, request, rng, begun)
         with _stage("cost", seconds):
@@ -113,6 +115,7 @@ class Evaluator:
             tflite=tflite,
             seconds=seconds,
             cut_at=steps if steps < request.steps else None,
+            curve=_curve(losses),
             quantization=quantization,
         )
 
@@ -170,12 +173,13 @@ class Evaluator:
 
     def _train(
         self, proposed: Candidate, request: Request, rng: np.random.Generator, seconds: dict[str, float]
-    ) -> tuple[tf_keras.Model, int]:
-        """The trained network, and how many steps it was trained for."""
+    ) -> tuple[tf_keras.Model, npt.NDArray[np.float32]]:
+        """The trained network, and the loss of each of its training steps."""
         recipe, data = request.recipe, self._data(proposed.wide)
         clock = _Clock(request.train_seconds, request.steps)
         with _stage("build", seconds):
             model = build(proposed.wide, seed=_weight_seed(request.seed, proposed.wide))
+        losses: list[npt.NDArray[np.float32]] = []
         for step, steps in _phases(proposed, request):
             training = Training(model=model)
             if step is not None:
@@ -191,12 +195,13 @@ class Evaluator:
                     before_step=training.before_step,
                     until=clock.until(steps),
                 )
-            clock.count(steps, done)
+            clock.count(steps)
+            losses.append(done)
             with _stage("prune", seconds):
                 model = training.end(training.model)
         if not all(np.isfinite(weights).all() for weights in model.get_weights()):
             raise _StageError("train", "the training diverged: weights are not finite")
-        return model, min(clock.done, request.steps)
+        return model, np.concatenate(losses)
 
     def _data(self, spec: ArchSpec) -> TrainingData:
         if spec.input_shape not in self._training:
@@ -274,7 +279,6 @@ class _Clock:
         self._seconds = seconds
         self._steps = steps
         self._past = 0
-        self.done = 0
 
     def until(self, steps: int) -> float | None:
         """`time.time()` at which a phase of so many steps that begins now must end."""
@@ -282,10 +286,15 @@ class _Clock:
             return None
         return self._begun + self._seconds * min(self._past + steps, self._steps) / self._steps
 
-    def count(self, steps: int, done: int) -> None:
-        """A phase of so many steps is over, `done` of them done."""
+    def count(self, steps: int) -> None:
+        """A phase of so many steps is over."""
         self._past += steps
-        self.done += done
+
+
+def _curve(losses: npt.NDArray[np.float32]) -> tuple[float, ...]:
+    """Means of equal parts of the training, for a picture."""
+    parts = np.array_split(losses.astype(np.float64), min(_CURVE_POINTS, len(losses)))
+    return tuple(round(float(part.mean()), 4) for part in parts)
 
 
 def _phases(proposed: Candidate, request: Request) -> list[tuple[CompressionStep | None, int]]:

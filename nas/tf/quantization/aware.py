@@ -113,12 +113,12 @@ def train_aware(
         for kernel, mask in pruned:
             kernel.assign(tf.where(mask, kernel, 0.0))
 
-    done = train(whole, data, schedule, rng=rng, before_step=keep_zeros if pruned else None, until=until)
+    losses = train(whole, data, schedule, rng=rng, before_step=keep_zeros if pruned else None, until=until)
     weights = {}
     for index, (before, _) in folded.weights.items():
         kernel = np.where(before == 0, np.float32(0), kernels[index].numpy())
         weights[index] = (kernel, wrappers[index].layer.bias.numpy())
-    return Folded(folded.spec, weights), done
+    return Folded(folded.spec, weights), len(losses)
 
 
 def _wrapped(model: tf_keras.Model, folded: Folded, ranges: Ranges) -> tf_keras.Model:

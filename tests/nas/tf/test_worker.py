@@ -91,6 +91,8 @@ def test_an_evaluation_learns_and_costs_what_the_screen_predicted(
     )
     assert evaluation.costs == screen(Choices(asked.params)).costs
     assert evaluation.digest == network_digest(proposed)
+    assert len(evaluation.curve) == 48
+    assert evaluation.curve[-1] < evaluation.curve[0]
     assert evaluation.accuracy.value > 0.6
     assert evaluation.tflm_accuracy is not None
     assert abs(evaluation.tflm_accuracy.value - evaluation.accuracy.value) < 0.02
