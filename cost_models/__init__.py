@@ -1,4 +1,4 @@
-"""What a model costs on a microcontroller, from its bytes alone: SRAM to the byte, flash, cycles, latency, energy.
+"""Costs of a model on a microcontroller, from its bytes alone: SRAM to the byte, flash, cycles, latency, energy.
 
     from cost_models import cost
     print(cost("model.tflite", "rp2040").sram_bytes)

@@ -12,7 +12,7 @@ from cost_models.tflite_graph import read_graph
 
 
 def cost(model: str | Path | bytes, target: str | Target = "nrf52840") -> Costs:
-    """What a model costs on a microcontroller under TFLM, before it is flashed.
+    """Costs of a model on a microcontroller under TFLM, before it is flashed.
 
     Args:
         model: A .tflite file, or its bytes.
@@ -23,7 +23,7 @@ def cost(model: str | Path | bytes, target: str | Target = "nrf52840") -> Costs:
         target has figures; else None.
 
     Raises:
-        UserError: The file is no model that TFLM runs, or the target is unknown.
+        UserError: The file is not a model that TFLM runs, or the target is unknown.
     """
     data = model if isinstance(model, bytes) else read_bounded(Path(model), LARGEST_MODEL_BYTES)
     chip = target if isinstance(target, Target) else load_target(target)

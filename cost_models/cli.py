@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 FITS, DOES_NOT_FIT, USER_ERROR = 0, 1, 2
 
 _EPILOG = """\
-exit code: 0 every model fits every target asked for, 1 one does not fit (or has a limit that cannot be judged),
-2 a mistake in what was given
+exit code: 0 every model fits every target, 1 a model does not fit (or has a limit that cannot be judged),
+2 usage error
 
 examples:
   nas-cost model.tflite
@@ -72,19 +72,23 @@ def _parser() -> Parser:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--per-op", action="store_true", help="show each operator's share as well")
-    parser.add_argument("--lean", action="store_true", help="show also what the leaned model would cost")
+    parser.add_argument(
+        "--lean",
+        action="store_true",
+        help="show the costs without the parts of the file that no chip reads as well",
+    )
     parser.add_argument(
         "--period",
         metavar="TIME",
         help="average power with one inference in each period and sleep between: 100ms, 1s, 5m",
     )
     parser.add_argument(
-        "--battery", metavar="CHARGE", help="with --period: how long that lasts: 230mAh, 1.2Ah"
+        "--battery", metavar="CHARGE", help="with --period: how long this charge lasts: 230mAh, 1.2Ah"
     )
     parser.add_argument(
         "--timeline",
         action="store_true",
-        help="show the tensor arena over time, and what it holds at its peak",
+        help="show the tensor arena over time, and its content at the peak",
     )
     parser.add_argument(
         "--targets",
@@ -157,7 +161,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _duty_cycle_of(
     arguments: argparse.Namespace, target: Target
 ) -> tuple[Callable[[Costs], DutyCycle] | None, Duty | None]:
-    """What `--period` and `--battery` ask of each model; None where they are not given.
+    """The duty that `--period` and `--battery` describe; None where they are not given.
 
     Raises:
         UserError: They cannot be meant, or power is not known on this target.

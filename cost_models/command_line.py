@@ -1,4 +1,4 @@
-"""What commands share: how they are run, a parser whose complaints are `UserError`s, a look at what is installed."""
+"""Shared parts of the commands: how they are run, a parser that raises `UserError`s, a check of installed packages."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message[:1].upper()}{message[1:]}.", f"{self.prog} --help lists the flags.")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """What argparse calls for each word of a flag with `choices`; `error` would not learn the word."""
+        """Called by argparse for each word of a flag with `choices`; `error` would not learn the word."""
         if action.choices is not None and value not in action.choices:
             flag = "/".join(action.option_strings) or action.metavar or action.dest
             raise UserError(f"{flag} is {value!r}.", did_you_mean(str(value), map(str, action.choices)))

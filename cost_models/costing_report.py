@@ -1,4 +1,4 @@
-"""What `nas-cost` shows: one report per model, as JSON and as tables for people."""
+"""The output of `nas-cost`: one report per model, as JSON and as tables for people."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def report(path: str, data: bytes, model: CostModel, budget: Budget, *, lean: bo
     """Cost a .tflite file as it stands, and leaned where asked for.
 
     Raises:
-        UserError: The bytes are no int8 model, or an operator has no rule.
+        UserError: The bytes are not an int8 model, or an operator has no rule.
     """
     from cost_models.tflite_graph import read_graph
 

@@ -199,7 +199,7 @@ class DutyCycle:
 
 
 def rests_on(target: Target) -> list[str]:
-    """What the figures of a duty cycle on a target are, and what they leave out: a sentence each."""
+    """The sources and limits of a duty cycle's figures on a target, a sentence each."""
     volts, source = supply(target), target.sources.get("supply_volts", "no source given")
     if target.supply_volts is None:
         source = "assumed, as the target does not say"
@@ -249,7 +249,7 @@ def check_known(target: Target) -> None:
 
 
 def duty_on(target: Target, *, period: str, battery: str | None = None) -> Duty:
-    """What `--period` and `--battery` say, on a target; see `make_duty`.
+    """The duty of `--period` and `--battery` on a target; see `make_duty`.
 
     Raises:
         UserError: They cannot be meant.
@@ -271,7 +271,7 @@ def make_duty(target: Target, *, period_us: float, charge_mah: float | None = No
 def duty_cycle(
     costs: Costs, target: Target, *, period_us: float, charge_mah: float | None = None
 ) -> DutyCycle:
-    """What a model takes on average.
+    """Average power of a model.
 
     Args:
         costs: Of the model on the target.

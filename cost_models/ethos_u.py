@@ -19,7 +19,7 @@ _ALIGNMENT = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledModel:
-    """What the chip runs: operators of the kind ETHOS_U on the NPU, the others on the core.
+    """The model as the chip runs it: operators of the kind ETHOS_U on the NPU, the others on the core.
 
     Attributes:
         graph: The structure.

@@ -199,7 +199,7 @@ def _coverage(residuals: Sequence[Residual], errors: Sequence[float]) -> float:
 def _baselines(
     what: str, where: str, runs: Sequence[MeasuredRun], cost: Callable[[MeasuredRun], float]
 ) -> list[Row]:
-    """What others do: MACs times a constant, and a constant per operator kind, families left out in turn."""
+    """Simpler predictors: MACs times a constant, and a constant per operator kind, families left out in turn."""
     by_macs: list[float] = []
     by_kind: list[float] = []
     for fitted, left_out in folds(runs):

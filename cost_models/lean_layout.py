@@ -159,7 +159,7 @@ def other_layout(kind: str) -> TableLayout | None:
 
 @dataclass(frozen=True, slots=True)
 class Holes:
-    """What stands in the holes between constants.
+    """The contents of the holes between constants.
 
     Attributes:
         tables: How many quantization tables of 12 bytes.

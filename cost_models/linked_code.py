@@ -44,7 +44,7 @@ def linked_cases(folder: Path, kernels: str) -> list[LinkedCase]:
 
 
 def base_shift(cases: Sequence[LinkedCase]) -> float:
-    """What the base that all programs share lacks, in bytes: the one constant that is fitted."""
+    """The bytes that the base of all programs lacks: the one constant that is fitted."""
     return statistics.median(case.lacking for case in cases)
 
 

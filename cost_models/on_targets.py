@@ -91,7 +91,7 @@ def chosen_targets(text: str) -> tuple[Target, ...]:
     """The targets of `--targets`: "all" that are shipped, or names and TOML files with commas between.
 
     Raises:
-        UserError: A name or file that is no target, or named twice.
+        UserError: A name or file that is not a target, or named twice.
     """
     if text.strip() == ALL:
         return tuple(map(load_target, list_targets()))

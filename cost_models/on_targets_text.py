@@ -104,7 +104,7 @@ def _limits(found: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[st
 
 
 def _grouped(pairs: Iterable[tuple[str | None, str]]) -> list[tuple[str, str]]:
-    """What is said, each once, with all that it is said of."""
+    """Each sentence once, with all that it is about."""
     groups: dict[str, list[str]] = {}
     for reason, name in pairs:
         if reason and name not in groups.setdefault(reason, []):

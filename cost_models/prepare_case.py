@@ -49,22 +49,22 @@ Rules = Mapping[str, tuple[tuple[int, int], Rule]]
 
 
 def cannot_make(shape: Shape, source: Shape) -> str:
-    """What to say of an output whose shape does not follow from that of an input."""
+    """The refusal of an output whose shape does not follow from that of an input."""
     return f"cannot make {list(shape)} of {list(source)}"
 
 
 def made(case: Case, want: Shape) -> str | None:
-    """What is wrong with an output of another shape than the kernel writes."""
+    """The refusal of an output of another shape than the kernel writes."""
     return None if case.output.shape == want else cannot_make(case.output.shape, case.input(0).shape)
 
 
 def retyped(case: Case) -> str | None:
-    """What is wrong with an output of another type than its input's."""
+    """The refusal of an output of another type than its input's."""
     if case.input(0).dtype == case.output.dtype:
         return None
     return f"makes {case.output.dtype} of {case.input(0).dtype}"
 
 
 def too_deep(shape: Shape, most: int) -> str | None:
-    """What is wrong with a shape of more dimensions than the kernel walks."""
+    """The refusal of a shape of more dimensions than the kernel walks."""
     return f"has {len(shape)} dimensions, TFLM takes at most {most}" if len(shape) > most else None

@@ -219,7 +219,7 @@ def _batches(case: Case) -> str | None:
     block, edges = case.values(1), case.values(2)
     spatial = len(shape) - 2
     if block is None or edges is None or len(block) != spatial or len(edges) != 2 * spatial:
-        return f"has blocks and edges that are no constants of {spatial} dimensions"
+        return f"has blocks and edges that are not constants of {spatial} dimensions"
     if min(block) < 1 or min(edges) < 0:
         return "has a block or an edge that is too small"
     cells = math.prod(block)

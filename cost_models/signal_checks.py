@@ -1,4 +1,4 @@
-"""What TFLM's signal operators demand of their tensors in Prepare, or take for granted: one rule per kind.
+"""Conditions of TFLM's signal operators on their tensors, checked in Prepare or taken for granted: one rule per kind.
 
 As `cost_models.prepare_checks`: a model that breaks a rule is refused by TFLM, or makes a kernel read and write beyond
 its tensors.

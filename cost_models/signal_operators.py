@@ -47,7 +47,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
 
 
 def signal_kind(custom_code: bytes) -> str | None:
-    """The kind of the operator that a custom code names; None where it is no signal operator."""
+    """The kind of the operator that a custom code names; None where it is not a signal operator."""
     name = custom_code.decode("ascii", "replace")
     return name if name in PARAMETERS else None
 

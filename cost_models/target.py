@@ -89,7 +89,7 @@ class Target:
 
     @property
     def cycle_rates(self) -> Rates | None:
-        """What cycles, latency and energy are predicted with: own rates, or those of the core's class.
+        """The rates that predict cycles, latency and energy: the target's own, or those of the core's class.
 
         None where no board of that core was measured and none is like it: no cycles, latency or energy.
         """

@@ -148,7 +148,7 @@ def _base(document: _Document, name: object) -> _Document:
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """The base's fields under the file's own; a figure given anew does not keep the old one's source."""
+    """The base's fields under the file's own; a figure given again does not keep the old one's source."""
     kept = {key: value for key, value in base.items() if not _INHERITED_WITH.get(key, set()) & set(own)}
     merged = {**kept, **own}
     old, new = base.get("sources"), own.get("sources", {})

@@ -1,4 +1,4 @@
-"""What `nas-cost --targets` shows: every shipped target, as a table and as JSON."""
+"""The list of `nas-cost --targets`: every shipped target, as a table and as JSON."""
 
 from __future__ import annotations
 

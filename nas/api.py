@@ -1,4 +1,4 @@
-"""What `import nas` offers: a search from Python, and what can be done with its result."""
+"""The Python API behind `import nas`: a search, and the operations on its result."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def search(
         The result; its `chosen` is None where no model was worth delivering (then `refusal` says why).
 
     Raises:
-        UserError: A mistake in what was given, with a hint.
+        UserError: A usage error, with a hint.
         nas.NothingFitsError: No network of the space keeps the limits.
         KeyboardInterrupt: Ctrl-C came before the search began; later ones end the search with the best so far.
     """
@@ -159,7 +159,7 @@ def verify(bundle: Bundle | str | Path) -> Verification:
         bundle: A bundle or its folder.
 
     Raises:
-        UserError: The folder is no bundle.
+        UserError: The folder is not a bundle.
         nas.BundleError: It failed.
     """
     require_extra("search", "nas.verify")
@@ -171,7 +171,7 @@ def verify(bundle: Bundle | str | Path) -> Verification:
             bundle = Bundle.read(Path(bundle))
         except ValueError as error:
             raise UserError(
-                f"{bundle} is no bundle: {error}.", "Give the folder that nas-run made."
+                f"{bundle} is not a bundle: {error}.", "Give the folder that nas-run made."
             ) from None
     return prove(bundle)
 
@@ -250,7 +250,7 @@ def _saved(
 
 def _pair(name: str, value: object) -> tuple[Any, Any]:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise UserError(f"{name} is no pair.", f"Give samples and labels: {name}=(X, y).")
+        raise UserError(f"{name} is not a pair.", f"Give samples and labels: {name}=(X, y).")
     return value[0], value[1]
 
 

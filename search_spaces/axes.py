@@ -1,4 +1,4 @@
-"""What the spaces share: task shapes as maps, and choices that scale with the length of an axis."""
+"""Shared parts of the spaces: task shapes as maps, and choices that scale with the length of an axis."""
 
 from __future__ import annotations
 

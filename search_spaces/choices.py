@@ -17,7 +17,7 @@ class Choices:
     Args:
         known: Choices to repeat.
         rng: Where new choices come from; None replays only.
-        change: Probability with which a known choice is drawn anew.
+        change: Probability with which a known choice is drawn again.
     """
 
     def __init__(

@@ -106,7 +106,7 @@ def starting_point(name: str, space: str, *, input_shape: Shape, classes: int) -
         classes: Number of outputs.
 
     Raises:
-        UserError: There is no such network, or it is no member of the space for this input.
+        UserError: There is no such network, or it is not a member of the space for this input.
     """
     check_start(name, space)
     choices = _Checked(_MEMBERS[space, name])
@@ -118,7 +118,7 @@ def check_start(name: str, space: str) -> None:
     """Finds out early whether `--start` can be meant.
 
     Raises:
-        UserError: There is no such network, or it is no member of the space.
+        UserError: There is no such network, or it is not a member of the space.
     """
     if name not in _NETWORKS:
         raise UserError(

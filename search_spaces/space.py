@@ -1,4 +1,4 @@
-"""What a search space is, what it asks for choices, and how one is found by name."""
+"""Search spaces: the protocol, the choices that they ask for, and how they are found by name."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class SearchSpace(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What a trial proposes: a network to train, and the share of its channels to prune afterwards.
+    """A proposed network: the network to train, and the share of its channels to prune afterwards.
 
     Attributes:
         wide: The network that is trained first.

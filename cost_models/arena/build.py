@@ -18,7 +18,7 @@ KERNELS = ("cmsis_nn", "esp_nn", "reference")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """What a TFLM binary fixes about memory before any model is seen.
+    """The properties of a TFLM build that decide memory, whatever the model.
 
     Struct sizes are those of a 32-bit ABI with TF_LITE_STATIC_MEMORY. Arm's bare-metal ABI stores an
     enumeration in the fewest bytes that hold it, other ABIs in 4.

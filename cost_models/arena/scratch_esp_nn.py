@@ -36,7 +36,7 @@ def convolution(build: Build, options: Conv2DOptions, input_: Shape, filter_: Sh
 
 
 def _pointwise(height: int, width: int, channels: int, outputs: int) -> int:
-    """Filter and, where channels are no multiple of 8, input in whole blocks; eight transposed positions."""
+    """Filter and, where channels are not a multiple of 8, input in whole blocks; eight transposed positions."""
     padded = _up(channels, 8)
     transposed = 16 * padded if height * width >= 8 else 0
     return (height * width * padded if channels % 8 else 0) + padded * outputs + transposed

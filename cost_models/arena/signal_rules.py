@@ -1,4 +1,4 @@
-"""What the kernels of TFLM's signal operators allocate; they are TFLM's own on every core.
+"""Allocations of TFLM's signal operators, whose kernels are TFLM's own on every core.
 
 State lives in buffers that Init takes where the options tell its size, and Prepare where the tensors do.
 

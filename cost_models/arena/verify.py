@@ -10,7 +10,7 @@ ALIGNMENT_BYTES = 16
 
 
 def verify_plan(buffers: Sequence[Buffer], arena_bytes: int) -> tuple[str, ...]:
-    """What is wrong with a plan; empty when it is valid.
+    """The faults of a plan; empty when it is valid.
 
     Args:
         buffers: The plan.

@@ -27,7 +27,7 @@ _LEAST_FEW = 0.06
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """What was measured on one board.
+    """The measurements of one board.
 
     Attributes:
         name: The target's name.

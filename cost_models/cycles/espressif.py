@@ -76,7 +76,7 @@ WEIGHT_BYTES: dict[str, dict[str, float]] = {path: {"weights": 1.0} for path in 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """What whole networks say of a core.
+    """The facts about a core that come from whole networks.
 
     Attributes:
         name: The chip.
@@ -207,7 +207,7 @@ def fully_connected(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 
 def pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
-    """`esp_nn_avg_pool_s8` and `esp_nn_max_pool_s8`; their plain C where channels are no multiple of 4."""
+    """`esp_nn_avg_pool_s8` and `esp_nn_max_pool_s8`; their plain C where channels are not a multiple of 4."""
     options = op.options
     assert isinstance(options, Pool2DOptions)
     output = tensors[op.outputs[0]]

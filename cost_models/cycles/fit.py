@@ -108,7 +108,7 @@ def _solve(
 
 
 def _expected(path: str) -> NDArray[np.float64]:
-    """What a trip costs where no sample says: a call some hundred instructions, a loop's pass some ten."""
+    """Expected cost of a trip without samples: some hundred instructions a call, some ten a pass of a loop."""
     names = (*FEATURES[path], "operator")
     return np.asarray([_EXPECTED.get(name, 15.0) for name in names])
 

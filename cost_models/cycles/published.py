@@ -53,7 +53,7 @@ RELATED = {
 
 
 def published(target: str, folder: Path, shapes: Path) -> list[Measurement]:
-    """What was measured on a shipped target's chip; empty where nothing was.
+    """Measurements on a shipped target's chip; empty where there are none.
 
     Args:
         target: The target's name.

@@ -1,4 +1,4 @@
-"""What a board adds to its core: the calibrated rates that turn a core's ideal cycles into the board's."""
+"""A board's calibrated rates, which turn its core's ideal cycles into the board's."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _STEPS = (1, 4, 16)
 
 
 def make_screen() -> Screen:
-    """Of the space, chip and data that the benchmark pretends to search."""
+    """The screen of the space, chip and data that the benchmark pretends to search."""
     target = load_target("nrf52840")
     return Screen(
         space=load_space("ds_cnn"),
@@ -144,7 +144,7 @@ class Meter:
     _last: tuple[int, float, float, dict[str, float]] = (0, 0.0, 0.0, {})
 
     def begin(self) -> None:
-        """What was spent before does not count."""
+        """Starts the clock; time spent before does not count."""
         self._last = (self.trained, self.clock(), time.thread_time(), dict(self.spent))
 
     def stage(self, text: str, total: int) -> None:

@@ -1,4 +1,4 @@
-"""What the recorded networks teach of all others: a benchmark that answers for any network, with real noise."""
+"""A benchmark that answers for any network with real noise, learned from the recorded networks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FOLDS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one training comes to.
+    """The result of a training.
 
     Attributes:
         val_error: Validation error, as a search sees it.
@@ -96,7 +96,7 @@ class Truth:
         return [float(np.log(max(error, 0.5 / task.val))) for error in errors]
 
     def answer(self, screened: Screened, params: Mapping[str, Any], steps: int, seed: int) -> Answer:
-        """What training a network comes to, the same for the same seed."""
+        """The result of training a network, the same for the same seed."""
         rung = STEPS.index(steps)
         mean = self._cache.get(screened.digest)
         if mean is None:
@@ -114,7 +114,7 @@ class Truth:
 
 
 def _work(screened: Screened, params: Mapping[str, Any], steps: int) -> tuple[float, ...]:
-    """What takes time: start, graph, steps, steps by layer, steps by multiplications of the wide network."""
+    """Terms of the training time: start, graph, steps, steps by layer, steps by multiplications of the wide network."""
     costs = screened.costs
     assert costs is not None
     ratio = float(params.get("prune_ratio", 0.0))

@@ -150,7 +150,8 @@ def _check_folder(out: Path) -> None:
         own = {entry.path for entry in read_manifest(out).files} | {MANIFEST_NAME}
     except ValueError as error:
         raise UserError(
-            f"{out} holds files and is no bundle ({error}).", "Give a new folder, or one of an older bundle."
+            f"{out} holds files and is not a bundle ({error}).",
+            "Give a new folder, or one of an older bundle.",
         ) from error
     if foreign := sorted(present - own):
         raise UserError(

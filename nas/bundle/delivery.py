@@ -46,7 +46,7 @@ _KEPT_FILES = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What was delivered.
+    """A delivery to a repository.
 
     Attributes:
         branch: The branch.
@@ -154,7 +154,7 @@ def _message(new: Manifest, old: Manifest | None, folder: str, table: str) -> st
 def _folder(text: str) -> str:
     path = PurePosixPath(text)
     if path.is_absolute() or any(part.lower() in ("..", ".git") for part in path.parts) or str(path) == ".":
-        raise UserError(f"{text!r} is no folder inside a repository.", "Write it like REPO:models/kws.")
+        raise UserError(f"{text!r} is not a folder inside a repository.", "Write it like REPO:models/kws.")
     return path.as_posix()
 
 
@@ -166,7 +166,7 @@ def _old_manifest(repo: _Repo, base: str | None, folder: str) -> Manifest | None
         return parse_manifest(text)
     except ValueError as error:
         raise UserError(
-            f"{folder} in the repository has a manifest that is no bundle's.", "Give another REPO:PATH."
+            f"{folder} in the repository has a manifest that is not a bundle's.", "Give another REPO:PATH."
         ) from error
 
 
@@ -203,7 +203,7 @@ def _check_free(repo: _Repo, base: str, paths: list[str], present: dict[str, str
     above = {str(parent) for path in paths for parent in PurePosixPath(path).parents} - {"."}
     for parent in sorted(above - own):
         if not repo.is_free_or_folder(base, parent):
-            raise UserError(f"{parent} in the repository is no folder.", "Give another REPO:PATH.")
+            raise UserError(f"{parent} in the repository is not a folder.", "Give another REPO:PATH.")
     taken = set(paths)
     for path in sorted(set(present) - own):
         ancestors = {path, *map(str, PurePosixPath(path).parents)}
@@ -218,7 +218,7 @@ class _Repo:
         path: Its folder.
 
     Raises:
-        UserError: It is no repository, or there is no git.
+        UserError: It is not a repository, or there is no git.
     """
 
     def __init__(self, path: Path) -> None:
@@ -248,7 +248,7 @@ class _Repo:
         return tuple(word for name in sorted(names) for word in ("-c", f"hook.{name}.enabled=false"))
 
     def check_branch(self, branch: str) -> None:
-        """Refuse what is no branch's name, and a branch that some work tree has checked out."""
+        """Refuse what is not a branch's name, and a branch that some work tree has checked out."""
         # Not --branch, which takes @{-1} for the branch before.
         named = self.maybe("check-ref-format", f"refs/heads/{branch}") is not None
         if not named or branch.startswith("-") or branch == "HEAD":
@@ -321,4 +321,4 @@ class _Repo:
 
 
 def _no_repository(path: Path) -> UserError:
-    return UserError(f"{path} is no git repository.", "Give the folder of a checkout, REPO or REPO:PATH.")
+    return UserError(f"{path} is not a git repository.", "Give the folder of a checkout, REPO or REPO:PATH.")

@@ -1,4 +1,4 @@
-"""What a bundle is written from where a front end stands between recordings and the network."""
+"""The content of a bundle where a front end stands between recordings and the network."""
 
 from __future__ import annotations
 

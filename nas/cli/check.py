@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _EPILOG = """\
-exit code: 0 it may be shipped, 1 it must not, 2 a mistake in what was given
+exit code: 0 the model may be shipped, 1 it must not be, 2 usage error
 
 examples:
   nas-check firmware/models/kws --budget sram=64KB,flash=256KB
@@ -116,7 +116,7 @@ def _check_bundle(
 
     if not os.path.lexists(folder / MANIFEST_NAME):
         raise UserError(
-            f"{folder} is no bundle: it has no {MANIFEST_NAME}.", "Give the folder that nas-run made."
+            f"{folder} is not a bundle: it has no {MANIFEST_NAME}.", "Give the folder that nas-run made."
         )
     given = load_target(target_name) if target_name else None
     try:
@@ -254,7 +254,7 @@ def _sentence(
 
 
 def _basis(target: Target, judged: set[str]) -> str:
-    """What predicted cycles rest on, where they are judged and the chip itself was not measured."""
+    """The basis of predicted cycles, where they are judged and the chip itself was not measured."""
     rates = target.cycle_rates
     if rates is None or rates.basis == "measured" or not judged & {"latency", "energy", "cycles"}:
         return ""
@@ -264,19 +264,19 @@ def _basis(target: Target, judged: set[str]) -> str:
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = Parser(
         prog="nas-check",
-        description="Whether a bundle or an int8 .tflite may be shipped: every byte of a bundle is written again from"
-        " its manifest and model and compared; the budget holds. Nothing of the bundle is run.",
+        description="Check whether a bundle or an int8 .tflite may be shipped: every byte of a bundle is written again"
+        " from its manifest and model and compared, and its costs are held to the budget. None of its code is run.",
         epilog=_EPILOG,
     )
     parser.add_argument("path", metavar="MODEL_OR_BUNDLE", help="a bundle's folder, or a .tflite")
-    parser.add_argument("--budget", metavar="LIMITS", help="as for nas-run; default: the bundle's own")
+    parser.add_argument("--budget", metavar="LIMITS", help="as for nas-run (default: the bundle's own)")
     parser.add_argument(
         "--period",
         metavar="TIME",
-        help="one inference in this time, for power=200uW; default: the bundle's own",
+        help="one inference in this time, for power=200uW (default: the bundle's own)",
     )
     parser.add_argument(
-        "--target", metavar="NAME", help="chip or board, or a TOML file; default: the bundle's own"
+        "--target", metavar="NAME", help="chip or board, or a TOML file (default: the bundle's own)"
     )
     parser.add_argument(
         "--certain",
@@ -284,7 +284,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="hold predictions to the limits by the upper ends of their 90 %% intervals",
     )
     parser.add_argument(
-        "--run", action="store_true", help="then compile the sources and run them on this machine, too"
+        "--run", action="store_true", help="compile the sources as well, and run them on this machine"
     )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     return parser.read(argv)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PROG = "nas-export"
 
 _EPILOG = """\
-exit code: 0 a verified bundle, 1 the bundle failed its verification, 2 a mistake in what was given
+exit code: 0 a verified bundle, 1 the bundle failed its verification, 2 usage error
 
 examples:
   nas-export runs/digits-1 --out bundle
@@ -128,9 +128,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         epilog=_EPILOG,
     )
     parser.add_argument("run", metavar="RUN", help="the folder that nas-run made")
-    parser.add_argument(
-        "--model", metavar="ID", help="trial number or digest; default: the one that was chosen"
-    )
+    parser.add_argument("--model", metavar="ID", help="trial number or digest (default: the chosen model)")
     parser.add_argument(
         "--format",
         default="tflm",
@@ -140,12 +138,20 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--policy",
         choices=("accuracy", "balanced", "smallest"),
-        help="choose anew from the run, without training",
+        help="rule that chooses among the run's models, without training (default: the run's)",
     )
-    parser.add_argument("--budget", metavar="LIMITS", help="the same under these limits; default: the run's")
-    parser.add_argument("--target", metavar="NAME", help="the same for another chip or board")
     parser.add_argument(
-        "--list", action="store_true", help="list what there is to choose from, export nothing"
+        "--budget",
+        metavar="LIMITS",
+        help="limits of the choice, tighter or of another target (default: the run's)",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="NAME",
+        help="chip or board, which may be another than the run's (default: the run's)",
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list the models to choose from, and export nothing"
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the bundle, made or replaced")
     parser.add_argument(
@@ -155,7 +161,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--trust-space", action="store_true", help="run the code of a task of your own that the run names"
     )
-    parser.add_argument("--json", action="store_true", help="print what was done, or --list, as JSON")
+    parser.add_argument(
+        "--json", action="store_true", help="print the export, or the list of --list, as JSON"
+    )
     arguments = parser.read(argv)
     if not arguments.out and not arguments.list:
         raise UserError("--out is missing.", "Give the folder of the bundle, or --list to see what there is.")

@@ -1,4 +1,4 @@
-"""`nas-runs`: the runs of a folder as a table, one of them, and several beside each other."""
+"""`nas-runs`: the runs of a folder as a table, one of them, and several side by side."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ commands:
   nas-runs [list] [FOLDER]    the runs of a folder, by their start (default: runs)
   nas-runs show RUN           one run: configuration, versions, data, front and verdict
   nas-runs compare RUN RUN... what changed, the chosen models, the fronts over each other
-each has --json; a RUN is a folder, or the name of one in runs/
+every command has --json; a RUN is a folder, or the name of a folder in runs/
 
 states: finished; time limit, Ctrl-C: ended early, with the best so far; failed: no
 training succeeded; running; interrupted, not begun: --resume goes on; damaged
-Test is the int8 accuracy of the exported model on test data, SRAM and Flash are its own.
+Test is the int8 accuracy of the exported model on test data; SRAM and Flash are its costs.
 
-exit code: 0, or 2 for a mistake in what was given
+exit code: 0, or 2 for a usage error
 
 examples:
   nas-runs
@@ -103,7 +103,7 @@ def _show(argv: list[str]) -> int:
     parser = Parser(
         prog=f"{PROG} show",
         description="Show a run: its configuration, versions, data, front and verdict, and where its files are.",
-        epilog="exit code: 0, or 2 for a mistake in what was given",
+        epilog="exit code: 0, or 2 for a usage error",
     )
     parser.add_argument("run", metavar="RUN", help="the folder that nas-run made, or its name in runs/")
     parser.add_argument("--json", action="store_true", help="print all that is known as JSON")
@@ -140,7 +140,7 @@ def _compare(argv: list[str]) -> int:
     parser = Parser(
         prog=f"{PROG} compare",
         description="Compare runs: what changed between them, their chosen models, their fronts over each other.",
-        epilog="exit code: 0, or 2 for a mistake in what was given",
+        epilog="exit code: 0, or 2 for a usage error",
     )
     parser.add_argument("runs", metavar="RUN", nargs="*", help="two or more run folders")
     parser.add_argument("--html", metavar="FILE", help="write a page with the fronts laid over each other")

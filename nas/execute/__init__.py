@@ -63,7 +63,7 @@ class Executor(Protocol):
         """Starts an evaluation; at most `slots` may be under way."""
 
     def wait(self, timeout: float) -> Sequence[Done]:
-        """What came back within `timeout` seconds; at once when something is there."""
+        """Evaluations that came back within `timeout` seconds; at once when there is one."""
 
     def abandon(self) -> None:
         """Gives up what is under way; every slot is free again."""

@@ -175,14 +175,14 @@ def knock(address: str) -> None:
     """Fails within seconds where nobody listens; Ray itself keeps trying for minutes.
 
     Raises:
-        UserError: It is no address, or nobody answers there.
+        UserError: It is not an address, or nobody answers there.
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
         if address == "auto":
             return
         raise UserError(
-            f"{address!r} is no address of a Ray cluster.",
+            f"{address!r} is not an address of a Ray cluster.",
             "Write auto, local, HOST:6379 or ray://HOST:10001.",
         )
     try:

@@ -1,4 +1,4 @@
-"""What a front end takes of a chip besides the network: an arena of its own, buffers, its model, its kernels."""
+"""Costs of a front end on a chip: an arena of its own, buffers, its model, its kernels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class FrontEndCosts:
 
 
 def front_end_costs(spec: FrontEndSpec, target: Target) -> FrontEndCosts:
-    """What a front end takes on a target.
+    """Costs of a front end on a target.
 
     Raises:
         UserError: The size of its kernels on this target is not known.

@@ -39,7 +39,7 @@ class FrontEnd:
             ) from None
 
     def output(self, samples: int) -> Port:
-        """What a recording of so many samples becomes. Shape: (frames, bands)."""
+        """Shape of the features of a recording of so many samples: (frames, bands)."""
         return Port(
             shape=(self.settings.frames(samples), self.settings.bands),
             scale=self.model.scale,
@@ -53,7 +53,7 @@ class FrontEnd:
 
         Raises:
             UserError: The recordings are shorter than a frame.
-            ValueError: They are no int16 of two dimensions.
+            ValueError: They are not int16 of two dimensions.
             TflmError: TFLM fails.
         """
         if waveforms.dtype != np.int16 or waveforms.ndim != 2:

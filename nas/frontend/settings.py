@@ -1,4 +1,4 @@
-"""What an audio front end is told: sampling, frames, bands, and how a band's level is adapted."""
+"""Settings of an audio front end: sampling, frames, bands, and how a band's level is adapted."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class LogMelSettings:
 
     @property
     def correction_bits(self) -> int:
-        """What the transform divides by beyond the square root of the weights' scale, as a shift."""
+        """The shift by which the transform divides beyond the square root of the weights' scale."""
         return self.fft_length.bit_length() - 1 - WEIGHT_BITS // 2
 
     @property

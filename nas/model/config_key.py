@@ -14,7 +14,7 @@ Scope = Literal["search", "start", "resources", "output"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFacts:
-    """What a key is besides its type, default and bounds.
+    """Facts about a key besides its type, default and bounds.
 
     Attributes:
         meaning: What it means, as `--help` and job files say it, without the default.
@@ -69,12 +69,12 @@ def key(
 
 
 def facts_of(field: FieldInfo) -> KeyFacts:
-    """What `key` was told of a field."""
+    """The facts that `key` was given for a field."""
     return next(part for part in field.metadata if isinstance(part, KeyFacts))
 
 
 def help_text(field: FieldInfo) -> str:
-    """What a key means, with its default."""
+    """The meaning of a key, with its default."""
     facts, value = facts_of(field), field.default
     if facts.default:
         default = facts.default

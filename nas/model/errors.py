@@ -1,4 +1,4 @@
-"""What a run needs went away while it ran: its cluster, or its storage."""
+"""Errors of a run that lost its backend: its cluster, or its storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison of runs says, for terminal and page; it reads the comparison as JSON values."""
+"""The words of a comparison of runs, for terminal and page; it reads the comparison as JSON values."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def score_of(run: Mapping[str, Any]) -> str:
 
 
 def headline(comparison: Comparison) -> str:
-    """What was compared, in one sentence; of two fronts, which is ahead."""
+    """The comparison in one sentence; of two fronts, which is ahead."""
     runs = comparison["runs"]
     if not comparison["objectives"]:
         return f"{len(runs)} runs on different data"
@@ -110,7 +110,7 @@ def dominated(comparison: Comparison) -> list[list[int | None]]:
 
 
 def volume_text(comparison: Comparison) -> str:
-    """What the hypervolumes are a share of; empty where there are none."""
+    """The reference of the hypervolumes; empty where there are none."""
     if not comparison["reference"]:
         return ""
     best = ", ".join(map(_objective, comparison["best"].items()))

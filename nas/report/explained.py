@@ -1,4 +1,4 @@
-"""What an explanation of a budget says, as words and rows: the terminal and the page take the same."""
+"""The words and rows that explain a budget, the same for terminal and page."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitRow:
-    """What one limit does to a space.
+    """The effect of a limit on a space.
 
     Attributes:
         over: Share of the networks drawn that break it.
@@ -105,7 +105,7 @@ def limits_text(content: Content) -> str:
 
 
 def basis_text(content: Content, name: str) -> str:
-    """What the values of a limited resource are."""
+    """The basis of a limited resource's values."""
     return _BASES[content["target"]["basis"]] if name in _PREDICTED else resource_of(name).basis
 
 
@@ -127,7 +127,7 @@ def how(content: Content) -> list[str]:
             " made by changing the best: the true ends are at least as far out.",
         ]
     lines.append(
-        "Nothing was trained. SRAM is exact; capacity is no accuracy: a larger network can learn more, not must."
+        "Nothing was trained. SRAM is exact; capacity is not accuracy: a larger network can learn more, but need not."
     )
     for space in spaces:
         if space["uncosted"]:
@@ -193,7 +193,7 @@ def _row(space: Content, variant: Content) -> Row:
 
 
 def limit_rows(space: Content) -> list[LimitRow]:
-    """What each limit does to a space."""
+    """The effect of each limit on a space."""
     found = []
     for limit in space["limits"]:
         resource = resource_of(limit["resource"])
@@ -259,7 +259,7 @@ def record_heading(content: Content) -> str:
 
 
 def title(content: Content) -> str:
-    """What was asked about."""
+    """The limits and target that were asked about."""
     task = content["task"]
     shape: Sequence[int] = task["input_shape"]
     return f"{task['name']}: input {sized(shape)}, {task['classes']} classes"

@@ -53,7 +53,7 @@ def picture(summary: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def speeds(trials: Sequence[facts.Trial], limits: Mapping[str, float]) -> list[Resource]:
-    """What is drawn beside memory: what is limited of latency, energy and cycles, else cycles, else MACs."""
+    """Resources drawn next to memory: those of latency, energy and cycles that are limited, else cycles, else MACs."""
     known = [r for r in (LATENCY, ENERGY, CYCLES) if any(t["costs"].get(r.key) is not None for t in trials)]
     limited = [resource for resource in known if resource.name in limits]
     return limited or ([CYCLES] if CYCLES in known else [MACS])
@@ -205,7 +205,7 @@ def stairs(trials: Sequence[facts.Trial], resource: Resource, heights: Heights) 
 
 
 def hover(trial: facts.Trial, kind: str, metric: str) -> str:
-    """What a trial's point says; HTML that names of choices cannot break."""
+    """The text of a trial's point; HTML that names of choices cannot break."""
     costs = trial["costs"]
     lines = [f"<b>Trial {trial['number']}</b> · {kind}"]
     accuracy, engine = facts.validation(trial)
@@ -258,7 +258,7 @@ def linear_ticks(low: float, high: float, unit: float = 1.0, most: int = 5) -> l
 
 
 def tick_texts(resource: Resource, ticks: Sequence[float]) -> list[str]:
-    """What stands at the ticks of a resource's axis."""
+    """Texts at the ticks of a resource's axis."""
     if resource.scale == "bytes":
         return [f"{tick / 1024:,.4g}" for tick in ticks]
     return [resource.text(tick) if resource.scale in ("time", "energy") else _short(tick) for tick in ticks]

@@ -1,4 +1,4 @@
-"""Runs beside each other: what changed between them, their chosen models, and their fronts over each other."""
+"""Runs side by side: what changed between them, their chosen models, and their fronts over each other."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Overlap:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What two or more runs have in common, and in what they differ.
+    """Two or more runs compared: what they share, and where they differ.
 
     Attributes:
         runs: In the order given; `letters` names them.
@@ -197,7 +197,7 @@ def _front(run: StoredRun, summary: RunSummary) -> list[TrialSummary]:
 
 
 def _points(run: StoredRun, front: Sequence[TrialSummary], objectives: Sequence[str]) -> list[Point]:
-    """What is minimized of each model of a front: error and costs."""
+    """Objectives of each model of a front: error and costs."""
     with damage_is_an_error(run.path):
         points = [
             tuple(
@@ -269,7 +269,7 @@ def _changes(runs: Sequence[StoredRun], summaries: Sequence[RunSummary]) -> list
 
 
 def _target(summary: RunSummary) -> dict[str, Any]:
-    """What of a target decides costs; its name is the configuration's."""
+    """The parts of a target that decide costs; its name is the configuration's."""
     return {name: value for name, value in summary.target.items() if name not in ("name", "title")}
 
 

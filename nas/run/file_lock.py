@@ -41,7 +41,7 @@ def is_locked(path: Path) -> bool:
     The look itself holds a shared lock for an instant.
     """
     flags = os.O_RDONLY
-    for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC"):  # a FIFO or link in its place is no lock
+    for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC"):  # a FIFO or link in its place is not a lock
         flags |= getattr(os, name, 0)
     try:
         descriptor = os.open(path, flags)

@@ -1,4 +1,4 @@
-"""What the limits leave to the network where something else shares the chip with it."""
+"""The limits that are left to the network where a front end shares the chip with it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reexport:
-    """What was exported.
+    """An export from a finished run.
 
     Attributes:
         bundle: The bundle.

@@ -19,7 +19,7 @@ READ_FILES = ("config.json", "result.json")  # what a warm start reads of a run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierTraining:
-    """What one training of an earlier run came to.
+    """The result of a training of an earlier run.
 
     Attributes:
         params: The choices.
@@ -89,7 +89,7 @@ def save(folder: RunFolder, trainings: tuple[EarlierTraining, ...]) -> None:
 
 
 def load(folder: RunFolder) -> tuple[EarlierTraining, ...]:
-    """What `save` kept; nothing where nothing was."""
+    """The trainings that `save` kept; empty where there are none."""
     try:
         rows = json.loads(_file(folder).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""What runs a model: TFLM's interpreter, LiteRT, and the compiler for Ethos-U."""
+"""Engines that run a model: TFLM's interpreter, LiteRT, and the compiler for Ethos-U."""

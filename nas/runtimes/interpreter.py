@@ -1,4 +1,4 @@
-"""What every interpreter of int8 models is to the rest: two ports, int8 in and int8 out."""
+"""The interface of every interpreter of int8 models: two ports, int8 in and int8 out."""
 
 from __future__ import annotations
 

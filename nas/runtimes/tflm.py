@@ -71,4 +71,4 @@ def load_interpreter(tflite: bytes) -> Any:
             if arena_bytes > LARGEST_ARENA_BYTES:
                 raise TflmError(f"TFLM refuses the model: {error}") from error
         except (struct.error, ValueError, IndexError, TypeError) as error:
-            raise TflmError(f"The model is no readable flatbuffer: {error}") from error
+            raise TflmError(f"The model is not a readable flatbuffer: {error}") from error

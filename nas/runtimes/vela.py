@@ -166,7 +166,7 @@ def _run(scratch: str, npu: Npu, version: str, timeout_s: float, more: tuple[str
 
 
 def _last_line(text: str) -> str:
-    """What a traceback ends in, less the exception's name."""
+    """The last line of a traceback, without the exception's name."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     last = lines[-1] if lines else ""
     name, colon, rest = last.partition(": ")

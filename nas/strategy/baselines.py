@@ -1,4 +1,4 @@
-"""What a user would write by hand: Optuna's samplers on full trainings, the budget learned of afterwards."""
+"""Baselines that a user would write by hand: Optuna's samplers on full trainings, the budget checked afterwards."""
 
 from __future__ import annotations
 

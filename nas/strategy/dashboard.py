@@ -1,4 +1,4 @@
-"""What `optuna-dashboard` shows of a trial beyond choices and objectives: readable attributes, and the model."""
+"""Attributes and artifacts that `optuna-dashboard` shows of a trial besides choices and objectives."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _WIDTH = np.array([0.8, 0.6, 0.8, 0.6, 0.7, 0.7, 0.7])
 
 
 class KernelParameters(NamedTuple):
-    """What the covariance learns. Variances are in units of squared log error.
+    """Parameters of the covariance that are learned. Variances are in units of squared log error.
 
     Attributes:
         graph_variance: Of the kernel over graph features.

@@ -39,7 +39,7 @@ def check_layout(layout: Layout, model: Path | bytes, *, target: str = "nrf52840
         plain = path and PurePosixPath(path).as_posix() == path and not set(path) & set('\\:*?"<>|')
         require(
             bool(plain) and not path.startswith("/") and ".." not in PurePosixPath(path).parts,
-            f"{said} writes {path!r}, which is no plain path within its folder.",
+            f"{said} writes {path!r}, which is not a plain path within its folder.",
         )
         require(path.lower() not in reserved, f"{said} writes {path}, which every bundle has already.")
         other = seen.setdefault(path.lower(), path)
@@ -63,7 +63,9 @@ def check_layout(layout: Layout, model: Path | bytes, *, target: str = "nrf52840
         f"{said} writes other bytes each time: nas-check would refuse them.",
     )
     for note in layout.notes(content):
-        require(note.endswith(".") and "\n" not in note, f"{said} has a note that is no sentence: {note!r}.")
+        require(
+            note.endswith(".") and "\n" not in note, f"{said} has a note that is not a sentence: {note!r}."
+        )
 
 
 def _files(layout: Layout, content: BundleContent, said: str) -> dict[str, File]:
@@ -74,7 +76,7 @@ def _files(layout: Layout, content: BundleContent, said: str) -> dict[str, File]
 
 
 def _content(data: bytes, target_name: str) -> BundleContent:
-    """What a bundle of a model is written from, with random samples as its golden vectors."""
+    """The content of a model's bundle, with random samples as its golden vectors."""
     import numpy as np
 
     from cost_models.costing import CostModel

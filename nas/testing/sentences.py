@@ -1,4 +1,4 @@
-"""What the suites say: one plain sentence, as an AssertionError."""
+"""The messages of the suites: one plain sentence, as an AssertionError."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def fail(sentence: str, error: Exception) -> NoReturn:
 
 
 def reason(error: Exception) -> str:
-    """What an exception says, as the end of a sentence."""
+    """The message of an exception, as the end of a sentence."""
     from cost_models.errors import UserError
     from nas.model.words import first_line
 

@@ -72,7 +72,8 @@ def check_task(
     )
     for note in one.notes:
         require(
-            note.strip() == note != "" and "\n" not in note, f"{said} has a note that is no line: {note!r}."
+            note.strip() == note != "" and "\n" not in note,
+            f"{said} has a note that is not a line: {note!r}.",
         )
     two = _loaded(task, argument, options, said)
     require(

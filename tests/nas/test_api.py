@@ -228,11 +228,11 @@ X, Y = [[1.0, 2.0], [3.0, 4.0]], [0, 1]
         ),
         (
             {"X": X, "y": Y, "test_data": X[0][0]},
-            "test_data is no pair. Give samples and labels: test_data=(X, y).",
+            "test_data is not a pair. Give samples and labels: test_data=(X, y).",
         ),
         (
             {"X": X, "y": Y, "validation_data": (X,), "test_data": (X, Y)},
-            "validation_data is no pair. Give samples and labels: validation_data=(X, y).",
+            "validation_data is not a pair. Give samples and labels: validation_data=(X, y).",
         ),
         (
             {"config": nas.RunConfig(), "trials": 3},
@@ -287,7 +287,7 @@ def test_what_cannot_fit_is_its_own_error(tmp_path: Path) -> None:
         ),
         (
             lambda there: nas.verify(there),
-            "{0} is no bundle: manifest.json cannot be read: No such file or directory.",
+            "{0} is not a bundle: manifest.json cannot be read: No such file or directory.",
         ),
     ],
 )

@@ -51,7 +51,10 @@ MISTAKES = [
         " Take another, like string_net.",
     ),
     (["--branch", "b"], "--branch needs --deliver. Say which repository: --deliver REPO[:PATH]."),
-    (["--deliver", "none"], "none is no git repository. Give the folder of a checkout, REPO or REPO:PATH."),
+    (
+        ["--deliver", "none"],
+        "none is not a git repository. Give the folder of a checkout, REPO or REPO:PATH.",
+    ),
     (["--config", "none.toml"], "There is no job file none.toml. Check the path after --config."),
     (
         ["--resume", "none"],

@@ -292,15 +292,21 @@ def test_a_sound_layout_passes() -> None:
     [
         (
             more("../evil.txt"),
-            "The layout mine writes '../evil.txt', which is no plain path within its folder.",
+            "The layout mine writes '../evil.txt', which is not a plain path within its folder.",
         ),
-        (more("a/../../b"), "The layout mine writes 'a/../../b', which is no plain path within its folder."),
+        (
+            more("a/../../b"),
+            "The layout mine writes 'a/../../b', which is not a plain path within its folder.",
+        ),
         (
             more("/etc/passwd"),
-            "The layout mine writes '/etc/passwd', which is no plain path within its folder.",
+            "The layout mine writes '/etc/passwd', which is not a plain path within its folder.",
         ),
-        (more("a\\b.txt"), "The layout mine writes 'a\\\\b.txt', which is no plain path within its folder."),
-        (more(""), "The layout mine writes '', which is no plain path within its folder."),
+        (
+            more("a\\b.txt"),
+            "The layout mine writes 'a\\\\b.txt', which is not a plain path within its folder.",
+        ),
+        (more(""), "The layout mine writes '', which is not a plain path within its folder."),
         (more("manifest.json"), "The layout mine writes manifest.json, which every bundle has already."),
         (
             more("Example.H"),
@@ -343,7 +349,7 @@ def test_a_layout_without_a_name_or_with_half_a_note_is_named() -> None:
     assert sentence(lambda: check_layout(object(), MODEL)) == "A layout needs a name and a title."  # type: ignore[arg-type]
     half = Own(lambda files: None, note="half a note")
     assert sentence(lambda: check_layout(half, MODEL)) == (
-        "The layout mine has a note that is no sentence: 'half a note'."
+        "The layout mine has a note that is not a sentence: 'half a note'."
     )
 
 

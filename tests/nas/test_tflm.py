@@ -40,5 +40,5 @@ def test_inputs_of_another_shape_or_type_are_refused() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"TFL3", TCN[:1000]])
 def test_bytes_that_are_no_model_are_refused(data: bytes) -> None:
-    with pytest.raises(TflmError, match="The model is no readable flatbuffer"):
+    with pytest.raises(TflmError, match="The model is not a readable flatbuffer"):
         TflmModel(data)

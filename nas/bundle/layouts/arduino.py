@@ -10,7 +10,7 @@ from nas.bundle.sources import build_file, layout, readme, render
 
 
 class ArduinoLayout(Layout):
-    """What the library manager and arduino-cli expect; the sketch runs the self-test over serial."""
+    """The layout that the library manager and arduino-cli expect; the sketch runs the self-test over serial."""
 
     name = "arduino"
     title = "Arduino library"

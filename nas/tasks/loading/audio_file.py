@@ -26,7 +26,7 @@ _RATES = (1000, 384_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioInfo:
-    """What the head of a file says.
+    """The header of a file.
 
     Attributes:
         rate: Samples a second.
@@ -50,7 +50,7 @@ def inspect(path: Path) -> AudioInfo:
     """Reads the head of a file.
 
     Raises:
-        UserError: It is no recording that can be read, or an empty, very long or very slow one.
+        UserError: It is not a recording that can be read, or an empty, very long or very slow one.
     """
     import soundfile
 
@@ -125,12 +125,12 @@ def read(path: Path, info: AudioInfo, rate: int) -> Recording:
         samples, _ = soundfile.read(str(path), dtype="int16" if exact else "float64", always_2d=True)
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise UserError(
-            f"{show(path)} is damaged ({first_line(error)}).", "Remove it or get it anew."
+            f"{show(path)} is damaged ({first_line(error)}).", "Remove it or get it again."
         ) from None
     if len(samples) < info.samples:
         raise UserError(
             f"{show(path)} ends after {len(samples):,} of {info.samples:,} samples.",
-            "Remove it or get it anew.",
+            "Remove it or get it again.",
         )
     if exact:
         return Recording(samples=np.maximum(samples[:, 0], -LOUDEST), clipped=0)
@@ -155,7 +155,7 @@ def resample(samples: NDArray[np.float64], rate: int, wanted: int) -> NDArray[np
 
 @lru_cache(maxsize=64)
 def _low_pass(factor: int) -> NDArray[np.float64]:
-    """The filter that resample_poly would design anew for each recording."""
+    """The filter that resample_poly would design again for each recording."""
     from scipy.signal import firwin
 
     return np.asarray(firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0)), np.float64)

@@ -170,7 +170,7 @@ def _channels(heads: Sequence[Head], rest: list[str], kinds: dict[str, str], not
     empty = [name for name in rest if kinds[name] == "empty"]
     rows = [name for name in rest if kinds[name] == "number" and _ROW_NAMES.fullmatch(name)]
     if words:
-        notes.append(f"{_columns(words)} left out: words are no channel.")
+        notes.append(f"{_columns(words)} left out: words are not a channel.")
     if empty:
         notes.append(
             f"{_columns([name or 'without a name' for name in empty])} left out: there is nothing in it."
@@ -225,7 +225,7 @@ def _check_alike(heads: Sequence[Head]) -> None:
 
 
 def _kind(heads: Sequence[Head], name: str) -> str:
-    """What a column holds in all files: numbers, words, nothing, or numbers here and words there."""
+    """The content of a column in all files: numbers, words, nothing, or numbers here and words there."""
     where = {
         kind: head
         for head in heads

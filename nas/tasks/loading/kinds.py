@@ -1,4 +1,4 @@
-"""What an array's axes are: features, signals or pictures, decided by shape and type unless the user says it."""
+"""The meaning of an array's axes: features, signals or pictures, decided by shape and type unless the user says it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _decide(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[InputK
         )
     if len(shape) == 2:
         a, b = shape
-        # Unsigned bytes come from cameras; what is wide and square-ish is no signal either.
+        # Unsigned bytes come from cameras; what is wide and square-ish is not a signal either.
         if dtype == np.uint8 or (b > 16 and b * 4 > a):
             why = "uint8 samples" if dtype == np.uint8 else "Samples"
             return "images", (

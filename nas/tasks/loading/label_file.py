@@ -27,7 +27,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileLabels:
-    """What a file of labels says.
+    """The labels of a file of labels.
 
     Attributes:
         path: The file.

@@ -107,7 +107,7 @@ def names_of(array: Array, what: str) -> tuple[str, ...]:
     """The class names that an array holds: text, bytes of UTF-8, or numbers.
 
     Raises:
-        UserError: Something else, or bytes that are no UTF-8.
+        UserError: Something else, or bytes that are not UTF-8.
     """
     flat = array.reshape(-1)
     if flat.dtype.kind in "SU":

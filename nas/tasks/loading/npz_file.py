@@ -38,12 +38,12 @@ _MAGIC = b"\x93NUMPY"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What was read.
+    """The arrays that were read.
 
     Attributes:
         arrays: The wanted arrays.
         unused: Shapes of the arrays that were left alone, by name; None where the header cannot be read.
-        strangers: Names of members that are no arrays.
+        strangers: Names of members that are not arrays.
     """
 
     arrays: dict[str, Array]
@@ -104,7 +104,7 @@ def read_npz(path: Path, *, wanted: Callable[[str], bool], hint: str) -> Content
 
 
 def _check_file(path: Path, hint: str) -> None:
-    """Tells what is no archive from one that is damaged."""
+    """Tells what is not an archive from one that is damaged."""
     try:
         if not path.exists():
             raise UserError(f"There is no file {path}.", "Check the path after npz:.")
@@ -125,7 +125,7 @@ def _check_file(path: Path, hint: str) -> None:
     if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise UserError(f"{path} cannot be read as .npz (it is a web page).", "Download the file itself.")
     if not start.startswith(b"PK"):
-        what = "it is empty" if not start else "it is no zip archive"
+        what = "it is empty" if not start else "it is not a zip archive"
         raise UserError(f"{path} cannot be read as .npz ({what}).", "Write it with numpy.savez.")
 
 
@@ -135,7 +135,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
         raise UserError(f"{path} has {len(infos):,} members.", f"Store at most {_MOST_MEMBERS:,} arrays.")
     name, times = Counter(info.filename for info in infos).most_common(1)[0] if infos else ("", 1)
     if times > 1:
-        raise UserError(f"{path} holds {name!r} {times} times.", "Write it anew with numpy.savez.")
+        raise UserError(f"{path} holds {name!r} {times} times.", "Write it again with numpy.savez.")
     for info in infos:
         if info.flag_bits & 1:
             raise UserError(f"{path} is encrypted ({info.filename!r}).", "Store it without a password.")
@@ -143,12 +143,12 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
 
 
 def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> _Header:
-    """What an array will be, by its first bytes, checked against the directory of the archive."""
+    """An array's type and shape from its header, checked against the directory of the archive."""
     name = info.filename.removesuffix(_ARRAY_FILE)
     with archive.open(info) as file:
         header, length = _parse(file.read(8), file.read)
     if header is None:
-        raise UserError(f"{path}: the array {name} has no sound header.", "Write it anew with numpy.savez.")
+        raise UserError(f"{path}: the array {name} has no sound header.", "Write it again with numpy.savez.")
     if header.dtype.hasobject:
         raise UserError(
             f"{path} holds pickled objects, which are never loaded (array {name}).",

@@ -16,7 +16,7 @@ _SAMPLED = 50_000
 _MOST_COUNTED = 500_000
 # Share of one value that counts as a state of its own (off, missing, zero), not as a measurement.
 _ATOM = 0.05
-_LEAST_REST = 0.005  # share of the other values, below which they are no measurement either
+_LEAST_REST = 0.005  # share of the other values, below which they are not a measurement either
 _LEAST_DISTINCT = 8
 _INFORMATIVE = 4.0  # times as many effective values as levels: else the levels tell what there is to tell
 _FAR = 5.0  # times the spread of the others: a gap that no tail has
@@ -117,7 +117,7 @@ def find_outliers(values: Array, levels: float) -> Inside | None:
 
 
 def _spread(distinct: NDArray[np.float64], counts: NDArray[np.int64], total: int) -> float | None:
-    """Width of the central 90 % of the values that are no states; None without enough of them."""
+    """Width of the central 90 % of the values that are not states; None without enough of them."""
     measured = counts < _ATOM * total
     values, weights = distinct[measured], counts[measured]
     if len(values) < _LEAST_DISTINCT or weights.sum() < _LEAST_REST * total:

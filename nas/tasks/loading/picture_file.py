@@ -29,7 +29,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """What the header of a file says.
+    """The header of a picture file.
 
     Attributes:
         path: The file.
@@ -61,7 +61,7 @@ def inspect(path: Path) -> Picture:
     """Reads the header of a picture.
 
     Raises:
-        UnreadableError: It is no picture, or none that can be shown.
+        UnreadableError: It is not a picture, or none that can be shown.
     """
     with _opened(path) as image:
         height, width = image.height, image.width
@@ -130,12 +130,12 @@ def unreadable(errors: Sequence[UnreadableError], checked: int) -> UserError:
     if len(errors) == 1:
         return UserError(
             f"{show(errors[0].path)} is not a readable picture ({errors[0].reason}).",
-            "Remove it, or save it anew as PNG or JPEG.",
+            "Remove it, or save it again as PNG or JPEG.",
         )
     named = listed([f"{show(error.path)} ({error.reason})" for error in errors], _NAMED)
     return UserError(
         f"{len(errors)} of {checked} files are not readable pictures: {named}.",
-        "Remove them, or save them anew as PNG or JPEG.",
+        "Remove them, or save them again as PNG or JPEG.",
     )
 
 

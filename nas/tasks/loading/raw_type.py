@@ -25,7 +25,7 @@ _SAMPLED = 200_000  # values of a channel that quantiles are taken of
 
 
 def check_values(array: Array, what: str) -> None:
-    """Refuses what is no real number, or what float32 arithmetic on the chip cannot hold.
+    """Refuses what is not a real number, or what float32 arithmetic on the chip cannot hold.
 
     Raises:
         UserError: Text, complex numbers, NaN, infinities, or magnitudes beyond float32.

@@ -44,7 +44,7 @@ class PartReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataReport:
-    """What a reader should know of a data set before a network is trained on it.
+    """Facts about a data set to read before a network is trained on it.
 
     Attributes:
         taken_as: How the axes were understood.

@@ -47,7 +47,7 @@ class Stretch:
 
 @dataclass(slots=True)
 class Tally:
-    """What was left out or changed, counted over all files."""
+    """Counts of rows that were left out or changed, over all files."""
 
     rows: int = 0
     unlabelled: int = 0

@@ -36,7 +36,7 @@ _MOST_WORDS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What the beginning of a file tells.
+    """The header of a table, and its format.
 
     Attributes:
         path: The file.
@@ -75,7 +75,7 @@ class Table:
         times: Numbers as they are, or microseconds of ISO 8601 text; None without. Shape: (rows,).
         times_kind: Which of the two.
         comments: Lines of remarks between the rows.
-        breaks: Rows before which there are blank lines, where these are no habit of the file. Shape: (n,).
+        breaks: Rows before which there are blank lines, where these are not a habit of the file. Shape: (n,).
     """
 
     head: Head

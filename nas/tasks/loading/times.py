@@ -137,7 +137,7 @@ def measure_steps(times: Sequence[Floats]) -> Steps | None:
 
 
 def _between(ratios: Floats) -> NDArray[np.bool_]:
-    """Steps longer than usual that are no whole number of lost samples."""
+    """Steps longer than usual that are not a whole number of lost samples."""
     return (ratios >= _GAP) & (ratios < 4) & (np.abs(ratios - np.round(ratios)) > 2 * _EVEN)
 
 

@@ -1,4 +1,4 @@
-"""What is said of windows, rows and files that are left out, and of windows of several labels; labels without any."""
+"""Notes on windows, rows and files that are left out, on windows of several labels, and on labels without windows."""
 
 from __future__ import annotations
 

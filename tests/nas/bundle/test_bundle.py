@@ -132,7 +132,7 @@ def test_a_model_one_byte_over_its_budget_is_refused(finished: Finished, tmp_pat
 
 def test_a_folder_with_other_files_is_not_touched(finished: Finished, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(UserError, match="holds files and is no bundle"):
+    with pytest.raises(UserError, match="holds files and is not a bundle"):
         finished.export(tmp_path)
     bundle = finished.export(tmp_path / "b")
     (bundle.path / "mine.txt").write_text("keep")

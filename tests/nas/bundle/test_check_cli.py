@@ -111,7 +111,7 @@ def test_a_bundle_that_was_tampered_with_fails_with_the_reason(
     ("words", "message"),
     [
         (["nowhere"], "nowhere does not exist. Give a bundle's folder or a .tflite."),
-        (["."], ". is no bundle: it has no manifest.json."),
+        (["."], ". is not a bundle: it has no manifest.json."),
         ([str(TCN), "--budgt", "1KB"], "There is no flag --budgt. Did you mean --budget?"),
         ([str(TCN), "--budget", "-1KB"], "must be more than 0"),
         ([str(TCN), "--target", "nrf52480"], "There is no target 'nrf52480'."),

@@ -154,7 +154,7 @@ def test_a_tracked_file_in_the_way_of_the_folder_is_not_replaced(
     thing = commit if what == "submodule" else git(repo, "rev-parse", "HEAD:main.c")
     git(repo, "update-index", "--add", "--cacheinfo", f"{mode},{thing},{taken}")
     git(repo, "commit", "-q", "-m", "Something of ours")
-    with pytest.raises(UserError, match=rf"^{taken} in the repository is no folder\."):
+    with pytest.raises(UserError, match=rf"^{taken} in the repository is not a folder\."):
         deliver(bundle, f"{repo}:{below}")
     assert git(repo, "branch", "--format=%(refname:short)") == "main"
 
@@ -202,12 +202,12 @@ def test_a_git_that_does_not_end_is_a_sentence(
 @pytest.mark.parametrize(
     ("place", "branch", "message"),
     [
-        ("nowhere", None, "nowhere is no git repository."),
-        ("{repo}:../x", None, "'../x' is no folder inside a repository."),
-        ("{repo}:/abs", None, "'/abs' is no folder inside a repository."),
-        ("{repo}:.git/x", None, "'.git/x' is no folder inside a repository."),
-        ("{repo}:.GIT/x", None, "'.GIT/x' is no folder inside a repository."),
-        ("{repo}:a/.Git/x", None, "'a/.Git/x' is no folder inside a repository."),
+        ("nowhere", None, "nowhere is not a git repository."),
+        ("{repo}:../x", None, "'../x' is not a folder inside a repository."),
+        ("{repo}:/abs", None, "'/abs' is not a folder inside a repository."),
+        ("{repo}:.git/x", None, "'.git/x' is not a folder inside a repository."),
+        ("{repo}:.GIT/x", None, "'.GIT/x' is not a folder inside a repository."),
+        ("{repo}:a/.Git/x", None, "'a/.Git/x' is not a folder inside a repository."),
         ("{repo}", "@{-1}", "cannot name a branch."),
         ("{repo}", "-x", "'-x' cannot name a branch."),
         ("{repo}", "a..b", "'a..b' cannot name a branch."),

@@ -132,7 +132,7 @@ def test_an_exported_bundle_verifies_without_the_run(run: Path, tmp_path: Path) 
         (["{run}", "--out", "b", "--format", "zefyr"], "There is no format 'zefyr'. Did you mean zephyr?"),
         (["{run}", "--out", "b", "--name", "Kws"], "'Kws' cannot name a model"),
         (["{run}", "--out", "b", "--branch", "x"], "--branch needs --deliver."),
-        (["{run}", "--out", "b", "--deliver", "nowhere"], "nowhere is no git repository."),
+        (["{run}", "--out", "b", "--deliver", "nowhere"], "nowhere is not a git repository."),
         (["{run}", "--out", "b", "--formt", "tflm"], "There is no flag --formt. Did you mean --format?"),
         (["{run}", "--policy", "larest"], "--policy is 'larest'. Did you mean smallest?\n"),
         (["{run}", "--policy", "9"], "--policy is '9'. Known: accuracy, balanced, smallest.\n"),

@@ -128,7 +128,7 @@ def test_one_and_a_half_gpus_are_a_mistake() -> None:
         ("127.0.0.1:1", "The Ray cluster 127.0.0.1:1 cannot be reached"),
         ("ray://127.0.0.1:1", "The Ray cluster ray://127.0.0.1:1 cannot be reached"),
         ("127.0.0.1:many", "The Ray cluster 127.0.0.1:many cannot be reached"),
-        ("head", "'head' is no address of a Ray cluster"),
+        ("head", "'head' is not an address of a Ray cluster"),
     ],
 )
 def test_a_cluster_that_does_not_answer_is_one_sentence(address: str, message: str) -> None:

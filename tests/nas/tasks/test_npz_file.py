@@ -66,7 +66,7 @@ def good(skip: str = "") -> list[tuple[str, bytes]]:
         (b"", "it is empty"),
         (b"<!DOCTYPE html><html>404</html>", "it is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "it is a pointer of Git LFS"),
-        (b"\x80\x04K\x01.", "it is no zip archive"),
+        (b"\x80\x04K\x01.", "it is not a zip archive"),
         (b"PK\x03\x04 and then nothing", "its end is missing"),
     ],
 )

@@ -295,7 +295,7 @@ def test_the_values_of_windows_are_those_of_the_file(tmp_path: Path) -> None:
             lambda i: i // 100 % 2,
             "Column activity_id left out, as the name is that of a label",
         ),
-        ("remark", lambda i: "ok", "Column remark left out: words are no channel."),
+        ("remark", lambda i: "ok", "Column remark left out: words are not a channel."),
         ("spare", lambda i: "", "Column spare left out: there is nothing in it."),
     ],
 )
