@@ -34,17 +34,23 @@ def print_result(result: RunResult, *, as_json: bool) -> None:
     """The front, the verdict and where to look; on stderr why no model was delivered."""
     from rich.console import Console
 
-    from nas.report import print_front
+    from nas.report import print_boards, print_front
 
     if as_json:
         print(json.dumps(result.content))
     else:
         console = Console(soft_wrap=False)
-        print_front(result.content, console)
-        for what, path in (("report", result.report), ("bundle", RunFolder(path=result.path).bundle)):
-            if path.exists():
-                console.print(f"{what} {path}", markup=False, highlight=False, soft_wrap=True)
-    if result.chosen is None:
+        for name, part in (result.boards or {"": result}).items():
+            if name:
+                console.print(f"== {name}", markup=False, highlight=False)
+            print_front(part.content, console)
+            for what, path in (("report", part.report), ("bundle", RunFolder(path=part.path).bundle)):
+                if path.exists():
+                    console.print(f"{what} {path}", markup=False, highlight=False, soft_wrap=True)
+        if result.boards:
+            print_boards(result.content, console)
+            console.print(f"report {result.report}", markup=False, highlight=False, soft_wrap=True)
+    if not result.delivered:
         for text in (result.refusal, *result.refusal_notes):
             complain(text)
 
@@ -62,32 +68,44 @@ def delivery_text(delivery: Delivery) -> str:
 
 
 def _plan_json(plan: RunPlan) -> dict[str, Any]:
-    job, found = plan.job, plan.survey
+    job = plan.job
+    boards = [
+        {
+            "target": board.name,
+            "budget": dict(board.budget.limits()),
+            "notes": list(board.budget.notes),
+            "drawn": found.drawn,
+            "fitting": found.fitting,
+        }
+        for board, found in zip(job.boards, plan.surveys, strict=True)
+    ]
     return {
         "schema": 1,
         "config": job.config.shown(),
-        "target": job.target.name,
-        "budget": dict(job.budget.limits()),
-        "notes": list(job.budget.notes),
         "data": job.dataset.report.to_json(),
-        "drawn": found.drawn,
-        "fitting": found.fitting,
+        **boards[0],
+        **({"boards": boards} if len(boards) > 1 else {}),
     }
 
 
 def _plan_lines(plan: RunPlan) -> list[str]:
-    job, found = plan.job, plan.survey
+    job = plan.job
     config, info = job.config, job.dataset.info
-    limits = ", ".join(f"{name} <= {format_quantity(name, limit)}" for name, limit in job.budget.limits())
     lines = [
         f"task    {config.task}: {info.input_shape}, {len(info.class_names)} classes,",
         f"        {info.samples['train']} train, {info.samples['val']} val, {info.samples['test']} test samples",
         *(f"data    {line}" for line in job.dataset.report.lines()),
-        f"space   {job.space.name}: {found.fitting} of {found.drawn} random networks fit",
-        f"target  {job.target.name} ({job.target.title}): {limits}",
-        *(f"        {note}" for note in job.budget.notes),
     ]
-    if found.feasible:
+    for board, found in zip(job.boards, plan.surveys, strict=True):
+        limits = ", ".join(
+            f"{name} <= {format_quantity(name, limit)}" for name, limit in board.budget.limits()
+        )
+        lines += [
+            f"target  {board.name} ({board.model.target.title}): {limits}",
+            *(f"        {note}" for note in board.budget.notes),
+            f"space   {job.space.name}: {found.fitting} of {found.drawn} random networks fit",
+        ]
+    if all(found.feasible for found in plan.surveys):
         lines.append(
             f"search  {config.trials} networks, trained for {config.steps} steps, the best of them longer,"
             f" the best {config.finalists} for {config.final_steps}"

@@ -26,35 +26,52 @@ def explain_run(config: RunConfig, values: Mapping[str, Any], page: str, *, as_j
     Args:
         config: The run.
         values: What was given, by key: without a space, all are looked at.
-        page: An HTML file; empty for none.
+        page: An HTML file; empty for none. Of several boards each has one, with its name behind the file's.
         as_json: Print JSON instead of words.
 
     Returns:
-        The exit code: 3 where nothing fits.
+        The exit code: 3 where nothing fits one of the boards.
 
     Raises:
         UserError: Something that was given cannot be used.
     """
-    from nas.run.explain import explain
-    from nas.run.folder import write_atomically
+    from nas.run.explain import SECONDS, explain
 
     file = _page_file(page)
-    found = explain(config, spaces=[config.space] if "space" in values else None, say=_say)
-    content = json.loads(json.dumps(found.as_json()))  # the page is made from what a machine reads
+    spaces = [config.space] if "space" in values else None
+    boards = config.boards()
+    contents: list[Any] = []
+    fits = True
+    for board in boards:
+        found = explain(config.on(board), spaces=spaces, seconds=SECONDS / len(boards), say=_say)
+        fits = fits and found.fits
+        contents.append(json.loads(json.dumps(found.as_json())))  # the page is made from what a machine reads
+    pages = []
     if file is not None:
-        from nas.report.explain_page import render_explanation
-
-        try:
-            write_atomically(file, render_explanation(content).encode())
-        except OSError as error:
-            raise UserError(f"{file} cannot be written ({error.strerror}).", "Name another file.") from error
+        for content in contents:
+            name = content["target"]["name"]
+            pages.append(file if len(boards) == 1 else file.with_name(f"{file.stem}-{name}{file.suffix}"))
+            _write_page(pages[-1], content)
     if as_json:
-        print(json.dumps(content))
+        print(json.dumps(contents[0] if len(boards) == 1 else {"schema": 1, "boards": contents}))
     else:
-        print_explanation(content)
-    if file is not None:
-        print(f"page {file}", file=sys.stderr if as_json else sys.stdout)
-    return DONE if found.fits else NOTHING_FEASIBLE
+        for place, content in enumerate(contents):
+            if place:
+                print()
+            print_explanation(content)
+    for path in pages:
+        print(f"page {path}", file=sys.stderr if as_json else sys.stdout)
+    return DONE if fits else NOTHING_FEASIBLE
+
+
+def _write_page(file: Path, content: Mapping[str, Any]) -> None:
+    from nas.report.explain_page import render_explanation
+    from nas.run.folder import write_atomically
+
+    try:
+        write_atomically(file, render_explanation(content).encode())
+    except OSError as error:
+        raise UserError(f"{file} cannot be written ({error.strerror}).", "Name another file.") from error
 
 
 def _page_file(page: str) -> Path | None:

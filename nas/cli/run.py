@@ -183,7 +183,7 @@ def _run(flags: dict[str, Any]) -> int:
         except pipeline.StoppedError as stopped:
             return _ended_by(stopped.signal)
         print_result(result, as_json=as_json)
-        if result.chosen is None:
+        if not result.delivered:
             return ALL_FAILED if result.signal is None else _ended_by(result.signal)
         if delivery := deliver_chosen(result):
             print_delivery(delivery)

@@ -112,7 +112,7 @@ def _verdict(run: StoredRun) -> Iterator[str]:
     """The front and the verdict, as nas-run prints them."""
     from rich.console import Console
 
-    from nas.report import print_front
+    from nas.report import print_boards, print_front
 
     page = io.StringIO()
     real = Console()
@@ -123,6 +123,8 @@ def _verdict(run: StoredRun) -> Iterator[str]:
         color_system="auto" if real.is_terminal else None,
     )
     print_front(run.content or {}, console)
+    if (run.content or {}).get("boards"):
+        print_boards(run.content or {}, console)
     yield page.getvalue().rstrip("\n")
 
 

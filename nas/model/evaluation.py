@@ -48,7 +48,8 @@ class Evaluated:
     Attributes:
         accuracy: Validation accuracy of the int8 bytes, by the engine that ranks (LiteRT).
         tflm_accuracy: The same by TFLM's interpreter, for final candidates.
-        costs: Costs read back from the bytes.
+        costs: Costs read back from the bytes, on the first board that has some.
+        boards: Of a search for several boards the costs on each that has some, by its target's name.
         tflite: The lean bytes.
         seconds: Where the time went, by stage.
         cut_at: Training steps after which the time was up; None where all were done.
@@ -65,15 +66,17 @@ class Evaluated:
     cut_at: int | None = None
     quantization: Quantization | None = None
     curve: tuple[float, ...] = ()
+    boards: dict[str, Costs] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A network that breaks the budget."""
+    """A network that breaks the budget; of several boards that of each, and the violations of the closest."""
 
     digest: str
     violations: tuple[Violation, ...]
     costs: Costs
+    boards: dict[str, Costs] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

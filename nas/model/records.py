@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from cost_models.budget import Violation
+from cost_models.budget import Budget, Violation
 from cost_models.costing import Costs
 from nas.model.quantization import Quantization, quantization_from_json
 from nas.model.trained import Accuracy
@@ -28,6 +28,8 @@ class TrialRecord:
         model_sha256: Of the bytes that the training left; None before hashes were kept.
         digest: Name of the network, see `nas.strategy.screening.network_digest`.
         quantization: How it came to int8, for full trainings; None before the ladder was kept.
+        costs: Of the bytes, on the run's board; of several on the first that has some.
+        boards: Of a run for several boards the costs on each that has some, by its target's name.
         started: Seconds since the run started.
         seconds: Where the worker's time went, by stage.
     """
@@ -51,6 +53,24 @@ class TrialRecord:
     log: str = ""
     quantization: Quantization | None = None
     curve: tuple[float, ...] = ()
+    boards: dict[str, Costs] = field(default_factory=dict)
+
+    def on(self, board: str, budget: Budget) -> TrialRecord:
+        """The same trial as a run for one of its boards alone would record it.
+
+        Args:
+            board: The target's name.
+            budget: The limits there.
+        """
+        if not self.boards or self.state == "failed":
+            return replace(self, costs=self.boards.get(board, self.costs), boards={})
+        costs = self.boards.get(board)
+        if costs is None:
+            reason = f"cost: {board} has no costs for this network"
+            return replace(self, state="failed", costs=None, violations=(), boards={}, reason=reason)
+        broken = budget.violations(costs)
+        state: State = "rejected" if broken else "evaluated"
+        return replace(self, state=state, costs=costs, violations=broken, boards={})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for Optuna's storage."""
@@ -92,6 +112,7 @@ def record_from_json(content: dict[str, Any]) -> TrialRecord:
     if values.get("quantization") is not None:
         values["quantization"] = quantization_from_json(values["quantization"])
     values["curve"] = tuple(values.get("curve", ()))
+    values["boards"] = {board: Costs(**costs) for board, costs in values.get("boards", {}).items()}
     values["violations"] = tuple(Violation(**v) for v in values["violations"])
     return TrialRecord(**values)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["print_front", "write_report"]
+__all__ = ["print_boards", "print_front", "write_report"]
 
 
 def write_report(
@@ -19,6 +19,13 @@ def write_report(
     from nas.report import page
 
     page.write_report(path, summary, write)
+
+
+def print_boards(summary: Mapping[str, Any], console: Console) -> None:
+    """Print the boards of a run for several side by side; see `nas.report.table`."""
+    from nas.report import table
+
+    table.print_boards(summary, console)
 
 
 def print_front(summary: Mapping[str, Any], console: Console) -> None:

@@ -265,6 +265,56 @@ def front_end_notes(summary: Mapping[str, Any]) -> list[str]:
     return [note for note in summary.get("notes") or () if note.startswith(FRONT_END)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardRow:
+    """One board of a run for several, as tables lay them side by side.
+
+    Attributes:
+        name: The target's name.
+        title: What people call it.
+        verdict: What was chosen for it, or that nothing was.
+        trial: Number of the chosen trial.
+        score: The run's metric on test data.
+        uses: What the chosen model takes of each resource.
+        front: How many models are on its front.
+        folder: Within the run folder.
+        bundle: Within the run folder; empty without a choice.
+    """
+
+    name: str
+    title: str
+    verdict: str
+    trial: int | None
+    score: float | None
+    uses: tuple[Use, ...]
+    front: int
+    folder: str
+    bundle: str
+
+
+def boards(summary: Mapping[str, Any]) -> list[BoardRow]:
+    """The boards of a run for several; nothing for one."""
+    rows = []
+    for board in summary.get("boards") or ():
+        part = {**summary, **board}
+        chosen = board["chosen"]
+        test = None if chosen is None else chosen["test_accuracy"]
+        rows.append(
+            BoardRow(
+                name=board["target"]["name"],
+                title=board["target"]["title"],
+                verdict=headline(part),
+                trial=None if chosen is None else chosen["number"],
+                score=None if test is None else test.get("score", test["value"]),
+                uses=() if chosen is None else tuple(uses(part, chosen["costs"])),
+                front=len(board["front"]),
+                folder=board["folder"],
+                bundle="" if chosen is None else chosen["bundle"],
+            )
+        )
+    return rows
+
+
 def duty_lines(chosen: Mapping[str, Any]) -> list[str]:
     """Average power and battery life of the chosen model, and what they rest on; nothing without a period."""
     duty = chosen.get("duty_cycle")

@@ -20,6 +20,7 @@ from nas.report.quantities import (
     LATENCY,
     MACS,
     SRAM,
+    UNKNOWN,
     choices,
     percent,
     sentence,
@@ -50,6 +51,32 @@ def print_front(summary: Mapping[str, Any], console: Console) -> None:
     for line in verdict(summary):
         for part in wrap.wrap(line.replace(GAP, " ")):
             console.print(part.rstrip(), markup=False, highlight=False, soft_wrap=True)
+
+
+def print_boards(summary: Mapping[str, Any], console: Console) -> None:
+    """The boards of a run for several side by side: the choice, its accuracy, and what it takes of each limit."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"{sentence(facts.metric(summary))} on test data, and what the choice for each board takes",
+        title_justify="left",
+        pad_edge=False,
+    )
+    for heading in ("Board", "Trial", sentence(facts.metric(summary)), "SRAM", "Flash", "Latency", "Front"):
+        table.add_column(heading, justify="left" if heading == "Board" else "right", no_wrap=True)
+    for row in facts.boards(summary):
+        takes = {use.resource.name: use for use in row.uses}
+        cells = [
+            UNKNOWN
+            if use is None
+            else use.text
+            if use.share is None
+            else f"{use.text}, {percent(use.share, 0)}"
+            for use in (takes.get(name) for name in ("sram", "flash", "latency"))
+        ]
+        trial = UNKNOWN if row.trial is None else str(row.trial)
+        score = UNKNOWN if row.score is None else percent(row.score)
+        table.add_row(row.name, trial, score, *(cell.replace(GAP, " ") for cell in cells), str(row.front))
+    console.print(table)
 
 
 def _table(summary: Mapping[str, Any], members: list[facts.Trial], width: int) -> Table:

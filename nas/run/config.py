@@ -36,6 +36,12 @@ class RunConfig(TaskOptions):
     )
     space: str = key("ds_cnn", "search space: a name, a .py file or a module")
     target: str = key("nrf52840", "chip or board, or a TOML file; nas-cost --targets lists them")
+    targets: str | None = key(
+        None,
+        "several boards that one search serves, in place of --target: each has a front, a choice and a bundle",
+        metavar="NAMES",
+        example="nrf52840,rp2040,esp32s3",
+    )
     budget: str | None = key(
         None,
         "256KB limits SRAM; sram=64KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M name any; power=200uW with"
@@ -178,6 +184,16 @@ class RunConfig(TaskOptions):
         count = max(1, round(math.log(ratio, 4)))
         return (*(round(self.steps * ratio ** (i / count)) for i in range(count)), self.final_steps)
 
+    def boards(self) -> tuple[str, ...]:
+        """The targets that the run serves, as the user named them."""
+        if self.targets is None:
+            return (self.target,)
+        return tuple(name.strip() for name in self.targets.split(","))
+
+    def on(self, board: str) -> RunConfig:
+        """The configuration of one of the boards by itself."""
+        return self.model_copy(update={"target": board, "targets": None})
+
     def with_seed(self) -> RunConfig:
         """This configuration with a seed, drawn if none was given."""
         if self.seed is not None:
@@ -264,6 +280,14 @@ def make_config(values: Mapping[str, Any], origin: Mapping[str, str]) -> RunConf
         UserError: An unknown key or a value out of range, named as the user gave it.
     """
     values = dict(values)
+    if isinstance(values.get("targets"), str):
+        first = values["targets"].split(",")[0].strip()
+        if values.get("target", first) != first:
+            raise UserError(
+                f"{origin.get('target', 'target')} and {origin.get('targets', 'targets')} are both given.",
+                "Name all boards in the second.",
+            )
+        values["target"] = first
     for name, field in keys().items():
         if facts_of(field).is_time and isinstance(values.get(name), str):
             values[name] = parse_time(values[name], origin.get(name, name))

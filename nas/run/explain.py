@@ -18,7 +18,7 @@ from nas.run.warm_start import EarlierTraining, earlier_trainings
 from search_spaces.space import list_spaces
 
 DRAWS = 2000
-_SECONDS = 50.0  # for all spaces together; a slow machine draws fewer networks, and that is said
+SECONDS = 50.0  # for all spaces together; a slow machine draws fewer networks, and that is said
 _SEED = 0  # where none is given: two calls then say the same
 
 
@@ -89,7 +89,7 @@ def explain(
     *,
     spaces: Sequence[str] | None = None,
     draws: int = DRAWS,
-    seconds: float = _SECONDS,
+    seconds: float = SECONDS,
     say: Callable[[str], None] = lambda text: None,
 ) -> Explanation:
     """What the budget of a run admits; trains nothing, writes nothing.

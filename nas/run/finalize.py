@@ -45,6 +45,8 @@ def finalize(
         clock: `time.monotonic()` of the run's start.
         signal: That ended the search early, if one did.
     """
+    if len(job.boards) > 1:
+        return _finalize_boards(job, folder, listener, records, stopped_by, clock, signal=signal)
     from nas.report import write_report
     from nas.strategy.pareto import pareto_front
 
@@ -76,6 +78,57 @@ def finalize(
     )
 
 
+def _finalize_boards(
+    job: Job,
+    folder: RunFolder,
+    listener: RunListener,
+    records: list[TrialRecord],
+    stopped_by: str,
+    clock: float,
+    *,
+    signal: int | None,
+) -> RunResult:
+    """Ends the run on each of its boards, in a folder of its own, and lays them side by side."""
+    from nas.report import write_report
+
+    results: dict[str, RunResult] = {}
+    for index, board in enumerate(job.boards):
+        listener.say(f"{board.name}:")
+        part = folder.board(board.name)
+        part.path.mkdir(exist_ok=True)
+        views = [record.on(board.name, board.budget) for record in records]
+        results[board.name] = finalize(job.on(index), part, listener, views, stopped_by, clock, signal=signal)
+    summary = _side_by_side(job, folder, records, [result.content for result in results.values()])
+    text = json.dumps(summary, indent=1)
+    write_atomically(folder.result_file, f"{text}\n".encode())
+    write_report(folder.report_file, summary, write_atomically)
+    return RunResult(
+        path=folder.path,
+        content=json.loads(text),
+        refusal=" ".join(f"{name}: {each.refusal}" for name, each in results.items() if each.refusal),
+        refusal_notes=tuple(note for each in results.values() for note in each.refusal_notes),
+        signal=signal,
+    )
+
+
+def _side_by_side(
+    job: Job, folder: RunFolder, records: Sequence[TrialRecord], parts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The result of a run for several boards: all trainings, the first board's choice, and the choice of each."""
+    from nas.run.summary import board_summary
+
+    boards = [board_summary(part) for part in parts]
+    chosen = parts[0]["chosen"]
+    return {
+        **parts[0],
+        "run": folder.path.resolve().name,
+        "config": job.config.shown(),
+        "trials": [record.summary() for record in records],
+        "chosen": None if chosen is None else chosen | {"bundle": boards[0]["chosen"]["bundle"]},
+        "boards": boards,
+    }
+
+
 def summary_of(
     job: Job,
     folder: RunFolder,
@@ -86,8 +139,11 @@ def summary_of(
     notes: Sequence[str] = (),
     chosen: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The run's result as it stands."""
+    """The run's result as it stands; of several boards on the first."""
     from nas.run.summary import summarize
+
+    if len(job.boards) > 1:
+        records = [record.on(job.boards[0].name, job.budget) for record in records]
 
     return summarize(
         run=folder.path.resolve().name,

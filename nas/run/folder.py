@@ -23,6 +23,7 @@ _MARK = "config.json"
 _BEGUN = ".begun"
 _BEFORE_THE_SEARCH = (_MARK, ".lock", "earlier.json", "study.journal")  # what a run writes until then
 SCHEMA = 1
+TAKEN_NAMES = ("artifacts", "bundle", "models", "trials")  # what no board's part can be called
 _PACKAGES = (
     "mcu-nas", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ray", "optuna", "ai-edge-litert",
     "tflite-micro", "numpy",
@@ -36,14 +37,20 @@ class RunFolder:
     Attributes:
         path: The folder.
         made: Whether this process made it.
+        home: Where configuration and models are: the run's own folder, of which this is one board's part.
     """
 
     path: Path
     made: bool = False
+    home: Path | None = None
+
+    def board(self, name: str) -> RunFolder:
+        """The part of one board of a run for several."""
+        return RunFolder(path=self.path / name, home=self.path)
 
     @property
     def config_file(self) -> Path:
-        return self.path / _MARK
+        return (self.home or self.path) / _MARK
 
     @property
     def journal(self) -> Path:
@@ -69,7 +76,7 @@ class RunFolder:
 
     @property
     def models(self) -> Path:
-        return self.path / "models"
+        return (self.home or self.path) / "models"
 
     def model_file(self, key: str) -> Path:
         """The lean .tflite of an evaluated candidate."""

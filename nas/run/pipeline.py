@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from nas.run.setup import Job, prepare
 from nas.run.signals import GracefulStop
 from nas.run.trust import refuse_resume
 from nas.run.warm_start import earlier_trainings, load, save
-from nas.strategy.screening import Survey, survey
+from nas.strategy.screening import Survey, survey_boards
 from nas.tasks.loading.progress import told
 from search_spaces.choices import Choices
 
@@ -60,30 +60,39 @@ class RunPlan:
 
     Attributes:
         job: The run's objects.
-        survey: How much of the space fits.
+        surveys: How much of the space fits each board.
     """
 
     job: Job
-    survey: Survey
+    surveys: tuple[Survey, ...]
 
     def check(self) -> None:
         """Refuses to begin what cannot end well.
 
         Raises:
-            NothingFitsError: No network of the space keeps the limits.
+            NothingFitsError: No network of the space keeps the limits of one of the boards.
         """
-        found = self.survey
+        for board, found in zip(self.job.boards, self.surveys, strict=True):
+            self._check(found, f" {board.name}" if len(self.surveys) > 1 else "")
+
+    def _check(self, found: Survey, board: str) -> None:
         if found.feasible:
             return
         if found.closest.refused is not None:
-            raise NothingFitsError(f"Nothing fits: {found.closest.refused}")
+            raise NothingFitsError(f"Nothing fits{board}: {found.closest.refused}")
         worst = found.closest.worst
         assert worst is not None
         raise NothingFitsError(
-            f"Nothing fits: of {found.drawn} networks and a descent from the best of them the closest misses"
+            f"Nothing fits{board}: of {found.drawn} networks and a descent from the best of them the closest misses"
             f" by {worst}.",
-            f"Raise the {worst.resource} limit, or take another --space or --target.",
+            f"Raise the {worst.resource} limit, or take another --space or --target."
+            if not board
+            else f"Raise the {worst.resource} limit, take another --space, or leave{board} out of --targets.",
         )
+
+    def feasible(self) -> tuple[dict[str, Any], ...]:
+        """Choices of networks that fit a board, those of all boards."""
+        return tuple(params for found in self.surveys for params in found.feasible)
 
 
 def plan(config: RunConfig) -> RunPlan:
@@ -175,22 +184,23 @@ def _same_storage(one: str, other: str) -> bool:
 
 
 def _plan(job: Job) -> RunPlan:
-    return RunPlan(job=job, survey=survey(job.screen, rng=job.rng("survey")))
+    return RunPlan(job=job, surveys=survey_boards(job.screen, rng=job.rng("survey")))
 
 
 def _search(job: Job, folder: RunFolder, listener: RunListener, *, verbose: bool) -> RunResult:
     from nas.bundle import BundleError
     from nas.strategy.study import lost_storage
 
-    for note in job.budget.notes:
-        listener.say(note)
+    for board in job.boards:
+        for note in board.budget.notes:
+            listener.say(note if len(job.boards) == 1 else f"{board.name}: {note}")
     for line in job.dataset.report.lines():
         listener.say(f"data: {line}")
     planned = _plan(job)
     planned.check()
     try:
         with folder.locked(), lost_storage(job.config.storage):
-            return _search_feasible(job, folder, listener, planned.survey, verbose=verbose)
+            return _search_feasible(job, folder, listener, planned.feasible(), verbose=verbose)
     except KeyboardInterrupt:
         if folder.begun:
             listener.say(f"Ended at once. No trial that ended is lost; --resume {folder.path} goes on.")
@@ -231,7 +241,12 @@ def _starts(job: Job, listener: RunListener) -> tuple[dict[str, Any], ...]:
 
 
 def _search_feasible(
-    job: Job, folder: RunFolder, listener: RunListener, found: Survey, *, verbose: bool
+    job: Job,
+    folder: RunFolder,
+    listener: RunListener,
+    feasible: Sequence[Mapping[str, Any]],
+    *,
+    verbose: bool,
 ) -> RunResult:
     from nas.execute import EvaluatorSpec
     from nas.execute.ray_workers import RayExecutor
@@ -247,7 +262,7 @@ def _search_feasible(
         steps=config.rungs(),
         seed=job.seed,
         samples=job.dataset.info.samples["val"],
-        feasible=found.feasible,
+        feasible=feasible,
     )
     try:
         for one in load(folder):
@@ -268,7 +283,13 @@ def _search_feasible(
             name=saved.get("study"),
             fallback=folder.path.resolve().name,
         )
-        study = Study(storage=storage, name=name, identity=identity, artifacts=folder.artifacts)
+        study = Study(
+            storage=storage,
+            name=name,
+            identity=identity,
+            artifacts=folder.artifacts,
+            boards=[board.name for board in job.boards],
+        )
         records = study.records()
     if config.storage is not None:
         study.claim(folder.path)
@@ -307,7 +328,12 @@ def _search_feasible(
     with GracefulStop(listener.say) as stop:
         executor = RayExecutor(
             spec=EvaluatorSpec(
-                factory="nas.tf.worker:make_evaluator", settings={"target": job.target, "budget": job.budget}
+                factory="nas.tf.worker:make_evaluator",
+                settings={
+                    "target": job.target,
+                    "budget": job.budget,
+                    "others": [(board.model.target, board.budget) for board in job.boards[1:]],
+                },
             ),
             shared={"dataset": job.dataset},
             workers=config.workers,

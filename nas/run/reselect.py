@@ -61,7 +61,9 @@ def reselect(
     folder = open_run_folder(str(path))
     config = saved_config(folder)
     chip = load_target(target or config.target)
-    text = budget if budget is not None or target is not None else config.budget
+    # A board that the run did not serve has its own limits.
+    mine = chip.name in {load_target(each).name for each in config.boards()}
+    text = config.budget if budget is None and mine else budget
     summary, _ = read_result(folder)
     limits = network_budget(
         text, chip, _front_end(summary), certain=config.certain, duty=users_duty(config, chip)

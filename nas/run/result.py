@@ -151,6 +151,17 @@ class LimitSummary(_Part):
     limit: float
 
 
+class BoardSummary(_Part):
+    """One board of a run for several; `folder` within the run's has its whole result, report and bundle."""
+
+    target: dict[str, Any] = {}
+    folder: str
+    budget: list[LimitSummary] = []
+    notes: list[str] = []
+    front: list[int]
+    chosen: ChosenSummary | None
+
+
 class RunSummary(_Part):
     """The whole of result.json."""
 
@@ -169,6 +180,7 @@ class RunSummary(_Part):
     trials: list[TrialSummary]
     front: list[int]
     chosen: ChosenSummary | None
+    boards: list[BoardSummary] = []
 
     def evaluated(self) -> list[TrialSummary]:
         """The trials that left a model."""
@@ -256,6 +268,7 @@ class RunResult:
         refusal: Why no model was delivered; empty where one was.
         refusal_notes: What would help.
         signal: The signal that ended the search early; None for none.
+        home: The run's own folder, where `path` is the part of one of its boards.
     """
 
     path: Path
@@ -263,11 +276,34 @@ class RunResult:
     refusal: str = ""
     refusal_notes: tuple[str, ...] = ()
     signal: int | None = None
+    home: Path | None = None
 
     @cached_property
     def summary(self) -> RunSummary:
         """The result with types."""
         return RunSummary.model_validate(self.content)
+
+    @cached_property
+    def boards(self) -> Mapping[str, RunResult]:
+        """Of a run for several boards (`targets`) the result on each, by its target's name; else empty.
+
+        Raises:
+            UserError: The result of a board is gone.
+        """
+        run = RunFolder(path=self.path)
+        found = {}
+        for board in self.summary.boards:
+            part = run.board(board.folder)
+            found[board.target["name"]] = RunResult(
+                path=part.path, content=read_result(part)[1], home=run.path
+            )
+        return found
+
+    @property
+    def delivered(self) -> bool:
+        """Whether there is a model, on each of several boards."""
+        boards = self.summary.boards
+        return all(board.chosen is not None for board in boards) if boards else self.chosen is not None
 
     @property
     def front(self) -> Front:
@@ -275,7 +311,8 @@ class RunResult:
         summary = self.summary
         trials = {trial.number: trial for trial in summary.evaluated()}
         chosen = None if summary.chosen is None else summary.chosen.number
-        return Front(_front_models(self.path, (trials[n] for n in summary.front if n in trials), chosen))
+        folder = RunFolder(path=self.path, home=self.home)
+        return Front(_front_models(folder, (trials[n] for n in summary.front if n in trials), chosen))
 
     @property
     def chosen(self) -> ChosenSummary | None:
@@ -295,10 +332,15 @@ class RunResult:
 
     @property
     def bundle(self) -> Bundle | None:
-        """The verified bundle: C sources, model, manifest; None where no model was exported."""
+        """The verified bundle: C sources, model, manifest; None where no model was exported.
+
+        Of several boards that of the first; each of `boards` has its own.
+        """
         from cost_models.target_file import load_target
         from nas.bundle import Bundle
 
+        if self.boards:
+            return next(iter(self.boards.values())).bundle
         folder = RunFolder(path=self.path)
         if self.chosen is None or not folder.bundle.exists():
             return None
@@ -345,8 +387,9 @@ class RunResult:
         return HTML(f'<iframe srcdoc="{page}" style="width: 100%; height: 40rem; border: 0"></iframe>')
 
 
-def _front_models(path: Path, trials: Iterable[TrialSummary], chosen: int | None) -> Iterable[FrontModel]:
-    folder = RunFolder(path=path)
+def _front_models(
+    folder: RunFolder, trials: Iterable[TrialSummary], chosen: int | None
+) -> Iterable[FrontModel]:
     for trial in trials:
         costs = trial.costs or {}
         yield FrontModel(

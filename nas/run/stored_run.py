@@ -236,6 +236,7 @@ def _entry(folder: RunFolder, mark: _Mark) -> RunEntry:
         "path": folder.path,
         "started": printable(mark.started),
         **{name: printable(str(mark.config.get(name) or "")) for name in ("task", "target", "budget")},
+        **({"target": printable(str(mark.config["targets"]))} if mark.config.get("targets") else {}),
     }
     try:
         result = _read_glance(folder)

@@ -81,6 +81,25 @@ def summarize(
     }
 
 
+def board_summary(part: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run for several boards says of one: its result without what all boards share."""
+    name, chosen = part["target"]["name"], part["chosen"]
+    return {
+        "target": part["target"],
+        "folder": name,
+        "budget": part["budget"],
+        "notes": part["notes"],
+        "front": part["front"],
+        "chosen": None
+        if chosen is None
+        else {
+            key: chosen.get(key)
+            for key in ("number", "policy", "digest", "test_accuracy", "warnings", "costs", "duty_cycle")
+        }
+        | {"bundle": f"{name}/{chosen['bundle']}"},
+    }
+
+
 def chosen_model(
     *,
     record: TrialRecord,

@@ -11,7 +11,7 @@ from scipy.special import ndtr
 from nas.strategy.candidate_pool import TrialHistory
 from nas.strategy.gaussian_process import Array
 
-_BUDGETS = 512
+_BUDGETS = 512  # of each board
 
 
 class ExpectedHypervolumeImprovement:
@@ -20,17 +20,23 @@ class ExpectedHypervolumeImprovement:
     The mean of their errors is the hypervolume under the front, but for a constant: so the expected reduction of
     that mean is the expected hypervolume improvement. Costs are known, which leaves one integral, over the error.
 
+    Of several boards each has as many budgets, within its own costs; a network is within those of the boards that it
+    fits. The mean over all is the mean of the boards' hypervolumes: a training serves every front that it improves.
+
     Source: Emmerich et al., Hypervolume-based expected improvement: monotonicity properties and exact computation,
     CEC 2011.
 
     Args:
-        low: The least of each cost that budgets may be.
-        high: The most: the limits.
+        low: The least of each cost that budgets may be, on each board. Shape: (boards, costs).
+        high: The most: the limits. Shape: (boards, costs).
         rng: Source of the budgets.
     """
 
     def __init__(self, low: Array, high: Array, rng: np.random.Generator) -> None:
-        self._budgets = low + (high - low) * rng.random((_BUDGETS, len(low)))
+        boards, costs = low.shape
+        draws = rng.random((boards, _BUDGETS, costs))
+        self._budgets = low[:, None] + (high - low)[:, None] * draws
+        self._count = boards * _BUDGETS
 
     def expected_improvement(
         self,
@@ -61,7 +67,7 @@ class ExpectedHypervolumeImprovement:
         mine = np.array([one.index for one in asked])
         leads = numbers[first][None, :] == mine[:, None]
         rivals = np.minimum(np.where(leads, reachable[second][None, :], reachable[first][None, :]), worst)
-        return np.asarray((_expected_improvement(*predicted, rivals) * counts).sum(1) / _BUDGETS)
+        return np.asarray((_expected_improvement(*predicted, rivals) * counts).sum(1) / self._count)
 
     def best_two_within(
         self, known: Sequence[TrialHistory], errors: Array
@@ -72,17 +78,21 @@ class ExpectedHypervolumeImprovement:
         """
         order = np.argsort(errors, kind="stable")
         within = self._within([known[i] for i in order])
-        within = np.concatenate([within, np.ones((1, _BUDGETS), bool)])
+        within = np.concatenate([within, np.ones((1, self._count), bool)])
         places = np.append(order, len(order))
         first = within.argmax(0)
-        within[first, np.arange(_BUDGETS)] = False
+        within[first, np.arange(self._count)] = False
         within[-1] = True
         return places[first], places[within.argmax(0)]
 
     def _within(self, networks: Sequence[TrialHistory]) -> npt.NDArray[np.bool_]:
-        costs = np.array([one.costs for one in networks]).T[:, :, None]
-        sram, flash, work = self._budgets.T[:, None, :]
-        return np.asarray((costs[0] <= sram) & (costs[1] <= flash) & (costs[2] <= work))
+        """Whether each network fits the board of each budget and is within it. Shape: (n, budgets)."""
+        boards, budgets, objectives = self._budgets.shape
+        costs = np.array([one.costs for one in networks]).reshape(-1, boards, objectives)
+        within = np.repeat(np.array([one.fits for one in networks]).reshape(-1, boards, 1), budgets, axis=2)
+        for objective in range(objectives):
+            within &= costs[:, :, None, objective] <= self._budgets[None, :, :, objective]
+        return within.reshape(len(within), self._count)
 
 
 def leader_improvement(
@@ -90,17 +100,24 @@ def leader_improvement(
     predicted: tuple[Array, Array],
     known: Sequence[TrialHistory],
     errors: Array,
+    *,
+    boards: Sequence[int],
 ) -> Array:
-    """Expected reduction of the least error within the whole budget, by each network. Shape: (n,).
+    """Expected reduction of the least error within the whole budget of a board, summed over boards. Shape: (n,).
 
-    The one that leads competes with the second.
+    The network that leads on a board competes there with the second.
     """
     order = np.argsort(errors, kind="stable")
-    best = errors[order[0]]
-    second = errors[order[1]] if len(order) > 1 else 1.0
-    leader = known[order[0]].index
-    rivals = np.array([second if one.index == leader else best for one in asked])
-    return _expected_improvement(*predicted, rivals[:, None])[:, 0]
+    improvement = np.zeros(len(asked))
+    for board in boards:
+        ranked = [place for place in order if known[place].fits[board]]
+        best = errors[ranked[0]] if ranked else 1.0
+        second = errors[ranked[1]] if len(ranked) > 1 else 1.0
+        leader = known[ranked[0]].index if ranked else None
+        rivals = np.array([second if one.index == leader else best for one in asked])
+        fits = np.array([one.fits[board] for one in asked])
+        improvement += fits * _expected_improvement(*predicted, rivals[:, None])[:, 0]
+    return improvement
 
 
 def _expected_improvement(mean: Array, deviation: Array, rivals: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nas.strategy.encoding import Encoder, Vector
-from nas.strategy.pareto import cost_objectives
+from nas.strategy.objectives import board_objectives
 from nas.strategy.screening import Screen, Screened
 from search_spaces.choices import Choices
 
@@ -27,7 +27,9 @@ class TrialHistory:
         screened: Its predicted costs and the limits that it breaks.
         graph: Features of its graph.
         choices: Its choices, encoded.
-        costs: SRAM and flash in bytes, and cycles (MACs where the target has no calibration).
+        costs: What is minimized besides the error, on each board; see `nas.strategy.objectives.COSTS`. Shape:
+            (boards, costs).
+        fits: Whether it keeps the limits of each board.
         errors: Validation errors by rung.
         earlier: The same from an earlier run, by rung.
         pending: The rung of a training under way.
@@ -40,6 +42,7 @@ class TrialHistory:
     graph: Vector
     choices: Vector
     costs: Vector
+    fits: tuple[bool, ...]
     errors: dict[int, float] = field(default_factory=dict)
     earlier: dict[int, float] = field(default_factory=dict)
     pending: int | None = None
@@ -116,7 +119,8 @@ class CandidatePool:
             screened=screened,
             graph=self._encoder.graph(screened),
             choices=self._encoder.choices(params),
-            costs=np.array(cost_objectives(screened.costs), np.float64),
+            costs=np.array([board_objectives(each.costs) for each in screened.boards], np.float64),
+            fits=tuple(each.fits for each in screened.boards),
         )
 
     def draw(

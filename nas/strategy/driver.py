@@ -374,7 +374,12 @@ class Driver:
         )
         match done.evaluation:
             case Evaluated() as ended if not math.isfinite(ended.accuracy.value):
-                return replace(base, costs=ended.costs, reason="evaluate: the accuracy is not a number")
+                return replace(
+                    base,
+                    costs=ended.costs,
+                    boards=ended.boards,
+                    reason="evaluate: the accuracy is not a number",
+                )
             case Evaluated() as ended:
                 steps = done.request.steps if ended.cut_at is None else ended.cut_at
                 waiting.model = self.save_model(screened.digest, steps, ended.tflite)
@@ -390,11 +395,18 @@ class Driver:
                     curve=ended.curve,
                     costs=ended.costs,
                     quantization=ended.quantization,
+                    boards=ended.boards,
                     # What no stage accounts for: start-up of the worker, transport.
                     seconds={**ended.seconds, "waiting": max(0.0, done.waited - sum(ended.seconds.values()))},
                 )
             case Rejected() as ended:
-                return replace(base, state="rejected", costs=ended.costs, violations=ended.violations)
+                return replace(
+                    base,
+                    state="rejected",
+                    costs=ended.costs,
+                    boards=ended.boards,
+                    violations=ended.violations,
+                )
             case Failed() as ended:
                 log = self.save_log(done.request.number, ended.trace) if ended.trace else ""
                 reason = f"{ended.stage}: {ended.reason}"

@@ -14,6 +14,7 @@ from threadpoolctl import ThreadpoolController
 from nas.strategy.acquisition import ExpectedHypervolumeImprovement, leader_improvement
 from nas.strategy.candidate_pool import CandidatePool, TrialHistory
 from nas.strategy.gaussian_process import Array
+from nas.strategy.objectives import COSTS
 from nas.strategy.posterior import Posterior, Row
 from nas.strategy.screening import Screen, Screened
 from nas.strategy.settings import SearchSettings
@@ -99,8 +100,13 @@ class SearchEngine:
         rng = np.random.default_rng([seed, *b"market"])  # the word decides the draws: it stays
         size = self.settings.cost_sample
         sample = self._pool.draw(rng, parents=feasible, size=size, draws=2 * size, themselves=True)
-        costs = np.array([one.costs for one in sample] or np.zeros((1, 3)))
-        self._improvement = ExpectedHypervolumeImprovement(costs.min(0), costs.max(0), rng)
+        self._boards = range(len(screen.boards))
+        within = [
+            np.array([one.costs[board] for one in sample if one.fits[board]] or np.zeros((1, len(COSTS))))
+            for board in self._boards
+        ]
+        low, high = (np.array([end(costs, axis=0) for costs in within]) for end in (np.min, np.max))
+        self._improvement = ExpectedHypervolumeImprovement(low, high, rng)
 
     @property
     def begun(self) -> int:
@@ -239,13 +245,25 @@ class SearchEngine:
         Args:
             count: How many should be trained in full, those that are already among them.
             spread: Whether every other one is picked for the front, not for its accuracy alone.
+
+        Of several boards each gets its most promising network, if need be beyond `count`; then they take turns.
         """
         known = self._conditioned()
         picked: list[TrialHistory] = []
         left = list(known)
-        while left and len(picked) < count:
-            front = spread and len(picked) % 2 == 1
-            best = left[int(np.argmax(self._acquisition(left, known, front=front)))]
+        unserved = [board for board in self._boards if any(one.fits[board] for one in known)]
+        turns = itertools.cycle(self._boards)
+        while left and (unserved or len(picked) < count):
+            if unserved:
+                board = unserved.pop(0)
+                best = self._best([one for one in known if one.fits[board]], known, (board,))
+                if best in picked:
+                    continue
+            elif spread and len(picked) % 2 == 1:
+                best = self._best(left, known, None)
+            else:
+                board = next(turns)
+                best = self._best([one for one in left if one.fits[board]] or left, known, (board,))
             picked.append(best)
             left.remove(best)
         return [
@@ -253,6 +271,13 @@ class SearchEngine:
             for one in picked
             if self._top not in one.errors and one.pending != self._top
         ]
+
+    def _best(
+        self, asked: Sequence[TrialHistory], known: Sequence[TrialHistory], boards: Sequence[int] | None
+    ) -> TrialHistory:
+        """The most promising network: for the least error on some boards, or for the fronts."""
+        found = self._acquisition(asked, known, front=boards is None, boards=boards)
+        return asked[int(np.argmax(found))]
 
     def ahead(self, count: int, *, spread: bool) -> tuple[list[float], list[float]]:
         """Expected times of the full trainings that `finalists` suggests, and of trainings under way."""
@@ -326,11 +351,16 @@ class SearchEngine:
     # -- how they are compared
 
     def _acquisition(
-        self, asked: Sequence[TrialHistory], known: Sequence[TrialHistory], *, front: bool
+        self,
+        asked: Sequence[TrialHistory],
+        known: Sequence[TrialHistory],
+        *,
+        front: bool,
+        boards: Sequence[int] | None = None,
     ) -> Array:
         errors, predicted = self._posterior.errors(known), self._posterior.predict(asked)
         if not front:
-            return leader_improvement(asked, predicted, known, errors)
+            return leader_improvement(asked, predicted, known, errors, boards=boards or self._boards)
         # The reference error is the median of the first networks, which were drawn at random.
         ended = (one.latest_error for one in self._pool.all if one.top >= 0)
         first = itertools.islice(ended, self.settings.random_first)

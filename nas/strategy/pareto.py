@@ -10,18 +10,25 @@ from nas.model.policy import Policy
 from nas.model.records import TrialRecord
 from nas.model.statistics import Z95
 from nas.model.trained import Accuracy
+from nas.strategy.objectives import SRAM, WORK, board_objectives, cost_objectives
 
 
 def objectives(record: TrialRecord) -> tuple[float, ...]:
-    """What is minimized: error, SRAM, flash, and cycles (MACs where the target has no calibration)."""
+    """What is minimized on one board: the error, and what costs are, see `nas.strategy.objectives`."""
+    return (1.0 - record.value, *cost_objectives(_costs(record)))
+
+
+def all_objectives(record: TrialRecord, boards: Sequence[str]) -> list[float]:
+    """The same with the costs on each board, without bound where one has none; see `objective_names`."""
+    if not record.boards:
+        return list(objectives(record))
+    found = (record.boards.get(board) for board in boards)
+    return [1.0 - record.value, *(value for costs in found for value in board_objectives(costs))]
+
+
+def _costs(record: TrialRecord) -> Costs:
     assert record.costs is not None
-    return (1.0 - record.value, *cost_objectives(record.costs))
-
-
-def cost_objectives(costs: Costs) -> tuple[float, float, float]:
-    """SRAM, flash, and cycles (MACs where the target has no calibration)."""
-    work = costs.macs if costs.cycles is None else costs.cycles
-    return float(costs.sram_bytes), float(costs.flash_bytes), float(work)
+    return record.costs
 
 
 def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
@@ -83,7 +90,7 @@ def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
         ValueError: The front is empty.
     """
     full = [record for record in front if record.full] or list(front)
-    best = min(full, key=lambda r: (objectives(r)[0], objectives(r)[3], r.number))
+    best = min(full, key=lambda r: (objectives(r)[0], WORK.read(_costs(r)), r.number))
     if policy == "accuracy":
         return best
     accuracy = best.tflm_accuracy or best.accuracy
@@ -91,8 +98,8 @@ def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
     error = _standard_error(accuracy)
     slack = error if policy == "balanced" else 2 * error
     near = [record for record in full if record.value >= best.value - slack]
-    rank = 3 if policy == "balanced" else 1
-    return min(near, key=lambda r: (objectives(r)[rank], objectives(r)[0], r.number))
+    cheap = WORK if policy == "balanced" else SRAM
+    return min(near, key=lambda r: (cheap.read(_costs(r)), objectives(r)[0], r.number))
 
 
 def _standard_error(accuracy: Accuracy) -> float:

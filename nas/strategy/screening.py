@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,25 +13,48 @@ import numpy as np
 from cost_models.budget import Budget, Violation, worst_of
 from cost_models.costing import CostModel, Costs
 from cost_models.errors import UserError
+from cost_models.graph import OpGraph
 from search_spaces.choices import Choices
 from search_spaces.lower import lower
 from search_spaces.space import Candidate, SearchSpace, candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Screened:
-    """A candidate with its predicted costs.
+class Board:
+    """A target with its limits.
 
     Attributes:
-        candidate: The networks.
-        digest: Name of the network: equal ones are trained alike.
-        costs: Predicted from the graph that the converter will make; None when they cannot be known.
-        violations: The limits it breaks.
+        model: Its costs.
+        budget: Its limits.
+    """
+
+    model: CostModel
+    budget: Budget
+
+    @property
+    def name(self) -> str:
+        """The target's name."""
+        return self.model.target.name
+
+    def judge(self, graph: OpGraph, *, file_bytes: int | None = None) -> Judgement:
+        """What a graph costs there, and the limits that it breaks."""
+        try:
+            costs = self.model.estimate(graph, file_bytes=file_bytes)
+        except UserError as error:
+            return Judgement(costs=None, refused=str(error))
+        return Judgement(costs=costs, violations=self.budget.violations(costs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A network on one board.
+
+    Attributes:
+        costs: None when they cannot be known.
+        violations: The limits that it breaks.
         refused: Why the target has no costs for it, such as a kernel that TFLM gets wrong there.
     """
 
-    candidate: Candidate
-    digest: str
     costs: Costs | None
     violations: tuple[Violation, ...] = ()
     refused: str | None = None
@@ -52,8 +76,67 @@ class Screened:
         return worst_of(self.violations) if self.violations else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screened:
+    """A candidate with its predicted costs.
+
+    On several boards it fits if it fits any; costs are those of the first that has some, what it breaks is of the board
+    that it comes closest to fitting.
+
+    Attributes:
+        candidate: The networks.
+        digest: Name of the network: equal ones are trained alike.
+        boards: The judgement of each board, in the search's order.
+    """
+
+    candidate: Candidate
+    digest: str
+    boards: tuple[Judgement, ...]
+
+    @property
+    def costs(self) -> Costs | None:
+        """Predicted from the graph that the converter will make; None when no board has any."""
+        return next((each.costs for each in self.boards if each.costs is not None), None)
+
+    @property
+    def closest(self) -> Judgement:
+        """Of the board that it fits, or comes closest to fitting; the first of them."""
+        return min(self.boards, key=lambda each: each.excess)
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        return self.closest.violations
+
+    @property
+    def worst(self) -> Violation | None:
+        """The limit that it breaks most; None when it breaks none."""
+        return self.closest.worst
+
+    @property
+    def refused(self) -> str | None:
+        return self.closest.refused
+
+    @property
+    def fits(self) -> bool:
+        return any(each.fits for each in self.boards)
+
+    @property
+    def excess(self) -> float:
+        """The largest relative excess over a limit; 0 when it fits."""
+        return self.closest.excess
+
+
 class Screen:
-    """Judges candidates of one space for one task, target and budget, in well under a millisecond each."""
+    """Judges candidates of one space for one task on its boards, in well under a millisecond each.
+
+    Args:
+        space: What is searched.
+        input_shape: Of the task.
+        classes: Of the task.
+        model: Costs on the first board.
+        budget: The limits there.
+        others: Further boards that the search serves.
+    """
 
     def __init__(
         self,
@@ -63,12 +146,23 @@ class Screen:
         classes: int,
         model: CostModel,
         budget: Budget,
+        others: Sequence[Board] = (),
     ) -> None:
         self._space = space
         self._input_shape = input_shape
         self._classes = classes
-        self._model = model
         self.budget = budget
+        self.boards = (Board(model=model, budget=budget), *others)
+
+    def on(self, board: Board) -> Screen:
+        """The same for one board alone."""
+        return Screen(
+            space=self._space,
+            input_shape=self._input_shape,
+            classes=self._classes,
+            model=board.model,
+            budget=board.budget,
+        )
 
     def candidate(self, trial: Any) -> Candidate:
         """Asks `trial` for the choices."""
@@ -82,11 +176,14 @@ class Screen:
         """Costs the network that would be exported."""
         digest = network_digest(proposed)
         try:
-            costs = self._model.estimate(lower(proposed.narrow))
+            graph = lower(proposed.narrow)
         except UserError as error:
-            return Screened(candidate=proposed, digest=digest, costs=None, refused=str(error))
+            refusal = Judgement(costs=None, refused=str(error))
+            return Screened(candidate=proposed, digest=digest, boards=(refusal,) * len(self.boards))
         return Screened(
-            candidate=proposed, digest=digest, costs=costs, violations=self.budget.violations(costs)
+            candidate=proposed,
+            digest=digest,
+            boards=tuple(board.judge(graph) for board in self.boards),
         )
 
 
@@ -113,6 +210,16 @@ class Survey:
     fitting: int
     feasible: tuple[dict[str, Any], ...]
     closest: Screened
+
+
+def survey_boards(screen: Screen, *, rng: np.random.Generator) -> tuple[Survey, ...]:
+    """A survey for each board by itself: networks that fit one may fit no other."""
+    if len(screen.boards) == 1:
+        return (survey(screen, rng=rng),)
+    return tuple(
+        survey(screen.on(board), rng=each)
+        for board, each in zip(screen.boards, rng.spawn(len(screen.boards)))
+    )
 
 
 def survey(screen: Screen, *, rng: np.random.Generator, draws: int = 500, wanted: int = 20) -> Survey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,8 @@ from nas.model.words import first_line
 from nas.strategy.dashboard import ModelArtifacts, readable_attributes, readable_costs
 from nas.strategy.distributions import DistributionRecorder
 from nas.strategy.journal import RunJournal
-from nas.strategy.pareto import cost_objectives, objectives
+from nas.strategy.objectives import board_objectives, objective_names
+from nas.strategy.pareto import all_objectives
 from nas.strategy.screening import Screened
 from search_spaces.choices import Choices
 from search_spaces.users_code import users_fault
@@ -37,8 +38,6 @@ _STEPS = "steps"
 _NETWORK = "network"
 _HOME = "run_folder"
 _FINALISTS = "finalists"
-_DIRECTIONS = [optuna.study.StudyDirection.MINIMIZE] * 4
-_OBJECTIVES = ["int8 error", "sram_bytes", "flash_bytes", "cycles"]
 
 
 def open_storage(url: str | None, journal: Path) -> BaseStorage:
@@ -139,6 +138,7 @@ class Study:
         name: The study's name.
         identity: What makes it this search; a study of another search is refused.
         artifacts: Folder of Optuna's artifact store, for the models of full trainings; None keeps none.
+        boards: Names of the targets that the search serves.
 
     Raises:
         UserError: A study of that name belongs to another search.
@@ -151,14 +151,17 @@ class Study:
         name: str,
         identity: Mapping[str, Any],
         artifacts: Path | None = None,
+        boards: Sequence[str] = ("",),
     ) -> None:
+        self._boards = boards
+        names = objective_names(boards)
         self._sync = storage.sync if isinstance(storage, RunJournal) else lambda: None
         self._batch = storage.batch if isinstance(storage, RunJournal) else nullcontext
         self._artifacts = None if artifacts is None else ModelArtifacts(artifacts)
         self._study = optuna.create_study(
             storage=storage,
             study_name=name,
-            directions=_DIRECTIONS,
+            directions=[optuna.study.StudyDirection.MINIMIZE] * len(names),
             load_if_exists=True,
             sampler=optuna.samplers.RandomSampler(seed=0),  # see `use`
         )
@@ -166,7 +169,7 @@ class Study:
         mine = json.dumps(identity, sort_keys=True)
         theirs = self._study.user_attrs.get(_IDENTITY)
         if theirs is None:
-            self._study.set_metric_names(_OBJECTIVES)
+            self._study.set_metric_names(names)
             self._study.set_user_attr(_IDENTITY, mine)
         elif theirs != mine:
             raise UserError(
@@ -272,7 +275,8 @@ class Study:
                 return
             for violation in screened.violations:
                 trial.set_constraint(violation.resource, violation.excess)
-            self._study.tell(trial, [1.0 if error is None else error, *cost_objectives(screened.costs)])
+            costs = (value for board in screened.boards for value in board_objectives(board.costs))
+            self._study.tell(trial, [1.0 if error is None else error, *costs])
 
     def opened(self) -> list[tuple[Trial, dict[str, Any], int]]:
         """Trials that a killed driver left open, once: their choices and training steps."""
@@ -323,7 +327,7 @@ class Study:
             return
         for violation in record.violations:
             trial.set_constraint(violation.resource, violation.excess)
-        self._study.tell(trial, list(objectives(record)))
+        self._study.tell(trial, all_objectives(record, self._boards))
 
     def records(self) -> list[TrialRecord]:
         """Every ended trial, by number."""

@@ -6,7 +6,7 @@ import gc
 import hashlib
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,15 +15,16 @@ import tensorflow as tf
 import tf_keras
 
 import nas.tf  # chooses Keras 2 before TensorFlow is imported  # noqa: F401
-from cost_models.budget import Budget
-from cost_models.costing import CostModel
+from cost_models.budget import Budget, Violation
+from cost_models.costing import CostModel, Costs
+from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.tflite_graph import read_graph
 from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request, Stage
 from nas.model.quantization import Quantization
 from nas.model.recipe import TrainingRecipe
 from nas.runtimes.reference import reference_engine
-from nas.strategy.screening import network_digest
+from nas.strategy.screening import Board, network_digest
 from nas.tasks.accuracy import measure_accuracy, score
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading.mapped import chunks
@@ -53,20 +54,29 @@ class _StageError(Exception):
 
 
 class Evaluator:
-    """Evaluates requests on one task, target and budget; keeps the data set as tensors between them.
+    """Evaluates requests on one task and its boards; keeps the data set as tensors between them.
 
     Args:
         dataset: The task's data.
         target: The chip, for the costs read back from the bytes.
         budget: The limits.
+        others: Further boards with their limits.
     """
 
-    def __init__(self, *, dataset: Dataset, target: Target, budget: Budget) -> None:
+    def __init__(
+        self,
+        *,
+        dataset: Dataset,
+        target: Target,
+        budget: Budget,
+        others: Sequence[tuple[Target, Budget]] = (),
+    ) -> None:
         _one_thread()
         tf.get_logger().setLevel("ERROR")
         self._dataset = dataset
-        self._costs = CostModel(target)
-        self._budget = budget
+        self._boards = [
+            Board(model=CostModel(target), budget=budget) for target, budget in ((target, budget), *others)
+        ]
         self._classes = len(dataset.info.class_names)
         self._extremes = _extremes(dataset)
         self._training: dict[tuple[int, ...], TrainingData] = {}
@@ -99,10 +109,9 @@ class Evaluator:
         with _stage("quantize", seconds):
             tflite, quantization = self._quantize(model, proposed.narrow, request, rng, begun)
         with _stage("cost", seconds):
-            costs = self._costs.estimate(read_graph(tflite), file_bytes=len(tflite))
-        violations = self._budget.violations(costs)
+            costs, boards, violations = self._judge(tflite)
         if violations:
-            return Rejected(digest=digest, violations=violations, costs=costs)
+            return Rejected(digest=digest, violations=violations, costs=costs, boards=boards)
         with _stage("evaluate", seconds):
             accuracy = measure_accuracy(tflite, self._dataset, "val", "litert")
             by_tflm = request.full and reference_engine() == "tflm"
@@ -112,6 +121,7 @@ class Evaluator:
             accuracy=accuracy,
             tflm_accuracy=tflm,
             costs=costs,
+            boards=boards,
             tflite=tflite,
             seconds=seconds,
             cut_at=steps if steps < request.steps else None,
@@ -170,6 +180,24 @@ class Evaluator:
                 aware=aware,
             )
         )
+
+    def _judge(self, tflite: bytes) -> tuple[Costs, dict[str, Costs], tuple[Violation, ...]]:
+        """Costs on the first board that has some, those of each of several, and what the closest board's limits lack.
+
+        Raises:
+            UserError: No board has costs for the model.
+        """
+        graph = read_graph(tflite)
+        found = [board.judge(graph, file_bytes=len(tflite)) for board in self._boards]
+        known = {
+            board.name: each.costs
+            for board, each in zip(self._boards, found, strict=True)
+            if each.costs is not None
+        }
+        if not known:
+            raise UserError(str(found[0].refused))
+        closest = min(found, key=lambda each: each.excess)
+        return next(iter(known.values())), known if len(found) > 1 else {}, closest.violations
 
     def _train(
         self, proposed: Candidate, request: Request, rng: np.random.Generator, seconds: dict[str, float]
@@ -337,6 +365,8 @@ def _stage(stage: Stage, seconds: dict[str, float]) -> Iterator[None]:
         seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
 
 
-def make_evaluator(*, dataset: Dataset, target: Target, budget: Budget) -> Evaluator:
+def make_evaluator(
+    *, dataset: Dataset, target: Target, budget: Budget, others: Sequence[tuple[Target, Budget]] = ()
+) -> Evaluator:
     """The factory that executors name."""
-    return Evaluator(dataset=dataset, target=target, budget=budget)
+    return Evaluator(dataset=dataset, target=target, budget=budget, others=others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from nas.model.trained import Accuracy
 from nas.strategy.driver import Driver, Plan
 from nas.strategy.engine import SearchEngine
 from nas.strategy.screened_sampler import propose_by
-from nas.strategy.screening import Screen, survey
+from nas.strategy.screening import Board, Screen, survey
 from nas.strategy.study import Study, open_storage
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
@@ -27,7 +27,12 @@ SPACE = "ds_cnn"
 STEPS = (10, 32, 100)
 
 
-def make_screen(budget: str = "256KB", target: str = "nrf52840") -> Screen:
+def make_board(budget: str, target: str) -> Board:
+    chip = load_target(target)
+    return Board(model=CostModel(chip), budget=parse_budget(budget, chip))
+
+
+def make_screen(budget: str = "256KB", target: str = "nrf52840", others: Sequence[Board] = ()) -> Screen:
     chip = load_target(target)
     return Screen(
         space=load_space(SPACE),
@@ -35,6 +40,7 @@ def make_screen(budget: str = "256KB", target: str = "nrf52840") -> Screen:
         classes=10,
         model=CostModel(chip),
         budget=parse_budget(budget, chip),
+        others=others,
     )
 
 
@@ -49,8 +55,16 @@ class FakeEvaluator:
         self.requests.append(request)
         screened = self.screen(Choices(request.params))
         assert screened.costs is not None
+        names = [board.name for board in self.screen.boards]
+        boards = {
+            name: each.costs
+            for name, each in zip(names, screened.boards, strict=True)
+            if each.costs is not None and len(names) > 1
+        }
         if screened.violations:
-            return Rejected(digest=screened.digest, violations=screened.violations, costs=screened.costs)
+            return Rejected(
+                digest=screened.digest, violations=screened.violations, costs=screened.costs, boards=boards
+            )
         share = 1 - np.exp(-screened.costs.macs / 2e5)
         correct = int(900 * share) + int(screened.digest, 16) % 50 + (20 if request.full else 0)
         accuracy = Accuracy(part="val", engine="litert", correct=correct, total=1000)
@@ -59,6 +73,7 @@ class FakeEvaluator:
             accuracy=accuracy,
             tflm_accuracy=accuracy if request.full else None,
             costs=screened.costs,
+            boards=boards,
             tflite=screened.digest.encode(),
             seconds={"train": 1.0},
         )
@@ -99,15 +114,24 @@ def make_driver(
     screen = screen or make_screen()
     evaluate = evaluate or FakeEvaluator(screen)
     storage = open_storage(url, folder / "study.journal")
-    study = Study(storage=storage, name="run", identity={"seed": seed})
-    found = survey(screen, rng=np.random.default_rng(seed), draws=100, wanted=4)
+    study = Study(
+        storage=storage,
+        name="run",
+        identity={"seed": seed},
+        boards=[board.name for board in screen.boards],
+    )
+    feasible = [
+        params
+        for board in screen.boards
+        for params in survey(screen.on(board), rng=np.random.default_rng(seed), draws=100, wanted=4).feasible
+    ]
     models: dict[tuple[str, int], bytes] = {}
 
     def save(key: str, steps: int, tflite: bytes) -> None:
         models[key, steps] = tflite
 
     listener = Heard()
-    engine = SearchEngine(screen=screen, steps=STEPS, seed=seed, samples=1000, feasible=found.feasible)
+    engine = SearchEngine(screen=screen, steps=STEPS, seed=seed, samples=1000, feasible=feasible)
     propose_by(sampler, study=study, engine=engine, seed=seed, say=listener.say)
     driver = Driver(
         plan=Plan(

@@ -12,7 +12,7 @@ from nas.strategy.acquisition import ExpectedHypervolumeImprovement, _expected_i
 from nas.strategy.candidate_pool import CandidatePool, TrialHistory
 from nas.strategy.encoding import Encoder
 from nas.strategy.gaussian_process import MultiFidelityGP, Observations
-from nas.strategy.screening import Screened
+from nas.strategy.screening import Judgement, Screened
 from nas.strategy.training_cost import expected_seconds
 from tests.nas.strategy.search_fakes import make_screen
 
@@ -112,11 +112,26 @@ def test_the_expected_gain_is_that_of_a_log_normal_error() -> None:
     assert found[0, 0] == pytest.approx(expected, rel=0.01)
 
 
-def priced(number: int, costs: tuple[float, float, float]) -> TrialHistory:
+def priced(
+    number: int, *costs: tuple[float, float, float], fits: tuple[bool, ...] | None = None
+) -> TrialHistory:
+    """A network of these costs on each board."""
     blank = np.zeros(1)
     screened: Any = None  # nothing asks for it
     return TrialHistory(
-        index=number, params={}, screened=screened, graph=blank, choices=blank, costs=np.array(costs)
+        index=number,
+        params={},
+        screened=screened,
+        graph=blank,
+        choices=blank,
+        costs=np.array(costs),
+        fits=(True,) * len(costs) if fits is None else fits,
+    )
+
+
+def acquisition_of(boards: int) -> ExpectedHypervolumeImprovement:
+    return ExpectedHypervolumeImprovement(
+        np.zeros((boards, 3)), np.ones((boards, 3)), np.random.default_rng(1)
     )
 
 
@@ -124,21 +139,21 @@ def test_the_acquisition_improves_by_what_the_hypervolume_gains() -> None:
     from nas.strategy.pareto import hypervolume
 
     rng = np.random.default_rng(5)
-    acquisition = ExpectedHypervolumeImprovement(np.zeros(3), np.ones(3), np.random.default_rng(1))
-    acquisition._budgets = np.random.default_rng(2).random((len(acquisition._budgets), 3))
+    acquisition = acquisition_of(1)
+    acquisition._budgets = np.random.default_rng(2).random((1, 512, 3))
     known = [priced(i, tuple(rng.random(3))) for i in range(6)]
     errors = rng.random(6) * 0.5
     new = priced(-1, (0.2, 0.3, 0.1))
     sure = (np.log([0.1]), np.array([1e-6]))
     found = acquisition.expected_improvement([new], sure, known, errors, worst=0.6)
-    points = [(error, *one.costs) for one, error in zip(known, errors)]
+    points = [(error, *one.costs[0]) for one, error in zip(known, errors)]
     reference = (0.6, 1.0, 1.0, 1.0)
-    exact = hypervolume([*points, (0.1, *new.costs)], reference) - hypervolume(points, reference)
+    exact = hypervolume([*points, (0.1, *new.costs[0])], reference) - hypervolume(points, reference)
     assert found[0] == pytest.approx(exact, rel=0.15)
 
 
 def test_nothing_is_gained_by_a_dearer_and_worse_network_and_a_leader_competes_with_the_second() -> None:
-    acquisition = ExpectedHypervolumeImprovement(np.zeros(3), np.ones(3), np.random.default_rng(1))
+    acquisition = acquisition_of(1)
     known = [priced(0, (0.1, 0.1, 0.1)), priced(1, (0.5, 0.5, 0.5))]
     errors = np.array([0.2, 0.1])
     predicted = (np.log([0.3, 0.2, 0.1]), np.full(3, 1e-6))
@@ -148,7 +163,7 @@ def test_nothing_is_gained_by_a_dearer_and_worse_network_and_a_leader_competes_w
     assert worse == 0
     assert cheap > 0
     assert leader > 0
-    alone = leader_improvement(known, (np.log(errors), np.full(2, 1e-6)), known, errors)
+    alone = leader_improvement(known, (np.log(errors), np.full(2, 1e-6)), known, errors, boards=[0])
     assert alone[0] == pytest.approx(0.0)
     assert alone[1] == pytest.approx(0.1)
 
@@ -178,10 +193,40 @@ def test_the_receptive_field_grows_by_kernels_and_strides() -> None:
     assert (field, places, last, low, high) == (9, 64, 12, 8, 12)
 
 
+def test_of_several_boards_a_training_is_worth_the_mean_of_what_each_front_gains() -> None:
+    costs, errors = [(0.1, 0.1, 0.1), (0.5, 0.5, 0.5)], np.array([0.2, 0.1])
+    sure = (np.log([0.15]), np.array([1e-6]))
+    new = (0.3, 0.3, 0.3)
+
+    def gain(one: TrialHistory, *fits: tuple[bool, ...]) -> float:
+        boards = len(one.fits)
+        known = [priced(i, *[cost] * boards, fits=fit) for i, (cost, fit) in enumerate(zip(costs, fits))]
+        acquisition = acquisition_of(boards)
+        acquisition._budgets = np.repeat(np.random.default_rng(2).random((1, 512, 3)), boards, axis=0)
+        return float(acquisition.expected_improvement([one], sure, known, errors, worst=0.6)[0])
+
+    alone = gain(priced(-1, new), (True,), (True,))
+    assert gain(priced(-1, new, new), (True,) * 2, (True,) * 2) == pytest.approx(alone)
+    assert gain(priced(-1, new, new, fits=(True, False)), (True,) * 2, (True,) * 2) == pytest.approx(
+        alone / 2
+    )
+    # Where the rivals do not fit the second board, the network has that front to itself.
+    assert gain(priced(-1, new, new), (True, False), (True, False)) > 2 * alone
+
+
+def test_a_leader_is_looked_for_on_each_board_that_a_network_fits() -> None:
+    known = [priced(0, *[(0.1,) * 3] * 2), priced(1, *[(0.2,) * 3] * 2, fits=(True, False))]
+    errors = np.array([0.2, 0.1])
+    predicted = (np.log([0.15]), np.array([1e-6]))
+    asked = [priced(-1, *[(0.1,) * 3] * 2)]
+    found = [leader_improvement(asked, predicted, known, errors, boards=on)[0] for on in ([0], [1], [0, 1])]
+    assert found == pytest.approx([0.0, 0.05, 0.05])
+
+
 def test_a_refused_network_has_no_features() -> None:
     screen = make_screen()
     with pytest.raises(ValueError, match="without costs has no features"):
-        Encoder(screen).graph(Screened(candidate=None, digest="", costs=None))  # type: ignore[arg-type]
+        Encoder(screen).graph(Screened(candidate=None, digest="", boards=(Judgement(costs=None),)))  # type: ignore[arg-type]
 
 
 def test_longer_and_larger_trainings_are_expected_to_take_longer() -> None:
