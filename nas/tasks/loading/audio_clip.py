@@ -9,11 +9,12 @@ import numpy as np
 
 from cost_models.errors import UserError
 from nas.model.words import counted
-from nas.tasks.loading.audio_file import Recording, Waveform
+from nas.tasks.loading.audio_file import LOUDEST, Recording, Waveform
 from nas.tasks.loading.windows import parse_length
 
 _RANGE_S = (0.05, 60.0)
-_COUNTS = ("cut", "padded", "silent", "clipped", "count")
+_FLAT = 4
+_COUNTS = ("cut", "padded", "silent", "clipped", "flat", "count")
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class ClipTally:
         padded: Shorter ones.
         silent: Recordings of zeros.
         clipped: Recordings with samples beyond full scale.
+        flat: Recordings that stay at full scale for some samples, as what was too loud does.
         count: All.
     """
 
@@ -34,6 +36,7 @@ class ClipTally:
     padded: int = 0
     silent: int = 0
     clipped: int = 0
+    flat: int = 0
     count: int = 0
 
     def add(self, recording: Recording, length: int) -> None:
@@ -41,6 +44,7 @@ class ClipTally:
         self.count += 1
         self.silent += not recording.samples.any()
         self.clipped += recording.clipped > 0
+        self.flat += _is_flat(recording.samples)
         self.cut += len(recording.samples) > length
         self.padded += len(recording.samples) < length
 
@@ -71,7 +75,21 @@ class ClipTally:
             notes.append(
                 f"Beyond full scale, and cut to it: samples of {counted(self.clipped, 'recording')}."
             )
+        if self.flat:
+            notes.append(
+                f"Too loud when they were recorded: {counted(self.flat, 'recording')} with {_FLAT} samples or more"
+                " at full scale in a row."
+            )
         return notes
+
+
+def _is_flat(samples: Waveform) -> bool:
+    """Whether samples stay at one end of the scale."""
+    loud = np.abs(samples) >= LOUDEST
+    if np.count_nonzero(loud) < _FLAT:
+        return False
+    ends = np.where(loud, np.sign(samples), 0)
+    return bool((np.abs(np.convolve(ends, np.ones(_FLAT), "valid")) == _FLAT).any())
 
 
 def parse_clip(text: str) -> float:

@@ -104,10 +104,10 @@ def choose_window(
     if window is None:
         same = len(set(lengths)) == 1 and len(stretches) == recordings
         if not same or lengths[0] > _WHOLE or lengths[0] < _SHORTEST or hop is not None:
+            span = " to ".join(dict.fromkeys((f"{min(lengths):,}", f"{max(lengths):,}")))
             usual = f"{max(_SHORTEST, round(2 * rate_hz))} or 2s" if rate_hz else "128"
             raise UserError(
-                f"The length of a window is not given, and recordings of {min(lengths):,} to {max(lengths):,} rows"
-                " are no samples by themselves.",
+                f"The length of a window is not given, and recordings of {span} rows are no samples by themselves.",
                 f"Give --window, such as {usual}: long enough for what is to be told apart.",
             )
         return lengths[0], lengths[0], [f"Each recording is one sample, as all have {lengths[0]:,} rows."]

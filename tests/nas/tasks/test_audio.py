@@ -163,7 +163,12 @@ def test_clips_keep_the_loudest_stretch_and_put_short_ones_in_the_middle() -> No
     tally.add(long, 3)
     tally.add(Recording(samples=short, clipped=1), 5)
     tally.merge(tally.counts())
-    assert tally.counts() == {"cut": 2, "padded": 2, "silent": 0, "clipped": 2, "count": 4}
+    square = np.repeat(np.array([32767, -32767], np.int16), 2)
+    for times, flat in ((1, 0), (2, 1)):
+        loud = ClipTally(clip=1.0)
+        loud.add(Recording(samples=np.tile(np.repeat(square, times), 9), clipped=0), 99)
+        assert loud.flat == flat
+    assert tally.counts() == {"cut": 2, "padded": 2, "silent": 0, "clipped": 2, "flat": 0, "count": 4}
 
 
 def test_features_are_made_once_and_kept_by_what_they_are_made_of(

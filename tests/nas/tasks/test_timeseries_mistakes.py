@@ -430,7 +430,7 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     "no window": (
         unchanged,
         {"window": None},
-        "The length of a window is not given, and recordings of 100 to 100 rows are no samples by themselves.",
+        "The length of a window is not given, and recordings of 100 rows are no samples by themselves.",
     ),
     "a window in other words": (unchanged, {"window": "2.5"}, "--window 2.5 is no length."),
     "a negative hop": (unchanged, {"hop": "-4"}, "--hop -4 is no length."),
