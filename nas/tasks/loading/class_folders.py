@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,17 +155,8 @@ def show(path: Path) -> str:
 
 def _parts(root: Path, left_out: _LeftOut) -> dict[str, Path]:
     """The folders of the parts, or nothing where the folders are classes."""
-    found: dict[str, Path] = {}
     folders = _folders(root)
-    for folder in folders:
-        for part, names in PART_FOLDERS.items():
-            if folder.name.lower() in names:
-                if part in found:
-                    raise UserError(
-                        f"{root} has both {found[part].name} and {folder.name}.",
-                        f"Keep one folder for {part}.",
-                    )
-                found[part] = folder
+    found = part_folders(root, folders)
     if not any(_folders(folder) for folder in found.values()):
         # A class may be called test or train; several such names without classes below are parts without labels.
         if len(found) > 1:
@@ -183,17 +174,45 @@ def _parts(root: Path, left_out: _LeftOut) -> dict[str, Path]:
             f"{root} has a folder {next(iter(found.values())).name}, but none for {missing[0]}.",
             "Give train, val and test (val may be missing), or one folder for each class.",
         )
-    others = [folder.name for folder in folders if folder not in found.values()]
-    if others:
-        raise UserError(
-            f"{root} has {listed([show(Path(name)) for name in others], _NAMED)} beside the folders of the parts.",
-            "Keep only train, val and test there.",
-        )
+    refuse_others(root, folders, found)
     left_out.hidden += [p.name for p in root.iterdir() if p.name.startswith(".")]
     left_out.loose += [
         show(Path(p.name)) for p in root.iterdir() if p.is_file() and not p.name.startswith(".")
     ]
-    return {part: found[part] for part in PART_FOLDERS if part in found}
+    return found
+
+
+def part_folders(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
+    """The folders that are called like parts, in the order of the parts.
+
+    Raises:
+        UserError: Two of them are one part's.
+    """
+    found: dict[str, Path] = {}
+    for part, names in PART_FOLDERS.items():
+        for folder in folders:
+            if folder.name.lower() in names:
+                if part in found:
+                    raise UserError(
+                        f"{root} has both {found[part].name} and {folder.name}.",
+                        f"Keep one folder for {part}.",
+                    )
+                found[part] = folder
+    return found
+
+
+def refuse_others(root: Path, folders: Sequence[Path], parts: Mapping[str, Path]) -> None:
+    """Refuses folders beside those of the parts, which nobody would read.
+
+    Raises:
+        UserError: There are some.
+    """
+    others = [show(Path(folder.name)) for folder in folders if folder not in parts.values()]
+    if others:
+        raise UserError(
+            f"{root} has {listed(others, _NAMED)} beside the folders of the parts.",
+            "Keep only train, val and test there.",
+        )
 
 
 def _folders(root: Path) -> list[Path]:

@@ -83,7 +83,8 @@ def _arrow(path: Path) -> Any:
         return import_module("pyarrow")
     except ImportError:
         raise UserError(
-            f"{show(path)} needs pyarrow, which is not installed.", "pip install pyarrow, or save it as CSV."
+            f"{show(path)} needs pyarrow, which is not installed.",
+            "Install it: pip install 'mcu-nas[parquet]'; or save it as CSV.",
         ) from None
 
 

@@ -137,8 +137,7 @@ def cut(
             _refuse_value(table, bad & whole[:, np.newaxis])
         if missing == "drop":
             tally.incomplete += int(np.count_nonzero(incomplete))
-        else:
-            table.values[bad] = np.nan  # an infinite value is none
+        table.values[bad] = np.nan  # an infinite value is none
     values = narrow(table.values)
     found: list[Stretch] = []
     firsts: list[int] = []

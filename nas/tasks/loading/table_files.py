@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cost_models.errors import UserError
 from nas.model.words import listed
-from nas.tasks.loading.class_folders import PART_FOLDERS, show
+from nas.tasks.loading.class_folders import part_folders, refuse_others, show
 from nas.tasks.loading.labels import is_printable
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
@@ -175,16 +175,7 @@ def _raise(error: OSError) -> None:
 def _parts(root: Path) -> dict[str, Path]:
     """The folders of the parts, or nothing where folders are something else."""
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for part, names in PART_FOLDERS.items():
-            if folder.name.lower() in names:
-                if part in found:
-                    raise UserError(
-                        f"{root} has both {found[part].name} and {folder.name}.",
-                        f"Keep one folder for {part}.",
-                    )
-                found[part] = folder
+    found = part_folders(root, folders)
     if "train" not in found or (len(found) == 1 and len(folders) > 1):
         return {}  # a class may be called test
     if "test" not in found:
@@ -192,13 +183,8 @@ def _parts(root: Path) -> dict[str, Path]:
             f"{root} has a folder {found['train'].name}, but none for test.",
             "Give train, val and test (val may be missing), or no such folders.",
         )
-    others = [show(Path(folder.name)) for folder in folders if folder not in found.values()]
-    if others:
-        raise UserError(
-            f"{root} has {listed(others, _NAMED)} beside the folders of the parts.",
-            "Keep only train, val and test there.",
-        )
-    return {part: found[part] for part in PART_FOLDERS if part in found}
+    refuse_others(root, folders, found)
+    return found
 
 
 def _table_file(root: Path, path: Path, parts: dict[str, Path]) -> TableFile:

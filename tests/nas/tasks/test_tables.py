@@ -171,7 +171,7 @@ def test_parquet_without_pyarrow_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match=r"needs pyarrow, which is not installed\.") as error:
         loaded(written(tmp_path, b"PAR1", "a.parquet"))
-    assert error.value.hint == "pip install pyarrow, or save it as CSV."
+    assert error.value.hint == "Install it: pip install 'mcu-nas[parquet]'; or save it as CSV."
 
 
 def parquet(path: Path, rows: int = 800, **more: Any) -> Path:

@@ -11,6 +11,7 @@ import pytest
 
 from cost_models.errors import UserError
 from nas.tasks.dataset import Dataset
+from nas.tasks.loading.recordings import cut
 from nas.tasks.loading.times import guess_unit, measure_steps, named_unit, resample
 from nas.tasks.options import TaskOptions
 from nas.tasks.timeseries import load
@@ -184,6 +185,24 @@ def test_rows_without_label_or_time_are_dropped_and_counted(tmp_path: Path) -> N
     notes = loaded(path, missing="drop").notes
     assert "Without label or group, left out: 5 of 800 rows." in notes
     assert "Without time, left out: 1 of 800 rows." in notes
+
+
+def test_an_infinite_value_that_is_dropped_makes_no_doubles_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    types: set[np.dtype[Any]] = set()
+
+    def watched(*args: Any, **options: Any) -> Any:
+        found, steps = cut(*args, **options)
+        types.update(stretch.values.dtype for stretch in found)
+        return found, steps
+
+    monkeypatch.setattr("nas.tasks.timeseries.cut", watched)
+    signal = noise(1)
+    path = timed(tmp_path, "t", lambda i: f"{i * 0.02:.2f}", acc=lambda i: "inf" if i == 90 else signal(i))
+    dataset = loaded(path, missing="drop", window="20")
+    assert "Without some value, left out: 1 of 800 rows; no window crosses them." in dataset.notes
+    assert types == {np.dtype(np.float32)}
 
 
 def test_units_are_read_from_names_and_guessed_only_where_they_are_plain() -> None:
