@@ -15,6 +15,7 @@ class TrainingRecipe:
         weight_decay: Of AdamW.
         label_smoothing: Share of the target that is spread over all classes.
         gain: Standard deviation of a random factor on each signal.
+        masked: Widest stretch of a recording's frames, and of its bands, that is hidden, as a share of them.
         wide_share: Share of the steps before channels are pruned.
         narrow_rate: Peak rate after that, as a share of `peak_rate`.
         sparse_share: Share of the steps with magnitude pruning of weights.
@@ -28,6 +29,7 @@ class TrainingRecipe:
     weight_decay: float = 0.01
     label_smoothing: float = 0.05
     gain: float = 0.1
+    masked: float = 0.25
     wide_share: float = 0.6
     narrow_rate: float = 0.5
     sparse_share: float = 0.3

@@ -34,6 +34,8 @@ class Schedule:
         label_smoothing: Share of the target that is spread over all classes.
         shift: Largest shift of a sample along (height, width), in elements; (0, 0) for none.
         gain: Standard deviation of a random factor on each sample; 0 for none.
+        masks: Widest stretch along (height, width) that a sample's mean takes the place of; (0, 0) for none.
+            Source: D. S. Park et al., SpecAugment, arXiv:1904.08779.
     """
 
     steps: int
@@ -43,6 +45,7 @@ class Schedule:
     label_smoothing: float = 0.05
     shift: tuple[int, int] = (0, 0)
     gain: float = 0.0
+    masks: tuple[int, int] = (0, 0)
 
     def rates(self) -> npt.NDArray[np.float32]:
         """The learning rate of each step."""
@@ -83,7 +86,7 @@ class TrainingData:
         self._raw = shared_tensor(raw)
         self._preprocess = preprocess
         self._range = input_range
-        self._shape = raw.shape[1:] if shape is None else shape
+        self.shape = raw.shape[1:] if shape is None else shape
 
     def batch(self, index: Any, size: int) -> Any:
         """Real-valued samples, in the arithmetic of `Preprocess.apply`. Shape: (size, *shape)."""
@@ -92,7 +95,7 @@ class TrainingData:
             offset = tf.constant(self._preprocess.offset, tf.float32)
             values = (values - offset) * tf.constant(self._preprocess.scale, tf.float32)
             values = tf.clip_by_value(values, *self._range)
-        return tf.reshape(values, (size, *self._shape))
+        return tf.reshape(values, (size, *self.shape))
 
 
 def shared_tensor(array: npt.NDArray[np.generic]) -> Any:
@@ -140,6 +143,7 @@ def train(
         tf.constant(schedule.rates()),
         tf.constant(_shifts(schedule, rng)),
         tf.constant(_gains(schedule, rng)),
+        tf.constant(_masks(schedule, data.shape, rng)),
         tf.constant(until or 0.0, tf.float64),
     )
     return np.asarray(losses[: int(done)].numpy(), np.float32)
@@ -157,9 +161,11 @@ def _loop(
     smoothing = schedule.label_smoothing
     variables = model.trainable_variables
 
-    def augment(batch: Any, shifts: Any, gains: Any) -> Any:
+    def augment(batch: Any, shifts: Any, gains: Any, masks: Any) -> Any:
         if schedule.gain > 0:
             batch = batch * tf.reshape(gains, (-1, *([1] * (len(batch.shape) - 1))))
+        if any(schedule.masks):
+            batch = hide(batch, masks)
         high, wide = schedule.shift
         if not high and not wide:
             return batch
@@ -175,7 +181,7 @@ def _loop(
         return tf.ensure_shape(tf.concat(parts, 0), batch.shape)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def loop(batches: Any, rates: Any, shifts: Any, gains: Any, end: Any) -> Any:
+    def loop(batches: Any, rates: Any, shifts: Any, gains: Any, masks: Any, end: Any) -> Any:
         steps = tf.shape(batches)[0]
         began = tf.timestamp()  # in the graph: what it took to build is not the schedule's
 
@@ -198,7 +204,7 @@ def _loop(
             if before_step is not None:
                 before_step(due)
             index = batches[step]
-            samples = augment(data.batch(index, schedule.batch), shifts[step], gains[step])
+            samples = augment(data.batch(index, schedule.batch), shifts[step], gains[step], masks[step])
             labels = tf.gather(data.labels, index)
             target = tf.one_hot(labels, data.classes)
             target = target * (1 - smoothing) + smoothing / data.classes
@@ -238,3 +244,32 @@ def _gains(schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.float
     if schedule.gain <= 0:
         return np.zeros((schedule.steps, 0), np.float32)
     return rng.normal(1.0, schedule.gain, (schedule.steps, schedule.batch)).astype(np.float32)
+
+
+def _masks(schedule: Schedule, shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.int32]:
+    """First place and the place behind the last one, along height and width. Shape: (steps, batch, 2, 2) or empty."""
+    if not any(schedule.masks):
+        return np.zeros((schedule.steps, 0), np.int32)
+    size = (schedule.steps, schedule.batch)
+    stretches = []
+    for most, length in zip(schedule.masks, shape, strict=False):
+        width = rng.integers(0, most + 1, size)
+        start = rng.integers(0, length - width + 1)
+        stretches.append(np.stack([start, start + width], -1))
+    return np.stack(stretches, -2).astype(np.int32)
+
+
+def hide(batch: Any, masks: Any) -> Any:
+    """Puts each sample's mean in the place of a stretch of its rows and of one of its columns.
+
+    Shape: (n, height, width, channels) and (n, 2, 2) -> (n, height, width, channels).
+    """
+    rows, columns = _between(masks[:, 0], batch.shape[1]), _between(masks[:, 1], batch.shape[2])
+    hidden = (rows[:, :, None] | columns[:, None, :])[..., None]
+    return tf.where(hidden, tf.reduce_mean(batch, (1, 2, 3), keepdims=True), batch)
+
+
+def _between(ends: Any, length: int) -> Any:
+    """Which places lie between two ends. Shape: (n, 2) -> (n, length)."""
+    places = tf.range(length)[None]
+    return (places >= ends[:, :1]) & (places < ends[:, 1:])

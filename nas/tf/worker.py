@@ -248,7 +248,9 @@ class Evaluator:
         shape = self._dataset.info.input_shape
         image = len(shape) == 3
         vector = len(spec.input_shape) == 1  # such a network has nothing to shift, whatever the task has
-        shift = (0, 0)
+        shift = masks = (0, 0)
+        if self._dataset.info.frontend is not None and spec.input_shape == shape:
+            masks = (int(recipe.masked * shape[0]), int(recipe.masked * shape[1]))
         if image and not vector:
             shift = (max(1, shape[0] // 14), max(1, shape[1] // 14))
         elif len(shape) == 2 and not vector:
@@ -261,6 +263,7 @@ class Evaluator:
             label_smoothing=recipe.label_smoothing,
             shift=shift,
             gain=0.0 if image else recipe.gain,
+            masks=masks,
         )
 
     def _representative(self, spec: ArchSpec, rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -54,6 +54,23 @@ def request(ratio: float = 0.0, **changes: Any) -> Request:
     return dataclasses.replace(base, **changes)
 
 
+def test_masks_hide_a_stretch_of_frames_and_of_bands_behind_the_mean() -> None:
+    from nas.tf.train import Schedule, _masks, hide
+
+    masks = _masks(
+        Schedule(steps=40, batch=16, peak_rate=0.1, masks=(3, 2)), (12, 8, 1), np.random.default_rng(0)
+    )
+    widths = masks[..., 1] - masks[..., 0]
+    assert [sorted(set(widths[..., axis].ravel())) for axis in (0, 1)] == [[0, 1, 2, 3], [0, 1, 2]]
+    assert masks.min() == 0
+    assert masks.reshape(-1, 2, 2).max(axis=(0, 2)).tolist() == [12, 8]
+    batch = np.random.default_rng(1).normal(size=(2, 12, 8, 1)).astype(np.float32)
+    found = hide(batch, np.array([[[2, 5], [0, 0]], [[0, 0], [6, 8]]], np.int32)).numpy()
+    expected = batch.copy()
+    expected[0, 2:5], expected[1, :, 6:8] = batch[0].mean(), batch[1].mean()
+    assert np.allclose(found, expected, atol=1e-6)
+
+
 def test_a_tensor_shares_memory_that_is_only_read() -> None:
     from nas.tf.train import shared_tensor
 
