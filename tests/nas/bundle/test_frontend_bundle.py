@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cost_models.errors import UserError
@@ -148,6 +150,7 @@ def test_the_header_states_what_the_caller_must_know(exported: Bundle) -> None:
         "FRAMES": "64",
         "BANDS": "9",
         "CLIP_SAMPLES": "8000",
+        "SMOOTHED": "4",
         "FRONTEND_ARENA_BYTES_EXACT": "4128",
         "FRONTEND_ARENA_BYTES": stated["FRONTEND_ARENA_BYTES"],
     }
@@ -332,6 +335,41 @@ def test_what_compiles_to_another_front_end_is_refused(
             cross=False,
         )
     assert caught.value.reason == reason
+
+
+@needs_compiler
+@pytest.mark.parametrize("refractory", [0, 3])
+def test_decisions_of_a_stream_are_those_of_python(exported: Bundle, tmp_path: Path, refractory: int) -> None:
+    classes, smoothed, threshold = len(exported.manifest.task.class_names), 4, 10
+    rng = np.random.default_rng(refractory)
+    results = rng.integers(-128, 128, (300, classes)).astype(np.int8)
+    results[20:40] = results[20]  # a word that many results hear
+    rows = ", ".join(f"{{{', '.join(map(str, row))}}}" for row in results.tolist())
+    source = tmp_path / "stream.c"
+    source.write_text(
+        '#include <stdio.h>\n#include "kws_frontend.h"\n'
+        f"static const int8_t results[{len(results)}][KWS_OUTPUT_SIZE] = {{{rows}}};\n"
+        "int main(void) {\n"
+        "  static kws_detector detector;\n"
+        f"  for (size_t i = 0; i < {len(results)}u; ++i)\n"
+        f'    printf("%ld ", (long)kws_detect(&detector, results[i], {threshold}, {refractory}u));\n'
+        "  return 0;\n}\n"
+    )
+    assert HOST is not None
+    program = tmp_path / "stream"
+    assert HOST.compile([source], include=exported.path, output=program, c99=True) == ()
+    found = [int(word) for word in subprocess.run([program], capture_output=True, check=True).stdout.split()]
+    expected, quiet = [], 0
+    for end in range(1, len(results) + 1):
+        mean = results[max(0, end - smoothed) : end].astype(int).sum(axis=0) / smoothed
+        heard = -1
+        if quiet:
+            quiet -= 1
+        elif end >= smoothed and mean.max() >= threshold:
+            heard, quiet = int(mean.argmax()), refractory
+        expected.append(heard)
+    assert found == expected
+    assert {-1, *range(classes)} == set(found), "all happens"
 
 
 @needs_compiler
