@@ -27,8 +27,13 @@ def cache_folder() -> Path:
     """Where large arrays and features lie: MCU_NAS_CACHE, or `mcu-nas` in the user's folder of caches."""
     if given := os.environ.get("MCU_NAS_CACHE"):
         return Path(given)
-    # Not the folder for temporary files: that is memory on many machines.
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "mcu-nas")
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given, "mcu-nas")
+    # The folder for temporary files is memory on many machines: it is for users without a home alone.
+    try:
+        return Path.home() / ".cache" / "mcu-nas"
+    except RuntimeError:
+        return Path(tempfile.gettempdir(), "mcu-nas")
 
 
 def room_for(shape: tuple[int, ...], dtype: np.dtype[Any] | type[np.generic]) -> Array:

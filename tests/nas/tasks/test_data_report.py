@@ -73,6 +73,22 @@ def test_a_part_beyond_the_training_range_is_said() -> None:
     )
 
 
+def test_large_arrays_have_a_folder_whoever_the_user_is(monkeypatch: Any) -> None:
+    def homeless() -> Path:
+        raise RuntimeError
+
+    for name in ("MCU_NAS_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert mapped.cache_folder() == Path.home() / ".cache" / "mcu-nas"
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "home", homeless)
+        assert mapped.cache_folder().name == "mcu-nas"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/c")
+    assert mapped.cache_folder() == Path("/c/mcu-nas")
+    monkeypatch.setenv("MCU_NAS_CACHE", "/m")
+    assert mapped.cache_folder() == Path("/m")
+
+
 def test_data_of_any_size_are_scaled_and_reported_alike(monkeypatch: Any, tmp_path: Path) -> None:
     made = arrays(train=200 * np.random.default_rng(1).normal(size=(60, 16, 2)))
     made["samples"]["train"][:, 0, 1] = -9999.0
