@@ -9,7 +9,7 @@ import math
 import re
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ name beside it, or the one that a line '# model: path.tflite' names.
 examples:
   nas-calibrate kws.csv ad.csv --target my_board.toml
   nas-calibrate logs/*.csv --target my_board.toml --extends nrf52840
+  nas-calibrate kws.csv --run "west flash" --port /dev/ttyACM0 --target my_board.toml --extends nrf52840
 """
 _COMMENT = re.compile(r"^\s*#\s*(\w+)\s*:\s*(.+?)\s*$")
 _HEADER = ["event", "tag", "ticks"]
@@ -84,6 +85,19 @@ def _parser() -> Parser:
         metavar="N",
         help="ticks of the log's clock per cycle of the core (default: 1, the core's own counter)",
     )
+    parser.add_argument(
+        "--run",
+        metavar="CMD",
+        help="flash and run the profile build by this command, and write what the board prints into the LOG that"
+        " does not exist yet",
+    )
+    parser.add_argument(
+        "--port", metavar="DEVICE", help="with --run: the serial port to read; default: the command's stdout"
+    )
+    parser.add_argument("--baud", type=int, metavar="N", help="with --port: its speed (default: 115200)")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="with --run: for command and log (default: 120)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="report, but write nothing")
     parser.add_argument("--json", action="store_true", help="report as JSON")
     return parser
@@ -100,12 +114,99 @@ def _run(args: argparse.Namespace) -> int:
         raise UserError(
             "--ticks-per-cycle is not a number above zero.", "Give ticks of the log's clock per core cycle."
         )
+    _capture(args)
     measurements = [measurement(read_log(path), args.ticks_per_cycle) for path in args.logs]
     rates, check = calibrate(measurements, target, source=_source(measurements, target))
     if not args.dry_run:
         _replace(args.target, with_rates(text, rates))
-    print(_report(args, measurements, rates, check))
+    print(_report(args, measurements, rates, check, shipped_errors(measurements, target)))
     return 0
+
+
+def _capture(args: argparse.Namespace) -> None:
+    """Writes the log that `--run` is asked for; nothing without it."""
+    if args.run is None:
+        for flag in ("port", "baud", "timeout"):
+            if getattr(args, flag) is not None:
+                raise UserError(f"--{flag} needs --run.", "Say how the board is flashed: --run CMD.")
+        return
+    if args.baud is not None and args.port is None:
+        raise UserError("--baud needs --port.", "Name the serial port.")
+    seconds = 120.0 if args.timeout is None else args.timeout
+    if not 0 < seconds < math.inf:
+        raise UserError("--timeout is not a number above zero.", "Give seconds, such as 120.")
+    wanted = [path for path in args.logs if not path.exists()]
+    if len(wanted) != 1:
+        raise UserError(
+            f"--run writes one log, and {len(wanted)} of the named ones are not there yet.",
+            "Name one LOG that does not exist; the others are fitted with it.",
+        )
+    from cost_models.capture import capture
+    from cost_models.tflite_graph import read_graph
+
+    log = wanted[0]
+    graph = read_graph(read_bounded(_model_of(log, None), LARGEST_MODEL_BYTES))
+    operators = len(graph.operators)
+
+    def complete(data: bytes) -> bool:
+        # What follows the last line end may still be growing.
+        lines = data.decode("utf-8", errors="replace").splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith(("\n", "\r"))]
+        return max(map(len, _inferences(log, whole)[1]), default=0) >= operators
+
+    def keep(data: bytes) -> str:
+        part = log.with_name(f"{log.name}.part")
+        _write(part, data)
+        return f"What was read is in {part}."
+
+    said = capture(
+        args.run,
+        port=args.port,
+        baud=115200 if args.baud is None else args.baud,
+        seconds=seconds,
+        complete=complete,
+        keep=keep,
+    )
+    _write(log, said)
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}).", "Give another LOG.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedError:
+    """How far the figure of a target as it was lies from a measurement.
+
+    Attributes:
+        model: Its name.
+        error: Predicted over measured cycles, less 1.
+        inside: Whether the measurement lies in the prediction's 90 % interval.
+    """
+
+    model: str
+    error: float
+    inside: bool
+
+
+def shipped_errors(measurements: Sequence[Measurement], target: Target) -> tuple[ShippedError, ...]:
+    """What the target's rates said of each model before they were fitted; nothing where it had none."""
+    from cost_models.cycles.model import predict
+
+    if target.cycle_rates is None:
+        return ()
+    found = []
+    for each in measurements:
+        work = predict(each.graph, kernels=target.kernels, core=target.core, rates=target.cycle_rates)
+        measured = sum(each.cycles)
+        if work.cycles is None or work.cycles_low is None or work.cycles_high is None:
+            continue
+        inside = work.cycles_low <= measured <= work.cycles_high
+        found.append(ShippedError(each.model, work.cycles / measured - 1, inside))
+    return tuple(found)
 
 
 def _replace(path: Path, text: str) -> None:
@@ -152,20 +253,7 @@ def read_log(path: Path) -> Log:
         UserError: It is no profiler log, or its model is not found.
     """
     lines = read_bounded(path, LARGEST_TEXT_BYTES).decode("utf-8", errors="replace").splitlines()
-    notes: dict[str, str] = {}
-    inferences: list[list[tuple[str, float]]] = []
-    for line in lines:
-        if match := _COMMENT.match(line):
-            notes[match[1].lower()] = match[2]
-            continue
-        try:
-            fields = next(csv.reader([line.strip()]), [])
-        except csv.Error:  # noise on the line
-            continue
-        if [field.strip().lower() for field in fields] == _HEADER:
-            inferences.append([])
-        elif inferences and (event := _event(path, fields)) is not None and event[0] == len(inferences[-1]):
-            inferences[-1].append(event[1:])
+    notes, inferences = _inferences(path, lines)
     # An inference that the line broke off is a beginning of a whole one, and left out.
     longest = max((len(events) for events in inferences), default=0)
     tags_of = [tuple(tag for tag, _ in events) for events in inferences]
@@ -189,6 +277,25 @@ def read_log(path: Path) -> Log:
     if min(ticks) <= 0:
         raise UserError(f"{path} has an operator of no ticks.", "Use a counter that counts every cycle.")
     return Log(path, _model_of(path, notes.get("model")), tags, ticks)
+
+
+def _inferences(path: Path, lines: Iterable[str]) -> tuple[dict[str, str], list[list[tuple[str, float]]]]:
+    """The notes of a log, and tag and ticks of each operator in each of its inferences."""
+    notes: dict[str, str] = {}
+    inferences: list[list[tuple[str, float]]] = []
+    for line in lines:
+        if match := _COMMENT.match(line):
+            notes[match[1].lower()] = match[2]
+            continue
+        try:
+            fields = next(csv.reader([line.strip()]), [])
+        except csv.Error:  # noise on the line
+            continue
+        if [field.strip().lower() for field in fields] == _HEADER:
+            inferences.append([])
+        elif inferences and (event := _event(path, fields)) is not None and event[0] == len(inferences[-1]):
+            inferences[-1].append(event[1:])
+    return notes, inferences
 
 
 def _event(path: Path, fields: Sequence[str]) -> tuple[int, str, float] | None:
@@ -293,7 +400,11 @@ def _source(measurements: Sequence[Measurement], target: Target) -> str:
 
 
 def _report(
-    args: argparse.Namespace, measurements: Sequence[Measurement], rates: Rates, check: Check | None
+    args: argparse.Namespace,
+    measurements: Sequence[Measurement],
+    rates: Rates,
+    check: Check | None,
+    shipped: Sequence[ShippedError],
 ) -> str:
     if args.json:
         return json.dumps(
@@ -301,6 +412,7 @@ def _report(
                 "target": str(args.target),
                 "rates": asdict(rates),
                 "check": asdict(check) if check is not None else None,
+                "shipped": [asdict(each) for each in shipped],
             },
             indent=1,
         )
@@ -322,6 +434,11 @@ def _report(
         f"{rates.cycles_per_weight_byte:g} cycles per fetched weight byte, "
         f"{rates.cycles_per_operator:g} cycles per operator\n"
         f"{quality}"
+        + "".join(
+            f"\n{each.model}: the target's rates so far were off by {each.error:+.1%},"
+            f" {'inside' if each.inside else 'outside'} their 90 % interval"
+            for each in shipped
+        )
     )
 
 
