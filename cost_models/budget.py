@@ -32,12 +32,14 @@ class Violation:
         value: What the network needs; bytes, microseconds, microjoules, microwatts or a count.
         limit: What the budget allows, in the same unit.
         upper: Whether `value` is the upper end of an interval.
+        at_least: Whether `value` leaves operators out of which nothing is known.
     """
 
     resource: str
     value: float
     limit: float
     upper: bool = False
+    at_least: bool = False
 
     @property
     def excess(self) -> float:
@@ -46,8 +48,9 @@ class Violation:
 
     def __str__(self) -> str:
         end = f" ({UPPER_END})" if self.upper else ""
+        least = "at least " if self.at_least else ""
         return (
-            f"{self.resource} {format_quantity(self.resource, self.value)}{end}"
+            f"{self.resource} {least}{format_quantity(self.resource, self.value)}{end}"
             f" is over the limit of {format_quantity(self.resource, self.limit)}"
         )
 
@@ -108,33 +111,64 @@ class Budget:
         values = tuple((name, limit - taken.get(name, 0)) for name, limit in self.values)
         return replace(self, values=values, notes=(*self.notes, note))
 
-    def violations(self, costs: Costs) -> tuple[Violation, ...]:
+    def violations(self, costs: Costs, *, known_only: bool = False) -> tuple[Violation, ...]:
         """The limits that `costs` breaks; empty if it fits.
 
+        Args:
+            costs: Of a network.
+            known_only: Pass over limits that nobody can judge (see `unjudged`), which are an error otherwise.
+
         Raises:
+            UserError: Operators of which nothing is known decide whether a limit is kept.
             ValueError: A resource is limited whose cost is unknown, which `parse_budget` never lets happen.
         """
         broken = []
         values = self.judged(costs)
         for resource, limit in self.limits():
             value = values[resource]
+            at_least = costs.at_least and RESOURCES[resource].of_work
+            if at_least and (value is None or value <= limit):
+                if known_only:
+                    continue
+                raise UserError(
+                    f"Whether {resource} keeps its limit is not known: nobody counted the instructions of"
+                    f" {', '.join(costs.uncounted)}.",
+                    "Limit sram or flash, or leave that operator out of the network.",
+                )
             if value is None:
                 raise ValueError(f"{resource} is limited, but its cost is unknown")
             if value > limit:
-                upper = self.by_upper_end(resource)
-                broken.append(Violation(resource=resource, value=value, limit=limit, upper=upper))
+                upper = self.by_upper_end(resource) and not at_least
+                broken.append(
+                    Violation(resource=resource, value=value, limit=limit, upper=upper, at_least=at_least)
+                )
         return tuple(broken)
+
+    def unjudged(self, costs: Costs) -> tuple[str, ...]:
+        """Limited resources of which nobody can say whether the limit is kept: what is known of them is within it."""
+        values = self.judged(costs)
+        return tuple(
+            name
+            for name, limit in self.limits()
+            if (value := values[name]) is None
+            or (costs.at_least and RESOURCES[name].of_work and value <= limit)
+        )
 
     def by_upper_end(self, resource: str) -> bool:
         """Whether the upper end of a resource's interval is what its limit judges."""
         return self.certain and bool(RESOURCES[resource].upper)
 
     def judged(self, costs: Costs) -> dict[str, float | None]:
-        """What of `costs` is held to the limits: the middle of each interval, or its upper end."""
+        """What of `costs` is held to the limits: the middle of each interval, or its upper end.
+
+        Where operators are left out of the costs it is what is taken at least.
+        """
         return {name: self._judged(name, costs) for name, _ in self.values}
 
     def _judged(self, name: str, costs: Costs) -> float | None:
         row, upper = RESOURCES[name], self.by_upper_end(name)
+        if row.of_work and costs.at_least:
+            upper = False
         if name == "power":
             power = None if self.duty is None else self.duty.power(costs, "high" if upper else "middle")
             return None if power is None else power.total_uw

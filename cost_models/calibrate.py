@@ -376,7 +376,8 @@ def calibrate(
             "Rates need the core's instruction counts: see docs/cost-models.md.",
         )
     for each in measurements:
-        unknown = predict(each.graph, kernels=target.kernels, core=target.core).unknown_kinds
+        work = predict(each.graph, kernels=target.kernels, core=target.core)
+        unknown = work.unknown_kinds + work.bounded_kinds
         if unknown:
             raise UserError(
                 f"{each.model} has operators without counts: {', '.join(unknown)}.", "Leave it out."

@@ -60,6 +60,11 @@ class Core:
     float_flags: tuple[str, ...] | None = None
 
     @property
+    def fpu(self) -> bool:
+        """Whether its builds compute floats with a floating-point unit, not with a library."""
+        return self.isa in ("dsp", "mve", "esp_s3", "esp_p4") or self.name == "xtensa-lx6"
+
+    @property
     def is_arm(self) -> bool:
         """Whether CMSIS-NN runs on it; Arm's bare-metal ABI has short enumerations."""
         return not self.esp_nn

@@ -13,7 +13,7 @@ from cost_models.arena import (
     arena,
 )
 from cost_models.code_size import CodeSizes
-from cost_models.cycles import Work, predict
+from cost_models.cycles import Work, WorkBasis, predict
 from cost_models.cycles.rates import Basis
 from cost_models.errors import UserError
 from cost_models.graph import OpGraph, macs
@@ -48,6 +48,8 @@ class Costs:
         cycles_high: Upper end of it.
         latency_us: Of one inference.
         energy_uj: Of one inference.
+        uncounted: Operator kinds of which nobody knows what they take: instructions, cycles, latency and energy are
+            those of all others, at least so much, and have no upper end.
     """
 
     ops: int
@@ -65,6 +67,12 @@ class Costs:
     cycles_high: int | None
     latency_us: float | None
     energy_uj: float | None
+    uncounted: tuple[str, ...] = ()
+
+    @property
+    def at_least(self) -> bool:
+        """Whether instructions, cycles, latency and energy leave operators out."""
+        return bool(self.uncounted)
 
     @property
     def latency_low_us(self) -> float | None:
@@ -82,6 +90,8 @@ class Costs:
         return self._scaled(self.energy_uj, self.cycles_high)
 
     def _scaled(self, value: float | None, end: int | None) -> float | None:
+        if self.at_least and end is None:
+            return None
         if value is None or end is None or not self.cycles:
             return value
         return value * end / self.cycles
@@ -107,6 +117,7 @@ class OperatorCost:
         macs: Multiply-accumulates.
         instructions: Executed by one call.
         cycles: Of one call.
+        basis: "counted", "interval" where it is bounded by its elements alone, "none" where nothing is known.
     """
 
     index: int
@@ -114,6 +125,7 @@ class OperatorCost:
     macs: int
     instructions: int | None
     cycles: int | None
+    basis: WorkBasis = "counted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,12 +135,17 @@ class Explanation:
     Attributes:
         costs: The whole.
         operators: The parts; MACs, instructions and cycles add up to the whole's.
-        uncounted: Operator kinds whose instructions nobody counted on this core: why numbers are None.
+        bounded: Operator kinds whose instructions nobody counted on this core, and that are bounded by their elements.
     """
 
     costs: Costs
     operators: tuple[OperatorCost, ...]
-    uncounted: tuple[str, ...] = ()
+    bounded: tuple[str, ...] = ()
+
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Operator kinds that the costs leave out, see `Costs.uncounted`."""
+        return self.costs.uncounted
 
 
 class CostModel:
@@ -197,22 +214,20 @@ class CostModel:
         work = self._work(graph)
         costs = self._costs(graph, work, file_bytes)
         parts = work.operators()
-        unknown: list[int | None] = [None] * costs.ops
-        counted = [part.instructions for part in parts if part.instructions is not None]
-        instructions = _whole(counted) if counted else unknown
-        known = [part.cycles for part in parts if part.cycles is not None]
-        cycles = _whole(known) if known else unknown
+        instructions = _whole([part.instructions for part in parts])
+        cycles = _whole([part.cycles for part in parts])
         operators = tuple(
             OperatorCost(
                 index=index,
                 kind=op.kind,
                 macs=macs(op, graph.tensors),
-                instructions=instructions[index],
-                cycles=cycles[index],
+                instructions=instructions[index] if parts else None,
+                cycles=cycles[index] if parts else None,
+                basis=parts[index].basis if parts else "none",
             )
             for index, op in enumerate(graph.operators)
         )
-        return Explanation(costs=costs, operators=operators, uncounted=work.unknown_kinds)
+        return Explanation(costs=costs, operators=operators, bounded=work.bounded_kinds)
 
     def _work(self, graph: OpGraph) -> Work:
         target = self.target
@@ -241,6 +256,7 @@ class CostModel:
             cycles_high=None if work.cycles_high is None else math.ceil(work.cycles_high),
             latency_us=None if cycles is None else cycles / target.clock_hz * 1e6,
             energy_uj=None if cycles is None or energy is None else cycles * 1e-6 * energy,
+            uncounted=work.unknown_kinds,
         )
         _check_costs(costs)
         return costs
@@ -271,12 +287,15 @@ def explain(graph: OpGraph, target: Target) -> Explanation:
     return CostModel(target).explain(graph)
 
 
-def _whole(parts: list[float]) -> list[int]:
-    """Rounds numbers so that they still add up: the rounded sums' differences."""
+def _whole(parts: list[float | None]) -> list[int | None]:
+    """Rounds numbers so that they still add up: the rounded sums' differences; what is not known stays None."""
     done = 0
     total = 0.0
-    rounded = []
+    rounded: list[int | None] = []
     for part in parts:
+        if part is None:
+            rounded.append(None)
+            continue
         total += part
         rounded.append(round(total) - done)
         done = round(total)

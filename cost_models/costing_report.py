@@ -38,8 +38,9 @@ class ModelReport:
         costs: Of the file as it stands.
         operators: What each operator adds, in execution order.
         violations: The limits it breaks.
-        uncounted: Operator kinds whose instructions nobody counted: why cycles are missing.
-        basis: What cycles, latency and energy rest on; None where they are not known.
+        bounded: Operator kinds that nobody counted, and that are bounded by their elements.
+        basis: What cycles, latency and energy rest on; None where they are not known. "at least" where operators are
+            left out, "bound" where some are bounded alone.
         lean: The same for the leaned model, where asked for.
     """
 
@@ -48,7 +49,7 @@ class ModelReport:
     costs: Costs
     operators: tuple[OperatorCost, ...]
     violations: tuple[Violation, ...]
-    uncounted: tuple[str, ...] = ()
+    bounded: tuple[str, ...] = ()
     basis: str | None = None
     lean: ModelReport | None = None
 
@@ -82,12 +83,15 @@ class ModelReport:
                     "macs": each.macs,
                     "instructions": each.instructions,
                     "cycles": each.cycles,
+                    "basis": each.basis,
                 }
                 for each in self.operators
             ],
         }
-        if self.uncounted:
-            entry["uncounted"] = list(self.uncounted)
+        if costs.uncounted:
+            entry["uncounted"] = list(costs.uncounted)
+        if self.bounded:
+            entry["bounded"] = list(self.bounded)
         if self.lean is not None:
             entry["lean"] = {key: value for key, value in self.lean.as_json().items() if key != "path"}
         return entry
@@ -121,8 +125,8 @@ def _report(
         costs=explanation.costs,
         operators=explanation.operators,
         violations=budget.violations(explanation.costs),
-        uncounted=explanation.uncounted,
-        basis=model.basis if explanation.costs.cycles is not None else None,
+        bounded=explanation.bounded,
+        basis=work_basis(explanation, model),
         lean=lean,
     )
 
@@ -144,9 +148,14 @@ def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *,
         if each.lean is not None:
             _add_row(table, "  leaned", each.lean)
     notes = [f"{each.path}: {broken}." for each in reports for broken in each.violations]
-    notes += [f"{each.path}: {missing_text(each.uncounted, target)}" for each in reports if each.uncounted]
+    for each in reports:
+        if each.costs.at_least:
+            notes.append(f"{each.path}: {missing_text(each.costs, target)}")
+        if each.bounded:
+            notes.append(f"{each.path}: {bounded_text(each.bounded, target)}")
     notes.append(_limits_text(budget))
-    shown = any(each.costs.cycles is not None for each in reports) or model.basis is None
+    # What a latency that is whole rests on is not what one rests on that leaves operators out.
+    shown = any(each.basis == model.basis for each in reports)
     notes += [
         f"{_SHOWN_AS[key]}: {basis}."
         for key, basis in model.bases().items()
@@ -167,7 +176,9 @@ def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *,
 def _add_row(table: Table, name: str, each: ModelReport) -> None:
     costs = each.costs
     cycles = "unknown"
-    if costs.cycles is not None and costs.cycles_low is not None and costs.cycles_high is not None:
+    if costs.cycles is not None and costs.at_least:
+        cycles = f"at least\n{costs.cycles:,}"
+    elif costs.cycles is not None and costs.cycles_low is not None and costs.cycles_high is not None:
         cycles = f"{costs.cycles:,}\n{costs.cycles_low:,} to\n{costs.cycles_high:,}"
     margin = (costs.code_high_bytes - costs.code_low_bytes) // 2
     table.add_row(
@@ -178,12 +189,14 @@ def _add_row(table: Table, name: str, each: ModelReport) -> None:
         f"{costs.macs:,}",
         cycles,
         _latency_text(each),
-        "unknown" if costs.energy_uj is None else format_quantity("energy", costs.energy_uj),
+        energy_text(costs),
         "yes" if each.fits else "no",
     )
 
 
 def _latency_text(each: ModelReport) -> str:
+    if each.costs.at_least and each.costs.latency_us is not None:
+        return f"at least\n{format_quantity('latency', each.costs.latency_us)}"
     texts = latency_texts(each.costs)
     return "unknown" if texts is None else f"{texts[0]}\n{texts[1]} to\n{texts[2]}\n({each.basis})"
 
@@ -196,22 +209,54 @@ def latency_texts(costs: Costs) -> tuple[str, str, str] | None:
 
 
 def require_counted(explanation: Explanation, model: CostModel, budget: Budget) -> None:
-    """Refuses a limit on what nobody can say of this model.
+    """Refuses a limit on what nobody can say of this model: what is known of it is within the limit.
 
     Raises:
-        UserError: Latency, cycles or energy are limited, and an operator has no counted instructions.
+        UserError: Latency, cycles, instructions or energy are limited, and nothing is known of an operator.
     """
-    limited = [name for name, value in budget.judged(explanation.costs).items() if value is None]
-    if explanation.uncounted and limited:
+    unjudged = budget.unjudged(explanation.costs)
+    if explanation.uncounted and unjudged:
         raise UserError(
-            f"{limited[0]} cannot be limited: {missing_text(explanation.uncounted, model.target)}",
+            f"Whether {unjudged[0]} keeps its limit is not known: {missing_text(explanation.costs, model.target)}",
             "Limit sram or flash, or leave that operator out of the network.",
         )
 
 
-def missing_text(kinds: tuple[str, ...], target: Target) -> str:
-    """Why a model's cycles are not known, to follow its name."""
-    return f"its cycles are not known, as nobody counted the instructions of {', '.join(kinds)} on {target.core}."
+def work_basis(explanation: Explanation, model: CostModel) -> str | None:
+    """What a model's cycles, latency and energy rest on; None where they are not known."""
+    if explanation.costs.cycles is None or model.basis is None:
+        return None
+    if explanation.costs.at_least:
+        return "at least"
+    return "bound" if explanation.bounded else model.basis
+
+
+def missing_text(costs: Costs, target: Target) -> str:
+    """What a model's costs leave out, to follow its name."""
+    kinds = ", ".join(costs.uncounted)
+    if costs.cycles is None and costs.instructions is None:
+        return f"its cycles are not known, as nobody counted the instructions of {kinds} on {target.core}."
+    known = "instructions, cycles, latency and energy" if costs.cycles is not None else "instructions"
+    return (
+        f"its {known} are those of all operators but {kinds}, whose instructions nobody counted on {target.core}:"
+        " at least so much, without an upper end."
+    )
+
+
+def bounded_text(kinds: tuple[str, ...], target: Target) -> str:
+    """How the interval of a model came about whose operators nobody counted all, to follow its name."""
+    return (
+        f"nobody counted the instructions of {', '.join(kinds)} on {target.core}: the interval takes between what the"
+        " quickest and one and a half times what the slowest counted elementwise kernel takes for each element."
+    )
+
+
+def energy_text(costs: Costs) -> str:
+    """Energy as the tables show it."""
+    if costs.energy_uj is None:
+        return "unknown"
+    energy = format_quantity("energy", costs.energy_uj)
+    return f"at least\n{energy}" if costs.at_least else energy
 
 
 def _operators_table(each: ModelReport) -> Table:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from cost_models.budget import Budget, Violation, budget_on
 from cost_models.costing import CostModel, Costs
-from cost_models.cycles.rates import Basis
+from cost_models.costing_report import work_basis
 from cost_models.errors import UserError
 from cost_models.graph import OpGraph
 from cost_models.resources import RESOURCES
@@ -34,17 +34,17 @@ class OnTarget:
         budget: The limits that it was judged by; None where it was refused.
         violations: Those that it breaks.
         unjudged: Resources that a limit was given for, and whose cost is not known there.
-        uncounted: Operator kinds whose instructions nobody counted: why cycles are missing.
+        bounded: Operator kinds that nobody counted there, and that are bounded by their elements.
         refused: Why the target has no costs for it.
     """
 
     target: Target
     costs: Costs | None = None
-    basis: Basis | None = None
+    basis: str | None = None
     budget: Budget | None = None
     violations: tuple[Violation, ...] = ()
     unjudged: tuple[str, ...] = ()
-    uncounted: tuple[str, ...] = ()
+    bounded: tuple[str, ...] = ()
     refused: str | None = None
 
     @property
@@ -84,7 +84,8 @@ class OnTarget:
             ],
             "not_judged": list(self.unjudged),
         }
-        return entry | ({"uncounted": list(self.uncounted)} if self.uncounted else {})
+        kinds = {"uncounted": self.costs.uncounted, "bounded": self.bounded}
+        return entry | {name: list(each) for name, each in kinds.items() if each}
 
 
 def chosen_targets(text: str) -> tuple[Target, ...]:
@@ -152,7 +153,8 @@ def judge(
 
 
 def _place(each: OnTarget) -> tuple[int, float, str]:
-    latency = None if each.costs is None else each.costs.latency_us
+    costs = each.costs
+    latency = None if costs is None or costs.at_least else costs.latency_us
     return _ORDER.index(each.verdict), math.inf if latency is None else latency, each.target.name
 
 
@@ -169,12 +171,13 @@ def _judge(
         name: limit for name, limit in given.items() if getattr(costs, RESOURCES[name].field) is not None
     }
     budget = budget_on(known, target, certain=certain)
+    unjudged = budget.unjudged(costs)
     return OnTarget(
         target=target,
         costs=costs,
-        basis=model.basis if costs.cycles is not None else None,
+        basis=work_basis(explanation, model),
         budget=budget,
-        violations=budget.violations(costs),
-        unjudged=tuple(name for name in given if name not in known),
-        uncounted=explanation.uncounted,
+        violations=budget.violations(costs, known_only=True),
+        unjudged=tuple(name for name in given if name not in known or name in unjudged),
+        bounded=explanation.bounded,
     )

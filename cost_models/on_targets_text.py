@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from cost_models.budget import CERTAIN
-from cost_models.costing_report import latency_texts, rendered
+from cost_models.costing_report import energy_text, latency_texts, rendered
 from cost_models.on_targets import OnTarget
 from cost_models.resources import RESOURCES, format_quantity
 
@@ -44,6 +44,8 @@ def _cells(each: OnTarget) -> tuple[str, ...]:
         fits = f"no: {', '.join(f'{broken.resource} {_excess(broken.excess)}' for broken in each.violations)}"
     texts = latency_texts(costs)
     latency, interval = ("unknown", "unknown") if texts is None else (texts[0], f"{texts[1]} to {texts[2]}")
+    if costs.at_least and costs.latency_us is not None:
+        latency, interval = f"at least {format_quantity('latency', costs.latency_us)}", ""
     return (
         each.target.name,
         fits,
@@ -51,7 +53,7 @@ def _cells(each: OnTarget) -> tuple[str, ...]:
         f"{costs.flash_bytes:,}",
         latency,
         interval,
-        "unknown" if costs.energy_uj is None else format_quantity("energy", costs.energy_uj),
+        energy_text(costs).replace("\n", " "),
         each.basis or "",
     )
 
@@ -69,9 +71,12 @@ def _notes(found: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[str
         notes.append(
             f"{RESOURCES[resource].label} is not known on {names}: nobody can say whether its limit is kept there."
         )
-    for kinds, cores in _grouped((", ".join(each.uncounted), each.target.core) for each in found):
-        notes.append(f"Cycles are not known, as nobody counted the instructions of {kinds} on {cores}.")
-    silent = [each for each in found if each.costs is not None and each.basis is None and not each.uncounted]
+    costed = [(each, each.costs) for each in found if each.costs is not None]
+    for kinds, cores in _grouped((", ".join(costs.uncounted), each.target.core) for each, costs in costed):
+        notes.append(f"At least so much, as nobody counted the instructions of {kinds} on {cores}.")
+    for kinds, cores in _grouped((", ".join(each.bounded), each.target.core) for each, _ in costed):
+        notes.append(f"Bounded by elements, as nobody counted the instructions of {kinds} on {cores}.")
+    silent = [each for each in found if each.costs is not None and each.basis is None]
     if silent:
         names = ", ".join(each.target.name for each in silent)
         notes.append(f"Cycles are not known on {names}: there is no calibration.")

@@ -96,6 +96,11 @@ class Resource:
     check: Callable[[Target], None] = _anywhere
 
     @property
+    def of_work(self) -> bool:
+        """Whether it follows from the instructions of operators, some of which may not be known."""
+        return self.name in ("latency", "energy", "power", "cycles", "instructions")
+
+    @property
     def noun(self) -> str:
         """The label within a sentence."""
         return self.label if self.label[1].isupper() else self.label.lower()

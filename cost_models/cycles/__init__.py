@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cost_models.cycles.model import OperatorWork, Work, predict
+from cost_models.cycles.model import OperatorWork, Work, WorkBasis, predict
 from cost_models.cycles.rates import Rates
 
-__all__ = ["OperatorWork", "Rates", "Work", "predict"]
+__all__ = ["OperatorWork", "Rates", "Work", "WorkBasis", "predict"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -163,6 +164,25 @@ def spreads(errors: Sequence[float], shares: Sequence[float]) -> tuple[float, fl
     rank = min(len(scores), math.ceil(0.9 * (len(scores) + 1))) - 1
     operator = max(_NEW_FAMILY * scores[rank], _FLOOR)
     return _SHARED * operator, operator
+
+
+def path_spreads(samples: Sequence[Sample]) -> dict[str, float]:
+    """Own error of each path: what holds 90 % of the shapes that a fit to the other half of them did not see."""
+    by_path: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_path[sample.path].append(sample)
+    found: dict[str, float] = {}
+    for path, seen in sorted(by_path.items()):
+        scores: list[float] = []
+        for part in (0, 1):
+            prices = fit_paths(seen[1 - part :: 2])[path] if len(seen) > 1 else fit_paths(seen)[path]
+            scores += [
+                abs(math.log(float(np.dot(prices, sample.trips)) / sample.cost)) for sample in seen[part::2]
+            ]
+        scores.sort()
+        rank = min(len(scores), math.ceil(0.9 * (len(scores) + 1))) - 1
+        found[path] = round(scores[rank] / Z90, 4)
+    return found
 
 
 def inside(error: float, residual: Residual, spread: tuple[float, float]) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cost_models.cycles.calibration import cross_validate, fit_table, spreads
+from cost_models.cycles import portable
+from cost_models.cycles.calibration import cross_validate, fit_table, path_spreads, spreads
 from cost_models.cycles.fit import Sample, fit_paths
-from cost_models.cycles.measurements import PORTABLE, MeasuredRun, read_kernels, read_runs
+from cost_models.cycles.measurements import PORTABLE, MeasuredRun, read_kernels, read_portable, read_runs
 from cost_models.cycles.paths import FEATURES
 
 _MODELS = "whole models under QEMU: tflite-micro 90b983c2, CMSIS-NN 4ab83cc3, GCC 12.2.1"
@@ -17,25 +18,30 @@ _KERNELS = "CMSIS-NN kernels called bare under QEMU: CMSIS-NN 4ab83cc3, GCC 12.2
 _DERIVED = "{kernels}; the interpreter around them and TFLM's own kernels taken from the Cortex-M4"
 # What was measured on the Cortex-M4 alone, and a kernel of the same kind that every core was counted with.
 _BORROWED = {"mul_broadcast": "softmax"}
+# How far TFLM's portable kernels differ between the cores of Armv7-M and Armv8-M that were counted.
+_BORROWED_SPREAD = 0.08
 # A derived core's interval is several times a counted one's. Full TFLM builds for the Cortex-M3 under QEMU, which
 # no fit saw: 143 models, median error 0.4 %, worst 5 % (a network of 20,000 instructions).
 _DERIVED_SPREADS = (0.006, 0.02)
 
 
-def coefficient_document(folder: Path, kernel_counts: Path) -> dict[str, Any]:
+def coefficient_document(folder: Path, kernel_counts: Path, portable_counts: Path) -> dict[str, Any]:
     """The content of `coefficients.json`.
 
     Args:
         folder: Calibration folder with whole models.
         kernel_counts: Bare kernel counts (`scripts/kernel_counts.csv`).
+        portable_counts: Counts of TFLM's portable kernels (`scripts/portable_counts.csv`).
     """
+    samples = read_portable(portable_counts)
     kernels = read_kernels(kernel_counts)
     runs: dict[tuple[str, str], list[MeasuredRun]] = defaultdict(list)
     for run in read_runs(folder):
         runs[run.kernels, run.core].append(run)
     tables: dict[str, Any] = {}
     for (library, core), measured in sorted(runs.items()):
-        bare = bare_kernels(kernels[core], library)
+        shared = [each for each in samples.get(("cmsis_nn", core), []) if each.path not in portable.FEATURES]
+        bare = bare_kernels([*kernels[core], *shared], library)
         source = f"{_MODELS}; {_KERNELS}" if library == "cmsis_nn" else _MODELS
         table = fit_table(measured, bare, source)
         residuals = cross_validate(measured, bare)
@@ -43,13 +49,42 @@ def coefficient_document(folder: Path, kernel_counts: Path) -> dict[str, Any]:
             round(spread, 5)
             for spread in spreads([r.instructions for r in residuals], [r.share for r in residuals])
         )
+        own = samples.get((library, core), [])
+        if library != "cmsis_nn":
+            # The kernels that a library does not bring are the same in all.
+            counted = {sample.path for sample in own}
+            own = own + [
+                sample for sample in samples.get(("cmsis_nn", core), []) if sample.path not in counted
+            ]
+        add_portable(table, own)
         tables[f"{library} {core}"] = table
     donor = tables["cmsis_nn cortex-m4"]
-    for table in tables.values():
+    for name, table in tables.items():
         if table is not donor:
             _borrow(table, donor)
+            if name.startswith("cmsis_nn"):
+                # Of those that were counted the M33 has the floating-point unit of these cores.
+                _borrow_portable(table, tables["cmsis_nn cortex-m33"])
     tables["cmsis_nn cortex-m3"] = _derive(kernels["cortex-m3"], donor)
     return {"tables": dict(sorted(tables.items()))}
+
+
+def add_portable(table: dict[str, Any], samples: Sequence[Sample]) -> None:
+    """Adds the paths of TFLM's portable kernels to a core's table, and how far each is off on shapes it never saw."""
+    known = set(table["instructions"])
+    new = [sample for sample in samples if sample.path not in known]
+    ratio = _ratio(table)
+    for path, values in fit_paths(new).items():
+        named = {
+            name: round(value, 3) for name, value in zip(FEATURES[path], values, strict=True) if value > 5e-4
+        }
+        table["instructions"][path] = named
+        table["cycles"][path] = {name: round(value * ratio, 3) for name, value in named.items()}
+    table["instructions"] = dict(sorted(table["instructions"].items()))
+    table["cycles"] = dict(sorted(table["cycles"].items()))
+    table["spread_by_path"] = {
+        path: spread for path, spread in path_spreads(new).items() if spread > table["spread_operator"]
+    }
 
 
 def bare_kernels(samples: Sequence[Sample], library: str) -> list[Sample]:
@@ -71,10 +106,28 @@ def _borrow(table: dict[str, Any], donor: dict[str, Any]) -> None:
                 }
 
 
+def _borrow_portable(table: dict[str, Any], donor: dict[str, Any]) -> None:
+    """The portable kernels that were counted on the donor and not on this core: as they are there, less certain."""
+    ratio = _ratio(table)
+    for path in portable.FEATURES:
+        if path in donor["instructions"] and path not in table["instructions"]:
+            values = donor["instructions"][path]
+            table["instructions"][path] = dict(values)
+            table["cycles"][path] = {name: round(value * ratio, 3) for name, value in values.items()}
+            table["spread_by_path"][path] = max(_BORROWED_SPREAD, donor["spread_by_path"].get(path, 0.0))
+
+
+def _takes_floats(path: str) -> bool:
+    """Whether a kernel computes floats, for which the Cortex-M3 has no unit; resizing scales positions by one."""
+    return "float32" in path or path.startswith("resize_nearest")
+
+
 def _derive(bare: Sequence[Sample], donor: dict[str, Any]) -> dict[str, Any]:
     """The table of a core that no model was measured on: its kernels bare, the rest from the donor."""
     instructions: dict[str, dict[str, float]] = {
-        path: dict(values) for path, values in donor["instructions"].items() if not path.endswith("_dsp")
+        path: dict(values)
+        for path, values in donor["instructions"].items()
+        if not path.endswith("_dsp") and not _takes_floats(path)
     }
     for path, values in fit_paths(bare).items():
         alike = donor["instructions"].get(path) or donor["instructions"].get(

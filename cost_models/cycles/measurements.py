@@ -12,8 +12,8 @@ from cost_models.cores import CORES
 from cost_models.cycles.fit import Sample
 from cost_models.cycles.instruction_cycles import ideal_cycles
 from cost_models.cycles.kernel_table import operator_of
-from cost_models.cycles.paths import COUNTERS
-from cost_models.graph import OpGraph
+from cost_models.cycles.paths import COUNTERS, FEATURES
+from cost_models.graph import Operator, OpGraph, Tensor
 from cost_models.tflite_graph import read_graph
 
 # The short core names of the measured figures.
@@ -109,6 +109,45 @@ def _operator(row: dict[str, str], graph: OpGraph, kernels: str, core: str) -> M
         trips=trips,
         instructions=float(row["insns"]),
         cycles=float(row["est_cycles"]) if row["est_cycles"] else ideal_cycles(row, core),
+    )
+
+
+def read_portable(table: Path) -> dict[tuple[str, str], list[Sample]]:
+    """TFLM's portable kernels by kernel library and core: instructions of their `Eval`, called by the interpreter.
+
+    A row gives inputs and outputs as `dtype:shape` with semicolons between, and after `=` the integers of a constant.
+    A core that has no count of a row has none in the samples.
+    """
+    samples: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    with table.open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            inputs, outputs = (
+                [_tensor(text) for text in row[part].split(";")] for part in ("inputs", "outputs")
+            )
+            tensors = (*inputs, *outputs)
+            op = Operator(
+                kind=row["op"],
+                inputs=tuple(range(len(inputs))),
+                outputs=tuple(range(len(inputs), len(tensors))),
+            )
+            for short, core in SHORT_NAMES.items():
+                if row.get(short):
+                    path, trips = COUNTERS[row["kernels"]][op.kind](op, tensors, CORES[core].isa)
+                    if path in FEATURES and trips:
+                        samples[row["kernels"], core].append(
+                            Sample(path=path, trips=trips, cost=float(row[short]))
+                        )
+    return dict(samples)
+
+
+def _tensor(text: str) -> Tensor:
+    dtype, _, rest = text.partition(":")
+    shape, equals, values = rest.partition("=")
+    return Tensor(
+        shape=tuple(map(int, shape.split("x"))) if shape else (),
+        dtype=dtype,
+        data_bytes=1 if equals else 0,
+        values=tuple(map(int, values.split())) if values else None,
     )
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import mul
+from typing import Literal
 
 from cost_models.cores import CORES
+from cost_models.cycles.bounds import bounds
 from cost_models.cycles.paths import COUNTERS
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import CoreTable, core_table
 from cost_models.cycles.weight_traffic import weight_bytes_per_trip
 from cost_models.graph import OpGraph, macs
 from cost_models.summing import ordered_sum
+
+WorkBasis = Literal["counted", "interval", "none"]
 
 # The 90 % interval of a normal error reaches 1.645 standard deviations to each side.
 Z90 = 1.645
@@ -33,7 +38,9 @@ class OperatorWork:
         path: The kernel path that its shape takes.
         macs: Multiply-accumulates, padding counted as work.
         instructions: Executed instructions, the interpreter's dispatch included; None where nobody counted them.
-        cycles: Cycles on the board; None without rates.
+        cycles: Cycles on the board; None without rates, or where nobody counted the instructions.
+        basis: "counted"; "interval" where it is only bounded by its elements, and the numbers are the geometric
+            middle of the bounds; "none" where nothing is known.
     """
 
     index: int
@@ -42,11 +49,15 @@ class OperatorWork:
     macs: int
     instructions: float | None
     cycles: float | None
+    basis: WorkBasis = "counted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What one inference takes; every number is a prediction, None where nothing was calibrated.
+
+    Where `unknown_kinds` names operators, the numbers are those of all others: at least so much is taken, and there is
+    no upper end.
 
     Attributes:
         instructions: Executed instructions of one `Invoke`.
@@ -55,7 +66,8 @@ class Work:
         cycles: Board cycles of one `Invoke`.
         cycles_low: Lower end of its 90 % interval.
         cycles_high: Upper end of its 90 % interval.
-        unknown_kinds: Operator kinds that no coefficients exist for; they are why the numbers are None.
+        unknown_kinds: Kinds of operators of which nothing is known; the numbers leave them out.
+        bounded_kinds: Kinds of operators that nobody counted, and that are bounded by their elements.
     """
 
     instructions: float | None = None
@@ -65,10 +77,17 @@ class Work:
     cycles_low: float | None = None
     cycles_high: float | None = None
     unknown_kinds: tuple[str, ...] = ()
+    bounded_kinds: tuple[str, ...] = ()
     _graph: OpGraph = field(repr=False, compare=False)
     _paths: tuple[str, ...] = field(default=(), repr=False, compare=False)
-    _instructions: tuple[float, ...] = field(default=(), repr=False, compare=False)
-    _cycles: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    _bases: tuple[WorkBasis, ...] = field(default=(), repr=False, compare=False)
+    _instructions: tuple[float | None, ...] = field(default=(), repr=False, compare=False)
+    _cycles: tuple[float | None, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def at_least(self) -> bool:
+        """Whether the numbers leave out operators of which nothing is known."""
+        return bool(self.unknown_kinds)
 
     def operators(self) -> tuple[OperatorWork, ...]:
         """Each operator's part, in execution order; empty where nothing could be predicted.
@@ -87,9 +106,10 @@ class Work:
                 macs=macs(op, graph.tensors),
                 instructions=instructions,
                 cycles=cycle,
+                basis=basis,
             )
-            for index, (op, path, instructions, cycle) in enumerate(
-                zip(graph.operators, self._paths, counts, cycles, strict=False)
+            for index, (op, path, basis, instructions, cycle) in enumerate(
+                zip(graph.operators, self._paths, self._bases, counts, cycles, strict=False)
             )
         )
 
@@ -104,8 +124,7 @@ def predict(graph: OpGraph, *, kernels: str, core: str, rates: Rates | None = No
         rates: The board's calibration; without it there are instructions but no cycles.
 
     Returns:
-        The prediction. Its numbers are None when the library was never counted on that core, or when the
-        graph has an operator without coefficients (`Work.unknown_kinds` names it).
+        The prediction. Its numbers are None when the library was never counted on that core.
     """
     table = core_table(kernels, core)
     if table is None:
@@ -122,44 +141,47 @@ def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, r
     counted = table.counted
     per_trip = table.instructions if counted else table.cycles
     dispatch = table.dispatch[0]
+    fpu = CORES[core].fpu
     paths: list[str] = []
-    counts: list[float] = []
-    costs: list[float] = []
+    bases: list[WorkBasis] = []
+    counts, costs = _Sum(), _Sum()
+    unknown: dict[str, None] = {}
+    bounded: dict[str, None] = {}
     for op in graph.operators:
         counter = counters.get(op.kind)
-        if counter is None:
-            return _unknown(graph, table, kernels, isa)
-        path, trips = counter(op, tensors, isa)
+        path, trips = ("", ()) if counter is None else counter(op, tensors, isa)
         coefficients = per_trip.get(path)
-        if coefficients is None:
-            return _unknown(graph, table, kernels, isa)
         paths.append(path)
-        if counted:
-            counts.append(dispatch + ordered_sum(map(mul, coefficients, trips)))
+        if coefficients is not None:
+            bases.append("counted")
+            own = table.spread_by_path.get(path, 0.0)
+            counts.add(dispatch + ordered_sum(map(mul, coefficients, trips)) if counted else None, own)
+            if board is not None:
+                costs.add(
+                    board.operator_cycles + ordered_sum(map(mul, board.cycles[op.kind, path], trips)), own
+                )
+            continue
+        ends = bounds(op, tensors, per_trip, fpu=fpu)
+        bases.append("none" if ends is None else "interval")
+        (unknown if ends is None else bounded)[op.kind] = None
+        counts.bound(ends if counted else None, dispatch)
         if board is not None:
-            costs.append(board.operator_cycles + ordered_sum(map(mul, board.cycles[op.kind, path], trips)))
+            costs.bound(bounds(op, tensors, board.of_kind(op.kind), fpu=fpu), board.operator_cycles)
 
-    if counts:
-        counts[0] += table.invoke[0]
-    instructions: float | None = None
-    low: float | None = None
-    high: float | None = None
     if counted:
-        instructions = ordered_sum(counts)
-        low, high = _interval(instructions, counts, table.spread_model, table.spread_operator, CALL_SPREAD)
-    if board is None or rates is None:
-        return Work(
-            instructions=instructions,
-            instructions_low=low,
-            instructions_high=high,
-            _graph=graph,
-            _paths=tuple(paths),
-            _instructions=tuple(counts),
-        )
-    if costs:
-        costs[0] += board.invoke_cycles
-    cycles = ordered_sum(costs)
-    cycles_low, cycles_high = _interval(cycles, costs, rates.spread_model, rates.spread_operator)
+        counts.start(table.invoke[0])
+    if board is not None:
+        costs.start(board.invoke_cycles)
+    instructions, low, high = (
+        counts.ends(table.spread_model, table.spread_operator, CALL_SPREAD, bool(unknown))
+        if counted
+        else (None, None, None)
+    )
+    cycles, cycles_low, cycles_high = (
+        (None, None, None)
+        if board is None or rates is None
+        else costs.ends(rates.spread_model, rates.spread_operator, 0.0, bool(unknown))
+    )
     return Work(
         instructions=instructions,
         instructions_low=low,
@@ -167,11 +189,63 @@ def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, r
         cycles=cycles,
         cycles_low=cycles_low,
         cycles_high=cycles_high,
+        unknown_kinds=tuple(unknown),
+        bounded_kinds=tuple(bounded),
         _graph=graph,
         _paths=tuple(paths),
-        _instructions=tuple(counts),
-        _cycles=tuple(costs),
+        _bases=tuple(bases),
+        _instructions=tuple(counts.parts) if counted else (),
+        _cycles=tuple(costs.parts),
     )
+
+
+class _Sum:
+    """Parts of a sum, those that are known, those that are bounded and those of which nothing is known (None)."""
+
+    def __init__(self) -> None:
+        self.parts: list[float | None] = []
+        self._known: list[float] = []
+        self._low = self._high = self._middle = 0.0
+        self._added = self._squares = 0.0
+
+    def add(self, part: float | None, own: float) -> None:
+        """A part that is known, and its own error beside that of all operators."""
+        self.parts.append(part)
+        if part is not None:
+            self._known.append(part)
+            self._squares += (own * part) ** 2
+
+    def bound(self, ends: tuple[float, float] | None, call: float) -> None:
+        if ends is None:
+            self.parts.append(None)
+            return
+        low, high = ends[0] + call, ends[1] + call
+        middle = math.sqrt(low * high)
+        self.parts.append(middle)
+        self._low += low
+        self._high += high
+        self._middle += middle
+
+    def start(self, part: float) -> None:
+        """What `Invoke` itself takes goes to the first operator that is known."""
+        for index, value in enumerate(self.parts):
+            if value is not None:
+                self.parts[index] = value + part
+                break
+        else:
+            return
+        if self._known and self._middle == 0.0:
+            self._known[0] += part
+        else:
+            self._added = part
+
+    def ends(
+        self, spread_model: float, spread_operator: float, call: float, at_least: bool
+    ) -> tuple[float, float, float | None]:
+        """The sum and the ends of its interval; no upper end where parts are left out."""
+        known = ordered_sum(self._known) + self._added
+        low, high = _interval(known, self._known, spread_model, spread_operator, call, self._squares)
+        return known + self._middle, low + self._low, None if at_least else high + self._high
 
 
 class _Board:
@@ -182,6 +256,30 @@ class _Board:
         self.invoke_cycles = rates.scale * table.invoke[1]
         self.cycles = _Cycles(table, rates)
 
+    def of_kind(self, kind: str) -> Mapping[str, tuple[float, ...]]:
+        """Board cycles per trip of every path, as an operator of that kind takes them."""
+        return _OfKind(self.cycles, kind)
+
+
+class _OfKind(Mapping[str, tuple[float, ...]]):
+    """The prices of every path for one operator kind."""
+
+    def __init__(self, cycles: _Cycles, kind: str) -> None:
+        self._cycles = cycles
+        self._kind = kind
+
+    def __getitem__(self, path: str) -> tuple[float, ...]:
+        return self._cycles[self._kind, path]
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._cycles.paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cycles.paths)
+
+    def __len__(self) -> int:
+        return len(self._cycles.paths)
+
 
 class _Cycles(dict[tuple[str, str], tuple[float, ...]]):
     """Board cycles per trip by operator kind and path, worked out when first asked for."""
@@ -190,6 +288,10 @@ class _Cycles(dict[tuple[str, str], tuple[float, ...]]):
         super().__init__()
         self._table = table
         self._rates = rates
+
+    @property
+    def paths(self) -> Mapping[str, tuple[float, ...]]:
+        return self._table.cycles
 
     def __missing__(self, key: tuple[str, str]) -> tuple[float, ...]:
         kind, path = key
@@ -209,22 +311,23 @@ def _board(table: CoreTable, rates: Rates) -> _Board:
 
 
 def _interval(
-    total: float, parts: list[float], spread_model: float, spread_operator: float, call: float = 0.0
+    total: float,
+    parts: list[float],
+    spread_model: float,
+    spread_operator: float,
+    call: float,
+    less_certain: float,
 ) -> tuple[float, float]:
-    """The 90 % interval of a sum whose parts share one error and have one each of their own."""
+    """The 90 % interval of a sum whose parts share one error and have one each of their own.
+
+    `less_certain` is the variance that some parts have on top.
+    """
     if not total:
         return 0.0, 0.0
     squares = ordered_sum([part * part for part in parts])
-    own = math.sqrt(spread_operator * spread_operator * squares + call * call * len(parts)) / total
+    own = (
+        math.sqrt(spread_operator * spread_operator * squares + call * call * len(parts) + less_certain)
+        / total
+    )
     reach = Z90 * math.sqrt(spread_model * spread_model + own * own)
     return total * math.exp(-reach), total * math.exp(reach)
-
-
-def _unknown(graph: OpGraph, table: CoreTable, kernels: str, isa: str) -> Work:
-    counters = COUNTERS[kernels]
-    missing = dict.fromkeys(
-        op.kind
-        for op in graph.operators
-        if op.kind not in counters or counters[op.kind](op, graph.tensors, isa)[0] not in table.cycles
-    )
-    return Work(_graph=graph, unknown_kinds=tuple(missing))

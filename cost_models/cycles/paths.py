@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cost_models.cycles import conv, depthwise, espressif, reference, simple
+from cost_models.cycles import conv, depthwise, espressif, portable, reference, simple
 from cost_models.graph import Operator, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
@@ -22,50 +22,96 @@ def _per_sample(counter: Counter) -> Counter:
     return count
 
 
+def _on_int8(counter: Counter, other: Counter | None = None) -> Counter:
+    """A kernel of int8 tensors; on another type a path of its own, by which nobody counted it unless `other` says."""
+
+    def count(op: Operator, tensors: tuple[Tensor, ...], isa: str) -> Trips:
+        dtype = tensors[op.inputs[0]].dtype
+        if dtype == tensors[op.outputs[0]].dtype == "int8":
+            return counter(op, tensors, isa)
+        return (f"{op.kind.lower()}_{dtype}", ()) if other is None else other(op, tensors, isa)
+
+    return count
+
+
+def _all_on_int8(counters: dict[str, Counter]) -> dict[str, Counter]:
+    return {kind: _on_int8(counter, _OTHER_TYPES.get(kind)) for kind, counter in counters.items()}
+
+
+_OTHER_TYPES: dict[str, Counter] = {
+    **dict.fromkeys(("ADD", "MUL"), portable.binary),
+    **dict.fromkeys(("RELU", "RELU6", "LOGISTIC"), portable.flat),
+    **dict.fromkeys(("MEAN", "SUM"), portable.odometer),
+    **dict.fromkeys(("PAD", "PADV2"), portable.pad),
+    "SOFTMAX": portable.by_row,
+}
 _SHARED: dict[str, Counter] = {
+    **portable.COUNTERS,
+    "RESHAPE": simple.reshape,
+    "CONCATENATION": simple.concatenation,
+}
+_SHARED_INT8: dict[str, Counter] = {
     "LOGISTIC": simple.logistic,
     "RELU": simple.relu,
     "RELU6": simple.relu,
     "MEAN": simple.mean,
     "SUM": simple.mean,
-    "RESHAPE": simple.reshape,
-    "CONCATENATION": simple.concatenation,
 }
 COUNTERS: dict[str, dict[str, Counter]] = {
     "cmsis_nn": {
         **_SHARED,
-        "CONV_2D": conv.conv_2d,
-        "DEPTHWISE_CONV_2D": depthwise.depthwise_conv_2d,
-        "FULLY_CONNECTED": conv.fully_connected,
-        "AVERAGE_POOL_2D": _per_sample(simple.average_pool_2d),
-        "MAX_POOL_2D": _per_sample(simple.max_pool_2d),
-        "ADD": simple.elementwise,
-        "MUL": simple.elementwise,
-        "SOFTMAX": simple.softmax,
-        "PAD": simple.pad,
+        **portable.CMSIS_NN,
+        **_all_on_int8(
+            {
+                **_SHARED_INT8,
+                "CONV_2D": conv.conv_2d,
+                "DEPTHWISE_CONV_2D": depthwise.depthwise_conv_2d,
+                "FULLY_CONNECTED": conv.fully_connected,
+                "AVERAGE_POOL_2D": _per_sample(simple.average_pool_2d),
+                "MAX_POOL_2D": _per_sample(simple.max_pool_2d),
+                "ADD": simple.elementwise,
+                "MUL": simple.elementwise,
+                "SOFTMAX": simple.softmax,
+                "PAD": simple.pad,
+                "PADV2": simple.pad,
+            }
+        ),
     },
     "reference": {
         **_SHARED,
-        "CONV_2D": _per_sample(reference.conv_2d),
-        "DEPTHWISE_CONV_2D": _per_sample(reference.depthwise_conv_2d),
-        "FULLY_CONNECTED": reference.fully_connected,
-        "AVERAGE_POOL_2D": _per_sample(reference.average_pool_2d),
-        "MAX_POOL_2D": _per_sample(reference.max_pool_2d),
-        "ADD": reference.elementwise,
-        "MUL": reference.elementwise,
-        "SOFTMAX": reference.softmax,
+        **_all_on_int8(
+            {
+                **_SHARED_INT8,
+                "CONV_2D": _per_sample(reference.conv_2d),
+                "DEPTHWISE_CONV_2D": _per_sample(reference.depthwise_conv_2d),
+                "FULLY_CONNECTED": reference.fully_connected,
+                "AVERAGE_POOL_2D": _per_sample(reference.average_pool_2d),
+                "MAX_POOL_2D": _per_sample(reference.max_pool_2d),
+                "ADD": reference.elementwise,
+                "MUL": reference.elementwise,
+                "SOFTMAX": reference.softmax,
+                "PAD": portable.pad,
+                "PADV2": portable.pad,
+            }
+        ),
     },
     "esp_nn": {
         **_SHARED,
-        "CONV_2D": espressif.conv_2d,
-        "DEPTHWISE_CONV_2D": espressif.depthwise_conv_2d,
-        "FULLY_CONNECTED": espressif.fully_connected,
-        "AVERAGE_POOL_2D": espressif.pool_2d,
-        "MAX_POOL_2D": espressif.pool_2d,
-        "ADD": espressif.elementwise,
-        "MUL": espressif.elementwise,
-        "SOFTMAX": espressif.softmax,
-        "PAD": simple.pad,
+        **_all_on_int8(
+            {
+                **_SHARED_INT8,
+                "CONV_2D": espressif.conv_2d,
+                "DEPTHWISE_CONV_2D": espressif.depthwise_conv_2d,
+                "FULLY_CONNECTED": espressif.fully_connected,
+                "AVERAGE_POOL_2D": espressif.pool_2d,
+                "MAX_POOL_2D": espressif.pool_2d,
+                "ADD": espressif.elementwise,
+                "MUL": espressif.elementwise,
+                "SOFTMAX": espressif.softmax,
+                "PAD": portable.pad,
+                "PADV2": portable.pad,
+            }
+        ),
     },
 }
 FEATURES: dict[str, tuple[str, ...]] = {
@@ -74,4 +120,5 @@ FEATURES: dict[str, tuple[str, ...]] = {
     **simple.FEATURES,
     **reference.FEATURES,
     **espressif.FEATURES,
+    **portable.FEATURES,
 }

@@ -204,11 +204,13 @@ def relu(op: Operator, tensors: Tensors, isa: str) -> Trips:
 def pad(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_pad_s8`: a fill before and after every row, whole rows copied unless channels are padded too."""
     values = tensors[op.inputs[1]].values or ()
-    if len(values) != 8:
+    shape, padded = tensors[op.inputs[0]].shape, tensors[op.outputs[0]].shape
+    if len(values) != 2 * len(shape) or len(shape) > 4:
         return "pad_of_other_rank", ()
-    batch, height, width, depth = tensors[op.inputs[0]].shape
-    _, out_h, out_w, out_depth = tensors[op.outputs[0]].shape
-    first, last, above, below, left, right, before, behind = values
+    missing = 4 - len(shape)
+    batch, height, width, depth = (1,) * missing + shape
+    _, out_h, out_w, out_depth = (1,) * missing + padded
+    first, last, above, below, left, right, before, behind = (0,) * (2 * missing) + values
     row = out_w * out_depth
     # Whole samples are filled before and behind the batch, the others row by row.
     fills = [(1, first * out_h * row), (batch, above * row), (batch, below * row), (1, last * out_h * row)]

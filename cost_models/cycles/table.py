@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class CoreTable:
         spread_model: Shared error of a model's instructions, as `Rates.spread_model`.
         spread_operator: Own error of each operator's instructions, as `Rates.spread_operator`.
         source: Which measurements the coefficients come from.
+        spread_by_path: Own errors of the paths that are less certain than `spread_operator`.
     """
 
     instructions: dict[str, tuple[float, ...]]
@@ -37,6 +39,7 @@ class CoreTable:
     spread_model: float
     spread_operator: float
     source: str
+    spread_by_path: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def counted(self) -> bool:
@@ -111,6 +114,7 @@ def parse_table(entry: dict[str, Any]) -> CoreTable:
         spread_model=entry["spread_model"],
         spread_operator=entry["spread_operator"],
         source=entry["source"],
+        spread_by_path=entry.get("spread_by_path", {}),
     )
 
 

@@ -138,6 +138,7 @@ class CostsEntry(_Strict):
     cycles_high: int | None
     latency_us: float | None
     energy_uj: float | None
+    uncounted: tuple[str, ...] = ()
 
 
 class NpuEstimateEntry(_Strict):

@@ -108,13 +108,17 @@ def record_from_json(content: dict[str, Any]) -> TrialRecord:
             inner["confusion"] = tuple(tuple(row) for row in inner["confusion"])
             values[name] = Accuracy(**inner)
     if values["costs"] is not None:
-        values["costs"] = Costs(**values["costs"])
+        values["costs"] = _costs(values["costs"])
     if values.get("quantization") is not None:
         values["quantization"] = quantization_from_json(values["quantization"])
     values["curve"] = tuple(values.get("curve", ()))
-    values["boards"] = {board: Costs(**costs) for board, costs in values.get("boards", {}).items()}
+    values["boards"] = {board: _costs(costs) for board, costs in values.get("boards", {}).items()}
     values["violations"] = tuple(Violation(**v) for v in values["violations"])
     return TrialRecord(**values)
+
+
+def _costs(content: dict[str, Any]) -> Costs:
+    return Costs(**content | {"uncounted": tuple(content.get("uncounted", ()))})
 
 
 def trainings(count: int) -> str:

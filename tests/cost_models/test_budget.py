@@ -39,11 +39,24 @@ class Numbers:
     latency_us: float | None = 1.0
     energy_uj: float | None = 1.0
     cycles: int | None = 1
+    at_least: bool = False
+    uncounted: tuple[str, ...] = ()
 
 
 def violations(budget: Budget, costs: Numbers) -> tuple[Violation, ...]:
     """The limits that these numbers break; a budget reads no more of `Costs` than they have."""
     return budget.violations(cast(Costs, costs))
+
+
+def test_a_limit_that_uncounted_operators_decide_is_an_error_and_never_kept_in_silence() -> None:
+    costs = Numbers(latency_us=1.0, at_least=True, uncounted=("SVDF",))
+    budget = parse_budget("latency=50ms", CALIBRATED)
+    with pytest.raises(UserError, match=r"latency keeps its limit is not known: nobody counted .* SVDF"):
+        violations(budget, costs)
+    assert budget.unjudged(cast(Costs, costs)) == ("latency",)
+    assert budget.violations(cast(Costs, costs), known_only=True) == ()
+    (broken,) = violations(budget, replace(costs, latency_us=60_000.0))
+    assert str(broken) == "latency at least 60 ms is over the limit of 50 ms"
 
 
 def test_a_bare_size_limits_sram_and_the_rest_comes_from_the_target() -> None:

@@ -119,16 +119,62 @@ def test_a_core_never_counted_gives_nothing() -> None:
     assert work.operators() == ()
 
 
-def test_an_unknown_operator_gives_nothing_and_is_named() -> None:
-    graph = OpGraph(
-        tensors=(Tensor(shape=(1, 8)), Tensor(shape=(1, 8))),
-        operators=(Operator(kind="ARG_MAX", inputs=(0,), outputs=(1,)),),
+def beside_relu(kind: str) -> OpGraph:
+    return OpGraph(
+        tensors=(Tensor(shape=(1, 80)), Tensor(shape=(1, 80)), Tensor(shape=(1, 80))),
+        operators=(
+            Operator(kind="RELU", inputs=(0,), outputs=(1,)),
+            Operator(kind=kind, inputs=(1,), outputs=(2,)),
+        ),
         inputs=(0,),
-        outputs=(1,),
+        outputs=(2,),
     )
-    work = predict(graph, kernels="cmsis_nn", core="cortex-m4", rates=RATES)
-    assert work.instructions is None
-    assert work.unknown_kinds == ("ARG_MAX",)
+
+
+def test_an_unknown_operator_is_named_and_leaves_the_others_as_at_least() -> None:
+    work = predict(beside_relu("SVDF"), kernels="cmsis_nn", core="cortex-m4", rates=RATES)
+    relu, unknown = work.operators()
+    assert (unknown.instructions, unknown.cycles, unknown.basis) == (None, None, "none")
+    assert work.instructions == relu.instructions
+    assert work.cycles == relu.cycles
+    assert work.instructions_low is not None
+    assert (work.instructions_high, work.cycles_high) == (None, None)
+    assert work.unknown_kinds == ("SVDF",)
+
+
+def test_an_uncounted_operator_of_elements_is_bounded_by_the_quickest_and_the_slowest_kernel() -> None:
+    work = predict(beside_relu("ROUND"), kernels="cmsis_nn", core="cortex-m4", rates=RATES)
+    _, bounded = work.operators()
+    assert (work.unknown_kinds, work.bounded_kinds, bounded.basis) == ((), ("ROUND",), "interval")
+    copy, softmax = (
+        predict(beside_relu(kind), kernels="cmsis_nn", core="cortex-m4", rates=RATES)
+        for kind in ("EXPAND_DIMS", "SOFTMAX")
+    )
+    for low, quick in ((work.instructions_low, copy.instructions), (work.cycles_low, copy.cycles)):
+        assert low is not None
+        assert quick is not None
+        assert low == pytest.approx(quick, rel=0.2)
+    for high, slow in ((work.instructions_high, softmax.instructions), (work.cycles_high, softmax.cycles)):
+        assert high is not None
+        assert slow is not None
+        assert slow < high < 2.5 * slow
+
+
+def test_float_arithmetic_without_a_floating_point_unit_has_no_bound() -> None:
+    graph = beside_relu("ROUND")
+    graph = replace(graph, tensors=tuple(replace(each, dtype="float32") for each in graph.tensors))
+    assert predict(graph, kernels="cmsis_nn", core="cortex-m0plus").unknown_kinds == ("ROUND",)
+    assert predict(graph, kernels="cmsis_nn", core="cortex-m4").bounded_kinds == ("ROUND",)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_the_counts_of_int8_kernels_are_not_those_of_other_types(dtype: str) -> None:
+    graph = conv_graph()
+    graph = replace(graph, tensors=tuple(replace(each, dtype=dtype) for each in graph.tensors))
+    assert predict(graph, kernels="cmsis_nn", core="cortex-m4").unknown_kinds == (
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+    )
 
 
 def test_an_empty_graph_takes_nothing() -> None:
@@ -240,7 +286,7 @@ def test_padding_counts_rows_and_moved_bytes() -> None:
     assert COUNTERS["cmsis_nn"]["PAD"](op, tensors, "mve")[0] == "pad_mve"
 
 
-def test_padding_of_another_rank_gives_nothing() -> None:
+def test_padding_of_another_rank_is_padding_of_missing_axes() -> None:
     graph = OpGraph(
         tensors=(
             Tensor(shape=(1, 4, 8)),
@@ -251,7 +297,18 @@ def test_padding_of_another_rank_gives_nothing() -> None:
         inputs=(0,),
         outputs=(2,),
     )
-    assert predict(graph, kernels="cmsis_nn", core="cortex-m4").unknown_kinds == ("PAD",)
+    tensors = (
+        Tensor(shape=(1, 1, 4, 8)),
+        Tensor(shape=(4, 2), dtype="int32", data_bytes=32, values=(0, 0, 0, 0, 1, 1, 0, 0)),
+        Tensor(shape=(1, 1, 6, 8)),
+    )
+    both = (
+        predict(each, kernels="cmsis_nn", core="cortex-m4")
+        for each in (graph, replace(graph, tensors=tensors))
+    )
+    first, second = (each.instructions for each in both)
+    assert first is not None
+    assert first == second
 
 
 def test_a_dense_layer_of_one_scale_takes_its_own_kernel() -> None:

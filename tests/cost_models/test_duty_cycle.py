@@ -185,7 +185,7 @@ def test_a_model_of_unknown_cycles_has_no_power(run: Run, monkeypatch: pytest.Mo
     monkeypatch.setitem(COUNTERS, "cmsis_nn", {k: v for k, v in COUNTERS["cmsis_nn"].items() if k != kind})
     code, _, err = run(MODEL, "--period", "1s")
     assert code == 2
-    assert f"{MODEL}: latency cannot be limited: its cycles are not known, as nobody counted" in err
+    assert f"{MODEL}: Whether latency keeps its limit is not known: its instructions, cycles" in err
 
 
 def test_a_limit_of_average_power_is_judged_by_the_same_figure(run: Run) -> None:

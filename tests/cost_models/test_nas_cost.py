@@ -79,7 +79,8 @@ def test_json_has_the_published_schema(run: Run) -> None:
         assert len(entry["per_op"]) == entry["ops"]
         assert [part["index"] for part in entry["per_op"]] == list(range(entry["ops"]))
         assert all(
-            list(part) == ["index", "op", "macs", "instructions", "cycles"] for part in entry["per_op"]
+            list(part) == ["index", "op", "macs", "instructions", "cycles", "basis"]
+            for part in entry["per_op"]
         )
         assert entry["macs"] == sum(part["macs"] for part in entry["per_op"])
         assert entry["instructions"] == sum(part["instructions"] for part in entry["per_op"])
@@ -305,25 +306,43 @@ def test_certainty_judges_by_the_upper_end_and_the_verdict_says_so(run: Run) -> 
     assert as_json(out)["certain"] is True
 
 
-def test_an_operator_that_nobody_counted_is_named_where_its_cycles_are_missing(
+def test_an_operator_that_nobody_counted_leaves_the_rest_as_at_least(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = read_graph(Path(MODEL).read_bytes()).operators[0].kind
     monkeypatch.setitem(COUNTERS, "cmsis_nn", {k: v for k, v in COUNTERS["cmsis_nn"].items() if k != kind})
     code, out, _ = run(MODEL)
     assert code == 0
-    missing = f"its cycles are not known, as nobody counted the instructions of {kind} on cortex-m4."
+    missing = (
+        f"its instructions, cycles, latency and energy are those of all operators but {kind}, whose instructions nobody"
+        " counted on cortex-m4: at least so much, without an upper end."
+    )
     assert f"{MODEL}: {missing}" in out
+    assert "at least" in out
     assert "calibrated, with its 90 %" not in out
     _, out, _ = run(MODEL, "--json")
     entry = as_json(out)["models"][0]
-    assert (entry["cycles"], entry["basis"], entry["uncounted"]) == (None, None, [kind])
+    assert (entry["cycles_high"], entry["basis"], entry["uncounted"]) == (None, "at least", [kind])
+    known = [each["cycles"] for each in entry["per_op"]]
+    assert None in known
+    assert entry["cycles"] == sum(each for each in known if each is not None) > 0
     code, _, err = run(MODEL, "--budget", "latency=1s")
     assert code == 2
     assert err == (
-        f"nas-cost: {MODEL}: latency cannot be limited: {missing}"
+        f"nas-cost: {MODEL}: Whether latency keeps its limit is not known: {missing}"
         " Limit sram or flash, or leave that operator out of the network.\n"
     )
+
+
+def test_a_limit_below_what_the_known_operators_take_is_broken_whatever_the_others_take(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = read_graph(Path(MODEL).read_bytes()).operators[0].kind
+    monkeypatch.setitem(COUNTERS, "cmsis_nn", {k: v for k, v in COUNTERS["cmsis_nn"].items() if k != kind})
+    for certain in ((), ("--certain",)):
+        code, out, _ = run(MODEL, "--budget", "cycles=100", *certain)
+        assert code == 1
+        assert "cycles at least " in out
 
 
 def test_a_target_file_of_the_users_own_works_by_its_path(run: Run, tmp_path: Path) -> None:
