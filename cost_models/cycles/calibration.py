@@ -129,7 +129,7 @@ def residual_of(run: MeasuredRun, table: CoreTable) -> Residual | None:
     Operators that the run's build laid out as no other does are left out of both sides.
     """
     work = predict_with(run.graph, table=table, kernels=run.kernels, core=run.core, rates=IDEAL)
-    if work.instructions is None or work.cycles is None:
+    if work.instructions is None or work.cycles is None or work.unknown_kinds or work.bounded_kinds:
         return None
     judged = [part for part in work.operators() if part.path not in _LAID_OUT_OTHERWISE]
     others = [op for op in run.operators if op.path in _LAID_OUT_OTHERWISE]
