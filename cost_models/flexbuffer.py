@@ -28,6 +28,24 @@ def read_integers(data: bytes) -> dict[str, int]:
     Raises:
         UserError: The bytes are no map of integers.
     """
+    found = _entries(data)
+    for name, value in found.items():
+        if value is None:
+            raise broken(f"a custom operator's option {name} is no integer")
+    return read_numbers(data)
+
+
+def read_numbers(data: bytes) -> dict[str, int]:
+    """As `read_integers`, of a map that has other values too, such as fractions: those are left out.
+
+    Raises:
+        UserError: The bytes are no map.
+    """
+    return {name: value for name, value in _entries(data).items() if value is not None}
+
+
+def _entries(data: bytes) -> dict[str, int | None]:
+    """The integers and booleans of a map by name, None for any other value."""
     if len(data) < 3:
         raise broken("a custom operator's options are no FlexBuffer")
     kind, child = divmod(data[-2], 4)
@@ -43,13 +61,12 @@ def read_integers(data: bytes) -> dict[str, int]:
         raise broken("a custom operator's options are no map of a few names")
     if _number(data, keys - key_width, key_width) != count:
         raise broken("a custom operator's options have other names than values")
-    found: dict[str, int] = {}
+    found: dict[str, int | None] = {}
     for index in range(count):
         name = _name(data, _follow(data, keys + index * key_width, key_width))
         stored = _number(data, at + count * width + index, 1)
-        if stored >> 2 not in (_INT, _UINT, _BOOL):
-            raise broken(f"a custom operator's option {name} is no integer")
-        found[name] = _number(data, at + index * width, width, signed=True)
+        known = stored >> 2 in (_INT, _UINT, _BOOL)
+        found[name] = _number(data, at + index * width, width, signed=True) if known else None
     if len(found) != count or list(found) != sorted(found):
         raise broken("a custom operator's options are not in the order of their names")
     return found

@@ -1,4 +1,4 @@
-"""What the chip runs: an int8 TFLite graph, reduced to what decides its cost."""
+"""What the chip runs: a TFLite graph, reduced to what decides its cost."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ ITEM_BYTES = {
     "int64": 8,
     "uint64": 8,
     "float64": 8,
+    "resource": 4,
 }
 
 # Inputs whose values the kernels read in Prepare (axes, shapes, paddings): they shape the work, so the
@@ -49,6 +50,11 @@ STRUCTURAL_INPUTS: dict[str, tuple[int, ...]] = {
     "SPACE_TO_BATCH_ND": (1, 2),
     "SPLIT_V": (1, 2),
     "TRANSPOSE_CONV": (0,),
+    "BROADCAST_TO": (1,),
+    "CUMSUM": (1,),
+    "FILL": (0,),
+    "REDUCE_ALL": (1,),
+    "REVERSE_V2": (1,),
     # Where each band begins in the spectrum and in its weights, and how many of them it takes.
     "SignalFilterBank": (3, 4, 5),
 }
@@ -59,7 +65,7 @@ class Tensor:
     """One tensor of the flatbuffer.
 
     Attributes:
-        shape: Dimensions; the batch is 1.
+        shape: Dimensions.
         dtype: Element type, by its numpy name.
         data_bytes: Length of its constant data in the flatbuffer; 0 for an activation.
         scales: Number of quantization scales stored with it (0: not quantized, >1: per channel).
@@ -163,17 +169,27 @@ class SoftmaxOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignalOptions:
-    """TFLM's own signal operators (SignalRfft, ...).
+class NamedOptions:
+    """Integers by their names.
 
     Attributes:
-        values: Integers by their names, in the order of the names.
+        values: Names and integers, in the order in which the kernel knows them.
     """
 
     values: tuple[tuple[str, int], ...] = ()
 
     def __getitem__(self, name: str) -> int:
         return next(value for known, value in self.values if known == name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalOptions(NamedOptions):
+    """TFLM's own signal operators (SignalRfft, ...), in the order of the names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelOptions(NamedOptions):
+    """Operators whose memory depends on a few integers: a rank, a transposition, subgraphs, a resource variable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +208,7 @@ Options = (
     | ReducerOptions
     | SoftmaxOptions
     | SignalOptions
+    | KernelOptions
     | NoOptions
 )
 
@@ -208,21 +225,34 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpGraph:
-    """The single subgraph of a model, operators in execution order.
+    """The subgraph of a model that an inference runs, operators in execution order, and those that it calls.
 
     Two producers make it: `search_spaces.lower` predicts it from an `ArchSpec`, `cost_models.tflite_graph`
     reads it from .tflite bytes. For the same network both are equal, tensor by tensor. A front end's is made by hand
     and written by `cost_models.tflite_writer`.
+
+    Attributes:
+        tensors: Its tensors.
+        operators: What it runs.
+        inputs: Tensors that the caller fills.
+        outputs: Tensors that the caller reads.
+        others: Subgraphs 1, 2, ... of the file, which CALL_ONCE, IF and WHILE name; they have none of their own.
     """
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    others: tuple[OpGraph, ...] = ()
+
+    @property
+    def subgraphs(self) -> tuple[OpGraph, ...]:
+        """All subgraphs in the order of the file, this one first."""
+        return (self, *self.others)
 
     def kinds(self) -> tuple[str, ...]:
-        """Operator kinds in order of first use, each once."""
-        return tuple(dict.fromkeys(op.kind for op in self.operators))
+        """Operator kinds in order of first use, each once, those of all subgraphs."""
+        return tuple(dict.fromkeys(op.kind for part in self.subgraphs for op in part.operators))
 
     def op_macs(self) -> Iterator[int]:
         """Multiply-accumulates of each operator, in execution order."""

@@ -1,34 +1,38 @@
-"""What a graph from outside must hold before costs are computed of it: whole, in order, int8 unless a front end."""
+"""What a graph from outside must hold before costs are computed of it: whole, in order, of types that TFLM takes."""
 
 from __future__ import annotations
 
-from cost_models.arena.rules import RULES
+from cost_models.arena.build import TFLM_VERSION
 from cost_models.errors import UserError
 from cost_models.flatbuffer import broken
 from cost_models.graph import (
     Conv2DOptions,
     DepthwiseConv2DOptions,
+    KernelOptions,
     Operator,
     OpGraph,
     Pool2DOptions,
     Tensor,
 )
+from cost_models.operator_types import REGISTERED, takes
+from cost_models.prepare_checks import inputs_of
 from cost_models.signal_operators import PARAMETERS
-from cost_models.tflite_schema import ETHOS_U, QUANTIZE_HINT
+from cost_models.tflite_schema import CALLED_SUBGRAPHS, ETHOS_U, QUANTIZE_HINT
 
-_ACTIVATION_TYPES = frozenset({"int8", "int32", "int64", "bool"})
-_CONSTANT_TYPES = frozenset({"int8", "int32", "int64", "bool"})
 _NPU_OWN = 4
-# What else operators of an audio front end take, where the graph is one.
-_FRONT_END_TYPES: dict[str, frozenset[str]] = {
-    **dict.fromkeys((*PARAMETERS, "RESHAPE"), frozenset({"int16", "uint32", "uint64"})),
-    **dict.fromkeys(
-        ("CONCATENATION", "MAXIMUM", "MINIMUM", "QUANTIZE", "SLICE", "STRIDED_SLICE"), frozenset({"int16"})
-    ),
-    "CAST": frozenset({"int16", "uint32"}),
-}
-# They move or convert values, whatever those stand for.
-_WITHOUT_SCALES = frozenset({"CAST", "RESHAPE", "SLICE", "STRIDED_SLICE"})
+_NPU_TYPES = frozenset({"int8", "int16", "int32", "int64", "bool", "uint8"})
+_QUANTIZED = frozenset({"int8", "int16", "uint8"})
+_LEAST_WEIGHTED = 2
+# They move, compare or convert values as they are, or take the scales of no tensor into account.
+_WITHOUT_SCALES = frozenset(
+    """
+    ARG_MAX ARG_MIN ASSIGN_VARIABLE BATCH_TO_SPACE_ND BROADCAST_TO CALL_ONCE CAST CIRCULAR_BUFFER CONCATENATION
+    DEPTH_TO_SPACE DYNAMIC_UPDATE_SLICE EXPAND_DIMS FILL GATHER GATHER_ND IF MAXIMUM MINIMUM PACK READ_VARIABLE
+    RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 SELECT_V2 SHAPE SLICE SPACE_TO_BATCH_ND
+    SPACE_TO_DEPTH SPLIT SPLIT_V SQUEEZE STRIDED_SLICE TRANSPOSE UNPACK VAR_HANDLE WHILE ZEROS_LIKE
+    """.split()  # noqa: SIM905 - a list of names
+)
+_WITHOUT_ENDS = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE", "IF", "VAR_HANDLE", "WHILE"})
 _WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
 
 # Least and most inputs, outputs, and the rank of the first input, the second input and the output.
@@ -53,11 +57,13 @@ _SIGNATURES: dict[str, tuple[int, int, int, tuple[int | None, ...]]] = {
 }
 
 
+_DEEPEST = 16
+_MOST_CALLS = 1000
 _LARGEST_STEP = 1 << 16  # costs are counted tap by tap
 
 
 def check_graph(graph: OpGraph) -> None:
-    """Refuse a graph that is broken, or not int8 throughout and no front end.
+    """Refuse a graph that is broken, or has operators for which TFLM has no kernel.
 
     Raises:
         UserError: Which tensor or operator is at fault, and what to do.
@@ -71,67 +77,106 @@ def check_graph(graph: OpGraph) -> None:
 
 def _check_indices(graph: OpGraph) -> None:
     count = len(graph.tensors)
-    if not graph.inputs or not graph.outputs:
-        raise broken("it has no inputs or no outputs")
-    used = {*graph.inputs, *graph.outputs}
-    optional = set[int]()
+    used = {0, *graph.inputs, *graph.outputs}
+    optional = {0}
     for op in graph.operators:
-        if not op.inputs or not op.outputs:
+        if (not op.inputs or not op.outputs) and op.kind not in _WITHOUT_ENDS:
             raise broken(f"an operator {op.kind} has no inputs or no outputs")
         used.update(op.outputs)
         optional.update(op.inputs)
-    if min(used) < 0 or max(used) >= count or min(optional) < -1 or max(optional) >= count:
+    if min(used) < 0 or max(used) >= max(count, 1) or min(optional) < -1 or max(optional) >= max(count, 1):
         raise broken(f"an operator refers to a tensor outside the {count} that it has")
 
 
 def _check_types(graph: OpGraph) -> None:
     tensors = graph.tensors
-    front_end = any(op.kind in PARAMETERS for op in graph.operators)
-    for what, ends in (("input", graph.inputs), ("output", graph.outputs)):
-        for index in ends:
-            dtype = tensors[index].dtype
-            if dtype != "int8" and not front_end:
-                raise UserError(
-                    f"The model is not int8: its {what} is {dtype}{_why(graph, dtype)}.", QUANTIZE_HINT
-                )
     for op in graph.operators:
-        if op.kind not in RULES:
-            continue  # refused by its name, which says more than its types
-        # Command stream, weights and scratch memory of the NPU are bytes.
-        activations = op.inputs[_NPU_OWN:] if op.kind == ETHOS_U else op.inputs
-        for index in (*activations, *op.outputs):
-            if index < 0:
+        if op.kind in PARAMETERS:
+            continue  # `signal_checks` has their types
+        if op.kind == ETHOS_U:
+            # Command stream, weights and scratch memory of the NPU are bytes.
+            if all(tensors[at].dtype in _NPU_TYPES for at in (*op.inputs[_NPU_OWN:], *op.outputs)):
                 continue
-            tensor = tensors[index]
-            allowed = _CONSTANT_TYPES if tensor.is_constant else _ACTIVATION_TYPES
-            if front_end:
-                allowed |= _FRONT_END_TYPES.get(op.kind, frozenset())
-            if tensor.dtype not in allowed:
-                what = "constant" if tensor.is_constant else "activation"
+            raise UserError("The model is not int8: the NPU has other tensors.", QUANTIZE_HINT)
+        if op.kind not in REGISTERED:
+            raise UserError(f"TFLM {TFLM_VERSION} has no operator {op.kind}.", "Replace the operator.")
+        if not takes(op, tensors):
+            _check_signature(op)
+            raise UserError(
+                f"TFLM has no kernel of {op.kind} that takes {_types(op.inputs, tensors)} and makes"
+                f" {_types(op.outputs, tensors)}{_why(graph, op)}.",
+                QUANTIZE_HINT,
+            )
+        if op.kind in _WITHOUT_SCALES:
+            continue
+        for index in (*op.inputs, *op.outputs):
+            tensor = tensors[index] if index >= 0 else None
+            if tensor and tensor.dtype in _QUANTIZED and not tensor.scales and tensor.elements:
                 raise UserError(
-                    f"The model is not int8: {op.kind} has {tensor.dtype} {what}s{_why(graph, tensor.dtype)}.",
-                    QUANTIZE_HINT,
-                )
-            bare = front_end and op.kind in _WITHOUT_SCALES
-            if tensor.dtype == "int8" and not tensor.scales and tensor.elements and not bare:
-                raise UserError(
-                    f"The model is not quantized: {op.kind} has an int8 tensor without scales.",
+                    f"The model is not quantized: {op.kind} has an {tensor.dtype} tensor without scales.",
                     QUANTIZE_HINT,
                 )
 
 
-def _why(graph: OpGraph, dtype: str) -> str:
-    """What kind of model it is, for those who think that they have quantized it."""
-    weights = {
-        graph.tensors[op.inputs[1]].dtype
-        for op in graph.operators
-        if op.kind in _WEIGHTED and len(op.inputs) > 1 and op.inputs[1] >= 0
-    }
-    if "int8" not in weights:
+def _check_signature(op: Operator) -> None:
+    """Say of an operator with a tensor too few or too many that it is damaged, not that its types are wrong."""
+    least, most = inputs_of(op.kind)
+    if not least <= len(op.inputs) <= most:
+        raise broken(f"an operator {op.kind} has {len(op.inputs)} inputs and {len(op.outputs)} outputs")
+    if -1 in op.inputs[: min(least, _LEAST_WEIGHTED)]:
+        raise broken(f"an operator {op.kind} lacks an input")
+
+
+def _types(indices: tuple[int, ...], tensors: tuple[Tensor, ...]) -> str:
+    return ", ".join(tensors[index].dtype if index >= 0 else "none" for index in indices) or "nothing"
+
+
+def _why(graph: OpGraph, op: Operator) -> str:
+    """TFLM's own word on models of which the weights alone are quantized."""
+    if op.kind not in _WEIGHTED or len(op.inputs) < _LEAST_WEIGHTED or min(op.inputs[:2]) < 0:
         return ""
-    if any(op.kind in ("QUANTIZE", "DEQUANTIZE") for op in graph.operators):
-        return ", though its weights are int8 (it converts at its ends)"
-    return ", though its weights are int8 (dynamic-range quantization)" if dtype == "float32" else ""
+    types = {graph.tensors[at].dtype for at in op.inputs[:3] if at >= 0}
+    if {"float32", "int8"} <= types:
+        return ': "Hybrid models are not supported on TFLite Micro" (its weights are int8, dynamic-range quantization)'
+    return ""
+
+
+def check_calls(graph: OpGraph) -> None:
+    """Refuse calls of subgraphs that the model does not have, that take other tensors, or that call themselves.
+
+    Raises:
+        UserError: Which operator is at fault.
+    """
+    parts = graph.subgraphs
+    left = _MOST_CALLS
+
+    def visit(number: int, above: tuple[int, ...]) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise broken(f"its subgraphs are called more than {_MOST_CALLS} times")
+        for op in parts[number].operators:
+            for at, name in enumerate(CALLED_SUBGRAPHS.get(op.kind, ())):
+                options = op.options
+                called = options[name] if isinstance(options, KernelOptions) else -1
+                if not 0 < called < len(parts):
+                    raise broken(f"{op.kind} calls subgraph {called} of {len(parts)}")
+                if called in above:
+                    raise broken(f"{op.kind} calls subgraph {called}, of which it is a part")
+                if len(above) > _DEEPEST:
+                    raise broken(f"its subgraphs call each other {len(above)} deep")
+                _check_ends(op, at, parts[called])
+                visit(called, (*above, called))
+
+    visit(0, (0,))
+
+
+def _check_ends(op: Operator, at: int, called: OpGraph) -> None:
+    given = op.inputs[1:] if op.kind == "IF" else op.inputs
+    wanted = 1 if op.kind == "WHILE" and at == 0 else len(op.outputs)
+    fits = len(called.inputs) == len(given) and len(called.outputs) == wanted
+    if op.kind != "CALL_ONCE" and not fits:
+        raise broken(f"{op.kind} calls a subgraph of {len(called.inputs)} inputs and {len(called.outputs)} outputs")
 
 
 def _check_order(graph: OpGraph) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,18 @@ from dataclasses import dataclass, replace
 from cost_models import tflite_schema as schema
 from cost_models.errors import UserError
 from cost_models.flatbuffer import DamagedModelError, Reader, Table, broken
-from cost_models.graph import ITEM_BYTES, STRUCTURAL_INPUTS, Operator, OpGraph, Tensor
-from cost_models.graph_checks import check_graph
+from cost_models.flexbuffer import read_numbers
+from cost_models.graph import (
+    ITEM_BYTES,
+    STRUCTURAL_INPUTS,
+    KernelOptions,
+    NoOptions,
+    Operator,
+    OpGraph,
+    Options,
+    Tensor,
+)
+from cost_models.graph_checks import check_calls, check_graph
 from cost_models.prepare_case import Case
 from cost_models.prepare_checks import check_prepare
 from cost_models.signal_checks import check_signal
@@ -22,7 +33,9 @@ from cost_models.tflite_options import named_scalars, read_options
 _INTEGERS = {"int16": "h", "int32": "i", "int64": "q"}
 _MAX_RANK = 8
 _MAX_ELEMENTS = 1 << 31
+_MOST_SUBGRAPHS = 64
 _NO_BUFFER = (0, 0)
+_LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +62,14 @@ class TfliteModel:
 
 
 def read_graph(data: bytes) -> OpGraph:
-    """The graph of an int8 model or of an audio front end, tensors numbered as the file numbers them.
+    """The graph of a model that TFLM runs, tensors numbered as the file numbers them.
 
     Args:
         data: The content of a .tflite file, from any source.
 
     Raises:
-        UserError: Not a .tflite model, damaged, not int8 throughout, or with parts that have no cost
-            (several subgraphs, custom operators other than TFLM's own signal operators).
+        UserError: Not a .tflite model, damaged, or with something that TFLM does not run: an operator that it does
+            not have, or has not for these element types.
     """
     return read_model(data).graph
 
@@ -88,15 +101,31 @@ def read_model(data: bytes, *, ethos_u: bool = False) -> TfliteModel:
     subgraphs = model.tables(schema.MODEL_SUBGRAPHS)
     if not subgraphs:
         raise broken("it has no subgraph")
-    _refuse_control_flow(kinds, len(subgraphs))
+    if len(subgraphs) > _MOST_SUBGRAPHS:
+        raise broken(f"it has {len(subgraphs)} subgraphs")
     buffers = tuple(_buffer(buffer, len(data)) for buffer in model.tables(schema.MODEL_BUFFERS))
-    subgraph = subgraphs[0]
+    if not subgraphs[0].tables(schema.SUBGRAPH_OPERATORS):
+        raise broken("it has no operators")
+    if not all(subgraphs[0].count(field, 4) for field in (schema.SUBGRAPH_INPUTS, schema.SUBGRAPH_OUTPUTS)):
+        raise broken("it has no inputs or no outputs")
+    resources: dict[tuple[str | None, str], int] = {}
+    first, *others = (_read_subgraph(data, subgraph, kinds, buffers, resources) for subgraph in subgraphs)
+    graph = replace(first.graph, others=tuple(other.graph for other in others))
+    check_calls(graph)
+    return replace(first, graph=graph)
+
+
+def _read_subgraph(
+    data: bytes,
+    subgraph: Table,
+    kinds: tuple[str, ...],
+    buffers: tuple[tuple[int, int], ...],
+    resources: dict[tuple[str | None, str], int],
+) -> TfliteModel:
     tables = subgraph.tables(schema.SUBGRAPH_TENSORS)
     operators = subgraph.tables(schema.SUBGRAPH_OPERATORS)
-    if not operators:
-        raise broken("it has no operators")
     tensors = [_tensor(index, table, buffers) for index, table in enumerate(tables)]
-    ops = tuple(_operator(index, table, kinds, data) for index, table in enumerate(operators))
+    ops = tuple(_operator(index, table, kinds, data, resources) for index, table in enumerate(operators))
     places = tuple(buffers[table.integer(schema.TENSOR_BUFFER, "I")] for table in tables)
     _add_values(data, tensors, ops, places)
     quantizations = tuple(table.table(schema.TENSOR_QUANTIZATION) for table in tables)
@@ -215,9 +244,13 @@ def _kind(code: Table, ethos_u: bool, data: bytes) -> str:
             return schema.ETHOS_U
         if kind := signal_kind(name):
             return kind
-    if number == schema.CUSTOM or code.count(schema.CODE_CUSTOM, 1):
+        for kind in (schema.DETECTION, schema.CIRCULAR_BUFFER):
+            if name == kind.encode("ascii"):
+                return kind
+        plain = len(name) < _LONGEST_NAME and re.fullmatch(rb"[\w-]+", name)
+        shown = name.decode("ascii") if plain else "of no plain name"
         raise UserError(
-            "The model has a custom operator, whose cost on the chip is not known.",
+            f"The model has a custom operator ({shown}), which TFLM does not have: its cost is not known.",
             "Convert it with converter.allow_custom_ops = False.",
         )
     if not 0 <= number < len(schema.OPERATOR_NAMES):
@@ -226,20 +259,6 @@ def _kind(code: Table, ethos_u: bool, data: bytes) -> str:
             "Convert it with the TensorFlow release that this project names.",
         )
     return schema.OPERATOR_NAMES[number]
-
-
-def _refuse_control_flow(kinds: tuple[str, ...], subgraphs: int) -> None:
-    hint = "Convert a model without loops, conditions and initialisation functions."
-    for kind in kinds:
-        if kind in schema.RESOURCES:
-            raise UserError(
-                f"The model keeps its state in resource variables ({kind}), whose memory is not known here yet.",
-                "TFLM runs such a model; make the state an input and an output to have it costed.",
-            )
-        if kind in schema.CONTROL_FLOW:
-            raise UserError(f"The model has control flow ({kind}), whose cost depends on its data.", hint)
-    if subgraphs > 1:
-        raise UserError(f"The model has {subgraphs} subgraphs; only a model of one can be costed.", hint)
 
 
 def _buffer(buffer: Table, file_bytes: int) -> tuple[int, int]:
@@ -261,7 +280,9 @@ def _tensor(index: int, table: Table, buffers: tuple[tuple[int, int], ...]) -> T
         raise broken(f"tensor {index} has element type {type_number}")
     dtype = schema.TENSOR_TYPES[type_number]
     if dtype not in ITEM_BYTES:
-        raise UserError(f"Tensor {index} of the model holds {dtype}, not int8.", schema.QUANTIZE_HINT)
+        raise UserError(
+            f"Tensor {index} of the model holds {dtype}, which TFLM's kernels do not take.", schema.QUANTIZE_HINT
+        )
     if table.has(schema.TENSOR_SPARSITY):
         raise UserError(
             f"Tensor {index} of the model is stored sparse, which TFLM does not read.",
@@ -324,12 +345,18 @@ def _shape(index: int, table: Table) -> tuple[int, ...]:
     return shape
 
 
-def _operator(index: int, table: Table, kinds: tuple[str, ...], data: bytes) -> Operator:
+def _operator(
+    index: int,
+    table: Table,
+    kinds: tuple[str, ...],
+    data: bytes,
+    resources: dict[tuple[str | None, str], int],
+) -> Operator:
     code = table.integer(schema.OP_CODE, "I")
     if code >= len(kinds):
         raise broken(f"operator {index} has code {code} of {len(kinds)}")
     kind = kinds[code]
-    custom = kind == schema.ETHOS_U or kind in PARAMETERS
+    custom = kind in (schema.ETHOS_U, schema.DETECTION, schema.CIRCULAR_BUFFER) or kind in PARAMETERS
     if (
         (not custom and table.count(schema.OP_CUSTOM_OPTIONS, 1))
         or table.has(schema.OP_LARGE_CUSTOM_OFFSET)
@@ -343,10 +370,47 @@ def _operator(index: int, table: Table, kinds: tuple[str, ...], data: bytes) -> 
         kind=kind,
         inputs=table.numbers(schema.OP_INPUTS, "i"),
         outputs=table.numbers(schema.OP_OUTPUTS, "i"),
-        options=read_signal_options(index, kind, table, data)
-        if kind in PARAMETERS
-        else read_options(index, kind, table),
+        options=_options(index, kind, table, data, resources),
     )
+
+
+def _options(
+    index: int, kind: str, table: Table, data: bytes, resources: dict[tuple[str | None, str], int]
+) -> Options:
+    if kind in PARAMETERS:
+        return read_signal_options(index, kind, table, data)
+    if kind == schema.VAR_HANDLE:
+        return _resource(index, table, data, resources)
+    if kind == schema.DETECTION:
+        start, size = table.span(schema.OP_CUSTOM_OPTIONS)
+        found = read_numbers(data[start : start + size])
+        values = tuple((name, int(found.get(name, 0))) for name in ("max_detections", "num_classes"))
+        if any(not 0 < value < 1 << 16 for _, value in values):
+            raise broken(f"operator {index} ({kind}) has {values[0][1]} detections of {values[1][1]} classes")
+        return KernelOptions(values=values)
+    return NoOptions() if kind == schema.CIRCULAR_BUFFER else read_options(index, kind, table)
+
+
+def _resource(
+    index: int, table: Table, data: bytes, resources: dict[tuple[str | None, str], int]
+) -> KernelOptions:
+    """Which resource variable a VAR_HANDLE names: TFLM numbers them as it meets them, by container and name."""
+    options = table.table(schema.OP_OPTIONS)
+    if options is None or table.integer(schema.OP_OPTIONS_TYPE, "B") != schema.VAR_HANDLE_OPTIONS:
+        raise broken(f"operator {index} (VAR_HANDLE) has no options")
+    names = []
+    for field in (schema.VAR_HANDLE_CONTAINER, schema.VAR_HANDLE_NAME):
+        start, size = options.span(field)
+        names.append(data[start : start + size].decode("latin-1") if options.has(field) else None)
+    container, name = names
+    if name is None:
+        raise broken(f"operator {index} (VAR_HANDLE) names no variable")
+    # Without a container it is the first variable of that name.
+    for known, number in resources.items():
+        if known[1] == name and container in (None, known[0]):
+            return KernelOptions(values=(("resource", number),))
+    resources[container, name] = len(resources)
+    return KernelOptions(values=(("resource", resources[container, name]),))
 
 
 def _add_values(

@@ -14,6 +14,7 @@ from cost_models.graph import (
     DepthwiseConv2DOptions,
     ElementwiseOptions,
     FullyConnectedOptions,
+    KernelOptions,
     NoOptions,
     Operator,
     Options,
@@ -32,6 +33,8 @@ def read_options(index: int, kind: str, op: Table) -> Options:
     """The options that a cost depends on; a field that is not stored has the schema's default."""
     if kind == "TRANSPOSE_CONV":
         return _transpose_conv(index, op.table(schema.OP_OPTIONS))
+    if kind == "BATCH_MATMUL" or kind in schema.KERNEL_OPTIONS:
+        return _kernel_options(index, kind, op)
     if kind not in schema.MODELLED_OPTIONS:
         return NoOptions()
     expected, fields = schema.MODELLED_OPTIONS[kind]
@@ -96,6 +99,23 @@ def read_options(index: int, kind: str, op: Table) -> Options:
             return SoftmaxOptions(beta=beta)
         case _:
             return ReducerOptions(keep_dims=bool(number("keep_dims", "B")))
+
+
+def _kernel_options(index: int, kind: str, op: Table) -> KernelOptions:
+    number, fields = schema.KERNEL_OPTIONS.get(kind) or schema.OTHER_OPTIONS[kind]
+    options = op.table(schema.OP_OPTIONS)
+    if options is None:
+        if kind in schema.CALLED_SUBGRAPHS or kind == "SVDF":
+            raise broken(f"operator {index} ({kind}) has no options")
+        return KernelOptions(values=tuple((name, int(default)) for name, (_, _, default) in fields.items()))
+    if op.integer(schema.OP_OPTIONS_TYPE, "B") != number:
+        raise broken(f"operator {index} ({kind}) has options of another operator")
+    return KernelOptions(
+        values=tuple(
+            (name, options.integer(field, letter, int(default)))
+            for name, (field, letter, default) in fields.items()
+        )
+    )
 
 
 def _transpose_conv(index: int, table: Table | None) -> TransposeConv2DOptions:

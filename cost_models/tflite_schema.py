@@ -47,8 +47,15 @@ CUSTOM = 32
 ETHOS_U = "ETHOS_U"
 """The kind of the custom operator that Vela makes of what the NPU runs; the schema itself has no name for it."""
 ETHOS_U_CODE = b"ethos-u"
-CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL", "STABLEHLO_WHILE", "STABLEHLO_CASE"})
-RESOURCES = frozenset({"CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"})
+DETECTION = "TFLite_Detection_PostProcess"
+CIRCULAR_BUFFER = "CIRCULAR_BUFFER"
+"""TFLM's own custom operators besides those of signals and of the NPU; their kinds are their names."""
+CALLED_SUBGRAPHS: dict[str, tuple[str, ...]] = {
+    "CALL_ONCE": ("init_subgraph",),
+    "IF": ("then_subgraph", "else_subgraph"),
+    "WHILE": ("cond_subgraph", "body_subgraph"),
+}
+"""Options of an operator that name subgraphs, in the order in which TFLM plans them."""
 
 # TensorType: a name's place in the list is its code; names are numpy's where numpy has one.
 TENSOR_TYPES: tuple[str, ...] = (
@@ -158,6 +165,17 @@ MODELLED_OPTIONS: dict[str, tuple[int, dict[str, Field]]] = {
     "REDUCE_ANY": (27, _REDUCER),
     "REDUCE_ALL": (27, _REDUCER),
 }
+
+# Operators of whose options a few integers decide the memory, as `KernelOptions`.
+KERNEL_OPTIONS: dict[str, tuple[int, dict[str, Field]]] = {
+    "CALL_ONCE": (103, {"init_subgraph": (0, "i", 0)}),
+    "IF": (92, {"then_subgraph": (0, "i", 0), "else_subgraph": (1, "i", 0)}),
+    "SVDF": (6, {"rank": (0, "i", 0), "activation": (1, "b", 0)}),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (71, {"time_major": (3, "B", 0)}),
+    "WHILE": (93, {"cond_subgraph": (0, "i", 0), "body_subgraph": (1, "i", 0)}),
+}
+VAR_HANDLE = "VAR_HANDLE"
+VAR_HANDLE_OPTIONS, VAR_HANDLE_CONTAINER, VAR_HANDLE_NAME = 111, 0, 1
 
 # Operators whose options decide values but no cost: `lean` keeps all their scalar fields.
 OTHER_OPTIONS: dict[str, tuple[int, dict[str, Field]]] = {

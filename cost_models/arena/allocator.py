@@ -11,14 +11,27 @@ from dataclasses import dataclass
 
 from cost_models.arena.build import Build, find_build
 from cost_models.arena.planner import Requirement, head_bytes
-from cost_models.arena.rules import RULES, Demand, misused_operator, unknown_operator
+from cost_models.arena.rules import (
+    EVAL_TENSOR_BYTES,
+    RULES,
+    Demand,
+    first_assignment,
+    misused_operator,
+    unknown_operator,
+)
 from cost_models.errors import UserError
-from cost_models.graph import ITEM_BYTES, OpGraph
+from cost_models.graph import ITEM_BYTES, KernelOptions, OpGraph
+from cost_models.tflite_schema import CALLED_SUBGRAPHS, VAR_HANDLE
 
 # At the end of the arena, before anything that depends on the model: SingleArenaBufferAllocator 36,
-# GreedyMemoryPlanner 44, MicroAllocator 36, built-in data allocator 8, SubgraphAllocations 8.
-FIXED_BYTES = 132
-EVAL_TENSOR_BYTES = 12
+# GreedyMemoryPlanner 44, MicroAllocator 36.
+_OWN_BYTES = 116
+# Built-in data allocator, and SubgraphAllocations for each subgraph.
+_BUILTIN_BYTES = 8
+_SUBGRAPH_BYTES = 8
+# MicroResourceVariables, and each variable's entry.
+_RESOURCES_BYTES = 12
+_RESOURCE_BYTES = 20
 NODE_BYTES = 32
 SCRATCH_HANDLE_BYTES = 4
 _REQUEST_BYTES = 12
@@ -71,18 +84,51 @@ def demands(graph: OpGraph, build: Build) -> list[Demand]:
     Raises:
         UserError: An operator without a rule.
     """
-    tensors = graph.tensors
-    temps = temporaries(graph, build)
     result = []
-    for op in graph.operators:
-        rule = RULES.get(op.kind)
-        if rule is None:
-            raise unknown_operator(op.kind)
-        try:
-            result.append(rule(op, tensors, temps, build))
-        except (IndexError, ValueError):
-            raise misused_operator(op) from None
+    held: set[int] = set()
+    for part in graph.subgraphs:
+        tensors = part.tensors
+        temps = temporaries(part, build)
+        handles: dict[int, int] = {}
+        for op in part.operators:
+            rule = RULES.get(op.kind)
+            if rule is None:
+                raise unknown_operator(op.kind)
+            if op.kind == VAR_HANDLE and isinstance(op.options, KernelOptions):
+                handles[op.outputs[0]] = op.options["resource"]
+            elif op.kind == "ASSIGN_VARIABLE" and handles.get(op.inputs[0], -1) not in (-1, *held):
+                held.add(handles[op.inputs[0]])
+                rule = first_assignment
+            try:
+                result.append(rule(op, tensors, temps, build))
+            except (IndexError, ValueError):
+                raise misused_operator(op) from None
     return result
+
+
+def resources(graph: OpGraph) -> int:
+    """How many resource variables a model has."""
+    return len(
+        {
+            op.options["resource"]
+            for part in graph.subgraphs
+            for op in part.operators
+            if op.kind == VAR_HANDLE and isinstance(op.options, KernelOptions)
+        }
+    )
+
+
+def fixed_bytes(graph: OpGraph, own: int = _OWN_BYTES) -> int:
+    """What stands at the end of the arena before tensors and operators.
+
+    A model with resource variables needs MicroResourceVariables: made in the same arena, before the interpreter, for
+    as many variables as there are.
+    """
+    count = resources(graph)
+    if count:
+        own = (own + _RESOURCES_BYTES + 15) & -16
+        own = (own + _RESOURCE_BYTES * count + 15) & -16
+    return own + _BUILTIN_BYTES + _SUBGRAPH_BYTES * (1 + len(graph.others))
 
 
 def temporaries(graph: OpGraph, build: Build) -> list[int]:
@@ -113,8 +159,9 @@ def fill(
         needs: Filled with what each step needs, where given.
         fixed: Per tensor, the offset that the model states for it; -1 where TFLM plans it.
     """
-    tensors = graph.tensors
-    tail = FIXED_BYTES + EVAL_TENSOR_BYTES * len(tensors) + NODE_BYTES * len(kernels)
+    parts = graph.subgraphs
+    count = sum([len(part.tensors) for part in parts])
+    tail = fixed_bytes(graph) + EVAL_TENSOR_BYTES * count + NODE_BYTES * len(kernels)
     for demand in kernels:
         if demand[0]:
             tail = (tail + demand[0] + demand[1] - 1) & -demand[1]
@@ -125,7 +172,11 @@ def fill(
     requests = 0
     least = 0
     scratch: list[Requirement] = []
-    for time, (_, _, _, persistent, temp, sizes, slack) in enumerate(kernels, start=1):
+    times = operator_times(graph)
+    for index, (_, _, _, persistent, temp, sizes, slack) in enumerate(kernels):
+        if slack < -1:
+            least = max(least, _REQUEST_BYTES * (requests + _SPARE_REQUESTS) + temp + tail)
+            temp += slack + 1
         for size in persistent:
             tail = (tail + size + 15) & -16
         need = _REQUEST_BYTES * (requests + _SPARE_REQUESTS) + temp + tail
@@ -134,20 +185,30 @@ def fill(
         if need > least:
             least = need
         if needs is not None:
-            needs.append(("prepare", time - 1, need))
+            needs.append(("prepare", index, need))
         for size in sizes:
             requests += 1
-            scratch.append(((size + 15) & -16, time, time))
+            begin, end = times[index]
+            if begin < 0:
+                raise UserError(
+                    "TFLM takes the size of a scratch buffer in a subgraph that nothing calls from memory that nobody"
+                    " has written: its memory is that of chance.",
+                    "Convert the model without the functions that it does not run.",
+                )
+            scratch.append(((size + 15) & -16, begin, end))
 
     if requests:
         tail = ((tail + 3) & -4) + SCRATCH_HANDLE_BYTES * requests
-    # One offset for the single subgraph, and a record for every tensor and scratch buffer.
+    # An offset for each subgraph, and a record for every tensor and scratch buffer.
     temp = (
-        _REQUEST_BYTES * (requests + _SPARE_REQUESTS) + 4 + _ALLOCATION_INFO_BYTES * (len(tensors) + requests)
+        _REQUEST_BYTES * (requests + _SPARE_REQUESTS)
+        + 4 * len(parts)
+        + _ALLOCATION_INFO_BYTES * (count + requests)
     )
-    for tensor in tensors:
-        if tensor.is_variable:
-            tail = (tail + tensor.size_bytes + 15) & -16
+    for part in parts:
+        for tensor in part.tensors:
+            if tensor.is_variable:
+                tail = (tail + tensor.size_bytes + 15) & -16
     planned_tensors, which = activations(graph)
     requirements = planned_tensors + scratch
     need = ((temp + 15) & -16) + _PLANNED_BUFFER_BYTES * len(requirements) + ((tail + 15) & -16)
@@ -158,6 +219,7 @@ def fill(
     places = None if fixed is None else [*(fixed[index] for index in which), *([-1] * len(scratch))]
     planned = head_bytes(requirements, places)
 
+    tensors = graph.tensors
     quantized = build.tensor_bytes
     for indices in (graph.inputs, graph.outputs):
         tail = (tail + 4 * len(indices) + 15) & -16
@@ -172,15 +234,98 @@ def fill(
     return Arena(used_bytes=used, min_bytes=(least + 15) & -16, planned_bytes=planned, persistent_bytes=tail)
 
 
+_Times = list[tuple[int, int]]
+
+
+def operator_times(graph: OpGraph) -> _Times:
+    """From when to when each operator runs, those of all subgraphs in the order of the file; -1 if nothing calls it."""
+    if not graph.others:
+        return [(time, time) for time in range(1, len(graph.operators) + 1)]
+    return _schedule(graph)[2]
+
+
+def _schedule(graph: OpGraph) -> tuple[list[int], list[int], _Times]:
+    """First and last use of each tensor of all subgraphs, and the times of the operators; -1 where nothing calls.
+
+    A subgraph runs within the operator that calls it, and time goes on through it.
+    """
+    parts = graph.subgraphs
+    starts = [0]
+    begins = [0]
+    for part in parts:
+        starts.append(starts[-1] + len(part.tensors))
+        begins.append(begins[-1] + len(part.operators))
+    first = [-1] * starts[-1]
+    last = [-1] * starts[-1]
+    times = [(-1, -1)] * begins[-1]
+    now = 0
+
+    def use(number: int, indices: tuple[int, ...], *, made: bool) -> None:
+        for index in indices:
+            if index < 0:
+                continue
+            place = starts[number] + index
+            if made and first[place] < 0:
+                first[place] = now
+            last[place] = now
+
+    def run(number: int) -> None:
+        nonlocal now
+        part = parts[number]
+        use(number, part.inputs, made=True)
+        for at, op in enumerate(part.operators, start=begins[number]):
+            now += 1
+            use(number, op.outputs, made=True)
+            begin = now if times[at][0] < 0 else times[at][0]
+            for name in CALLED_SUBGRAPHS.get(op.kind, ()):
+                now += 1
+                assert isinstance(op.options, KernelOptions)
+                run(op.options[name])
+            use(number, op.inputs, made=False)
+            use(number, op.outputs, made=False)
+            times[at] = (begin, now)
+        use(number, part.outputs, made=True)
+
+    run(0)
+    return first, last, times
+
+
 def activations(graph: OpGraph) -> tuple[list[Requirement], list[int]]:
     """Aligned size, first and last use of each tensor that is planned, and the tensors' indices.
+
+    Tensors of other subgraphs are numbered on from those of the first.
 
     Raises:
         UserError: A tensor without a static size.
     """
-    tensors = graph.tensors
-    first = [-1] * len(tensors)
-    last = [-1] * len(tensors)
+    first, last = _uses(graph) if not graph.others else _schedule(graph)[:2]
+    requirements = []
+    indices = []
+    start = 0
+    for part in graph.subgraphs:
+        # What a VAR_HANDLE makes is a number that it keeps itself.
+        handles = {op.outputs[0] for op in part.operators if op.kind == VAR_HANDLE}
+        for index, tensor in enumerate(part.tensors, start=start):
+            if tensor.data_bytes or tensor.is_variable or (handles and index - start in handles):
+                continue
+            size = ITEM_BYTES[tensor.dtype]
+            for dim in tensor.shape:
+                if dim < 0:
+                    raise UserError(
+                        f"Tensor {index - start} has no static shape.", "Convert the model with a fixed shape."
+                    )
+                size *= dim
+            if size:
+                requirements.append(((size + 15) & -16, first[index], last[index]))
+                indices.append(index)
+        start += len(part.tensors)
+    return requirements, indices
+
+
+def _uses(graph: OpGraph) -> tuple[list[int], list[int]]:
+    """First and last use of each tensor of a model of one subgraph."""
+    first = [-1] * len(graph.tensors)
+    last = [-1] * len(graph.tensors)
     for index in graph.inputs:
         first[index] = last[index] = 0
     time = 0
@@ -197,19 +342,4 @@ def activations(graph: OpGraph) -> tuple[list[Requirement], list[int]]:
         if first[index] < 0:
             first[index] = time
         last[index] = time
-    requirements = []
-    indices = []
-    for index, tensor in enumerate(tensors):
-        if tensor.data_bytes or tensor.is_variable:
-            continue
-        size = ITEM_BYTES[tensor.dtype]
-        for dim in tensor.shape:
-            if dim < 0:
-                raise UserError(
-                    f"Tensor {index} has no static shape.", "Convert the model with a fixed shape."
-                )
-            size *= dim
-        if size:
-            requirements.append(((size + 15) & -16, first[index], last[index]))
-            indices.append(index)
-    return requirements, indices
+    return first, last

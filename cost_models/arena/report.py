@@ -5,35 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cost_models.arena.allocator import (
-    EVAL_TENSOR_BYTES,
-    FIXED_BYTES,
     NODE_BYTES,
     SCRATCH_HANDLE_BYTES,
     Need,
     activations,
     demands,
     fill,
+    fixed_bytes,
+    operator_times,
     temporaries,
 )
 from cost_models.arena.build import find_build
 from cost_models.arena.planner import offsets
+from cost_models.arena.rules import EVAL_TENSOR_BYTES
 from cost_models.graph import OpGraph
 
-# Fixed parts of the recording allocator: 52 + 44 + 124 + 8 + 8.
-_RECORDING_FIXED_BYTES = 236
+# Own parts of the recording allocator: 52 + 44 + 124.
+_RECORDING_OWN_BYTES = 220
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buffer:
     """One planned buffer; time 0 is before the first operator, operator i runs at time i + 1.
 
+    Time runs on through the subgraphs that an operator calls.
+
     Attributes:
         offset: From the start of the arena, in bytes.
         size: In bytes, a multiple of 16.
         first_use: Time from which it is alive.
         last_use: Time until which it is alive, inclusive.
-        tensor: Index of the tensor it holds; None for scratch.
-        operator: Index of the operator whose scratch it is; None for a tensor.
+        tensor: Index of the tensor it holds, those of other subgraphs counted on; None for scratch.
+        operator: Index of the operator whose scratch it is, likewise; None for a tensor.
     """
 
     offset: int
@@ -83,13 +86,14 @@ class Persistent:
     """What the tail of the arena holds, in bytes; the parts add up to `Arena.persistent_bytes`.
 
     Attributes:
-        fixed_bytes: The allocator's own objects.
+        fixed_bytes: The allocator's own objects, and the list of resource variables.
         eval_tensor_bytes: A TfLiteEvalTensor per tensor.
         node_bytes: A NodeAndRegistration per operator.
         options_bytes: Parsed operator options.
         operator_bytes: Operator data and what Prepare keeps: multipliers and shifts, kernel sums.
         scratch_handle_bytes: A handle per scratch buffer.
-        variable_bytes: State kept between invocations.
+        variable_bytes: State kept between invocations in variable tensors (that in resource variables is a part of
+            operator_bytes: the first ASSIGN_VARIABLE takes it).
         io_tensor_bytes: The TfLiteTensor structs of inputs and outputs with their quantization, and lists of them.
         recorded_buffer_bytes: What RecordingMicroAllocator calls persistent buffer data. Not a part of the sum.
     """
@@ -118,13 +122,20 @@ def plan(graph: OpGraph, *, kernels: str, core: str) -> tuple[Buffer, ...]:
         for size in demand[5]
     ]
     requirements, tensors = activations(graph)
-    places = offsets([*requirements, *((size, operator + 1, operator + 1) for operator, size in scratch)])
+    times = operator_times(graph)
+    places = offsets([*requirements, *((size, *times[operator]) for operator, size in scratch)])
     buffers = [
         Buffer(offset=offset, size=size, first_use=first, last_use=last, tensor=tensor)
         for offset, (size, first, last), tensor in zip(places, requirements, tensors)
     ]
     buffers += [
-        Buffer(offset=offset, size=size, first_use=operator + 1, last_use=operator + 1, operator=operator)
+        Buffer(
+            offset=offset,
+            size=size,
+            first_use=times[operator][0],
+            last_use=times[operator][1],
+            operator=operator,
+        )
         for offset, (operator, size) in zip(places[len(tensors) :], scratch)
     ]
     return tuple(buffers)
@@ -140,8 +151,10 @@ def timeline(graph: OpGraph, *, kernels: str, core: str) -> Timeline:
         plan(graph, kernels=kernels, core=core), key=lambda buffer: (buffer.offset, buffer.first_use)
     )
     steps = []
+    times = operator_times(graph)
     for operator in range(len(graph.operators)):
-        alive = tuple(buffer for buffer in buffers if buffer.first_use <= operator + 1 <= buffer.last_use)
+        begin, end = times[operator]
+        alive = tuple(buffer for buffer in buffers if buffer.first_use <= end and buffer.last_use >= begin)
         steps.append(
             Step(
                 operator=operator,
@@ -185,8 +198,8 @@ def persistent(graph: OpGraph, *, kernels: str, core: str) -> Persistent:
     build = find_build(kernels, core)
     wanted = demands(graph, build)
     structs = temporaries(graph, build)
-    eval_tensors = EVAL_TENSOR_BYTES * len(graph.tensors)
-    nodes = NODE_BYTES * len(graph.operators)
+    eval_tensors = EVAL_TENSOR_BYTES * sum(len(part.tensors) for part in graph.subgraphs)
+    nodes = NODE_BYTES * len(wanted)
 
     def walk(start: int) -> tuple[int, int, int, int, int, int]:
         position = start + eval_tensors + nodes
@@ -209,9 +222,10 @@ def persistent(graph: OpGraph, *, kernels: str, core: str) -> Persistent:
             position = ((position + 3) & -4) + SCRATCH_HANDLE_BYTES * requests
         handles = position - begin
         begin = position
-        for tensor in graph.tensors:
-            if tensor.is_variable:
-                position = (position + tensor.size_bytes + 15) & -16
+        for part in graph.subgraphs:
+            for tensor in part.tensors:
+                if tensor.is_variable:
+                    position = (position + tensor.size_bytes + 15) & -16
         variables = position - begin
         begin = position
         lists = 0
@@ -222,10 +236,10 @@ def persistent(graph: OpGraph, *, kernels: str, core: str) -> Persistent:
             position += sum(structs[index] for index in indices)
         return options, operators, handles, variables, position - begin, lists
 
-    options, operators, handles, variables, io_tensors, _ = walk(FIXED_BYTES)
-    _, recorded, _, _, _, lists = walk(_RECORDING_FIXED_BYTES)
+    options, operators, handles, variables, io_tensors, _ = walk(fixed_bytes(graph))
+    _, recorded, _, _, _, lists = walk(fixed_bytes(graph, _RECORDING_OWN_BYTES))
     return Persistent(
-        fixed_bytes=FIXED_BYTES,
+        fixed_bytes=fixed_bytes(graph),
         eval_tensor_bytes=eval_tensors,
         node_bytes=nodes,
         options_bytes=options,

@@ -45,6 +45,12 @@ def convolution(build: Build, options: Conv2DOptions, input_: Shape, filter_: Sh
     return _im2col(build, length)
 
 
+def convolution_int16(build: Build, input_: Shape, filter_: Shape) -> int:
+    """Bytes for CONV_2D on int16: two columns, or four in whole Helium registers, of all channels however grouped."""
+    length = filter_[1] * filter_[2] * input_[3]
+    return 64 * -(-length // 8) if build.mve else 4 * length
+
+
 def _im2col(build: Build, length: int) -> int:
     """Two columns of 16-bit values, or four of 8-bit values in whole Helium registers."""
     if build.mve:

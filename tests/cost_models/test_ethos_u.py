@@ -63,7 +63,7 @@ def test_scratch_lies_behind_what_the_model_placed() -> None:
 
 
 def test_a_compiled_model_has_no_cost_on_the_core() -> None:
-    with pytest.raises(UserError, match="custom operator, whose cost on the chip is not known"):
+    with pytest.raises(UserError, match="custom operator \\(ethos-u\\), which TFLM does not have"):
         read_graph(WHOLE)
 
 

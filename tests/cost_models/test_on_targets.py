@@ -13,6 +13,7 @@ import pytest
 import cost_models
 from cost_models.arena import arena, timeline
 from cost_models.cli import main
+from cost_models.arena.rules import RULES
 from cost_models.cycles.paths import COUNTERS
 from cost_models.target_file import load_target
 from cost_models.target_names import list_targets
@@ -112,11 +113,12 @@ def test_a_limit_above_what_a_target_has_is_capped_there_and_said(run: Run) -> N
     assert "On 1 of 2 targets there is less sram to spare than that: the limit there is what there is." in out
 
 
-def test_targets_that_refuse_a_model_say_why_once(run: Run) -> None:
+def test_targets_that_refuse_a_model_say_why_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(RULES, "BATCH_MATMUL")
     code, out, _ = run(UNKNOWN, "--targets", "nrf52840,rp2040")
     assert code == 1
     assert [row[1] for row in rows(out)] == ["refused", "refused"]
-    reason = "The memory of operator BATCH_MATMUL is not known. Replace the operator."
+    reason = "TFLM 90b983c2 has no operator BATCH_MATMUL. Replace the operator."
     assert f"Refused on nrf52840, rp2040: {reason}" in out
     _, out, _ = run(UNKNOWN, "--targets", "nrf52840", "--json")
     assert (entries(out)[0]["refused"], entries(out)[0]["fits"]) == (reason, False)

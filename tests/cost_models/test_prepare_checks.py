@@ -164,34 +164,6 @@ def test_a_batch_costs_at_least_as_much_as_its_samples(name: str, target: str) -
     assert four.sram_bytes > one.sram_bytes
 
 
-def test_state_in_resource_variables_is_called_what_it_is() -> None:
-    def call_once(model: Any) -> None:
-        model.operatorCodes[0].builtinCode = 129
-        model.operatorCodes[0].deprecatedBuiltinCode = 127
-
-    with pytest.raises(UserError) as caught:
-        read_graph(edited((OPERATORS / "tanh.tflite").read_bytes(), call_once))
-    assert str(caught.value).startswith(
-        "The model keeps its state in resource variables (CALL_ONCE), whose memory is not known here yet."
-    )
-
-
-def test_an_int8_lstm_is_refused_by_its_name_and_not_for_its_int16_state() -> None:
-    def lstm(model: Any) -> None:
-        code = model.operatorCodes[model.subgraphs[0].operators[-1].opcodeIndex]
-        code.builtinCode = code.deprecatedBuiltinCode = 44
-        op = model.subgraphs[0].operators[-1]
-        op.builtinOptionsType, op.builtinOptions = 0, None
-        state = copy.deepcopy(tensor(model, op.outputs[0]))
-        state.type, state.isVariable = 7, True  # int16
-        model.subgraphs[0].tensors.append(state)
-        op.inputs = [*op.inputs, len(model.subgraphs[0].tensors) - 1]
-
-    graph = read_graph(edited((OPERATORS / "maximum.tflite").read_bytes(), lstm))
-    with pytest.raises(UserError, match="The memory of operator UNIDIRECTIONAL_SEQUENCE_LSTM is not known"):
-        CostModel(load_target("nrf52840")).estimate(graph)
-
-
 def test_a_dynamic_batch_that_does_not_fit_is_not_called_damaged() -> None:
     def dynamic(model: Any) -> None:
         op = operator(model, 9)

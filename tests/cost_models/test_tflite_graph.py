@@ -171,16 +171,25 @@ def _same_op_twice(model: Any) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Any], object], str, str]] = {
-    "float": (_float_weights, "The model is not int8: its input is float32.", QUANTIZE_HINT),
-    "dynamic range": (
-        _all_float,
-        "The model is not int8: its input is float32, though its weights are int8 (dynamic-range quantization).",
+    "float": (
+        _float_weights,
+        "TFLM has no kernel of CONV_2D that takes float32, float32, int32 and makes float32.",
         QUANTIZE_HINT,
     ),
-    "uint8 output": (lambda m: _output(m, 3), "The model is not int8: its output is uint8.", QUANTIZE_HINT),
+    "dynamic range": (
+        _all_float,
+        'TFLM has no kernel of CONV_2D that takes float32, int8, int32 and makes float32: "Hybrid models are not'
+        ' supported on TFLite Micro" (its weights are int8, dynamic-range quantization).',
+        QUANTIZE_HINT,
+    ),
+    "uint8 output": (
+        lambda m: _output(m, 3),
+        "TFLM has no kernel of SOFTMAX that takes int8 and makes uint8.",
+        QUANTIZE_HINT,
+    ),
     "int4": (
         lambda m: setattr(_first(m), "type", 17),
-        "Tensor 0 of the model holds int4, not int8.",
+        "Tensor 0 of the model holds int4, which TFLM's kernels do not take.",
         QUANTIZE_HINT,
     ),
     "unquantized": (
@@ -190,29 +199,18 @@ WRONG: dict[str, tuple[Callable[[Any], object], str, str]] = {
     ),
     "float bias": (
         lambda m: setattr(_bias(m), "type", 0),
-        "The model is not int8: CONV_2D has float32 constants, though its weights are int8 "
-        "(dynamic-range quantization).",
+        "TFLM has no kernel of CONV_2D that takes int8, int8, float32 and makes int8",
         QUANTIZE_HINT,
     ),
     "custom": (
         lambda m: _code(m, 32, "Spectrogram"),
-        "The model has a custom operator, whose cost on the chip is not known.",
+        "The model has a custom operator (Spectrogram), which TFLM does not have: its cost is not known.",
         "Convert it with converter.allow_custom_ops = False.",
     ),
     "unknown": (
         lambda m: _code(m, 4711),
         "The model has an operator of number 4711, which the .tflite schema does not know.",
         "Convert it with the TensorFlow release that this project names.",
-    ),
-    "control flow": (
-        lambda m: _code(m, 119),
-        "The model has control flow (WHILE), whose cost depends on its data.",
-        "Convert a model without loops, conditions and initialisation functions.",
-    ),
-    "two subgraphs": (
-        lambda m: m.subgraphs.append(m.subgraphs[0]),
-        "The model has 2 subgraphs; only a model of one can be costed.",
-        "Convert a model without loops, conditions and initialisation functions.",
     ),
     "dynamic shape": (
         lambda m: setattr(_first(m), "shape", [-1, *list(_first(m).shape)[1:]]),
@@ -248,6 +246,7 @@ WRONG: dict[str, tuple[Callable[[Any], object], str, str]] = {
 
 _AGAIN = "Convert or copy the model again."
 DAMAGED: dict[str, tuple[Callable[[Any], object], str]] = {
+    "a loop without its subgraphs": (lambda m: _code(m, 119), "operator 0 (WHILE) has options of another operator"),
     "no operators": (lambda m: setattr(m.subgraphs[0], "operators", []), "it has no operators"),
     "no inputs": (lambda m: setattr(m.subgraphs[0], "inputs", []), "it has no inputs or no outputs"),
     "no outputs of an operator": (
@@ -299,11 +298,11 @@ DAMAGED: dict[str, tuple[Callable[[Any], object], str]] = {
     ),
     "number of inputs": (
         lambda m: setattr(_convolution(m), "inputs", list(_convolution(m).inputs)[:1]),
-        "operator 0 (CONV_2D) has 1 inputs and 1 outputs",
+        "an operator CONV_2D has 1 inputs and 1 outputs",
     ),
     "missing input": (
         lambda m: setattr(_convolution(m), "inputs", [-1, *list(_convolution(m).inputs)[1:]]),
-        "operator 0 (CONV_2D) lacks an input",
+        "an operator CONV_2D lacks an input",
     ),
     "written twice": (_same_op_twice, "CONV_2D writes tensor "),
     "read before written": (
