@@ -11,6 +11,7 @@ from typing import Any
 
 from cost_models.cores import CORES
 from cost_models.errors import UserError
+from cost_models.graph import OpGraph
 
 TABLE = Path(__file__).parent / "code_size.json"
 _MEASURED_CORE = "cortex-m4"
@@ -67,6 +68,9 @@ _ESP_NN_BYTES: dict[str, dict[str, int]] = {
     },
 }
 
+_ANY_TYPE = " of any type"
+"""Behind an operator's kind: its registration for every type where TFLM has one for int8 alone, which is smaller."""
+
 _Parts = tuple[tuple[frozenset[str], int], ...]
 
 
@@ -83,6 +87,16 @@ class CodeSize:
     value_bytes: int
     low_bytes: int
     high_bytes: int
+
+
+def registrations(graph: OpGraph) -> tuple[str, ...]:
+    """What a program for a graph registers: its operator kinds, those that run on other types than int8 marked."""
+    kinds = dict.fromkeys(graph.kinds())
+    for part in graph.subgraphs:
+        for op in part.operators:
+            if op.outputs and part.tensors[op.outputs[0]].dtype != "int8":
+                kinds[f"{op.kind}{_ANY_TYPE}"] = None
+    return tuple(kinds)
 
 
 @lru_cache(maxsize=1)
@@ -153,6 +167,9 @@ class CodeSizes:
     def of(self, kinds: Iterable[str]) -> CodeSize:
         """Code size of an operator set.
 
+        Args:
+            kinds: Operator kinds, or what `registrations` says of a graph.
+
         Raises:
             UserError: An operator is not in the table.
         """
@@ -162,7 +179,11 @@ class CodeSizes:
             size = self._cache[key] = self._sum(frozenset(key))
         return size
 
-    def _sum(self, kinds: frozenset[str]) -> CodeSize:
+    def _sum(self, wanted: frozenset[str]) -> CodeSize:
+        # The registration for any type has all that the one for int8 has.
+        wide = {kind for kind in wanted if kind.endswith(_ANY_TYPE)}
+        kinds = (wanted - wide) | (wide & self._known)
+        kinds -= {kind.removesuffix(_ANY_TYPE) for kind in wide & self._known}
         if unknown := sorted(kinds - self._known):
             raise UserError(
                 f"The code size of {unknown[0]} with {self._kernels} kernels is not known.",
@@ -174,7 +195,7 @@ class CodeSizes:
         value = self._scale * (linked + more)
         margin = self._margin * value + self._scale * _UNBUILT_OPERATOR_MARGIN * more
         if self._added:
-            added = sum(self._added.get(kind, 0) for kind in kinds)
+            added = sum(self._added.get(kind, 0) for kind in wanted)
             value += added
             margin += _UNBUILT_OPERATOR_MARGIN * added
         return CodeSize(

@@ -12,7 +12,7 @@ from cost_models.arena import (
     TFLM_VERSION,
     arena,
 )
-from cost_models.code_size import CodeSizes
+from cost_models.code_size import CodeSizes, registrations
 from cost_models.cycles import Work, WorkBasis, predict
 from cost_models.cycles.rates import Basis
 from cost_models.errors import UserError
@@ -237,7 +237,7 @@ class CostModel:
         target = self.target
         memory = arena(graph, kernels=target.kernels, core=target.core)
         size = model_bytes(graph) if file_bytes is None else file_bytes
-        code = self._code_sizes.of(graph.kinds())
+        code = self._code_sizes.of(registrations(graph))
         tensors = graph.tensors
         cycles, energy = work.cycles, target.energy_uj_per_mcycle
         costs = Costs(

@@ -176,7 +176,9 @@ def _check_ends(op: Operator, at: int, called: OpGraph) -> None:
     wanted = 1 if op.kind == "WHILE" and at == 0 else len(op.outputs)
     fits = len(called.inputs) == len(given) and len(called.outputs) == wanted
     if op.kind != "CALL_ONCE" and not fits:
-        raise broken(f"{op.kind} calls a subgraph of {len(called.inputs)} inputs and {len(called.outputs)} outputs")
+        raise broken(
+            f"{op.kind} calls a subgraph of {len(called.inputs)} inputs and {len(called.outputs)} outputs"
+        )
 
 
 def _check_order(graph: OpGraph) -> None:
@@ -193,7 +195,7 @@ def _check_order(graph: OpGraph) -> None:
             if index >= 0 and index not in ready:
                 raise broken(f"{op.kind} reads tensor {index} before anything writes it")
         for index in op.outputs:
-            if index in ready:
+            if index in ready and not tensors[index].is_variable:
                 raise broken(f"{op.kind} writes tensor {index}, which has a value already")
         ready.update(op.outputs)
     for index in graph.outputs:

@@ -52,6 +52,11 @@ def lean(data: bytes, *, litert: bool = False) -> bytes:
         UserError: The model cannot be read (see `read_graph`) or has an operator that cannot be stored lean.
     """
     model = read_model(data)
+    if model.graph.others:
+        raise UserError(
+            f"The model has {1 + len(model.graph.others)} subgraphs; only a model of one can be made lean.",
+            "Export it without leaning.",
+        )
     if model.intermediates or any(tensor.is_variable for tensor in model.graph.tensors):
         raise UserError(
             "The model keeps state between invocations, which cannot be made lean.",

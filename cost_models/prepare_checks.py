@@ -44,7 +44,9 @@ def check_prepare(index: int, case: Case) -> None:
     if op.kind in _SYMMETRIC:
         for at in (*op.inputs, *op.outputs):
             if at >= 0 and case.tensors[at].dtype == "int16" and (case.quantization(at) or (0, 0))[1]:
-                raise broken(f"{name} has an int16 tensor with a zero point, which TFLM's kernel does not take")
+                raise broken(
+                    f"{name} has an int16 tensor with a zero point, which TFLM's kernel does not take"
+                )
     for at in (*op.inputs[:1], *op.outputs):
         if case.tensors[at].elements < 1:
             raise broken(f"{name} has a tensor of shape {list(case.tensors[at].shape)}")
@@ -87,7 +89,12 @@ def _softmax(case: Case) -> str | None:
 
 def _logistic(case: Case) -> str | None:
     quantization = case.quantization(case.op.outputs[0])
-    if case.op.kind == "LOGISTIC" and case.output.dtype == "int8" and quantization and quantization[1] != -128:
+    if (
+        case.op.kind == "LOGISTIC"
+        and case.output.dtype == "int8"
+        and quantization
+        and quantization[1] != -128
+    ):
         return f"has an output of zero point {quantization[1]}, not -128"
     if case.output.dtype == "int16" and quantization and quantization[0] != 2**-15:
         return f"has an output of scale {quantization[0]:g}, not 1/32768"
@@ -162,7 +169,9 @@ def _batch_matmul(case: Case) -> str | None:
     turned = [isinstance(options, KernelOptions) and options[name] for name in ("adj_x", "adj_y")]
     rows, depth = first[-2:][::-1] if turned[0] else first[-2:]
     other, columns = second[-2:][::-1] if turned[1] else second[-2:]
-    if depth != other or any(a != b and 1 not in (a, b) for a, b in zip(first[:-2], second[:-2], strict=True)):
+    if depth != other or any(
+        a != b and 1 not in (a, b) for a, b in zip(first[:-2], second[:-2], strict=True)
+    ):
         return f"multiplies {list(shapes[0])} by {list(shapes[1])}"
     return made(case, (*map(max, first[:-2], second[:-2]), rows, columns))
 
@@ -183,7 +192,9 @@ def _gather_nd(case: Case) -> str | None:
 
 
 def _shape(case: Case) -> str | None:
-    return None if case.output.elements == len(case.input(0).shape) else "makes another shape than its input's"
+    return (
+        None if case.output.elements == len(case.input(0).shape) else "makes another shape than its input's"
+    )
 
 
 def _embedding(case: Case) -> str | None:
@@ -202,7 +213,11 @@ def _svdf(case: Case) -> str | None:
         return f"has weights of {list(features)} and {list(times)} for {list(source)} and a rank of {rank}"
     if not state.is_variable:
         return "has a state that is no variable"
-    if features[1] != source[1] or times[0] != features[0] or state.shape != (source[0], times[1] * features[0]):
+    if (
+        features[1] != source[1]
+        or times[0] != features[0]
+        or state.shape != (source[0], times[1] * features[0])
+    ):
         return f"has weights of {list(features)} and {list(times)} and a state of {list(state.shape)}"
     if case.op.inputs[3] >= 0 and case.input(3).elements != features[0] // rank:
         return f"has a bias of {case.input(3).elements} for {features[0] // rank} units"

@@ -106,10 +106,11 @@ def read_model(data: bytes, *, ethos_u: bool = False) -> TfliteModel:
     buffers = tuple(_buffer(buffer, len(data)) for buffer in model.tables(schema.MODEL_BUFFERS))
     if not subgraphs[0].tables(schema.SUBGRAPH_OPERATORS):
         raise broken("it has no operators")
-    if not all(subgraphs[0].count(field, 4) for field in (schema.SUBGRAPH_INPUTS, schema.SUBGRAPH_OUTPUTS)):
-        raise broken("it has no inputs or no outputs")
     resources: dict[tuple[str | None, str], int] = {}
-    first, *others = (_read_subgraph(data, subgraph, kinds, buffers, resources) for subgraph in subgraphs)
+    first, *others = (
+        _read_subgraph(data, number, subgraph, kinds, buffers, resources)
+        for number, subgraph in enumerate(subgraphs)
+    )
     graph = replace(first.graph, others=tuple(other.graph for other in others))
     check_calls(graph)
     return replace(first, graph=graph)
@@ -117,6 +118,7 @@ def read_model(data: bytes, *, ethos_u: bool = False) -> TfliteModel:
 
 def _read_subgraph(
     data: bytes,
+    number: int,
     subgraph: Table,
     kinds: tuple[str, ...],
     buffers: tuple[tuple[int, int], ...],
@@ -135,6 +137,8 @@ def _read_subgraph(
         inputs=subgraph.numbers(schema.SUBGRAPH_INPUTS, "i"),
         outputs=subgraph.numbers(schema.SUBGRAPH_OUTPUTS, "i"),
     )
+    if number == 0 and not (graph.inputs and graph.outputs):
+        raise broken("it has no inputs or no outputs")
     with _dynamic_shapes(tables):
         check_graph(graph)
     scales = tuple(q.span(schema.QUANT_SCALE, 4) if q else _NO_BUFFER for q in quantizations)
@@ -281,7 +285,8 @@ def _tensor(index: int, table: Table, buffers: tuple[tuple[int, int], ...]) -> T
     dtype = schema.TENSOR_TYPES[type_number]
     if dtype not in ITEM_BYTES:
         raise UserError(
-            f"Tensor {index} of the model holds {dtype}, which TFLM's kernels do not take.", schema.QUANTIZE_HINT
+            f"Tensor {index} of the model holds {dtype}, which TFLM's kernels do not take.",
+            schema.QUANTIZE_HINT,
         )
     if table.has(schema.TENSOR_SPARSITY):
         raise UserError(

@@ -312,7 +312,8 @@ def activations(graph: OpGraph) -> tuple[list[Requirement], list[int]]:
             for dim in tensor.shape:
                 if dim < 0:
                     raise UserError(
-                        f"Tensor {index - start} has no static shape.", "Convert the model with a fixed shape."
+                        f"Tensor {index - start} has no static shape.",
+                        "Convert the model with a fixed shape.",
                     )
                 size *= dim
             if size:

@@ -196,7 +196,7 @@ def _reduce(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build
     temp = 2 * (temps[input_] + temps[axis]) + temps[output]
     if dtype == "int8":
         temp += temps[output]
-    sizes = (4 * len(tensors[input_].shape), 4 * tensors[axis].elements)
+    sizes: tuple[int, ...] = (4 * len(tensors[input_].shape), 4 * tensors[axis].elements)
     if op.kind in ("MEAN", "SUM") and dtype != "float32":
         sizes = (4 * tensors[output].elements, *sizes)
     return 1, 1, (44,), _NONE, temp, sizes, -1
@@ -284,7 +284,9 @@ def _add_n(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build:
 def _batch_matmul(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     options = op.options
     if not isinstance(options, KernelOptions):
-        raise UserError("The memory of BATCH_MATMUL is not known without its options.", "Replace the operator.")
+        raise UserError(
+            "The memory of BATCH_MATMUL is not known without its options.", "Replace the operator."
+        )
     output = op.outputs[0]
     quantized = tensors[op.inputs[0]].dtype != "float32"
     turned: list[int] = []
@@ -369,7 +371,9 @@ def _lstm(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: 
 def _detection(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
     options = op.options
     if not isinstance(options, KernelOptions):
-        raise UserError("The memory of the detections is not known without their number.", "Replace the operator.")
+        raise UserError(
+            "The memory of the detections is not known without their number.", "Replace the operator."
+        )
     boxes, scores = tensors[op.inputs[0]].shape[1], tensors[op.inputs[1]].shape
     most = options["max_detections"]
     words = (4, 0, 1, 1, most, most, 1, most, max(options["num_classes"], most), min(boxes, most))
@@ -422,9 +426,7 @@ def _plain(
     return rule
 
 
-def _blind(
-    params: tuple[int, int] = (0, 1), *, wide: tuple[int, int] | None = None, data: int = 0
-) -> Rule:
+def _blind(params: tuple[int, int] = (0, 1), *, wide: tuple[int, int] | None = None, data: int = 0) -> Rule:
     """A kernel that looks at no tensor in Prepare."""
     kept = (data,) if data else _NONE
 

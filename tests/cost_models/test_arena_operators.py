@@ -13,6 +13,7 @@ from cost_models.arena.rules import RULES
 from cost_models.graph import (
     Conv2DOptions,
     DepthwiseConv2DOptions,
+    KernelOptions,
     NoOptions,
     Operator,
     OpGraph,
@@ -45,6 +46,8 @@ def options_of(kind: str, values: dict[str, Any]) -> Options:
             return TransposeConv2DOptions(**values)
         case _ if kind in PARAMETERS:
             return SignalOptions(values=tuple(values.items()))
+        case _ if values:
+            return KernelOptions(values=tuple(values.items()))
         case _:
             return NoOptions()
 
@@ -70,6 +73,7 @@ def graph_of(model: dict[str, Any]) -> OpGraph:
         ),
         inputs=tuple(model["inputs"]),
         outputs=tuple(model["outputs"]),
+        others=tuple(graph_of(other) for other in model.get("others", ())),
     )
 
 
@@ -84,5 +88,6 @@ def test_arena_of_a_small_model_equals_the_measured_one_on_every_build(model: di
 
 
 def test_every_rule_was_checked_against_a_real_build() -> None:
-    checked = {operator[0] for model in MODELS for operator in model["operators"]}
+    parts = [part for model in MODELS for part in (model, *model.get("others", ()))]
+    checked = {operator[0] for part in parts for operator in part["operators"]}
     assert checked == set(RULES) - {"ETHOS_U"}  # that one: test_ethos_u.py

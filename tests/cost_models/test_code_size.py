@@ -97,9 +97,9 @@ def test_every_core_that_a_target_may_have_has_a_row() -> None:
 
 def test_an_operator_that_was_never_linked_is_refused() -> None:
     with pytest.raises(UserError) as caught:
-        SIZES["cmsis_nn"].of(["CONV_2D", "WHILE"])
+        SIZES["cmsis_nn"].of(["CONV_2D", "ONE_HOT"])
     assert str(caught.value) == (
-        "The code size of WHILE with cmsis_nn kernels is not known. Leave that operator out of the network."
+        "The code size of ONE_HOT with cmsis_nn kernels is not known. Leave that operator out of the network."
     )
 
 
@@ -141,7 +141,7 @@ LOG_MEL = (
 )
 def test_front_ends_link_what_was_measured(kernels: str, kinds: tuple[str, ...], linked: int) -> None:
     size = SIZES[kernels].of(kinds).value_bytes - SIZES[kernels].of([]).value_bytes
-    assert abs(size - linked) < 100
+    assert abs(size - linked) < max(100, 0.005 * linked)
 
 
 def test_every_operator_whose_memory_is_known_has_a_size() -> None:

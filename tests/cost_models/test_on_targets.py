@@ -12,8 +12,8 @@ import pytest
 
 import cost_models
 from cost_models.arena import arena, timeline
-from cost_models.cli import main
 from cost_models.arena.rules import RULES
+from cost_models.cli import main
 from cost_models.cycles.paths import COUNTERS
 from cost_models.target_file import load_target
 from cost_models.target_names import list_targets

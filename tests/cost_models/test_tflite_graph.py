@@ -246,7 +246,10 @@ WRONG: dict[str, tuple[Callable[[Any], object], str, str]] = {
 
 _AGAIN = "Convert or copy the model again."
 DAMAGED: dict[str, tuple[Callable[[Any], object], str]] = {
-    "a loop without its subgraphs": (lambda m: _code(m, 119), "operator 0 (WHILE) has options of another operator"),
+    "a loop without its subgraphs": (
+        lambda m: _code(m, 119),
+        "operator 0 (WHILE) has options of another operator",
+    ),
     "no operators": (lambda m: setattr(m.subgraphs[0], "operators", []), "it has no operators"),
     "no inputs": (lambda m: setattr(m.subgraphs[0], "inputs", []), "it has no inputs or no outputs"),
     "no outputs of an operator": (
