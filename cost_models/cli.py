@@ -1,4 +1,4 @@
-"""`nas-cost`: what int8 .tflite files cost on a target, and whether they fit."""
+"""`nas-cost`: what .tflite files cost on a target, and whether they fit."""
 
 from __future__ import annotations
 
@@ -50,10 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog="nas-cost",
-        description="What int8 .tflite models cost on a microcontroller, and whether they fit.",
+        description="What .tflite models cost on a microcontroller, and whether they fit.",
         epilog=_EPILOG,
     )
-    parser.add_argument("models", nargs="*", metavar="MODEL.tflite", help="int8 models, costed as they stand")
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL.tflite", help="models that TFLM runs, costed as they stand"
+    )
     parser.add_argument(
         "--target",
         metavar="NAME",

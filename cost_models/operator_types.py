@@ -152,3 +152,15 @@ def takes(op: Operator, tensors: tuple[Tensor, ...]) -> bool:
     ends = (_ABSENT if at < 0 else _LETTERS.get(tensors[at].dtype, _OTHER) for at in op.inputs)
     outputs = (_LETTERS.get(tensors[at].dtype, _OTHER) for at in op.outputs)
     return _pattern(op.kind).fullmatch(f"{''.join(ends)}>{''.join(outputs)}") is not None
+
+
+def activation_types(kind: str) -> tuple[str, ...]:
+    """What the first input of a registered operator may hold, of a graph whose other tensors fit."""
+    pattern = _PATTERNS[kind]
+    if pattern.startswith((">", ".", "(.)")):
+        return ("any",) if not pattern.startswith(">") else ("none",)
+    found: list[str] = []
+    for choice in pattern.replace("(", "").split("|"):
+        first = choice[1 : choice.index("]")] if choice.startswith("[") else choice[:1]
+        found += [name for name, letter in _LETTERS.items() if letter in first]
+    return tuple(name for name in _LETTERS if name in found)

@@ -1,0 +1,49 @@
+"""Makes docs/operators.md: what is known of each operator that TFLM registers. operators [--check]."""
+
+import sys
+from pathlib import Path
+
+from cost_models.arena.build import TFLM_VERSION
+from cost_models.arena.rules import RULES
+from cost_models.code_size import CodeSizes
+from cost_models.cycles.paths import COUNTERS
+from cost_models.operator_types import REGISTERED, activation_types
+
+PAGE = Path(__file__).parents[1] / "docs" / "operators.md"
+_HEAD = f"""# Operators
+
+What `nas-cost` knows of the operators that TFLM {TFLM_VERSION} registers, signal operators and the NPU's apart.
+`scripts/operators` makes this page from the cost models.
+
+- **Types**: what the first input may hold; other combinations are refused, because TFLM has no kernel for them.
+- **Memory**: *exact* is computed from the kernel's Init and Prepare, and equal to TFLM under QEMU on small models
+  of it (Cortex-M4; on Helium and with ESP-NN, types other than int8 follow the source alone).
+- **Code**: bytes that a Cortex-M4 program of this operator alone links beyond the base, with CMSIS-NN's kernels and
+  TFLM's own, on int8 where it runs on that; several operators share some of it.
+  Other cores: as linked where they were, else as an interval.
+- **Work**: *counted* where instructions on int8 are known; elsewhere instructions, cycles and latency are not said.
+
+| operator | types | memory | code, CMSIS-NN | code, reference | work |
+|---|---|---|---:|---:|---|
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    sizes = {kernels: CodeSizes(kernels=kernels, core="cortex-m4") for kernels in ("cmsis_nn", "reference")}
+    base = {kernels: size.of([]).value_bytes for kernels, size in sizes.items()}
+    rows = []
+    for kind in sorted(REGISTERED):
+        code = [f"{size.of([kind]).value_bytes - base[kernels]:,}" for kernels, size in sizes.items()]
+        memory = "exact" if kind in RULES else "none"
+        work = "counted" if kind in COUNTERS["cmsis_nn"] else "not counted"
+        rows.append(
+            f"| {kind} | {', '.join(activation_types(kind))} | {memory} | {code[0]} | {code[1]} | {work} |"
+        )
+    return _HEAD + "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(PAGE.read_text(encoding="utf-8") != page() and f"{PAGE} is old: run scripts/operators")
+    PAGE.write_text(page(), encoding="utf-8")
