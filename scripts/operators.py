@@ -21,7 +21,8 @@ What `nas-cost` knows of the operators that TFLM {TFLM_VERSION} registers, signa
 - **Code**: bytes that a Cortex-M4 program of this operator alone links beyond the base, with CMSIS-NN's kernels and
   TFLM's own, on int8 where it runs on that; several operators share some of it.
   Other cores: as linked where they were, else as an interval.
-- **Work**: *counted* where instructions on int8 are known; elsewhere instructions, cycles and latency are not said.
+- **Work**: *counted* where a core's instructions are known on some type; elsewhere an interval where the work goes by
+  elements, or nothing (the total then says at least).
 
 | operator | types | memory | code, CMSIS-NN | code, reference | work |
 |---|---|---|---:|---:|---|
