@@ -89,6 +89,11 @@ def _paths() -> Iterable[tuple[str, tuple[str, ...]]]:
 FEATURES: dict[str, tuple[str, ...]] = dict(_paths())
 
 
+def takes_floats(path: str) -> bool:
+    """Whether a kernel computes floats, slow on a core without a unit for them; RESIZE_NEAREST_NEIGHBOR scales by one."""
+    return "float32" in path or path.startswith("resize_nearest")
+
+
 def _path(op: Operator, tensors: Tensors) -> str:
     data = 1 if op.kind == "SPLIT" else 0
     return f"{op.kind.lower()}_{tensors[op.inputs[data]].dtype}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.cores import CORES
-from cost_models.cycles import espressif
+from cost_models.cycles import espressif, portable
 from cost_models.cycles.paths import FEATURES
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
@@ -84,20 +84,23 @@ def _espressif_table(kernels: str, core: str) -> CoreTable | None:
     if kernels not in ("esp_nn", "reference"):
         return None
     tables = _document()["tables"]
-    portable = parse_table(tables["reference cortex-m4"])
-    cycles, factor = portable.cycles, 1.0
+    shared = parse_table(tables["reference cortex-m4"])
+    cycles, factor = shared.cycles, 1.0
+    if not CORES[core].fpu:
+        cycles = {path: prices for path, prices in cycles.items() if not portable.takes_floats(path)}
     if kernels == "esp_nn":
         chip = espressif.CHIPS[core]
         # The rates' scale is ESP-NN's: what makes it the portable kernels'.
         factor = chip.portable / chip.scale
-        cycles = parse_table(tables["cmsis_nn cortex-m4"]).cycles | cycles
+        own = parse_table(tables["cmsis_nn cortex-m4"]).cycles
+        cycles = {path: prices for path, prices in own.items() if path not in portable.FEATURES} | cycles
         cycles = {path: tuple(factor * price for price in prices) for path, prices in cycles.items()}
         cycles |= espressif.PRICES
     return CoreTable(
         instructions={},
         cycles=cycles,
-        dispatch=(0.0, factor * portable.dispatch[1]),
-        invoke=(0.0, factor * portable.invoke[1]),
+        dispatch=(0.0, factor * shared.dispatch[1]),
+        invoke=(0.0, factor * shared.invoke[1]),
         spread_model=0.0,
         spread_operator=0.0,
         source=espressif.CHIPS[core].source,

@@ -13,13 +13,14 @@ from cost_models.cycles.fit import fit_paths
 from cost_models.cycles.measurements import read_portable
 from cost_models.cycles.paths import COUNTERS, FEATURES
 from cost_models.cycles.portable import COUNTERS as PORTABLE
+from cost_models.cycles.portable import takes_floats
 from cost_models.cycles.table import core_table
 from cost_models.graph import Operator, Tensor
 
 COUNTS = Path(__file__).parents[2] / "scripts" / "portable_counts.csv"
 
 
-@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m33", "cortex-m0plus"])
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m33", "cortex-m0plus"])
 def test_a_fit_to_every_second_shape_predicts_the_int8_kernels_on_the_others(core: str) -> None:
     by_path = defaultdict(list)
     for sample in read_portable(COUNTS)["cmsis_nn", core]:
@@ -50,8 +51,12 @@ def test_every_counted_core_knows_the_portable_kernels_of_int8() -> None:
 def test_floats_are_not_taken_from_a_core_that_has_a_unit_for_them() -> None:
     table = core_table("cmsis_nn", "cortex-m3")
     assert table is not None
-    portable = [path for path in table.instructions if "float32" in path or path.startswith("resize_nearest")]
-    assert portable == []
+    assert [path for path in table.instructions if takes_floats(path)] == []
+    for core, has_unit in (("riscv32", False), ("xtensa-lx6", True)):
+        table = core_table("esp_nn", core)
+        assert table is not None
+        assert ("hard_swish_float32" in table.cycles) == has_unit
+        assert "hard_swish_int8" in table.cycles
 
 
 def moved(kind: str, shapes: tuple[tuple[int, ...], ...], inputs: int) -> tuple[float, ...]:
