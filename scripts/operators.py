@@ -6,9 +6,21 @@ from pathlib import Path
 from cost_models.arena.build import TFLM_VERSION
 from cost_models.arena.rules import RULES
 from cost_models.code_size import CodeSizes
+from cost_models.cycles.bounds import BY_ELEMENT
 from cost_models.cycles.paths import COUNTERS
+from cost_models.cycles.table import core_table
 from cost_models.operator_types import REGISTERED, activation_types
 
+# Kinds whose kernel paths have another name than theirs.
+_PATHS = {
+    "AVERAGE_POOL_2D": "average_pool",
+    "CONV_2D": "conv",
+    "DEPTHWISE_CONV_2D": "depthwise",
+    "FULLY_CONNECTED": "dense",
+    "MAX_POOL_2D": "max_pool",
+    "PADV2": "pad",
+    "SUM": "mean",
+}
 PAGE = Path(__file__).parents[1] / "docs" / "operators.md"
 _HEAD = f"""# Operators
 
@@ -21,8 +33,9 @@ What `nas-cost` knows of the operators that TFLM {TFLM_VERSION} registers, signa
 - **Code**: bytes that a Cortex-M4 program of this operator alone links beyond the base, with CMSIS-NN's kernels and
   TFLM's own, on int8 where it runs on that; several operators share some of it.
   Other cores: as linked where they were, else as an interval.
-- **Work**: *counted* where a core's instructions are known on some type; elsewhere an interval where the work goes by
-  elements, or nothing (the total then says at least).
+- **Work**: *counted* where the Cortex-M4's instructions are known on some type, with CMSIS-NN; *interval* where the
+  work goes by elements, which bound it, as they do on types that were not counted; *none*: a model's total leaves the
+  operator out and says at least.
 
 | operator | types | memory | code, CMSIS-NN | code, reference | work |
 |---|---|---|---:|---:|---|
@@ -37,11 +50,19 @@ def page() -> str:
     for kind in sorted(REGISTERED):
         code = [f"{size.of([kind]).value_bytes - base[kernels]:,}" for kernels, size in sizes.items()]
         memory = "exact" if kind in RULES else "none"
-        work = "counted" if kind in COUNTERS["cmsis_nn"] else "not counted"
         rows.append(
-            f"| {kind} | {', '.join(activation_types(kind))} | {memory} | {code[0]} | {code[1]} | {work} |"
+            f"| {kind} | {', '.join(activation_types(kind))} | {memory} | {code[0]} | {code[1]} | {_work(kind)} |"
         )
     return _HEAD + "\n".join(rows) + "\n"
+
+
+def _work(kind: str) -> str:
+    table = core_table("cmsis_nn", "cortex-m4")
+    if kind in COUNTERS["cmsis_nn"] and table is not None:
+        own = _PATHS.get(kind, kind.lower())
+        if any(path == own or path.startswith(f"{own}_") for path in table.instructions):
+            return "counted"
+    return "interval" if kind in BY_ELEMENT else "none"
 
 
 if __name__ == "__main__":

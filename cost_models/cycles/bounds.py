@@ -17,7 +17,7 @@ from cost_models.graph import Operator, Tensor
 _REFERENCES = ("relu", "relu6", "logistic", "softmax", "expand_dims_int8", "quantize_int8_int8", "tanh_int8")
 # A few kernels take a row or an odometer's step for each element: that much more than the slowest.
 _ALLOWANCE = 1.5
-_BY_ELEMENT = frozenset((
+BY_ELEMENT = frozenset((
     "ABS", "ADD", "ADD_N", "ARG_MAX", "ARG_MIN", "ASSIGN_VARIABLE", "BATCH_TO_SPACE_ND", "BROADCAST_TO", "CAST",
     "CEIL", "CONCATENATION", "COS", "CUMSUM", "DEPTH_TO_SPACE", "DEQUANTIZE", "DIV", "DYNAMIC_UPDATE_SLICE",
     "ELU", "EMBEDDING_LOOKUP", "EQUAL", "EXP", "EXPAND_DIMS", "FILL", "FLOOR", "FLOOR_DIV", "FLOOR_MOD", "GATHER",
@@ -43,7 +43,7 @@ def bounds(
         fpu: Whether the core has a floating-point unit.
     """
     used = [tensors[index] for index in (*op.inputs, *op.outputs) if index >= 0]
-    if op.kind not in _BY_ELEMENT or (not fpu and any(tensor.dtype == "float32" for tensor in used)):
+    if op.kind not in BY_ELEMENT or (not fpu and any(tensor.dtype == "float32" for tensor in used)):
         return None
     known = [path for path in _REFERENCES if path in per_trip]
     if not known:

@@ -90,7 +90,7 @@ FEATURES: dict[str, tuple[str, ...]] = dict(_paths())
 
 
 def takes_floats(path: str) -> bool:
-    """Whether a kernel computes floats, slow on a core without a unit for them; RESIZE_NEAREST_NEIGHBOR scales by one."""
+    """Whether a kernel computes floats, slow on a core without a unit for them; resizing scales by one."""
     return "float32" in path or path.startswith("resize_nearest")
 
 
