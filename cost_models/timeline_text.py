@@ -132,13 +132,16 @@ def _peak_lines(graph: OpGraph, memory: Timeline) -> list[str]:
             what = f"scratch of operator {buffer.operator}"
         else:
             index = buffer.tensor
-            shape = "x".join(map(str, graph.tensors[index].shape))
+            tensors = [tensor for part in graph.subgraphs for tensor in part.tensors]
+            shape = "x".join(map(str, tensors[index].shape))
             role = (
                 "its input"
                 if index in at.inputs
                 else "its output"
                 if index in at.outputs
                 else "kept for later"
+                if index < len(graph.tensors)
+                else "of a subgraph that it calls"
             )
             what = f"tensor {index} ({shape}), {role}"
         lines.append(f"  {buffer.size:>9,} B  {what}")

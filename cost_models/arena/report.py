@@ -49,7 +49,7 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What is alive while one operator runs.
+    """What is alive while one operator runs, or at the fullest moment of the subgraphs that it calls.
 
     Attributes:
         operator: Its index.
@@ -154,7 +154,14 @@ def timeline(graph: OpGraph, *, kernels: str, core: str) -> Timeline:
     times = operator_times(graph)
     for operator in range(len(graph.operators)):
         begin, end = times[operator]
-        alive = tuple(buffer for buffer in buffers if buffer.first_use <= end and buffer.last_use >= begin)
+        # One that calls subgraphs has several moments: the one with most alive stands for it.
+        alive = max(
+            (
+                tuple(buffer for buffer in buffers if buffer.first_use <= time <= buffer.last_use)
+                for time in range(begin, end + 1)
+            ),
+            key=lambda moment: sum(buffer.size for buffer in moment),
+        )
         steps.append(
             Step(
                 operator=operator,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cost_models.arena import arena, plan, verify_plan
+from cost_models.arena import arena, plan, timeline, verify_plan
 from cost_models.arena.rules import RULES
 from cost_models.graph import (
     Conv2DOptions,
@@ -23,6 +23,8 @@ from cost_models.graph import (
     TransposeConv2DOptions,
 )
 from cost_models.signal_operators import PARAMETERS
+from cost_models.target_file import load_target
+from cost_models.timeline_text import timeline_text
 
 MODELS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "data" / "arena_operators.json").read_text(encoding="utf-8")
@@ -91,3 +93,15 @@ def test_every_rule_was_checked_against_a_real_build() -> None:
     parts = [part for model in MODELS for part in (model, *model.get("others", ()))]
     checked = {operator[0] for part in parts for operator in part["operators"]}
     assert checked == set(RULES) - {"ETHOS_U"}  # that one: test_ethos_u.py
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in MODELS if "others" in model], ids=lambda model: model["name"]
+)
+def test_the_timeline_of_a_model_of_several_subgraphs_shows_their_fullest_moment(
+    model: dict[str, Any],
+) -> None:
+    graph = graph_of(model)
+    memory = timeline(graph, kernels="reference", core="cortex-m4")
+    assert 0 < memory.steps[memory.peak].live_bytes <= memory.planned_bytes
+    assert "Peak at operator" in timeline_text("m", graph, load_target("nrf52840"))
