@@ -364,10 +364,15 @@ class RunResult:
     def _print(self, **streams: Any) -> Console:
         from rich.console import Console
 
-        from nas.report import print_front
+        from nas.report import print_boards, print_front
 
         console = Console(width=100, **streams)
-        print_front(self.content, console)
+        for name, part in (self.boards or {"": self}).items():
+            if name:
+                console.print(f"== {name}", markup=False, highlight=False)
+            print_front(part.content, console)
+        if self.boards:
+            print_boards(self.content, console)
         for text in (self.refusal, *self.refusal_notes):
             if text:
                 console.print(text, markup=False, highlight=False)

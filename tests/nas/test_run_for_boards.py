@@ -43,6 +43,7 @@ def test_each_board_has_a_front_a_choice_a_bundle_and_a_report(run: Path) -> Non
     assert all((run / entry["chosen"]["bundle"]).is_dir() for entry in entries)
     arm, xtensa = (board.front[0].cycles for board in result.boards.values())
     assert arm != xtensa
+    assert "== esp32s3" in str(result)
     page = result.report.read_text(encoding="utf-8")
     assert 'href="./esp32s3/report.html"' in page
 
