@@ -32,7 +32,7 @@ for name in lacking.split():
 """
 
 
-def as_on_windows(code: str, cwd: Path = ROOT) -> str:
+def as_on_windows(code: str, cwd: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-c", _AS_ON_WINDOWS + code],
         cwd=cwd,
@@ -45,7 +45,7 @@ def as_on_windows(code: str, cwd: Path = ROOT) -> str:
     return done.stdout
 
 
-def test_every_module_imports_without_what_only_posix_has() -> None:
+def test_every_module_imports_without_what_only_posix_has(tmp_path: Path) -> None:
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for package in ("nas", "search_spaces", "cost_models")
@@ -53,7 +53,9 @@ def test_every_module_imports_without_what_only_posix_has() -> None:
         if path.name not in ("__main__.py", "__init__.py") and path.parent != ROOT / "nas" / "tf"
     ]
     assert len(modules) > 100
-    as_on_windows(f"import importlib\nfor name in {modules!r}:\n    importlib.import_module(name)\n")
+    as_on_windows(
+        f"import importlib\nfor name in {modules!r}:\n    importlib.import_module(name)\n", tmp_path
+    )
 
 
 def test_a_second_driver_is_kept_out_without_fcntl(tmp_path: Path) -> None:
