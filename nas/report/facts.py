@@ -136,6 +136,15 @@ def quantization_text(summary: Mapping[str, Any]) -> str:
     )
 
 
+def robustness_text(chosen: Trial) -> str:
+    """The metric of disturbed samples beside that of the same as they are; empty where it was not measured."""
+    found = chosen.get("robustness")
+    if not found:
+        return ""
+    rows = ", ".join(f"{percent(row['metric'])} with {row['name']}" for row in found["disturbances"])
+    return f"{percent(found['metric'])} of {found['samples']:,} test samples as they are; {rows}"
+
+
 def metric(summary: Mapping[str, Any]) -> str:
     """What people call the metric that the run goes by."""
     return METRICS[(summary.get("task") or {}).get("metric", "accuracy")].label

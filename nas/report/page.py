@@ -93,6 +93,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "score_text": facts.score_text(summary) if chosen and facts.metric(summary) != "accuracy" else "",
         "boards": facts.boards(summary),
         "duty": facts.duty_lines(chosen) if chosen else [],
+        "robustness": facts.robustness_text(chosen) if chosen else "",
         "quantization": facts.quantization_text(summary),
         "front_end": facts.front_end_notes(summary),
         "metric_word": facts.metric(summary),

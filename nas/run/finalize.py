@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cost_models.errors import UserError
@@ -244,6 +245,7 @@ def _export(
     from nas.run.stored_model import finished_model
     from nas.run.summary import chosen_model
     from nas.tasks.accuracy import measure_accuracy
+    from nas.tasks.robustness import measure_robustness
 
     validation = record.tflm_accuracy or measure_accuracy(tflite, job.dataset, "val", "tflm")
     test = measure_accuracy(tflite, job.dataset, "test", "tflm")
@@ -252,6 +254,8 @@ def _export(
             raise _NotDeliveredError(_near_chance(record, accuracy, folder))
     graph = read_graph(tflite)
     costs = job.model.estimate(graph, file_bytes=len(tflite))
+    measured = measure_robustness(tflite, job.dataset, macs=costs.macs, seed=job.seed)
+    robustness = None if measured is None else asdict(measured)
     finished = finished_model(
         tflite,
         dataset=job.dataset,
@@ -259,6 +263,7 @@ def _export(
         trial=TrialSummary.model_validate(record.summary()),
         accuracies=(validation, test),
         versions=versions(),
+        robustness=robustness,
     )
     bundle = export(
         finished,
@@ -281,6 +286,8 @@ def _export(
         bundle=folder.bundle.name,
         duty=job.budget.duty,
     )
+    if robustness is not None:
+        part["robustness"] = robustness
     if bundle.manifest.npu is not None:
         part["npu"] = bundle.manifest.npu.model_dump()
     return part, verification.notes

@@ -111,7 +111,10 @@ class MeasuredAccuracy(_Part):
 
 
 class ChosenSummary(_Part):
-    """The chosen model: which, by what policy, how good, and what it costs."""
+    """The chosen model: which, by what policy, how good, and what it costs.
+
+    `robustness` is that of `nas.tasks.robustness`; None where it was not measured.
+    """
 
     number: int
     policy: str = ""
@@ -121,6 +124,7 @@ class ChosenSummary(_Part):
     warnings: list[str] = []
     costs: dict[str, Any] = {}
     bundle: str | None = None
+    robustness: dict[str, Any] | None = None
 
 
 class FrontEndSummary(_Part):

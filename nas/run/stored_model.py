@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,7 @@ def load_run_model(
     target = target or load_target(config.target)
     dataset = load_task(config.task, config).judged_by(config.metric)
     _check_data(folder, dataset, config.task)
+    chosen = read_result(folder)[0].chosen
     return RunModel(
         model=finished_model(
             tflite,
@@ -88,6 +89,7 @@ def load_run_model(
             trial=trial,
             accuracies=tuple(measure_accuracy(tflite, dataset, part, "tflm") for part in ("val", "test")),
             versions=folder.load_config().get("versions", {}),
+            robustness=chosen.robustness if chosen is not None and chosen.number == trial.number else None,
         ),
         target=target,
         costs=CostModel(target).estimate(graph, file_bytes=len(tflite)),
@@ -110,6 +112,7 @@ def finished_model(
     trial: TrialSummary,
     accuracies: tuple[Accuracy, ...],
     versions: Mapping[str, str],
+    robustness: Mapping[str, Any] | None = None,
 ) -> TrainedModel:
     """A trained model of a run with all that an exporter needs.
 
@@ -120,6 +123,7 @@ def finished_model(
         trial: The trial's entry in the result.
         accuracies: What was measured.
         versions: Packages that the run was made with.
+        robustness: See `nas.tasks.robustness`, as JSON values; None where it was not measured.
     """
     from nas.runtimes.golden import choose_golden
 
@@ -146,6 +150,7 @@ def finished_model(
             "quantization": trial.quantization,
             "recipe": asdict(TrainingRecipe()),
             "versions": dict(versions),
+            **({} if robustness is None else {"robustness": dict(robustness)}),
         },
     )
 

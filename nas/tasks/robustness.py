@@ -1,0 +1,131 @@
+"""How a model stands what sensors do: its metric when test samples are noisy, louder, shifted or partly lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.runtimes.interpreter import Engine
+from nas.tasks.accuracy import measure_accuracy
+from nas.tasks.dataset import Dataset
+
+_MOST_SAMPLES, _LEAST_SAMPLES = 1000, 100
+_MOST_MACS = 3_000_000_000  # of one disturbance: some seconds on a slow core
+
+Values = NDArray[np.float64]
+Disturb = Callable[[Values, Values, np.random.Generator], Values]
+"""Of samples (n, ..., channels), the deviation of each channel, and a source of chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disturbance:
+    """One way in which samples are disturbed, and the metric then."""
+
+    name: str
+    metric: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Robustness:
+    """What was measured, on the int8 bytes.
+
+    Attributes:
+        samples: Test samples, the same for all.
+        engine: Which interpreter answered.
+        metric: Of these samples as they are.
+        disturbances: The same samples disturbed.
+    """
+
+    samples: int
+    engine: Engine
+    metric: float
+    disturbances: tuple[Disturbance, ...]
+
+
+def measure_robustness(tflite: bytes, dataset: Dataset, *, macs: int, seed: int) -> Robustness | None:
+    """The metric of int8 bytes on disturbed test samples; None behind a front end, whose input is the microphone's.
+
+    Noise and offset are in standard deviations of each channel over the samples taken. What a disturbance makes is
+    rounded and saturated to the raw type, as a sensor's converter would. A lost reading of a signal repeats the one
+    before, a lost pixel is black, a lost feature has its mean.
+
+    Args:
+        tflite: The model.
+        dataset: The data.
+        macs: Of one inference, which decides how many samples are taken: a thousand at the most.
+        seed: Of the samples and the disturbances.
+    """
+    if dataset.info.frontend is not None:
+        return None
+    rng = np.random.default_rng([seed, *b"robustness"])
+    count = len(dataset.labels["test"])
+    wanted = min(count, _MOST_SAMPLES, max(_LEAST_SAMPLES, _MOST_MACS // max(macs, 1)))
+    picks = np.sort(rng.permutation(count)[:wanted])
+    raw = np.asarray(dataset.samples["test"][picks])
+    labels = dataset.labels["test"][picks]
+
+    def metric(samples: NDArray[np.generic]) -> Any:
+        part = replace(
+            dataset,
+            samples={**dataset.samples, "test": samples},
+            labels={**dataset.labels, "test": labels},
+        )
+        return measure_accuracy(tflite, part, "test", "litert")
+
+    plain = metric(raw)
+    values = raw.astype(np.float64)
+    deviation = values.std(axis=tuple(range(values.ndim - 1)))
+    found = []
+    for name, disturb in _DISTURBANCES.items():
+        disturbed = _as_raw(disturb(values, deviation, rng), raw.dtype)
+        found.append(Disturbance(name=name, metric=metric(disturbed).objective))
+    return Robustness(samples=wanted, engine=plain.engine, metric=plain.objective, disturbances=tuple(found))
+
+
+def _noise(share: float) -> Disturb:
+    return lambda values, deviation, rng: values + rng.normal(size=values.shape) * (share * deviation)
+
+
+def _gain(factor: float) -> Disturb:
+    return lambda values, deviation, rng: values * factor
+
+
+def _offset(share: float) -> Disturb:
+    return lambda values, deviation, rng: values + share * deviation
+
+
+def _lost(share: float) -> Disturb:
+    def lose(values: Values, deviation: Values, rng: np.random.Generator) -> Values:
+        lost = rng.random(values.shape[:-1] if values.ndim > 2 else values.shape) < share
+        if values.ndim == 3:  # a signal: what was read last stays
+            lost[:, 0] = False
+            last = np.maximum.accumulate(np.where(lost, 0, np.arange(values.shape[1])), axis=1)
+            return np.take_along_axis(values, last[:, :, None], axis=1)
+        if values.ndim == 2:
+            return np.where(lost, values.mean(axis=0), values)
+        return np.where(lost[..., None], values.min(), values)
+
+    return lose
+
+
+_DISTURBANCES: dict[str, Disturb] = {
+    "noise of 0.1 deviations": _noise(0.1),
+    "noise of 0.3 deviations": _noise(0.3),
+    "gain 0.8": _gain(0.8),
+    "gain 1.25": _gain(1.25),
+    "offset of 0.25 deviations": _offset(0.25),
+    "offset of -0.25 deviations": _offset(-0.25),
+    "5 % of readings lost": _lost(0.05),
+    "20 % of readings lost": _lost(0.2),
+}
+
+
+def _as_raw(values: Values, dtype: np.dtype[Any]) -> NDArray[np.generic]:
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.round(values), limits.min, limits.max).astype(dtype)
