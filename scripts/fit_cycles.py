@@ -12,7 +12,12 @@ HERE = Path(__file__).resolve().parent
 
 
 def fit(folder: Path, _: bool) -> None:
-    document = coefficient_document(folder, HERE / "kernel_counts.csv", HERE / "portable_counts.csv")
+    document = coefficient_document(
+        folder,
+        HERE / "kernel_counts.csv",
+        HERE / "portable_counts.csv",
+        HERE / "signal_counts.csv",
+    )
     COEFFICIENTS.write_text(json.dumps(document, indent=1) + "\n")
     print(f"{COEFFICIENTS}: {len(document['tables'])} tables")
 

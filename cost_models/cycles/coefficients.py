@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cost_models.cycles import portable
+from cost_models.cycles import portable, signal
 from cost_models.cycles.calibration import cross_validate, fit_table, path_spreads, spreads
 from cost_models.cycles.fit import Sample, fit_paths
 from cost_models.cycles.measurements import PORTABLE, MeasuredRun, read_kernels, read_portable, read_runs
@@ -26,15 +26,20 @@ _BORROWED_SPREAD = 0.08
 _DERIVED_SPREADS = (0.006, 0.02)
 
 
-def coefficient_document(folder: Path, kernel_counts: Path, portable_counts: Path) -> dict[str, Any]:
+def coefficient_document(
+    folder: Path, kernel_counts: Path, portable_counts: Path, signal_counts: Path
+) -> dict[str, Any]:
     """The content of `coefficients.json`.
 
     Args:
         folder: Calibration folder with whole models.
         kernel_counts: Bare kernel counts (`scripts/kernel_counts.csv`).
         portable_counts: Counts of TFLM's portable kernels (`scripts/portable_counts.csv`).
+        signal_counts: Counts of its signal operators (`scripts/signal_counts.csv`).
     """
     samples = read_portable(portable_counts)
+    for key, found in read_portable(signal_counts).items():
+        samples[key].extend(found)
     kernels = read_kernels(kernel_counts)
     runs: dict[tuple[str, str], list[MeasuredRun]] = defaultdict(list)
     for run in read_runs(folder):
@@ -110,7 +115,7 @@ def _borrow(table: dict[str, Any], donor: dict[str, Any]) -> None:
 def _borrow_portable(table: dict[str, Any], donor: dict[str, Any]) -> None:
     """The portable kernels that were counted on the donor and not on this core: as they are there, less certain."""
     ratio = _ratio(table)
-    for path in portable.FEATURES:
+    for path in (*portable.FEATURES, *signal.FEATURES):
         if path in donor["instructions"] and path not in table["instructions"]:
             values = donor["instructions"][path]
             table["instructions"][path] = dict(values)

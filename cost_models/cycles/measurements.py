@@ -13,7 +13,7 @@ from cost_models.cycles.fit import Sample
 from cost_models.cycles.instruction_cycles import ideal_cycles
 from cost_models.cycles.kernel_table import operator_of
 from cost_models.cycles.paths import COUNTERS, FEATURES
-from cost_models.graph import Operator, OpGraph, Tensor
+from cost_models.graph import NoOptions, Operator, OpGraph, SignalOptions, Tensor
 from cost_models.tflite_graph import read_graph
 
 # The short core names of the measured figures.
@@ -115,7 +115,8 @@ def _operator(row: dict[str, str], graph: OpGraph, kernels: str, core: str) -> M
 def read_portable(table: Path) -> dict[tuple[str, str], list[Sample]]:
     """TFLM's portable kernels by kernel library and core: instructions of their `Eval`, called by the interpreter.
 
-    A row gives inputs and outputs as `dtype:shape` with semicolons between, and after `=` the integers of a constant.
+    A row gives inputs and outputs as `dtype:shape` with semicolons between, and after `=` the integers of a constant; a
+    signal operator its options as `name=integer` with spaces between. Without a library it is of all of them.
     A core that has no count of a row has none in the samples.
     """
     samples: dict[tuple[str, str], list[Sample]] = defaultdict(list)
@@ -129,15 +130,20 @@ def read_portable(table: Path) -> dict[tuple[str, str], list[Sample]]:
                 kind=row["op"],
                 inputs=tuple(range(len(inputs))),
                 outputs=tuple(range(len(inputs), len(tensors))),
+                options=_named(row["options"]) if row.get("options") else NoOptions(),
             )
+            library = row.get("kernels", "cmsis_nn")
             for short, core in SHORT_NAMES.items():
                 if row.get(short):
-                    path, trips = COUNTERS[row["kernels"]][op.kind](op, tensors, CORES[core].isa)
+                    path, trips = COUNTERS[library][op.kind](op, tensors, CORES[core].isa)
                     if path in FEATURES and trips:
-                        samples[row["kernels"], core].append(
-                            Sample(path=path, trips=trips, cost=float(row[short]))
-                        )
+                        samples[library, core].append(Sample(path=path, trips=trips, cost=float(row[short])))
     return dict(samples)
+
+
+def _named(text: str) -> SignalOptions:
+    pairs = (pair.partition("=") for pair in text.split())
+    return SignalOptions(values=tuple((name, int(value)) for name, _, value in pairs))
 
 
 def _tensor(text: str) -> Tensor:

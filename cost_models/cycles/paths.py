@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cost_models.cycles import conv, depthwise, espressif, portable, reference, simple
+from cost_models.cycles import conv, depthwise, espressif, portable, reference, signal, simple
 from cost_models.graph import Operator, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
@@ -47,6 +47,7 @@ _OTHER_TYPES: dict[str, Counter] = {
 }
 _SHARED: dict[str, Counter] = {
     **portable.COUNTERS,
+    **signal.COUNTERS,
     "RESHAPE": simple.reshape,
     "CONCATENATION": simple.concatenation,
 }
@@ -121,4 +122,5 @@ FEATURES: dict[str, tuple[str, ...]] = {
     **reference.FEATURES,
     **espressif.FEATURES,
     **portable.FEATURES,
+    **signal.FEATURES,
 }
