@@ -184,11 +184,26 @@ class LogMelEntry(_Strict):
     steps_per_neper: int | None
 
 
+class FrameEntry(_Strict):
+    """Work of one frame of a front end, predicted; null where the target has no calibration.
+
+    `busy_share` is the share of the chip's time that frames take, one a hop.
+    """
+
+    instructions: int | None
+    cycles: int | None
+    cycles_low: int | None
+    cycles_high: int | None
+    latency_us: float | None
+    energy_uj: float | None
+    busy_share: float | None
+
+
 class FrontEndEntry(_Strict):
     """What makes the network's raw samples of recordings: a graph that TFLM runs once a hop, beside the network.
 
     `arena_bytes`, `buffer_bytes` and `model_bytes` are exact, `code_bytes` (its kernels) is predicted. None of them
-    is in `costs`, and its cycles are not known.
+    is in `costs`. Bundles of before its cycles were known have no `frame`.
     """
 
     kind: Literal["log_mel"]
@@ -205,6 +220,7 @@ class FrontEndEntry(_Strict):
     model_bytes: int
     code_bytes: int
     model_sha256: str
+    frame: FrameEntry | None = None
 
 
 class AccuracyEntry(_Strict):
@@ -383,7 +399,14 @@ def _front_end_entry(content: BundleContent) -> FrontEndEntry | None:
         bands=spec.bands,
         recordings=len(content.frontend.recordings),
         model_sha256=sha256(spec.tflite),
-        **asdict(costs),
+        arena_bytes=costs.arena_bytes,
+        buffer_bytes=costs.buffer_bytes,
+        model_bytes=costs.model_bytes,
+        code_bytes=costs.code_bytes,
+        frame=FrameEntry(
+            busy_share=costs.busy_share,
+            **{name: getattr(costs.frame, name) for name in FrameEntry.model_fields if name != "busy_share"},
+        ),
     )
 
 

@@ -1,11 +1,11 @@
-"""Costs of a front end on a chip: an arena of its own, buffers, its model, its kernels."""
+"""Costs of a front end on a chip: an arena of its own, buffers, its model, its kernels, and the work of a frame."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cost_models.arena import arena
 from cost_models.code_size import CodeSizes
+from cost_models.costing import CostModel, Costs
 from cost_models.target import Target
 from cost_models.tflite_graph import read_graph
 from nas.model.trained import FrontEndSpec
@@ -13,19 +13,23 @@ from nas.model.trained import FrontEndSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontEndCosts:
-    """Bytes of a front end.
+    """What a front end takes.
 
     Attributes:
         arena_bytes: The smallest tensor arena that it runs in. Exact.
         buffer_bytes: Static buffers of the streaming runner: a frame of int16 samples and the features of a recording.
         model_bytes: Its flatbuffer. Exact.
         code_bytes: Its kernels, beyond the runtime that the network links anyway.
+        frame: Work of one frame: instructions, cycles, latency and energy; None where they are not known.
+        hop_us: From one frame to the next.
     """
 
     arena_bytes: int
     buffer_bytes: int
     model_bytes: int
     code_bytes: int
+    frame: Costs
+    hop_us: float
 
     @property
     def sram_bytes(self) -> int:
@@ -37,6 +41,12 @@ class FrontEndCosts:
         """Model and kernels."""
         return self.model_bytes + self.code_bytes
 
+    @property
+    def busy_share(self) -> float | None:
+        """Share of the chip's time that frames take, one a hop; None where it is not known."""
+        latency = self.frame.latency_us
+        return None if latency is None or self.frame.at_least else latency / self.hop_us
+
 
 def front_end_costs(spec: FrontEndSpec, target: Target) -> FrontEndCosts:
     """Costs of a front end on a target.
@@ -47,9 +57,12 @@ def front_end_costs(spec: FrontEndSpec, target: Target) -> FrontEndCosts:
     graph = read_graph(spec.tflite)
     sizes = CodeSizes(kernels=target.kernels, core=target.core)
     code = sizes.of(op.kind for op in graph.operators).value_bytes - sizes.of(()).value_bytes
+    frame = CostModel(target).estimate(graph, file_bytes=len(spec.tflite))
     return FrontEndCosts(
-        arena_bytes=arena(graph, kernels=target.kernels, core=target.core).min_bytes,
+        arena_bytes=frame.sram_bytes,
         buffer_bytes=2 * spec.window_samples + spec.frames * spec.bands,
         model_bytes=len(spec.tflite),
         code_bytes=code,
+        frame=frame,
+        hop_us=spec.hop_samples / spec.sample_rate * 1e6,
     )

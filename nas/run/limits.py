@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 from cost_models.budget import Budget, parse_budget
 from cost_models.duty_cycle import Duty, duty_on
 from cost_models.errors import UserError
-from cost_models.resources import format_quantity
+from cost_models.resources import RESOURCES, format_quantity
 from cost_models.target import Target
-from nas.frontend.costs import front_end_costs
+from nas.frontend.costs import FrontEndCosts, front_end_costs
 from nas.model.trained import FrontEndSpec
 from nas.model.words import FRONT_END
 
 if TYPE_CHECKING:
     from nas.run.config import RunConfig
-
-_NOT_KNOWN = ("latency", "energy", "power", "cycles", "instructions")
 
 
 def users_duty(config: RunConfig, target: Target) -> Duty | None:
@@ -37,6 +35,9 @@ def network_budget(
 ) -> Budget:
     """The network's limits: those of the user, less what the front end takes.
 
+    Of latency, energy, cycles and instructions it is a frame: what lies between the last sample and the answer is a
+    frame and the network. Of average power it is all frames, one a hop.
+
     Args:
         text: The limits as on the command line; None for the target's own.
         target: The chip.
@@ -51,22 +52,50 @@ def network_budget(
     if spec is None:
         return budget
     costs = front_end_costs(spec, target)
-    taken = {"sram": costs.sram_bytes, "flash": costs.flash_bytes}
+    work = {name: _work(name, costs, budget) for name, row in RESOURCES.items() if row.of_work}
+    taken: dict[str, float] = {"sram": costs.sram_bytes, "flash": costs.flash_bytes}
+    taken |= {name: value for name, value in work.items() if value is not None}
     for name, value in taken.items():
         limit = budget.limit(name)
         if limit is not None and value >= limit:
             raise UserError(
                 f"The front end alone takes {format_quantity(name, value)} of {name}; the limit is"
                 f" {format_quantity(name, limit)}.",
-                "Raise the limit, or take fewer --bands or a shorter --clip.",
+                "Raise the limit, or take fewer --bands"
+                + (" or another chip." if RESOURCES[name].of_work else " or a shorter --clip."),
             )
     sram, flash = f"{costs.sram_bytes:,} B of SRAM", f"about {costs.flash_bytes:,} B of flash"
     note = (
         f"{FRONT_END} {sram} ({costs.arena_bytes:,} B of arena, {costs.buffer_bytes:,} B of buffers) and"
         f" {flash} off the limits: what is left is the network's."
     )
-    if uncounted := [name for name in _NOT_KNOWN if budget.limit(name) is not None]:
+    frame, share = costs.frame, costs.busy_share
+    if frame.latency_us is not None and share is not None:
+        note += (
+            f" A frame takes {format_quantity('latency', frame.latency_us)}, one every {costs.hop_us / 1000:g} ms:"
+            f" {100 * share:.2g} % of the chip's time."
+        )
+        if share >= 1:
+            note += " Frames come faster than this chip makes them."
+    if held := [name for name, value in work.items() if value is not None and budget.limit(name) is not None]:
+        note += f" The limit of {' and '.join(held)} holds for front end and network together."
+    if uncounted := [
+        name for name, value in work.items() if value is None and budget.limit(name) is not None
+    ]:
         note += (
             f" The limit of {' and '.join(uncounted)} is the network's alone: the front end's is not known."
         )
     return budget.less(taken, note)
+
+
+def _work(name: str, costs: FrontEndCosts, budget: Budget) -> float | None:
+    """A frame's part of a limit, by its upper end where that is held to it; None where it is not known."""
+    frame, row = costs.frame, RESOURCES[name]
+    if frame.at_least:
+        return None
+    if name == "power":
+        energy = frame.energy_high_uj if budget.by_upper_end(name) else frame.energy_uj
+        # Microjoules a microsecond are watts. The sleep that frames take the place of is neglected.
+        return None if energy is None else energy / costs.hop_us * 1e6
+    value: float | None = getattr(frame, row.upper if budget.by_upper_end(name) else row.field)
+    return value

@@ -214,7 +214,19 @@ def test_the_manifest_states_the_front_end(audio: Finished, exported: Bundle) ->
         "bands": 9,
         "recordings": 2,
         "model_sha256": sha256(spec.tflite),
-        **asdict(costs),
+        "arena_bytes": costs.arena_bytes,
+        "buffer_bytes": costs.buffer_bytes,
+        "model_bytes": costs.model_bytes,
+        "code_bytes": costs.code_bytes,
+        "frame": {
+            "instructions": costs.frame.instructions,
+            "cycles": costs.frame.cycles,
+            "cycles_low": costs.frame.cycles_low,
+            "cycles_high": costs.frame.cycles_high,
+            "latency_us": costs.frame.latency_us,
+            "energy_uj": costs.frame.energy_uj,
+            "busy_share": costs.busy_share,
+        },
     }
     assert data["costs"]["sram_bytes"] == 2928, "the network's alone"
 
@@ -236,7 +248,13 @@ def test_the_card_states_what_the_front_end_takes_besides_the_network(exported: 
     assert "| SRAM, tensor arena of its own | 4128 B | exact" in card
     assert "| SRAM, buffers | 896 B | exact: a frame of samples, and the features of 64 frames |" in card
     assert "| Frames | 64.5161 a second | each of 160 samples, one every 124 samples |" in card
-    assert "| Cycles, latency, energy | - | not known; one frame is computed every 124 samples" in card
+    assert exported.manifest.frontend is not None
+    frame = exported.manifest.frontend.frame
+    assert frame is not None
+    assert (
+        f"| Cycles of a frame | {frame.cycles} | predicted, {frame.cycles_low} to {frame.cycles_high}" in card
+    )
+    assert "| Latency of a frame and the network |" in card
     assert "2 golden recordings prove the same of the front end" in card
 
 
@@ -537,6 +555,7 @@ FAULTS: dict[str, Edit] = {
     "front end's arena": put("frontend", "arena_bytes", value=4112),
     "front end's buffers": put("frontend", "buffer_bytes", value=0),
     "front end's code": put("frontend", "code_bytes", value=0),
+    "a frame's cycles": put("frontend", "frame", "cycles", value=1),
     "another kind": put("frontend", "kind", value="mfcc"),
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from cost_models.errors import UserError
 from cost_models.target_file import load_target
+from nas.frontend.costs import front_end_costs
 from nas.frontend.front_end import FrontEnd
 from nas.frontend.spec import settings_of
 from nas.run.limits import network_budget
@@ -250,9 +251,17 @@ def test_the_front_end_takes_its_part_of_the_limits(tmp_path: Path) -> None:
     assert 4_000 < 32_768 - sram < 8_000
     assert 20_000 < 131_072 - flash < 30_000
     assert "off the limits: what is left is the network's." in left.notes[-1]
-    assert left.notes[-1].endswith(
-        "The limit of latency is the network's alone: the front end's is not known."
-    )
+    assert spec is not None
+    frame = front_end_costs(spec, target)
+    assert frame.frame.latency_us is not None
+    assert left.limit("latency") == pytest.approx(20_000 - frame.frame.latency_us)
+    assert 0.02 < (frame.busy_share or 0) < 0.1
+    assert left.notes[-1].endswith("The limit of latency holds for front end and network together.")
+    by_upper_end = network_budget("latency=20ms", target, spec, certain=True)
+    assert frame.frame.latency_high_us is not None
+    assert by_upper_end.limit("latency") == pytest.approx(20_000 - frame.frame.latency_high_us)
+    with pytest.raises(UserError, match=r"The front end alone takes 1 ms of latency; the limit is 0.5 ms"):
+        network_budget("latency=500us", target, spec, certain=False)
     with pytest.raises(UserError, match=r"The front end alone takes .* of sram; the limit is 4,096 B"):
         network_budget("sram=4KB", target, spec, certain=False)
 
