@@ -416,11 +416,11 @@ def test_many_tables_that_share_one_huge_list_are_refused_in_bounded_time() -> N
     schema.ModelAddOperatorCodes(builder, codes)
     schema.ModelAddSubgraphs(builder, subgraphs)
     builder.Finish(schema.ModelEnd(builder), b"TFL3")
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(UserError) as caught:
         read_graph(bytes(builder.Output()))
     assert "it refers to the same bytes too often" in caught.value.message
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_reading_imports_no_heavy_package() -> None:

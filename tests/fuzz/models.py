@@ -53,7 +53,7 @@ class Models:
             answered += 1
             for name in costs.__slots__:
                 value = getattr(costs, name)
-                if value is not None and not 0 <= value < math.inf:
+                if isinstance(value, int | float) and not 0 <= value < math.inf:
                     raise FaultError(f"{name} is {value} on {model.target.name}")
         if not answered:
             raise UserError("No target has costs for it.")
