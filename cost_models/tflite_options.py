@@ -33,7 +33,7 @@ def read_options(index: int, kind: str, op: Table) -> Options:
     """The options that a cost depends on; a field that is not stored has the schema's default."""
     if kind == "TRANSPOSE_CONV":
         return _transpose_conv(index, op.table(schema.OP_OPTIONS))
-    if kind == "BATCH_MATMUL" or kind in schema.KERNEL_OPTIONS:
+    if kind in schema.READ_OPTIONS or kind in schema.KERNEL_OPTIONS:
         return _kernel_options(index, kind, op)
     if kind not in schema.MODELLED_OPTIONS:
         return NoOptions()

@@ -174,10 +174,12 @@ KERNEL_OPTIONS: dict[str, tuple[int, dict[str, Field]]] = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (71, {"time_major": (3, "B", 0)}),
     "WHILE": (93, {"cond_subgraph": (0, "i", 0), "body_subgraph": (1, "i", 0)}),
 }
+# Of those below whose scalar fields are read: transpositions decide memory, an axis how often a kernel's loops run.
+READ_OPTIONS = ("BATCH_MATMUL", "GATHER", "PACK", "UNPACK")
 VAR_HANDLE = "VAR_HANDLE"
 VAR_HANDLE_OPTIONS, VAR_HANDLE_CONTAINER, VAR_HANDLE_NAME = 111, 0, 1
 
-# Operators whose options decide values but no cost: `lean` keeps all their scalar fields.
+# Operators whose options decide values but hardly a cost: `lean` keeps all their scalar fields.
 OTHER_OPTIONS: dict[str, tuple[int, dict[str, Field]]] = {
     "ARG_MAX": (40, {"output_type": (0, "b", 0)}),
     "ARG_MIN": (57, {"output_type": (0, "b", 0)}),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from cost_models.cycles.counting import copy_at
 from cost_models.cycles.simple import mean
-from cost_models.graph import Operator, Tensor
+from cost_models.graph import KernelOptions, Operator, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
@@ -171,13 +171,21 @@ def _runs(op: Operator, tensors: Tensors) -> tuple[int, int]:
         if op.kind == "PACK"
         else (tensors[op.inputs[0]].shape, tensors[op.outputs[0]].shape, len(op.outputs))
     )
-    # The axis that is new; of several that the shapes allow the last, which takes most copies.
+    axis = _axis(op)
+    if axis is not None:
+        return math.prod(whole[: axis % max(len(whole), 1)]), parts
+    # A row of counts says shapes alone. The axis that is new; of several that the shapes allow the last.
     axes = [
         axis
         for axis, extent in enumerate(whole)
         if extent == parts and whole[:axis] + whole[axis + 1 :] == part
     ]
     return math.prod(whole[: axes[-1]]) if axes else 1, parts
+
+
+def _axis(op: Operator) -> int | None:
+    """The axis among an operator's options, below 0 from the last on; None where there are none."""
+    return op.options["axis"] if isinstance(op.options, KernelOptions) else None
 
 
 def _changed(shape: Shape, other: Shape) -> int:
@@ -196,10 +204,11 @@ def gather(op: Operator, tensors: Tensors, isa: str) -> Trips:
     indices = tensors[op.inputs[1]].elements
     rank, places = len(source.shape), len(tensors[op.inputs[1]].shape)
     shape, into = source.shape, output.shape
-    axes = [
-        axis for axis in range(rank) if shape[:axis] + into[axis : axis + places] + shape[axis + 1 :] == into
-    ]
-    axis = axes[-1] if axes else 0
+    axis = _axis(op)
+    if axis is None:
+        axes = [at for at in range(rank) if shape[:at] + into[at : at + places] + shape[at + 1 :] == into]
+        axis = axes[-1] if axes else 0
+    axis %= max(rank, 1)
     outer = math.prod(shape[:axis])
     size = source.size_bytes // max(math.prod(shape[: axis + 1]), 1)
     copies = outer * indices

@@ -15,7 +15,7 @@ from cost_models.cycles.paths import COUNTERS, FEATURES
 from cost_models.cycles.portable import COUNTERS as PORTABLE
 from cost_models.cycles.portable import takes_floats
 from cost_models.cycles.table import core_table
-from cost_models.graph import Operator, Tensor
+from cost_models.graph import KernelOptions, Operator, Tensor
 
 COUNTS = Path(__file__).parents[2] / "scripts" / "portable_counts.csv"
 
@@ -71,6 +71,24 @@ def test_parts_along_an_axis_are_runs_of_what_lies_behind_it() -> None:
     # Operator, tensors, copies, elements.
     assert moved("PACK", ((2, 5), (2, 5), (2, 5), (2, 3, 5)), 3) == (1, 3, 6, 30)
     assert moved("UNPACK", ((4, 3), (4,), (4,), (4,)), 1) == (1, 3, 12, 12)
+
+
+def test_an_axis_is_read_where_shapes_leave_it_open() -> None:
+    def trips(kind: str, axis: int, shapes: tuple[tuple[int, ...], ...], inputs: int) -> tuple[float, ...]:
+        op = Operator(
+            kind=kind,
+            inputs=tuple(range(inputs)),
+            outputs=tuple(range(inputs, len(shapes))),
+            options=KernelOptions(values=(("axis", axis),)),
+        )
+        return PORTABLE[kind](op, tuple(Tensor(shape=shape) for shape in shapes), "dsp")[1]
+
+    packed = ((3, 3), (3, 3), (3, 3), (3, 3, 3))
+    # Operator, tensors, copies, elements.
+    assert [trips("PACK", axis, packed, 3)[2] for axis in (0, 1, 2, -1, -3)] == [3, 9, 27, 27, 3]
+    # Operator, rows before the axis, copies.
+    gathered = ((4, 4), (4,), (4, 4))
+    assert [trips("GATHER", axis, gathered, 2)[1:3] for axis in (0, 1, -1)] == [(1, 4), (4, 16), (4, 16)]
 
 
 def test_broadcasting_fuses_the_loops_that_the_strides_let_it() -> None:
