@@ -72,7 +72,7 @@ def plain(job: Job, seconds: float, sampler: str) -> tuple[list[Found], int]:
         sampler,
         space=job.space,
         input_shape=job.dataset.info.input_shape,
-        classes=len(job.dataset.info.class_names),
+        classes=job.dataset.info.outputs,
         seed=job.seed,
     )
     executor = RayExecutor(

@@ -365,6 +365,7 @@ def _finished(
             licence=task.licence,
             samples=task.samples,
             frontend=_front_end(manifest),
+            false_alarms=None if manifest.anomaly is None else manifest.anomaly.false_alarms,
         ),
         golden_inputs=raw,
         golden_recordings=recordings,
@@ -377,6 +378,8 @@ def _finished(
                 confusion=accuracy.confusion,
                 metric=accuracy.metric,
                 score=accuracy.score,
+                interval=accuracy.interval,
+                threshold=None if manifest.anomaly is None else manifest.anomaly.threshold,
             )
             for accuracy in manifest.accuracies
         ),

@@ -16,6 +16,7 @@ from nas.bundle.arenas import host_arena, loose_arena
 from nas.bundle.front_end import FrontEndContent, make_front_end_content
 from nas.bundle.names import check_name
 from nas.bundle.operators import Registration, registrations
+from nas.model.anomaly_score import AnomalyScore
 from nas.model.input_quantization import InputScaling
 from nas.model.trained import TrainedModel
 from nas.runtimes.interpreter import Engine, Port
@@ -31,6 +32,23 @@ if TYPE_CHECKING:
 TFLM_DATE = "2026-08-20"
 
 _RAW_DTYPES = {"uint8": np.dtype(np.uint8), "int16": np.dtype(np.int16), "float32": np.dtype(np.float32)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalyContent:
+    """What a bundle that finds anomalies is written from.
+
+    Attributes:
+        score: Of a sample and what the network makes of it.
+        threshold: The score above which a sample is taken for an anomaly.
+        false_alarms: Share of normal validation samples that may lie above it.
+        golden_scores: Of the golden samples. Shape: (n,).
+    """
+
+    score: AnomalyScore
+    threshold: int
+    false_alarms: float
+    golden_scores: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +72,7 @@ class BundleContent:
         engine: The interpreter that did, "tflm" or "litert".
         npu: The model compiled for the target's NPU, which then is what the bundle's array holds.
         frontend: What makes the raw samples of recordings; None where samples are the network's own.
+        anomaly: How a sample and what the network makes of it become a score; None where the network tells classes.
     """
 
     model: TrainedModel
@@ -72,6 +91,7 @@ class BundleContent:
     engine: Engine = "tflm"
     npu: NpuModel | None = None
     frontend: FrontEndContent | None = None
+    anomaly: AnomalyContent | None = None
 
     @property
     def emitted(self) -> bytes:
@@ -132,10 +152,11 @@ def make_content(
     )
     emitted = npu.compiled.graph if npu else graph
     interpreter = reference_model(model.tflite)
-    classes = len(model.task.class_names)
-    if classes and classes != interpreter.output.size:
+    outputs = model.task.outputs
+    if outputs and outputs != interpreter.output.size:
         raise UserError(
-            f"The model has {interpreter.output.size} outputs and the task {classes} classes.",
+            f"The model has {interpreter.output.size} outputs and the task"
+            f" {f'{outputs} classes' if model.task.false_alarms is None else f'samples of {outputs} elements'}.",
             "Give one name per output, or none for a model that is no classifier.",
         )
     # A space may see a sample in another shape (a picture as a vector), but with the same elements in the same order.
@@ -155,6 +176,7 @@ def make_content(
             "Give one offset and scale, or one per channel.",
         )
     inputs = scaling.quantize(raw)
+    outputs_of_golden = interpreter.run(inputs)
     return BundleContent(
         model=model,
         target=target,
@@ -168,12 +190,37 @@ def make_content(
         operator_count=len(emitted.operators),
         golden_raw=raw,
         golden_inputs=inputs,
-        golden_outputs=interpreter.run(inputs),
+        golden_outputs=outputs_of_golden,
         engine=interpreter.engine,
         npu=npu,
         frontend=make_front_end_content(
             model, target=target, port=interpreter.input, scaling=scaling, raw=raw
         ),
+        anomaly=_anomaly(model, interpreter.input, interpreter.output, inputs, outputs_of_golden),
+    )
+
+
+def _anomaly(
+    model: TrainedModel, port: Port, output: Port, inputs: NDArray[np.int8], outputs: NDArray[np.int8]
+) -> AnomalyContent | None:
+    if model.task.false_alarms is None:
+        return None
+    thresholds = {accuracy.threshold for accuracy in model.accuracies} - {None}
+    if len(thresholds) != 1 or not 0 <= (threshold := thresholds.pop() or 0) < 1 << 32:
+        raise UserError(
+            "The accuracies of the model do not state one threshold of anomalies.",
+            "Measure them with nas.tasks.accuracy.",
+        )
+    score = AnomalyScore.fold(
+        scales=(port.scale, output.scale),
+        zero_points=(port.zero_point, output.zero_point),
+        elements=port.size,
+    )
+    return AnomalyContent(
+        score=score,
+        threshold=threshold,
+        false_alarms=model.task.false_alarms,
+        golden_scores=tuple(score.of(inputs, outputs).tolist()),
     )
 
 

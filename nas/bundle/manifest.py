@@ -21,6 +21,7 @@ from nas.bundle.content import TFLM_DATE, BundleContent, sha256
 from nas.bundle.layout import File, Role, load_layout
 from nas.model.policy import MetricName
 from nas.model.statistics import wilson
+from nas.model.trained import Accuracy
 
 MANIFEST_NAME = "manifest.json"
 LARGEST_MANIFEST_BYTES = 4 << 20
@@ -223,10 +224,28 @@ class FrontEndEntry(_Strict):
     frame: FrameEntry | None = None
 
 
+class AnomalyEntry(_Strict):
+    """How a sample is found to be an anomaly: where its score lies above the threshold.
+
+    The score of input x that the network rebuilds as y is `sum((a * (x - zx) - b * (y - zy)) ** 2) >> shift` over the
+    int8 elements, with a and b the multipliers and zx and zy the zero points; a score of 1 is a mean squared error of
+    `unit` in the network's real units. `false_alarms` is the share of normal validation samples that may lie above it.
+    """
+
+    false_alarms: float = Field(gt=0, le=0.5)
+    threshold: int = Field(ge=0, lt=1 << 32)
+    input_multiplier: int
+    output_multiplier: int
+    shift: int
+    unit: float
+
+
 class AccuracyEntry(_Strict):
     """Of the int8 bytes; low and high are the 95 % Wilson interval.
 
-    `score` is the value of `metric`, by which the model was searched, where that is not the accuracy.
+    `score` is the value of `metric`, by which the model was searched, where that is not the accuracy; `interval` holds
+    the ends of its 95 % interval where the confusion matrix does not give it. Of anomalies, the confusion matrix is
+    that at the threshold.
     """
 
     part: Literal["val", "test"]
@@ -239,6 +258,7 @@ class AccuracyEntry(_Strict):
     confusion: tuple[tuple[int, ...], ...]
     metric: MetricName = "accuracy"
     score: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 class GoldenShareEntry(_Strict):
@@ -267,6 +287,7 @@ class Manifest(_Strict):
     costs: CostsEntry
     npu: NpuEntry | None = None
     frontend: FrontEndEntry | None = None
+    anomaly: AnomalyEntry | None = None
     accuracies: tuple[AccuracyEntry, ...]
     golden_count: int
     golden_share: GoldenShareEntry | None = None
@@ -277,9 +298,14 @@ class Manifest(_Strict):
 
     def to_json(self) -> str:
         """The file's text: sorted keys, the same for the same bundle."""
-        absent = {name for name in ("frontend", "duty_cycle") if getattr(self, name) is None}
-        data = self.model_dump(mode="json", by_alias=True, exclude=absent)
+        data = self.model_dump(mode="json", by_alias=True, exclude=self._left_out())
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def _left_out(self) -> dict[str, Any]:
+        """What is written only where there is some: bundles from before there was any keep their bytes."""
+        kinds = {name: True for name in ("frontend", "anomaly", "duty_cycle") if getattr(self, name) is None}
+        bare = {at: {"interval"} for at, entry in enumerate(self.accuracies) if entry.interval is None}
+        return kinds | ({"accuracies": bare} if bare else {})
 
     @property
     def arena_bytes(self) -> int:
@@ -349,8 +375,9 @@ def make_manifest(content: BundleContent, *, format_name: str, files: Mapping[st
         costs=CostsEntry(**{name: getattr(content.costs, name) for name in CostsEntry.model_fields}),
         npu=_npu_entry(content),
         frontend=_front_end_entry(content),
+        anomaly=_anomaly_entry(content),
         accuracies=tuple(
-            AccuracyEntry(**asdict(accuracy), value=accuracy.value, low=low, high=high)
+            AccuracyEntry(**_without_threshold(accuracy), value=accuracy.value, low=low, high=high)
             for accuracy in model.accuracies
             for low, high in (wilson(accuracy.correct, accuracy.total),)
         ),
@@ -363,6 +390,25 @@ def make_manifest(content: BundleContent, *, format_name: str, files: Mapping[st
             FileEntry(path=path, role=file.role, bytes=len(file.data), sha256=sha256(file.data))
             for path, file in sorted(files.items())
         ),
+    )
+
+
+def _without_threshold(accuracy: Accuracy) -> dict[str, Any]:
+    """An accuracy's fields; the threshold is stated once, for the bundle."""
+    return {name: value for name, value in asdict(accuracy).items() if name != "threshold"}
+
+
+def _anomaly_entry(content: BundleContent) -> AnomalyEntry | None:
+    found = content.anomaly
+    if found is None:
+        return None
+    return AnomalyEntry(
+        false_alarms=found.false_alarms,
+        threshold=found.threshold,
+        input_multiplier=found.score.input_multiplier,
+        output_multiplier=found.score.output_multiplier,
+        shift=found.score.shift,
+        unit=found.score.unit,
     )
 
 

@@ -60,6 +60,11 @@ def model_card(content: BundleContent) -> str:
         class_rows=class_rows(preferred[0], content.model.task.class_names) if preferred else [],
         class_table_of=preferred[0] if preferred else None,
         warnings=quality_warnings(accuracies, content.model.task.class_names),
+        alarm_rows=[
+            (accuracy.part, *(None if rate is None else 100 * rate for rate in accuracy.alarm_rates()))
+            for accuracy in accuracies
+            if content.anomaly and accuracy.confusion
+        ],
         budget_rows=content.budget.limits() if content.budget else (),
         duty_lines=_duty_lines(content),
     )

@@ -7,6 +7,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from nas.bundle.compiler import CompileError, HostCompiler
 from nas.bundle.layout import Role
 from nas.bundle.manifest import Manifest
@@ -48,6 +50,8 @@ class ReadBack:
         golden_raw: The raw samples' bytes.
         golden_hash: FNV-1a of each quantized input, little-endian 32 bit.
         golden_output: The expected outputs' bytes.
+        scores: Of a bundle that finds anomalies: the golden scores, those that the emitted C computes, and the
+            threshold.
         golden_quantized: What the emitted C quantizes the raw samples to.
         frontend: Those of the front end, where there is one.
         warnings: Of the compiler.
@@ -65,6 +69,7 @@ class ReadBack:
     golden_hash: bytes
     golden_output: bytes
     golden_quantized: bytes
+    scores: tuple[tuple[int, ...], tuple[int, ...], int] | None = None
     frontend: FrontEndReadBack | None = None
     warnings: tuple[str, ...] = ()
 
@@ -98,7 +103,12 @@ def read_compiled(folder: Path, manifest: Manifest, compiler: HostCompiler) -> R
         text = (
             environment()
             .get_template("read_back.cc.j2")
-            .render(name=name, NAME=name.upper(), has_front_end=manifest.frontend is not None)
+            .render(
+                name=name,
+                NAME=name.upper(),
+                has_front_end=manifest.frontend is not None,
+                has_anomalies=manifest.anomaly is not None,
+            )
         )
         printer.write_text(text, encoding="utf-8")
         warnings = list(_check_headers(headers, include, Path(scratch), compiler))
@@ -141,6 +151,13 @@ def _parse_print(text: str, warnings: tuple[str, ...]) -> ReadBack:
         golden_hash=bytes.fromhex(values["golden_hash"]),
         golden_output=bytes.fromhex(values["golden_output"]),
         golden_quantized=bytes.fromhex(values["golden_quantized"]),
+        scores=(
+            tuple(np.frombuffer(bytes.fromhex(values["golden_score"]), np.uint32).tolist()),
+            tuple(map(int, values["computed_score"].split())),
+            int(values["threshold"]),
+        )
+        if "computed_score" in values
+        else None,
         frontend=FrontEndReadBack(
             model=bytes.fromhex(values["frontend_model"]),
             misalignment=int(values["frontend_misalignment"]),

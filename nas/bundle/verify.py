@@ -20,6 +20,7 @@ from nas.bundle.manifest import Manifest
 from nas.bundle.read_back import ReadBack, read_compiled
 from nas.frontend.front_end import FrontEnd
 from nas.frontend.spec import remake_spec, settings_of
+from nas.model.anomaly_score import AnomalyScore
 from nas.model.input_quantization import InputScaling
 from nas.runtimes.interpreter import Engine, InterpreterError
 from nas.runtimes.litert import LARGEST_DIFFERENCE
@@ -234,6 +235,14 @@ def _check_answers(manifest: Manifest, found: ReadBack, runnable: bytes) -> None
         raise BundleError(
             "golden", "The golden vectors are stale: the hashes of the quantized inputs differ."
         )
+    if found.scores is not None and manifest.anomaly is not None:
+        stated, computed, threshold = found.scores
+        score = AnomalyScore.fold(
+            scales=(model.input.scale, model.output.scale), zero_points=zero_points, elements=model.input.size
+        )
+        wanted = score.of(inputs, np.frombuffer(found.golden_output, np.int8).reshape(count, -1)).tolist()
+        if not list(stated) == list(computed) == wanted or threshold != manifest.anomaly.threshold:
+            raise BundleError("golden", "The emitted C scores the golden samples otherwise than Python.")
     expected = np.frombuffer(found.golden_output, np.int8).reshape((count, *model.output.shape))
     answers = model.run(inputs)
     allowed = 0 if model.engine == manifest.engine else LARGEST_DIFFERENCE

@@ -1,21 +1,29 @@
-"""What is searched, chosen by and stated: one row a metric, each read from the confusion matrix of the int8 bytes."""
+"""What is searched, chosen by and stated: one row a metric, each read from what the int8 bytes answer.
+
+Metrics of classes are read from the confusion matrix, metrics of anomalies from the scores of normal and anomalous
+samples.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.model.policy import MetricName
-from nas.model.statistics import wilson
+from nas.model.statistics import Z95, wilson
 
 Confusion = Sequence[Sequence[int]]  # rows are true classes, columns answers
+Scores = NDArray[Any]  # whole or real numbers; the higher, the less normal
 
 _DRAWS = 2000  # of the bootstrap
 _TAIL = 0.025
+_FALSE_ALARMS = 0.1  # up to which the partial area goes
+_AREA_DRAWS = 200
 _MOST_IMBALANCE = 3.0  # samples of the largest class to those of the smallest, beyond which accuracy misleads
 
 
@@ -73,6 +81,73 @@ def _bootstrap(table: Confusion) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _auc(normal: Scores, anomalous: Scores) -> float:
+    """Share of pairs in which the anomaly scores higher; a tie counts half."""
+    return float(_placements(np.sort(normal), anomalous).mean())
+
+
+def _placements(ordered: Scores, scores: Scores) -> NDArray[np.float64]:
+    """Of each score, the share of the others that lie below it; equal ones count half."""
+    below, upto = np.searchsorted(ordered, scores, "left"), np.searchsorted(ordered, scores, "right")
+    return np.asarray((below + upto) / (2.0 * len(ordered)))
+
+
+def _delong(normal: Scores, anomalous: Scores) -> tuple[float, float]:
+    """The interval of the area, on the scale of its logit so that it stays within 0 and 1.
+
+    Source: E. R. DeLong et al., Biometrics 44 (1988), 837-845; for the logit M. S. Pepe, The Statistical Evaluation of
+    Medical Tests (2003), 5.2.5. Without a variance, as where no pair is out of order, the samples of the
+    rarer kind are counted as trials.
+    """
+    of_anomalous = _placements(np.sort(normal), anomalous)
+    of_normal = 1.0 - _placements(np.sort(anomalous), normal)
+    area = float(of_anomalous.mean())
+
+    def variance(values: NDArray[np.float64]) -> float:
+        return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
+
+    error = math.sqrt(variance(of_anomalous) + variance(of_normal))
+    if error == 0.0:
+        trials = min(len(normal), len(anomalous))
+        return wilson(round(area * trials), trials)
+    middle, half = math.log(area / (1.0 - area)), Z95 * error / (area * (1.0 - area))
+
+    def share(logit: float) -> float:
+        return 1.0 / (1.0 + math.exp(-logit)) if logit > -700 else 0.0
+
+    return share(middle - half), share(middle + half)
+
+
+def _partial_auc(normal: Scores, anomalous: Scores) -> float:
+    """The area up to a false alarm rate of 0.1, scaled so that chance is 0.5 and the best 1.
+
+    Source: D. K. McClish, Medical Decision Making 9 (1989), 190-195.
+    """
+    steps = np.unique(np.concatenate([normal, anomalous]))[::-1]
+    alarms = 1.0 - np.searchsorted(np.sort(normal), steps, "left") / len(normal)
+    found = 1.0 - np.searchsorted(np.sort(anomalous), steps, "left") / len(anomalous)
+    alarms, found = np.concatenate([[0.0], alarms]), np.concatenate([[0.0], found])
+    last = int(np.searchsorted(alarms, _FALSE_ALARMS, "right"))
+    rates = np.append(alarms[:last], _FALSE_ALARMS)
+    heights = np.append(
+        found[:last], np.interp(_FALSE_ALARMS, alarms[last - 1 : last + 1], found[last - 1 : last + 1])
+    )
+    area = float(np.trapezoid(heights, rates))
+    least = _FALSE_ALARMS**2 / 2
+    return 0.5 * (1.0 + (area - least) / (_FALSE_ALARMS - least))
+
+
+def _partial_bootstrap(normal: Scores, anomalous: Scores) -> tuple[float, float]:
+    """The percentile interval of samples drawn again within normal and anomalous ones; the same for the same scores."""
+    rng = np.random.default_rng(0)
+    drawn = [
+        _partial_auc(rng.choice(normal, len(normal)), rng.choice(anomalous, len(anomalous)))
+        for _ in range(_AREA_DRAWS)
+    ]
+    low, high = np.quantile(drawn, [_TAIL, 1 - _TAIL])
+    return float(low), float(high)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """One metric; all lie between 0 and 1, and more is better.
@@ -80,32 +155,53 @@ class Metric:
     Attributes:
         name: What the command line calls it.
         label: What people read.
-        of: Its value.
-        interval: The ends of its 95 % interval.
-        interval_name: What kind of interval that is.
+        interval_name: What kind of interval its 95 % interval is.
         balances: Whether training weighs classes by the inverse of their number of samples.
     """
 
     name: MetricName
     label: str
+    interval_name: str
+    balances: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassMetric(Metric):
+    """A metric of answers that are classes.
+
+    Attributes:
+        of: Its value.
+        interval: The ends of its 95 % interval.
+    """
+
     of: Callable[[Confusion], float]
     interval: Callable[[Confusion], tuple[float, float]]
-    interval_name: str
-    balances: bool
 
 
-METRICS: dict[str, Metric] = {
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalyMetric(Metric):
+    """A metric of scores that tell anomalous from normal samples; chance is 0.5.
+
+    Attributes:
+        of: Its value, of the scores of normal and of anomalous samples.
+        interval: The ends of its 95 % interval.
+    """
+
+    of: Callable[[Scores, Scores], float]
+    interval: Callable[[Scores, Scores], tuple[float, float]]
+
+
+CLASS_METRICS: dict[str, ClassMetric] = {
     row.name: row
     for row in (
-        Metric(
+        ClassMetric(
             name="accuracy",
             label="accuracy",
             of=_accuracy,
             interval=_wilson,
             interval_name="Wilson interval",
-            balances=False,
         ),
-        Metric(
+        ClassMetric(
             name="balanced_accuracy",
             label="balanced accuracy",
             of=_balanced_accuracy,
@@ -113,7 +209,7 @@ METRICS: dict[str, Metric] = {
             interval_name="interval of the mean recall",
             balances=True,
         ),
-        Metric(
+        ClassMetric(
             name="macro_f1",
             label="macro F1",
             of=_macro_f1,
@@ -123,6 +219,28 @@ METRICS: dict[str, Metric] = {
         ),
     )
 }
+
+ANOMALY_METRICS: dict[str, AnomalyMetric] = {
+    row.name: row
+    for row in (
+        AnomalyMetric(
+            name="auc",
+            label="ROC AUC",
+            of=_auc,
+            interval=_delong,
+            interval_name="DeLong interval",
+        ),
+        AnomalyMetric(
+            name="partial_auc",
+            label="partial ROC AUC",
+            of=_partial_auc,
+            interval=_partial_bootstrap,
+            interval_name="bootstrap interval",
+        ),
+    )
+}
+
+METRICS: dict[str, Metric] = {**CLASS_METRICS, **ANOMALY_METRICS}
 
 
 def metric_for(counts: Sequence[int]) -> tuple[MetricName, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from nas.model.metrics import ANOMALY_METRICS
 from nas.model.statistics import wilson
 from nas.model.trained import Accuracy
 from nas.model.words import listed
@@ -37,6 +38,10 @@ def chance_level(accuracy: Accuracy) -> float | None:
 
 def is_near_chance(accuracy: Accuracy) -> bool:
     """Whether a model does hardly better than answers that ignore the sample."""
+    if accuracy.metric in ANOMALY_METRICS:
+        low, _ = accuracy.objective_interval()
+        skill = 2 * accuracy.objective - 1  # chance is 0.5
+        return skill < _NO_SKILL or (low <= 0.5 and skill < _UNPROVEN_SKILL)
     chance = chance_level(accuracy)
     if chance is None:
         return False
@@ -47,6 +52,12 @@ def is_near_chance(accuracy: Accuracy) -> bool:
 
 def near_chance_text(accuracy: Accuracy) -> str:
     """The accuracy beside its chance level, with the interval, for a warning or a refusal."""
+    if (row := ANOMALY_METRICS.get(accuracy.metric)) is not None:
+        low, high = accuracy.objective_interval()
+        return (
+            f"The {row.label} of {accuracy.objective:.3f} on {_part(accuracy)} data (95 % interval {low:.3f} to"
+            f" {high:.3f}) is near chance: scores that ignore the sample would reach 0.5."
+        )
     low, high = wilson(accuracy.correct, accuracy.total)
     return (
         f"The {_percent(accuracy.value)} accuracy on {_part(accuracy)} data (95 % interval {_percent(low)} to"
@@ -108,6 +119,8 @@ def _gap_line(validation: Accuracy, test: Accuracy) -> list[str]:
 
     Source: R. G. Newcombe, Statistics in Medicine 17 (1998), 873-890, method 10.
     """
+    if (row := ANOMALY_METRICS.get(test.metric)) is not None:
+        return _area_gap_line(row.label, validation, test)
     gap = abs(validation.value - test.value)
     upper, lower = sorted((validation, test), key=lambda a: -a.value)
     upper_low, _ = wilson(upper.correct, upper.total)
@@ -120,6 +133,30 @@ def _gap_line(validation: Accuracy, test: Accuracy) -> list[str]:
         f" {_percent(test.value)}), more than their numbers of samples explain: the parts differ,"
         " or the choice fits the validation part."
     ]
+
+
+def _area_gap_line(label: str, validation: Accuracy, test: Accuracy) -> list[str]:
+    upper, lower = sorted((validation, test), key=lambda a: -a.objective)
+    gap = upper.objective - lower.objective
+    explained = math.hypot(
+        upper.objective - upper.objective_interval()[0], lower.objective_interval()[1] - lower.objective
+    )
+    lines = []
+    if gap >= _LEAST_GAP and gap > explained:
+        lines.append(
+            f"The {label} of validation and test data differ by {gap:.3f} ({validation.objective:.3f} and"
+            f" {test.objective:.3f}), more than their numbers of samples explain: the parts differ, or the choice fits"
+            " the validation part."
+        )
+    normal = sum(test.confusion[0])
+    low, _ = wilson(test.confusion[0][1], normal)
+    usual = validation.alarm_rates()[0] if validation.confusion else None
+    if normal and usual is not None and low > usual:
+        lines.append(
+            f"Of normal test samples {_percent(test.confusion[0][1] / normal)} are false alarms, of validation samples"
+            f" {_percent(usual)}: what is normal differs between the parts, and the threshold does not hold."
+        )
+    return lines
 
 
 def _part(accuracy: Accuracy) -> str:

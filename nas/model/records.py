@@ -106,6 +106,8 @@ def record_from_json(content: dict[str, Any]) -> TrialRecord:
         if values[name] is not None:
             inner = dict(values[name])
             inner["confusion"] = tuple(tuple(row) for row in inner["confusion"])
+            if inner.get("interval") is not None:
+                inner["interval"] = tuple(inner["interval"])
             values[name] = Accuracy(**inner)
     if values["costs"] is not None:
         values["costs"] = _costs(values["costs"])

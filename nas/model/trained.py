@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.model.metrics import METRICS
+from nas.model.metrics import CLASS_METRICS
 from nas.model.policy import MetricName
 from nas.model.statistics import wilson
 
@@ -83,6 +84,13 @@ class TaskInfo:
     """What the search goes by."""
     frontend: FrontEndSpec | None = None
     """What makes the samples of recordings; None where samples are the network's raw input."""
+    false_alarms: float | None = None
+    """Of a task that finds anomalies, the share of normal samples that may be taken for some; None for classes."""
+
+    @property
+    def outputs(self) -> int:
+        """Elements of the network's output: a score for each class, or the sample as the network rebuilds it."""
+        return len(self.class_names) if self.false_alarms is None else math.prod(self.input_shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +104,8 @@ class Accuracy:
         confusion: Counts, rows are true classes, columns predicted ones.
         metric: What the run goes by, see `nas.model.metrics`.
         score: Its value where it is not the accuracy.
+        interval: The ends of the 95 % interval of `score`, where the confusion matrix does not give it.
+        threshold: Of a task that finds anomalies: the score above which a sample is taken for one.
     """
 
     part: Literal["val", "test"]
@@ -105,6 +115,8 @@ class Accuracy:
     confusion: tuple[tuple[int, ...], ...] = ()
     metric: MetricName = "accuracy"
     score: float | None = None
+    interval: tuple[float, float] | None = None
+    threshold: int | None = None
 
     @property
     def value(self) -> float:
@@ -118,9 +130,20 @@ class Accuracy:
 
     def objective_interval(self) -> tuple[float, float]:
         """The 95 % interval of `objective`."""
-        if not self.confusion:
+        if self.interval is not None:
+            return self.interval
+        row = CLASS_METRICS.get(self.metric)
+        if row is None or not self.confusion:
             return wilson(round(self.objective * self.total), self.total)
-        return METRICS[self.metric].interval(self.confusion)
+        return row.interval(self.confusion)
+
+    def alarm_rates(self) -> tuple[float | None, float | None]:
+        """Shares of normal and of anomalous samples above the threshold; None without such samples."""
+        normal, anomalous = ((row[1], sum(row)) for row in self.confusion)
+        return (
+            normal[0] / normal[1] if normal[1] else None,
+            anomalous[0] / anomalous[1] if anomalous[1] else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from nas.model.metrics import METRICS
 from nas.model.quantization import quantization_text as text_of
+from nas.model.statistics import wilson
 from nas.model.words import FRONT_END
 from nas.report.quantities import (
     CYCLES,
@@ -257,6 +258,24 @@ def score_text(summary: Mapping[str, Any]) -> str:
     test, row = summary["chosen"]["test_accuracy"], METRICS[summary["task"]["metric"]]
     ends = f"{percent(test['score_low'])} to {percent(test['score_high'])}"
     return f"{row.label}: {percent(test['score'])} on test data (95{GAP}% {row.interval_name} {ends})"
+
+
+def anomaly_text(summary: Mapping[str, Any]) -> str:
+    """What the chosen model's threshold does on test data; empty where classes are told."""
+    allowed, chosen = (summary.get("task") or {}).get("false_alarms"), summary["chosen"]
+    if allowed is None:
+        return ""
+    (quiet, false), (missed, found) = chosen["confusion"]
+    return (
+        f"a score above {chosen['test_accuracy']['threshold']:,} is an anomaly, set for {percent(allowed)} false alarms"
+        f" on normal validation data; on test data {_share_text(false, quiet + false)} of the normal samples are false"
+        f" alarms and {_share_text(found, missed + found)} of the anomalies are found"
+    )
+
+
+def _share_text(count: int, total: int) -> str:
+    low, high = wilson(count, total)
+    return f"{percent(count / total)} ({count:,} of {total:,}; {percent(low)} to {percent(high)})"
 
 
 def accuracy_text(test: Mapping[str, Any]) -> str:

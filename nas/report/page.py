@@ -95,6 +95,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "duty": facts.duty_lines(chosen) if chosen else [],
         "robustness": facts.robustness_text(chosen) if chosen else "",
         "quantization": facts.quantization_text(summary),
+        "anomaly_text": facts.anomaly_text(summary) if chosen else "",
         "front_end": facts.front_end_notes(summary),
         "metric_word": facts.metric(summary),
         "metric": quantities.sentence(facts.metric(summary)),

@@ -66,8 +66,8 @@ class RunConfig(TaskOptions):
     )
     metric: MetricName | Literal["auto"] = key(
         "auto",
-        "what is searched and chosen by: accuracy, balanced_accuracy or macro_f1",
-        default="balanced_accuracy where classes are unbalanced, said, else accuracy",
+        "what is searched and chosen by: accuracy, balanced_accuracy, macro_f1; of anomalies auc or partial_auc",
+        default="balanced_accuracy where classes are unbalanced, said, else accuracy; of anomalies auc",
     )
     sparsity: float = key(0.0, "weights that magnitude pruning zeroes", metavar="SHARE", ge=0.0, lt=1.0)
     sampler: str = key(

@@ -96,7 +96,7 @@ class TrialSummary(_Part):
 class MeasuredAccuracy(_Part):
     """Correct answers out of all, by an interpreter; test data come with a 95 % Wilson interval.
 
-    `score` is the run's metric, with its own interval.
+    `score` is the run's metric, with its own interval; `threshold` is that of anomalies, above which a score is one.
     """
 
     engine: str
@@ -108,6 +108,7 @@ class MeasuredAccuracy(_Part):
     score: float | None = None
     score_low: float | None = None
     score_high: float | None = None
+    threshold: int | None = None
 
 
 class ChosenSummary(_Part):
@@ -143,6 +144,7 @@ class TaskSummary(_Part):
     class_names: list[str] = []
     samples: dict[str, int] = {}
     metric: MetricName = "accuracy"
+    false_alarms: float | None = None
     frontend: FrontEndSummary | None = None
     source: str = ""
     licence: str = ""

@@ -99,7 +99,7 @@ def prepare(config: RunConfig) -> Job:
     screen = Screen(
         space=space,
         input_shape=dataset.info.input_shape,
-        classes=len(dataset.info.class_names),
+        classes=dataset.info.outputs,
         model=first.model,
         budget=first.budget,
         others=others,

@@ -206,7 +206,7 @@ def look(
     screen = Screen(
         space=load_space(name),
         input_shape=job.dataset.info.input_shape,
-        classes=len(job.dataset.info.class_names),
+        classes=job.dataset.info.outputs,
         model=job.model,
         budget=job.budget,
     )

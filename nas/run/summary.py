@@ -63,6 +63,7 @@ def summarize(
             "class_names": list(task.class_names),
             "samples": dict(task.samples),
             "metric": task.metric,
+            "false_alarms": task.false_alarms,
             "frontend": None
             if task.frontend is None
             else {
@@ -132,6 +133,7 @@ def chosen_model(
             "score": accuracy.objective,
             "score_low": score_low,
             "score_high": score_high,
+            "threshold": accuracy.threshold,
         },
         "validation_accuracy": {
             "engine": validation.engine,

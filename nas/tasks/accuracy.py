@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from nas.model.anomaly_score import AnomalyScore, threshold_at
 from nas.model.input_quantization import InputScaling
-from nas.model.metrics import METRICS
+from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS
 from nas.model.policy import MetricName
 from nas.model.trained import Accuracy
-from nas.runtimes.interpreter import Engine
+from nas.runtimes.interpreter import Engine, Int8Model
 from nas.runtimes.litert import LiteRtModel
 from nas.runtimes.reference import reference_model
 from nas.tasks.dataset import Dataset
@@ -41,32 +43,86 @@ def score(
         total=len(labels),
         confusion=table,
         metric=metric,
-        score=None if metric == "accuracy" else METRICS[metric].of(table),
+        score=None if metric == "accuracy" else CLASS_METRICS[metric].of(table),
+    )
+
+
+def score_anomalies(
+    scores: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    *,
+    threshold: int,
+    part: Part,
+    engine: Engine,
+    metric: MetricName,
+) -> Accuracy:
+    """What is told apart at a threshold, and by the metric at all of them; labels are 0 (normal) and 1."""
+    found = (scores > threshold).astype(np.int64)
+    confusion = np.zeros((2, 2), np.int64)
+    np.add.at(confusion, (labels, found), 1)
+    row = ANOMALY_METRICS[metric]
+    normal, anomalous = scores[labels == 0], scores[labels == 1]
+    return Accuracy(
+        part=part,
+        engine=engine,
+        correct=int(np.trace(confusion)),
+        total=len(labels),
+        confusion=tuple(tuple(int(n) for n in counts) for counts in confusion),
+        metric=metric,
+        score=row.of(normal, anomalous),
+        interval=row.interval(normal, anomalous),
+        threshold=threshold,
     )
 
 
 def measure_accuracy(tflite: bytes, dataset: Dataset, part: Part, engine: Engine) -> Accuracy:
     """Accuracy on the raw samples of one part, quantized as the firmware quantizes them.
 
-    Where TFLM's interpreter is not installed, LiteRT answers for it, and the result's `engine` says so.
+    Where TFLM's interpreter is not installed, LiteRT answers for it, and the result's `engine` says so. The threshold
+    of anomalies is that of the normal validation samples, by the same interpreter.
     """
     model = reference_model(tflite)
-    port = model.input
-    scaling = InputScaling.fold(dataset.info.preprocess, scale=port.scale, zero_point=port.zero_point)
     # TFLM is asked to load it even where LiteRT answers: a model that it refuses is of no use.
     answering = model if engine in ("tflm", model.engine) else LiteRtModel(tflite)
-    outputs = np.concatenate(
-        [
-            answering.run(scaling.quantize(raw).reshape(len(raw), *port.shape)).reshape(len(raw), -1)
-            for raw in chunks(dataset.samples[part])
-        ]
-    )
-    classes = len(dataset.info.class_names)
-    return score(
-        outputs,
-        dataset.labels[part],
-        classes=classes,
+    info, labels = dataset.info, dataset.labels[part]
+    if info.false_alarms is None:
+        return score(
+            np.concatenate([outputs for _, outputs in _answers(answering, dataset, part)]),
+            labels,
+            classes=len(info.class_names),
+            part=part,
+            engine=answering.engine,
+            metric=info.metric,
+        )
+    scores = anomaly_scores(answering, dataset, part)
+    usual = scores if part == "val" else anomaly_scores(answering, dataset, "val")
+    return score_anomalies(
+        scores,
+        labels,
+        threshold=threshold_at(usual[dataset.labels["val"] == 0], info.false_alarms),
         part=part,
         engine=answering.engine,
-        metric=dataset.info.metric,
+        metric=info.metric,
     )
+
+
+def anomaly_scores(model: Int8Model, dataset: Dataset, part: Part) -> npt.NDArray[np.int64]:
+    """How badly a network rebuilds each sample of a part. Shape: (n,)."""
+    port, output = model.input, model.output
+    scoring = AnomalyScore.fold(
+        scales=(port.scale, output.scale),
+        zero_points=(port.zero_point, output.zero_point),
+        elements=port.size,
+    )
+    return np.concatenate([scoring.of(inputs, outputs) for inputs, outputs in _answers(model, dataset, part)])
+
+
+def _answers(
+    model: Int8Model, dataset: Dataset, part: Part
+) -> Iterator[tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]]:
+    """Int8 inputs and outputs, some samples at a time. Shape: (n, *input.shape), (n, outputs)."""
+    port = model.input
+    scaling = InputScaling.fold(dataset.info.preprocess, scale=port.scale, zero_point=port.zero_point)
+    for raw in chunks(dataset.samples[part]):
+        inputs = scaling.quantize(raw).reshape(len(raw), *port.shape)
+        yield inputs, model.run(inputs).reshape(len(raw), -1)

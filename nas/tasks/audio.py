@@ -26,7 +26,7 @@ from nas.tasks.loading.audio_file import AudioInfo, Waveform, content_hash, insp
 from nas.tasks.loading.class_folders import PART_FOLDERS, RECORDINGS, Layout, read_layout, show
 from nas.tasks.loading.memory import require_memory
 from nas.tasks.loading.progress import tell
-from nas.tasks.options import FrontEndName, TaskOptions
+from nas.tasks.options import FrontEndName, TaskOptions, least_classes
 from nas.tasks.split import split_indices, validation_indices
 
 _RATE = 16_000  # Hz; higher ones cost memory and cycles and say little more of words
@@ -67,7 +67,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     root = Path(argument)
     if not root.is_dir():
         raise UserError(f"There is no folder {root}.", "Check the path after audio:.")
-    layout = read_layout(root, RECORDINGS)
+    layout = read_layout(root, RECORDINGS, least=least_classes(options))
     notes = list(layout.notes)
     group_of = _grouping(layout, options.group, notes)
     parts = {part: _inspect_all(files, group_of, root) for part, files in layout.files.items()}
@@ -118,16 +118,19 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         groups=None if group_of is None else by_row(lambda file: file.group or ""),
         input_kind="images",
         notes=notes,
+        options=options,
     )
     # The bytes of the features are the network's input as they are, however loud the loudest recording is.
-    whole = Preprocess(raw_type="uint8", offset=(0.0,), scale=(1.0 / 255.0,))
+    whole, input_range = Preprocess(raw_type="uint8", offset=(0.0,), scale=(1.0 / 255.0,)), (0.0, 1.0)
+    if options.normal is not None:
+        whole, input_range = dataset.info.preprocess, dataset.input_range
     info = replace(dataset.info, preprocess=whole, frontend=spec)
     report = replace(dataset.report, taken_as=f"features of {spec.frames} frames, {spec.bands} bands")
     return replace(
         dataset,
         info=info,
         report=report,
-        input_range=(0.0, 1.0),
+        input_range=input_range,
         golden_recordings=_golden(parts["test"], rate, spec.clip_samples),
     )
 

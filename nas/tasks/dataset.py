@@ -11,17 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.model.metrics import METRICS, metric_for
+from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, METRICS, metric_for
 from nas.model.policy import MetricName
 from nas.model.trained import TaskInfo
 from nas.tasks.loading import PARTS
+from nas.tasks.loading.anomalies import centred, sort_out
 from nas.tasks.loading.kinds import check_shape, take
 from nas.tasks.loading.labels import clean_labels, index_labels
 from nas.tasks.loading.mapped import chunks, converted
 from nas.tasks.loading.raw_type import check_scales, check_values, common_raw_type
 from nas.tasks.loading.report import DataReport, make_report
 from nas.tasks.loading.scaling import fit_scaling
-from nas.tasks.options import InputKind
+from nas.tasks.options import InputKind, TaskOptions
 
 Array = NDArray[np.generic]
 
@@ -56,9 +57,22 @@ class Dataset:
         return np.clip(self.info.preprocess.apply(raw), *self.input_range)
 
     def judged_by(self, metric: MetricName | Literal["auto"]) -> Dataset:
-        """The same data, to be searched by a metric; "auto" takes one by how even the classes are, and notes it."""
+        """The same data, to be searched by a metric; "auto" takes one by how even the classes are, and notes it.
+
+        Raises:
+            UserError: A metric of classes for anomalies, or the other way round.
+        """
         note = ""
-        if metric == "auto":
+        fitting = CLASS_METRICS if self.info.false_alarms is None else ANOMALY_METRICS
+        if metric != "auto" and metric not in fitting:
+            raise UserError(
+                f"--metric {metric} is of {'classes' if metric in CLASS_METRICS else 'anomalies'}.",
+                f"This data set is searched by {' or '.join(fitting)}"
+                f"{'; --normal CLASS makes it one of anomalies' if self.info.false_alarms is None else ''}.",
+            )
+        if metric == "auto" and self.info.false_alarms is not None:
+            metric = "auc"
+        elif metric == "auto":
             counts = np.bincount(self.labels["train"], minlength=len(self.info.class_names))
             metric, note = metric_for(counts.tolist())
         report = replace(self.report, notes=(*self.report.notes, *([note] if note else [])))
@@ -92,6 +106,7 @@ def make_dataset(
     groups: Mapping[str, Array] | None = None,
     input_kind: InputKind = "auto",
     notes: Sequence[str] = (),
+    options: TaskOptions | None = None,
 ) -> Dataset:
     """Checks the arrays of the three parts and fits the scaling on the training part alone.
 
@@ -105,6 +120,7 @@ def make_dataset(
         groups: Subjects of the samples by part, for the report.
         input_kind: What the axes of the samples are.
         notes: What the loading has to say of the data.
+        options: What the user says of the data; `normal` and `false_alarms` make it a set of anomalies.
 
     Raises:
         UserError: NaNs, shapes that do not agree, labels out of range, fewer than two classes, parts in different
@@ -124,10 +140,18 @@ def make_dataset(
     cleaned = {part: clean_labels(labels[part], f"{name}: y_{part}") for part in PARTS}
     indices, names = index_labels(cleaned, class_names, name)
     _check_counts(name, arrays, indices)
-    _check_classes(name, indices["train"], names)
+    normal = None if options is None else options.normal
+    said: list[str] = []
+    if normal is None:
+        _check_classes(name, indices["train"], names)
+    else:
+        arrays, indices, names, groups, said = sort_out(arrays, indices, names, normal, groups, name)
     raw_type = common_raw_type(arrays)
     doubts = check_scales(arrays, name)
     scaling = fit_scaling(arrays, raw_type, name)
+    if normal is not None and raw_type == "uint8":
+        preprocess, input_range = centred(scaling.preprocess, arrays["train"])
+        scaling = replace(scaling, preprocess=preprocess, input_range=input_range)
     raw = {part: converted(arrays[part], np.dtype(raw_type)) for part in PARTS}
     info = TaskInfo(
         name=name,
@@ -137,6 +161,7 @@ def make_dataset(
         source=source,
         licence=licence,
         samples={part: len(raw[part]) for part in PARTS},
+        false_alarms=None if options is None or normal is None else options.false_alarms,
     )
     report = make_report(
         taken_as=taken.text,
@@ -148,7 +173,14 @@ def make_dataset(
         constant=scaling.constant,
         levels=scaling.levels,
         groups=groups,
-        notes=[*notes, *([taken.note] if taken.note else []), *_label_notes(labels), *doubts, *scaling.notes],
+        notes=[
+            *notes,
+            *([taken.note] if taken.note else []),
+            *_label_notes(labels),
+            *said,
+            *doubts,
+            *scaling.notes,
+        ],
     )
     return Dataset(info=info, samples=raw, labels=indices, input_range=scaling.input_range, report=report)
 
@@ -169,7 +201,8 @@ def _check_classes(name: str, train: NDArray[np.int64], names: tuple[str, ...]) 
     if len(present) < 2:
         raise UserError(
             f"{name}: the training part holds one class only ({names[int(present[0])]}).",
-            "A classifier needs samples of at least two classes.",
+            "A classifier needs samples of at least two classes; to find anomalies, name the normal class:"
+            f" --normal {names[int(present[0])]}.",
         )
     if len(present) < len(names):
         missing = sorted(set(range(len(names))) - set(present.tolist()))

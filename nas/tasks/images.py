@@ -20,7 +20,7 @@ from nas.tasks.loading.mapped import room_for
 from nas.tasks.loading.memory import require_memory, work_bytes
 from nas.tasks.loading.picture_file import Picture, UnreadableError, decode, inspect, unreadable
 from nas.tasks.loading.progress import tell
-from nas.tasks.options import TaskOptions
+from nas.tasks.options import TaskOptions, least_classes
 from nas.tasks.split import hold_out_validation, split_parts
 
 _DEFAULT_SIZE = 48  # pixels; where pictures differ in size or are large
@@ -47,7 +47,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     root = Path(argument)
     if not root.is_dir():
         raise UserError(f"There is no folder {root}.", "Check the path after images:.")
-    layout = read_layout(root)
+    layout = read_layout(root, least=least_classes(options))
     name = root.resolve().name or "images"
     pictures = _inspect_all([path for files in layout.files.values() for _, path in files])
     size, format_notes = _common_size(list(pictures.values()), options.image_size)
@@ -79,6 +79,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
             licence="",
             input_kind="images",
             notes=notes,
+            options=options,
         )
     if "val" not in samples:
         notes.append("There is no val folder: a fifth of the training pictures is held out for it.")
@@ -91,6 +92,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         source=source,
         input_kind="images",
         notes=notes,
+        options=options,
     )
 
 

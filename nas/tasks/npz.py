@@ -68,6 +68,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
             licence=licence,
             input_kind=options.input_kind,
             notes=notes,
+            options=options,
         )
     for key in ("X_train", "y_train", "X_test", "y_test"):
         if key not in arrays:
@@ -98,6 +99,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         groups=groups if len(groups) > 1 else None,
         input_kind=options.input_kind,
         notes=notes,
+        options=options,
     )
 
 

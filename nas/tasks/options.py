@@ -16,6 +16,7 @@ InputKind = Literal["auto", "features", "signals", "images", "channels-first"]
 
 _TABLES = ("timeseries",)
 _AUDIO = ("audio",)
+_LABELLED = ("npz", "images", *_TABLES, *_AUDIO)
 FrontEndName = Literal["log_mel", "pcan", "micro_speech"]
 
 
@@ -38,6 +39,8 @@ class TaskOptions(BaseModel):
         augment: Versions of each training recording of audio besides itself.
         front_end: What makes the features of audio.
         bands: How many features a frame of audio has.
+        normal: The class of normal samples; a network learns these alone, and all others are anomalies.
+        false_alarms: Share of normal validation samples that may be taken for anomalies.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -163,6 +166,22 @@ class TaskOptions(BaseModel):
         ge=4,
         le=128,
     )
+    normal: str | None = key(
+        None,
+        "find anomalies: learn from training samples of this class alone",
+        metavar="CLASS",
+        example="healthy",
+        default="tell classes",
+        tasks=_LABELLED,
+    )
+    false_alarms: float = key(
+        0.01,
+        "share of normal validation samples above the threshold of anomalies",
+        metavar="SHARE",
+        tasks=_LABELLED,
+        gt=0,
+        le=0.5,
+    )
 
 
 def make_options(given: Mapping[str, object]) -> TaskOptions:
@@ -183,6 +202,11 @@ def make_options(given: Mapping[str, object]) -> TaskOptions:
         raise UserError(f"{name} is {first['input']!r}.", f"{first['msg']}.") from None
 
 
+def least_classes(options: TaskOptions) -> int:
+    """How many classes the data hold at the least: with `normal`, that one."""
+    return 2 if options.normal is None else 1
+
+
 def check_options(options: TaskOptions, task: str) -> None:
     """Refuses options that the task does not read.
 
@@ -200,6 +224,11 @@ def check_options(options: TaskOptions, task: str) -> None:
             raise UserError(
                 f"{flag} is of no use to the task {task}.", f"It is for {' and '.join(map(_written, tasks))}."
             )
+    if options.normal is None and options.false_alarms != TaskOptions.model_fields["false_alarms"].default:
+        raise UserError(
+            "--false-alarms is of no use without anomalies.",
+            "Name the class of normal samples: --normal CLASS.",
+        )
 
 
 def _written(task: str) -> str:

@@ -12,7 +12,7 @@ from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.labels import clean_labels
 from nas.tasks.loading.mapped import gathered
-from nas.tasks.options import InputKind
+from nas.tasks.options import InputKind, TaskOptions
 
 Indices = NDArray[np.int64]
 
@@ -30,6 +30,7 @@ def split_parts(
     licence: str = "",
     input_kind: InputKind = "auto",
     notes: Sequence[str] = (),
+    options: TaskOptions | None = None,
 ) -> Dataset:
     """A data set of samples that come in one heap: 60 % train, 20 % val, 20 % test.
 
@@ -43,6 +44,7 @@ def split_parts(
         licence: The licence of the data.
         input_kind: What the axes of the samples are.
         notes: What the loading has to say of the data.
+        options: What the user says of the data; see `make_dataset`.
 
     Raises:
         UserError: Arrays that do not go together, or too few samples to split.
@@ -69,6 +71,7 @@ def split_parts(
         groups=None if known is None else {part: known[index[part]] for part in PARTS},
         input_kind=input_kind,
         notes=said,
+        options=options,
     )
 
 

@@ -41,7 +41,7 @@ from nas.tasks.loading.windows import (
     place_windows,
     require_room,
 )
-from nas.tasks.options import TaskOptions
+from nas.tasks.options import TaskOptions, least_classes
 
 _NAMED = 12
 
@@ -91,7 +91,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     )
     stretches, rows, step, window_notes = _even(read, rate, window, hop, options)
     channels, channel_notes = telltales(stretches, roles.channels, named=options.channels is not None)
-    labels, names = class_order(read.labels, name)
+    labels, names = class_order(read.labels, name, least=least_classes(options))
     order = np.array(labels, np.int32)
     stretches = [replace(stretch, labels=order[stretch.labels]) for stretch in stretches]
     windows = place_windows(stretches, rows, step, options.label_share)
@@ -127,6 +127,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         groups={part: windows.group[parts[part]] for part in PARTS} if grouped else None,
         input_kind="signals",
         notes=notes,
+        options=options,
     )
 
 

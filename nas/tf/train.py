@@ -66,6 +66,7 @@ class TrainingData:
         preprocess: Makes real-valued inputs of them; None where they are.
         input_range: What lies outside saturates.
         shape: Of a network's input; None for that of a sample.
+        rebuilds: Whether a network learns to put out its input in place of the label.
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class TrainingData:
         preprocess: Preprocess | None = None,
         input_range: tuple[float, float] = (-np.inf, np.inf),
         shape: tuple[int, ...] | None = None,
+        rebuilds: bool = False,
     ) -> None:
+        self.rebuilds = rebuilds
         self.class_weights = None if class_weights is None else tf.constant(class_weights)
         self.labels = tf.constant(labels, tf.int32)
         self.classes = classes
@@ -124,7 +127,7 @@ def train(
     """Trains `model` in place.
 
     Args:
-        model: Puts out logits.
+        model: Puts out logits, or its input.
         data: What to learn.
         schedule: How.
         rng: Source of batches and augmentation.
@@ -206,13 +209,16 @@ def _loop(
             index = batches[step]
             samples = augment(data.batch(index, schedule.batch), shifts[step], gains[step], masks[step])
             labels = tf.gather(data.labels, index)
-            target = tf.one_hot(labels, data.classes)
-            target = target * (1 - smoothing) + smoothing / data.classes
             with tf.GradientTape() as tape:
-                logits = model(samples, training=True)
-                errors = tf.nn.softmax_cross_entropy_with_logits(target, logits)
-                if data.class_weights is not None:
-                    errors *= tf.gather(data.class_weights, labels)
+                outputs = model(samples, training=True)
+                if data.rebuilds:
+                    errors = tf.math.squared_difference(outputs, tf.reshape(samples, tf.shape(outputs)))
+                else:
+                    target = tf.one_hot(labels, data.classes)
+                    target = target * (1 - smoothing) + smoothing / data.classes
+                    errors = tf.nn.softmax_cross_entropy_with_logits(target, outputs)
+                    if data.class_weights is not None:
+                        errors *= tf.gather(data.class_weights, labels)
                 loss = tf.reduce_mean(errors)
             gradients = tape.gradient(loss, variables)
             optimizer.apply(gradients, rate=rates[due], step=step)

@@ -21,6 +21,7 @@ from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.tflite_graph import read_graph
 from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request, Stage
+from nas.model.metrics import ANOMALY_METRICS
 from nas.model.quantization import Quantization
 from nas.model.recipe import TrainingRecipe
 from nas.runtimes.reference import reference_engine
@@ -77,7 +78,8 @@ class Evaluator:
         self._boards = [
             Board(model=CostModel(target), budget=budget) for target, budget in ((target, budget), *others)
         ]
-        self._classes = len(dataset.info.class_names)
+        self._outputs = dataset.info.outputs
+        self._rebuilds = dataset.info.false_alarms is not None
         self._extremes = _extremes(dataset)
         self._training: dict[tuple[int, ...], TrainingData] = {}
 
@@ -98,7 +100,7 @@ class Evaluator:
             load_space(request.space),
             Choices(request.params),
             input_shape=self._dataset.info.input_shape,
-            classes=self._classes,
+            classes=self._outputs,
         )
         digest = network_digest(proposed)
         # The same network gets the same seed in any trial, on any worker, in any run of this seed.
@@ -156,27 +158,16 @@ class Evaluator:
             schedule = self._schedule(spec, steps, rate, recipe)
             return train_aware(folded, ranges, self._data(spec), schedule, rng=rng, until=until)[0]
 
-        outputs = [
-            predict(model, self._dataset.inputs(raw).reshape(len(raw), *spec.input_shape))
-            for raw in chunks(self._dataset.samples["val"])
-        ]
-        floats = score(
-            np.concatenate(outputs),
-            labels,
-            classes=self._classes,
-            part="val",
-            engine="litert",
-            metric=info.metric,
-        )
         return climb(
             Climb(
                 model=model,
                 spec=spec,
                 representative=representative,
                 judge=lambda tflite: measure_accuracy(tflite, self._dataset, "val", "litert").objective,
-                float_metric=floats.objective,
+                float_metric=self._float_metric(model, spec),
                 least_gap=max(_LEAST_GAP, _LEAST_SAMPLES / len(labels)),
                 fixed_input=info.preprocess.raw_type == "uint8",
+                classifier=not self._rebuilds,
                 aware=aware,
             )
         )
@@ -198,6 +189,23 @@ class Evaluator:
             raise UserError(str(found[0].refused))
         closest = min(found, key=lambda each: each.excess)
         return next(iter(known.values())), known if len(found) > 1 else {}, closest.violations
+
+    def _float_metric(self, model: tf_keras.Model, spec: ArchSpec) -> float:
+        """The metric of the float network on validation data."""
+        info, labels = self._dataset.info, self._dataset.labels["val"]
+        found = []
+        for raw in chunks(self._dataset.samples["val"]):
+            inputs = self._dataset.inputs(raw).reshape(len(raw), *spec.input_shape)
+            outputs = predict(model, inputs)
+            if self._rebuilds:
+                outputs = np.square(outputs - inputs.reshape(outputs.shape)).mean(axis=1)
+            found.append(outputs)
+        every = np.concatenate(found)
+        if self._rebuilds:
+            return ANOMALY_METRICS[info.metric].of(every[labels == 0], every[labels == 1])
+        return score(
+            every, labels, classes=self._outputs, part="val", engine="litert", metric=info.metric
+        ).objective
 
     def _train(
         self, proposed: Candidate, request: Request, rng: np.random.Generator, seconds: dict[str, float]
@@ -236,11 +244,12 @@ class Evaluator:
             self._training[spec.input_shape] = TrainingData(
                 self._dataset.samples["train"],
                 self._dataset.labels["train"],
-                classes=self._classes,
+                classes=self._outputs,
                 class_weights=self._dataset.class_weights(),
                 preprocess=self._dataset.info.preprocess,
                 input_range=self._dataset.input_range,
                 shape=spec.input_shape,
+                rebuilds=self._rebuilds,
             )
         return self._training[spec.input_shape]
 
@@ -249,9 +258,11 @@ class Evaluator:
         image = len(shape) == 3
         vector = len(spec.input_shape) == 1  # such a network has nothing to shift, whatever the task has
         shift = masks = (0, 0)
-        if self._dataset.info.frontend is not None and spec.input_shape == shape:
+        if self._dataset.info.frontend is not None and spec.input_shape == shape and not self._rebuilds:
             masks = (int(recipe.masked * shape[0]), int(recipe.masked * shape[1]))
-        if image and not vector:
+        if self._rebuilds:  # a sample that is moved, louder or partly hidden is what shall be found
+            pass
+        elif image and not vector:
             shift = (max(1, shape[0] // 14), max(1, shape[1] // 14))
         elif len(shape) == 2 and not vector:
             shift = (min(shape[0] // 16, 400), 0)
@@ -262,7 +273,7 @@ class Evaluator:
             weight_decay=recipe.weight_decay,
             label_smoothing=recipe.label_smoothing,
             shift=shift,
-            gain=0.0 if image else recipe.gain,
+            gain=0.0 if image or self._rebuilds else recipe.gain,
             masks=masks,
         )
 
@@ -272,9 +283,10 @@ class Evaluator:
         The extremes fix the input's quantization to the data set's range, so that bytes map to int8 exactly.
         """
         labels = self._dataset.labels["train"]
-        share = max(1, _REPRESENTATIVE // self._classes)
+        present = np.unique(labels).tolist()
+        share = max(1, _REPRESENTATIVE // len(present))
         picks = list(self._extremes)
-        for label in range(self._classes):
+        for label in present:
             members = np.flatnonzero(labels == label)
             picks += rng.choice(members, min(share, len(members)), replace=False).tolist()
         samples = self._dataset.inputs(self._dataset.samples["train"][picks])

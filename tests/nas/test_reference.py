@@ -20,5 +20,7 @@ def test_the_reference_names_every_flag_with_its_values() -> None:
         "| `--trials` | whole number from 1 to 1,000,000 | networks to train (default: 24) | may change |"
         in text
     )
-    assert "| `--metric` | `accuracy`, `balanced_accuracy`, `macro_f1`, `auto` |" in text
+    assert (
+        "| `--metric` | `accuracy`, `balanced_accuracy`, `macro_f1`, `auc`, `partial_auc`, `auto` |" in text
+    )
     assert "(for timeseries, audio)" in text

@@ -120,12 +120,17 @@ class _LeftOut:
         return lines
 
 
-def read_layout(root: Path, kind: FileKind = PICTURES) -> Layout:
+def read_layout(root: Path, kind: FileKind = PICTURES, *, least: int = 2) -> Layout:
     """Finds `root/<class>/*.png`, or such folders under train, val and test (or training, validation, testing).
 
+    Args:
+        root: The folder.
+        kind: What lies in it.
+        least: How many classes there are at the least.
+
     Raises:
-        UserError: A class without readable pictures, nested folders, names that cannot be used, fewer than two
-            classes, or parts that are not complete.
+        UserError: A class without readable pictures, nested folders, names that cannot be used, too few classes, or
+            parts that are not complete.
     """
     try:
         left_out = _LeftOut(kind)
@@ -143,7 +148,7 @@ def read_layout(root: Path, kind: FileKind = PICTURES) -> Layout:
                 f"{show(places[part])} holds no {kind.many}.", f"Each part needs {kind.many} of each class."
             )
     classes = sorted({name for part in files.values() for name, _ in part})
-    _check_classes(root, classes, kind)
+    _check_classes(root, classes, kind, least)
     return Layout(files=files, classes=tuple(classes), notes=tuple(left_out.notes()))
 
 
@@ -293,11 +298,11 @@ def _first_file(folder: Path, kind: FileKind) -> Path | None:
     return None
 
 
-def _check_classes(root: Path, classes: Sequence[str], kind: FileKind) -> None:
-    if len(classes) < 2:
+def _check_classes(root: Path, classes: Sequence[str], kind: FileKind, least: int) -> None:
+    if len(classes) < least:
         raise UserError(
             f"{root} holds {len(classes)} class folder{'s' if len(classes) != 1 else ''} with {kind.many}.",
-            f"A classifier needs at least two: {kind.example}.",
+            f"A classifier needs at least two: {kind.example}; to find anomalies name the normal one: --normal CLASS.",
         )
     seen: dict[str, str] = {}
     for name in classes:

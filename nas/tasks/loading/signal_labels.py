@@ -21,17 +21,23 @@ def spelt(word: str) -> str:
     return str(int(match[1])) if match else word
 
 
-def class_order(words: Sequence[str], name: str) -> tuple[list[int], tuple[str, ...]]:
+def class_order(words: Sequence[str], name: str, *, least: int = 2) -> tuple[list[int], tuple[str, ...]]:
     """The class of each word, and the names of the classes: numbers by size, words by the alphabet.
 
+    Args:
+        words: The labels.
+        name: The task, for messages.
+        least: How many classes there are at the least.
+
     Raises:
-        UserError: One label only, or names that differ in case only.
+        UserError: Too few labels, or names that differ in case only.
     """
     check_words(words, name)
-    if len(words) < 2:
+    if len(words) < least:
         raise UserError(
             f"{name}: there is one label only ({listed(list(words), 1) or 'none'}).",
-            "A classifier needs recordings of at least two classes.",
+            "A classifier needs recordings of at least two classes; to find anomalies name the normal one:"
+            " --normal CLASS.",
         )
     seen: dict[str, str] = {}
     for word in words:
