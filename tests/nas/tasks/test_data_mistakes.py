@@ -92,13 +92,15 @@ AUDIO: dict[str, tuple[Change, list[str], str]] = {
         lambda r: recording(r / "yes" / "a.wav"),
         [],
         "data holds 1 class folder with recordings."
-        " A classifier needs at least two: FOLDER/yes/*.wav, FOLDER/no/*.wav.",
+        " A classifier needs at least two: FOLDER/yes/*.wav, FOLDER/no/*.wav;"
+        " to find anomalies name the normal one: --normal CLASS.",
     ),
     "loose files": (
         lambda r: recording(r / "a.wav"),
         [],
         "data holds 0 class folders with recordings."
-        " A classifier needs at least two: FOLDER/yes/*.wav, FOLDER/no/*.wav.",
+        " A classifier needs at least two: FOLDER/yes/*.wav, FOLDER/no/*.wav;"
+        " to find anomalies name the normal one: --normal CLASS.",
     ),
     "an empty class": (
         lambda r: (words(r), folder(r / "maybe")),
@@ -278,7 +280,7 @@ PICTURES: dict[str, tuple[Change, list[str], str]] = {
         lambda r: picture(r / "cat" / "a.png"),
         [],
         "data holds 1 class folder with pictures. A classifier needs at least two: FOLDER/cat/*.png,"
-        " FOLDER/dog/*.png.",
+        " FOLDER/dog/*.png; to find anomalies name the normal one: --normal CLASS.",
     ),
     "an empty class": (
         lambda r: (photos(r), folder(r / "owl")),
