@@ -148,15 +148,21 @@ def _area_gap_line(label: str, validation: Accuracy, test: Accuracy) -> list[str
             f" {test.objective:.3f}), more than their numbers of samples explain: the parts differ, or the choice fits"
             " the validation part."
         )
-    normal = sum(test.confusion[0])
-    low, _ = wilson(test.confusion[0][1], normal)
-    usual = validation.alarm_rates()[0] if validation.confusion else None
-    if normal and usual is not None and low > usual:
+    if not validation.confusion:
+        return lines
+    (rate, low, _), (usual, _, high) = (_false_alarms(accuracy) for accuracy in (test, validation))
+    if rate - usual > math.hypot(rate - low, high - usual):  # Newcombe's interval of the difference, as above
         lines.append(
-            f"Of normal test samples {_percent(test.confusion[0][1] / normal)} are false alarms, of validation samples"
+            f"Of normal test samples {_percent(rate)} are false alarms, of validation samples"
             f" {_percent(usual)}: what is normal differs between the parts, and the threshold does not hold."
         )
     return lines
+
+
+def _false_alarms(accuracy: Accuracy) -> tuple[float, float, float]:
+    """The share of normal samples taken for anomalies, with its 95 % interval."""
+    alarms, normal = accuracy.confusion[0][1], sum(accuracy.confusion[0])
+    return (alarms / normal if normal else 0.0, *wilson(alarms, normal))
 
 
 def _part(accuracy: Accuracy) -> str:

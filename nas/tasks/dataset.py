@@ -177,6 +177,7 @@ def make_dataset(
             *notes,
             *([taken.note] if taken.note else []),
             *_label_notes(labels),
+            *_threshold_notes(indices["val"], info.false_alarms),
             *said,
             *doubts,
             *scaling.notes,
@@ -210,6 +211,16 @@ def _check_classes(name: str, train: NDArray[np.int64], names: tuple[str, ...]) 
             f"{name}: class {names[missing[0]]} has no training sample.",
             "Add samples or remove the class; class indices count from 0.",
         )
+
+
+def _threshold_notes(labels: Array, false_alarms: float | None) -> list[str]:
+    normal = int((labels == 0).sum())
+    if false_alarms is None or normal * false_alarms >= 1:
+        return []
+    return [
+        f"{normal} normal validation samples cannot tell a share of {100 * false_alarms:g} % of false alarms:"
+        " the threshold will be their highest score."
+    ]
 
 
 def _label_notes(labels: Mapping[str, Array]) -> list[str]:

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from nas.bundle import BundleError, export, verify
 from nas.model.anomaly_score import AnomalyScore, threshold_at
 from nas.model.metrics import ANOMALY_METRICS
 from nas.model.quality import is_near_chance, quality_warnings
-from nas.model.trained import TrainedModel
+from nas.model.trained import Accuracy, TrainedModel
 from nas.tasks import Dataset, TaskOptions, load_task, make_dataset
 from nas.tasks.accuracy import measure_accuracy, score_anomalies
 from nas.tf.build import build
@@ -49,6 +49,31 @@ def dataset(anomalies_in: tuple[str, ...] = ("train", "val", "test"), **more: An
     return make_dataset(
         name="bearing", samples=parts, labels=labels, class_names=names, options=OPTIONS, **more
     ).judged_by("auto")
+
+
+def test_a_share_that_validation_samples_cannot_tell_is_said() -> None:
+    parts = {part: samples(40, usual=True) for part in ("train", "val", "test")}
+    labels = {part: np.zeros(40, np.int64) for part in parts}
+    rare = TaskOptions(normal="good", false_alarms=0.01)
+    data = make_dataset(name="pump", samples=parts, labels=labels, class_names=("good",), options=rare)
+    note = (
+        "40 normal validation samples cannot tell a share of 1 % of false alarms:"
+        " the threshold will be their highest score."
+    )
+    assert note in data.notes
+    assert note not in dataset().notes
+
+
+@pytest.mark.parametrize(("alarms", "warned"), [(1, False), (12, True)])
+def test_a_threshold_fails_only_by_more_false_alarms_than_chance_explains(alarms: int, warned: bool) -> None:
+    labels = np.repeat([0, 1], 36)
+    scores = np.concatenate([np.arange(36), np.full(36, 100)])
+
+    def found(part: Literal["val", "test"], threshold: int) -> Accuracy:
+        return score_anomalies(scores, labels, threshold=threshold, part=part, engine="tflm", metric="auc")
+
+    lines = quality_warnings((found("val", 35), found("test", 35 - alarms)), ("good", "bad"))
+    assert any("the threshold does not hold" in line for line in lines) is warned
 
 
 @pytest.fixture(scope="module")
