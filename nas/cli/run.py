@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -95,8 +96,23 @@ def _add_flag(group: Any, name: str, field: FieldInfo) -> None:
         group.add_argument(flag, action="store_true", help=text)
         return
     types = get_args(field.annotation) or (field.annotation,)
-    kind = next((kind for kind in (int, float) if kind in types and not facts.is_time), str)
+    kind: Callable[[str], object] = next(
+        (kind for kind in (int, float) if kind in types and not facts.is_time), str
+    )
+    if facts.metavar == "SHARE":
+        kind = _share
     group.add_argument(flag, metavar=facts.metavar or None, type=kind, help=text)
+
+
+def _share(text: str) -> float:
+    """A share as people write it: 0.01 or 1%."""
+    number, percent, rest = text.partition("%")
+    try:
+        if rest:
+            raise ValueError
+        return float(number) / (100 if percent else 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share. Write it like 0.05 or 5%") from None
 
 
 def _parse(argv: list[str]) -> dict[str, Any]:

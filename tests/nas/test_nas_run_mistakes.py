@@ -24,6 +24,11 @@ MISTAKES = [
     (["--target", "nrf52480"], "There is no target 'nrf52480'. Did you mean nrf52840?"),
     (["--trails", "3"], "There is no flag --trails. Did you mean --trials?"),
     (["--trials", "0"], "--trials is 0. It must be at least 1."),
+    (
+        ["--sparsity", "half"],
+        "Argument --sparsity: 'half' is not a share. Write it like 0.05 or 5%. nas-run --help lists the flags.",
+    ),
+    (["--sparsity", "150%"], "--sparsity is 1.5. It must be less than 1.0."),
     (["--trials", "many"], "Argument --trials: invalid int value: 'many'. nas-run --help lists the flags."),
     (["--sparsity", "1"], "--sparsity is 1.0. It must be less than 1.0."),
     (["--policy", "ballanced"], "--policy is 'ballanced'. Did you mean balanced?"),
@@ -37,7 +42,7 @@ MISTAKES = [
     (["--dry-run", "--resume", "r"], "--dry-run and --resume do not go together. Leave one of them out."),
     (
         ["--space", "../../etc"],
-        "There is no search space '../../etc'. Known: ds_cnn, mbv2, mlp, plain, resnet, tcn.",
+        "There is no search space '../../etc'. Known: autoencoder, ds_cnn, mbv2, mlp, plain, resnet, tcn.",
     ),
     (
         ["--space", "no.such.module"],
