@@ -106,8 +106,10 @@ def _plan_lines(plan: RunPlan) -> list[str]:
             f"space   {job.space.name}: {found.fitting} of {found.drawn} random networks fit",
         ]
     if all(found.feasible for found in plan.surveys):
+        networks = config.networks()
+        many = "as many networks as there is time for" if networks is None else f"{networks} networks"
         lines.append(
-            f"search  {config.trials} networks, trained for {config.steps} steps, the best of them longer,"
+            f"search  {many}, trained for {config.steps} steps, the best of them longer,"
             f" the best {config.finalists} for {config.final_steps}"
         )
     return lines

@@ -38,10 +38,10 @@ class Progress:
         self._console.print(folded(text, self._console.file, indent=4), markup=False)
 
     def stage(self, text: str, total: int) -> None:
-        """A stage of `total` trials begins."""
+        """A stage of `total` trials begins; 0 where only the time says when it ends."""
         self.end_stage()
         self._stage, self._total, self._done = text, total, 0
-        if self._live and total:
+        if self._live and (total or text == "search"):
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
             bar = Progress(
@@ -53,11 +53,13 @@ class Progress:
                 console=self._console,
                 transient=True,
             )
-            bar.add_task(text, total=total, best="")
+            bar.add_task(text, total=total or None, best="")
             bar.start()
             self._bar = bar
         elif total:
             self.say(f"{text}: {'about ' if text == 'search' else ''}{total:,} {trainings(total)}")
+        elif text == "search":
+            self.say(f"{text}: as many trainings as there is time for")
 
     def reading(self, text: str, done: int, total: int) -> None:
         """So many things of a data set are read; a line only where that takes a while."""
@@ -80,7 +82,8 @@ class Progress:
             self._rejected += 1
             return
         self._done += 1
-        self._total = max(self._total, self._done)  # how many are promoted is known only afterwards
+        if self._total:
+            self._total = max(self._total, self._done)  # how many are promoted is known only afterwards
         if record.accuracy is not None:
             self._metric = METRICS[record.accuracy.metric].label
         if record.state == "evaluated" and (self._best is None or record.value > self._best):
@@ -89,7 +92,7 @@ class Progress:
             best = "" if self._best is None else f"best int8 {self._metric} {self._best:.4f}"
             if self._rejected:
                 best += f", {self._rejected} rejected before training"
-            self._bar.update(0, completed=self._done, total=self._total, best=best)  # type: ignore[attr-defined]
+            self._bar.update(0, completed=self._done, total=self._total or None, best=best)  # type: ignore[attr-defined]
         if self._bar is None or record.state == "failed":
             self.say(self._line(record))
 
@@ -97,7 +100,8 @@ class Progress:
         steps = f"{record.steps:,} steps"
         if record.cut_at is not None:
             steps = f"time limit, {record.cut_at:,} of {steps}"
-        head = f"  {self._stage} {self._done}/{self._total} trial {record.number}, {steps}:"
+        done = f"{self._done}/{self._total}" if self._total else str(self._done)
+        head = f"  {self._stage} {done} trial {record.number}, {steps}:"
         if record.state == "failed" or record.costs is None:
             return f"{head} failed, {record.reason}{f' (traceback in {record.log})' if record.log else ''}"
         costs = record.costs

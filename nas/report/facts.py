@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cost_models import resources
 from nas.model.metrics import METRICS
 from nas.model.quantization import quantization_text as text_of
+from nas.model.records import trainings
 from nas.model.statistics import wilson
 from nas.model.words import FRONT_END
 from nas.report.quantities import (
@@ -25,6 +27,8 @@ from nas.report.quantities import (
 )
 
 Trial = Mapping[str, Any]
+
+_MOST_LEFT = 0.75  # share of a limit, below which it is said what is left of it
 
 # How the bases of cycle rates are said; "calibrated" where the chip itself was measured.
 _BASES = {
@@ -201,6 +205,39 @@ def _use(
         core_alone=bool((summary.get("chosen") or {}).get("npu")),
         certain=bool(summary.get("config", {}).get("certain")),
     )
+
+
+def unused(summary: Mapping[str, Any], found: Sequence[Use]) -> list[str]:
+    """What of each limit that was asked for is left, and what the networks that take more of it came to."""
+    chosen = summary["chosen"] or {}
+    if not summary.get("config", {}).get("budget"):
+        return []  # limits that the chip sets are nothing that is given to be spent
+    mine = next((trial for trial in summary["trials"] if trial["number"] == chosen.get("number")), None)
+    if mine is None:
+        return []
+    lines = []
+    for use in found:
+        if use.value is None or use.share is None or use.share > _MOST_LEFT:
+            continue
+        larger = [
+            trial
+            for trial in summary["trials"]
+            if trial["state"] == "evaluated"
+            and trial.get("rung") == "full"
+            and trial["number"] != mine["number"]
+            and ((trial.get("costs") or {}).get(use.resource.key) or 0) > use.value
+        ]
+        left = f"{percent(1 - use.share, 0)} of the {resources.RESOURCES[use.resource.name].noun}"
+        if not larger:
+            lines.append(f"{left}: no network that takes more was trained in full")
+            continue
+        best = max(validation(trial)[0] or 0.0 for trial in larger)
+        count = f"{len(larger)} {trainings(len(larger))} in full of networks that take more"
+        lines.append(
+            f"{left}: the best of {count} came to {percent(best)}, the chosen to {percent(validation(mine)[0])}"
+            f" ({metric(summary)} on validation data)"
+        )
+    return lines
 
 
 def tight(found: Sequence[Use]) -> list[Use]:

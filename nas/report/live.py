@@ -45,7 +45,7 @@ class LiveReport:
         self._earlier = self._done = self._total = 0
 
     def stage(self, text: str, total: int) -> None:
-        """A stage of `total` trainings begins."""
+        """A stage of `total` trainings begins; 0 where only the time says when it ends."""
         self._stage, self._total, self._done, self._earlier = text, total, 0, 0
         self._begun = self._clock()
 
@@ -74,7 +74,7 @@ class LiveReport:
         return {
             "stage": self._stage,
             "done": self._done,
-            "total": max(self._total, self._done),
+            "total": max(self._total, self._done) if self._total else 0,
             "seconds_left": left,
             "at": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         }

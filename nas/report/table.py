@@ -144,6 +144,7 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         for use in facts.tight(found)
     ]
     rows += [("Duty cycle", text) for text in facts.duty_lines(chosen)[:1]]
+    rows += [("Left unused", text) for text in facts.unused(summary, found)]
     rows += [("Front end", note) for note in facts.front_end_notes(summary)]
     if shares := facts.worker_time(summary):
         rows.append(("Worker time", shares))

@@ -19,6 +19,7 @@ from nas.model.storage_url import StorageUrl
 from nas.tasks.options import TaskOptions
 
 SAMPLERS = ("nas", "tpe", "gp", "nsga2", "random")
+_TRIALS = 24  # without a time limit
 _FIRST_KEYS = {
     "task", "space", "target", "budget", "seed", "steps", "final_steps", "sparsity", "image_size",
 }  # fmt: skip
@@ -80,7 +81,16 @@ class RunConfig(TaskOptions):
     )
     steps: int = key(500, "training steps of every network", metavar="N", ge=1, le=10_000_000)
     final_steps: int = key(2000, "training steps of the best", metavar="N", ge=1, le=100_000_000)
-    trials: int = key(24, "networks to train", scope="resources", metavar="N", ge=1, le=1_000_000)
+    trials: int | None = key(
+        None,
+        "networks to train",
+        scope="resources",
+        metavar="N",
+        example=100,
+        default=f"{_TRIALS}; with --timeout as many as there is time for",
+        ge=1,
+        le=1_000_000,
+    )
     finalists: int = key(4, "how many are trained in full", scope="resources", metavar="N", ge=1, le=1000)
     timeout: float | None = key(
         None,
@@ -175,6 +185,10 @@ class RunConfig(TaskOptions):
         example="new-model",
         default="mcu-nas/<name>",
     )
+
+    def networks(self) -> int | None:
+        """How many networks to train; None for as many as there is time for."""
+        return _TRIALS if self.trials is None and self.timeout is None else self.trials
 
     def rungs(self) -> tuple[int, ...]:
         """Training steps of each fidelity, ascending, about four times as many from one to the next."""

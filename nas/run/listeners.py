@@ -18,7 +18,7 @@ class RunListener(Protocol):
         """So many of all things of a data set are read."""
 
     def stage(self, text: str, total: int) -> None:
-        """A stage of about `total` trainings begins."""
+        """A stage of about `total` trainings begins; 0 where only the time says when it ends."""
 
     def trial(self, record: TrialRecord) -> None:
         """A training ended."""

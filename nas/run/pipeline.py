@@ -344,7 +344,7 @@ def _search_feasible(
         )
         driver = Driver(
             plan=Plan(
-                trials=config.trials,
+                trials=config.networks(),
                 steps=config.rungs(),
                 finalists=config.finalists,
                 space=config.space,

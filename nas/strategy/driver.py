@@ -34,7 +34,7 @@ class Listener(Protocol):
     """Who wants to know how the search goes."""
 
     def stage(self, text: str, total: int) -> None:
-        """A stage begins that will end after `total` trials."""
+        """A stage begins that will end after about `total` trials; 0 where only the time says when."""
 
     def trial(self, record: TrialRecord) -> None:
         """A trial ended."""
@@ -48,7 +48,7 @@ class Plan:
     """How much to do.
 
     Attributes:
-        trials: Networks to train, most of them briefly.
+        trials: Networks to train, most of them briefly; None for as many as there is time for.
         steps: Training steps of each rung, ascending; the last is the full training.
         finalists: How many of the best are trained in full at the end, where they are not yet.
         space: Name of the space, for the requests.
@@ -60,7 +60,7 @@ class Plan:
         starts: Choices of networks to train before any that is proposed.
     """
 
-    trials: int
+    trials: int | None
     steps: tuple[int, ...]
     finalists: int
     space: str
@@ -159,7 +159,7 @@ class Driver:
             if late and not self._pending:
                 continue  # which ends the search
             if not self._pending:
-                reason = "trials" if self.engine.begun >= self.plan.trials else "exhausted"
+                reason = "exhausted" if self._more else "trials"
                 break
             if not self._announced:
                 self._announce()
@@ -174,10 +174,17 @@ class Driver:
         for params in self.plan.starts:
             if not self.engine.taken(params):
                 return self.engine.replayed(params, 0)
-        return self.engine.suggest(self.study.asked, more=self.engine.begun < self.plan.trials)
+        return self.engine.suggest(self.study.asked, more=self._more)
+
+    @property
+    def _more(self) -> bool:
+        """Whether another network is to be begun."""
+        return self.plan.trials is None or self.engine.begun < self.plan.trials
 
     def _expected(self) -> int:
-        """How many trainings make a search of so many networks."""
+        """How many trainings make a search of so many networks; 0 where that is not said."""
+        if self.plan.trials is None:
+            return 0
         factor = self.engine.settings.reduction_factor
         return sum(self.plan.trials // factor**rung for rung in range(len(self.plan.steps)))
 
@@ -251,9 +258,14 @@ class Driver:
         )
 
     def _worth_beginning(self, proposal: Proposal) -> bool:
-        """Whether a full training ends within the time, or gets well beyond the network's last training."""
-        further = max(1.0, _WORTH_MORE * self.engine.trained_steps(proposal))
-        return self._possible_steps(proposal) >= min(self.plan.steps[-1], further)
+        """Whether a full training ends within the time.
+
+        Before any network was trained in full, it need only get well beyond the network's last training.
+        """
+        least: float = self.plan.steps[-1]
+        if not self.engine.trained_in_full:
+            least = min(least, max(1.0, _WORTH_MORE * self.engine.trained_steps(proposal)))
+        return self._possible_steps(proposal) >= least
 
     def _possible_steps(self, proposal: Proposal, keep: float = 0.0) -> float:
         """Training steps for which there is time, at the pace so far; before any was timed as many as are asked."""

@@ -26,7 +26,7 @@ def test_init_writes_every_key_with_its_default_and_what_it_means(
     assert set(keys) == set(RunConfig.model_fields)
     for key, field in RunConfig.model_fields.items():
         assert field.default is None or keys[key] == field.default
-    assert "# networks to train (default: 24)\n# trials = 24\n" in text
+    assert "# training steps of the best (default: 2000)\n# final_steps = 2000\n" in text
     assert max(map(len, text.splitlines())) <= 110
     assert make_config(keys, {}).timeout == 28800.0
     assert make_config(keys, {}).workers == 4

@@ -77,3 +77,9 @@ def test_the_plan_has_units_and_is_not_printed_when_nothing_fits(capsys: pytest.
     out, err = capsys.readouterr()
     assert "networks, trained for" not in out
     assert "Nothing fits" in err
+
+
+def test_where_only_the_time_says_when_a_search_ends_no_total_is_made_up() -> None:
+    said = lines(RECORD, total=0)
+    assert said[0] == "search: as many trainings as there is time for"
+    assert said[1].startswith("  search 1 trial 3,")

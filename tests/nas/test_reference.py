@@ -17,7 +17,7 @@ def test_the_reference_names_every_flag_with_its_values() -> None:
     for name in keys():
         assert f"| `--{name.replace('_', '-')}` |" in text
     assert (
-        "| `--trials` | whole number from 1 to 1,000,000 | networks to train (default: 24) | may change |"
+        "| `--finalists` | whole number from 1 to 1,000 | how many are trained in full (default: 4) | may change |"
         in text
     )
     assert (

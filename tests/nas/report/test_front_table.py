@@ -9,7 +9,7 @@ from rich.console import Console
 
 from nas.report import facts, print_front, table
 from nas.report.page import render
-from nas.report.quantities import RESOURCES
+from nas.report.quantities import GAP, RESOURCES
 
 
 def printed(summary: dict[str, Any], width: int = 140) -> str:
@@ -128,3 +128,27 @@ def test_a_terminal_of_80_columns_breaks_no_word(summary: dict[str, Any]) -> Non
     assert all(len(line) <= 80 for line in lines)
     assert " ".join(stream.getvalue().split()).count("Extraordinarily") == 12
     assert any(line.startswith(" " * 17 + "Extraordinarily") for line in lines)
+
+
+def test_the_verdict_says_what_of_the_limits_is_left_and_what_more_would_have_bought(
+    summary: dict[str, Any],
+) -> None:
+    chosen = next(t for t in summary["trials"] if t["number"] == summary["chosen"]["number"])
+    summary["config"]["budget"] = "sram=24KB"
+    summary["budget"] = [{"resource": "sram", "limit": 4 * chosen["costs"]["sram_bytes"], "note": ""}]
+    larger = next(
+        trial
+        for trial in summary["trials"]
+        if trial["state"] == "evaluated" and trial["rung"] == "full" and trial is not chosen
+    )
+    larger["costs"] = larger["costs"] | {"sram_bytes": chosen["costs"]["sram_bytes"] + 16}
+    left = [line for line in table.verdict(summary) if "Left unused" in line]
+    assert len(left) == 1
+    assert (
+        f"75{GAP}% of the SRAM: the best of 1 training in full of networks that take more came to" in left[0]
+    )
+    larger["rung"] = "search"
+    left = [line for line in table.verdict(summary) if "Left unused" in line]
+    assert left[0].endswith(f"75{GAP}% of the SRAM: no network that takes more was trained in full")
+    summary["config"]["budget"] = None
+    assert not any("Left unused" in line for line in table.verdict(summary))

@@ -14,6 +14,7 @@ import pytest
 
 from cost_models.budget import Violation
 from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request
+from nas.strategy.driver import Driver
 from nas.strategy.pareto import dominates, objectives, pareto_front
 from nas.strategy.screening import Screen
 from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
@@ -429,3 +430,26 @@ def test_the_front_holds_no_dominated_trial(tmp_path: Path) -> None:
         if record.state == "evaluated" and record not in front:
             mine = objectives(record)
             assert any(dominates(objectives(f), mine) or objectives(f) == mine for f in front)
+
+
+def test_once_a_network_was_trained_in_full_no_finalist_is_begun_that_cannot_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Driver, "_possible_steps", lambda self, proposal, keep=0.0: 0.6 * STEPS[-1])
+    driver, _ = make_driver(tmp_path)
+    first = driver.engine.suggest(0)
+    assert first is not None
+    driver.engine.update(0, first.params, 1, 0.2)
+    final = replace(first, rung=2)
+    assert driver._worth_beginning(final)
+    other = driver.engine.suggest(1)
+    assert other is not None
+    driver.engine.update(1, other.params, 2, 0.2)
+    assert not driver._worth_beginning(final)
+
+
+def test_a_search_with_a_time_limit_alone_trains_until_the_time_is_up(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, evaluate=Slow(0.0002))
+    driver.plan = replace(driver.plan, trials=None, limit=1.0)
+    assert driver.search() == "timeout"
+    assert len(driver.records()) > 3
