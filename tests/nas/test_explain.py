@@ -110,7 +110,7 @@ def test_a_space_without_networks_for_the_input_says_so(tmp_path: Path) -> None:
     path = tmp_path / "vectors.npz"
     np.savez(path, X=np.random.default_rng(0).normal(size=(300, 30)).astype("float32"), y=np.arange(300) % 3)
     found = explain(RunConfig(task=f"npz:{path}"), draws=5)
-    assert [each.space for each in found.spaces if each.refused is None] == ["mlp"]
+    assert [each.space for each in found.spaces if each.refused is None] == ["autoencoder", "mlp"]
     assert "needs an axis of time" in str(space(found, "tcn").refused)
     page = render_explanation(found.as_json())
     assert "tcn is left out: The search space tcn needs an axis of time" in page
