@@ -141,13 +141,22 @@ def quantization_text(summary: Mapping[str, Any]) -> str:
     )
 
 
-def robustness_text(chosen: Trial) -> str:
-    """The metric of disturbed samples beside that of the same as they are; empty where it was not measured."""
+def robustness_text(chosen: Trial, most: int | None = None) -> str:
+    """The metric of disturbed samples beside that of the same as they are; empty where it was not measured.
+
+    Args:
+        chosen: The chosen model.
+        most: How many disturbances to name, those that cost most; None for all, in their order.
+    """
     found = chosen.get("robustness")
     if not found:
         return ""
-    rows = ", ".join(f"{percent(row['metric'])} with {row['name']}" for row in found["disturbances"])
-    return f"{percent(found['metric'])} of {found['samples']:,} test samples as they are; {rows}"
+    rows = found["disturbances"]
+    if most is not None:
+        rows = sorted(rows, key=lambda row: float(row["metric"]))[:most]
+    told = ", ".join(f"{percent(row['metric'])} with {row['name']}" for row in rows)
+    lowest = "" if most is None else "lowest "
+    return f"{percent(found['metric'])} of {found['samples']:,} test samples as they are; {lowest}{told}"
 
 
 def metric(summary: Mapping[str, Any]) -> str:

@@ -131,7 +131,7 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         *([] if facts.metric(summary) == "accuracy" else [("Searched by", facts.score_text(summary))]),
         *([("Quantization", text)] if (text := facts.quantization_text(summary)) else []),
         *([("Threshold", text)] if (text := facts.anomaly_text(summary)) else []),
-        *([("Robustness", text)] if (text := facts.robustness_text(chosen)) else []),
+        *([("Robustness", text)] if (text := facts.robustness_text(chosen, most=2)) else []),
         *([("Not verified", NOT_BY_TFLM)] if _by(chosen) else []),
         *(("Warning", text) for text in chosen.get("warnings") or ()),
     ]

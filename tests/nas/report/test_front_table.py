@@ -152,3 +152,17 @@ def test_the_verdict_says_what_of_the_limits_is_left_and_what_more_would_have_bo
     assert left[0].endswith(f"75{GAP}% of the SRAM: no network that takes more was trained in full")
     summary["config"]["budget"] = None
     assert not any("Left unused" in line for line in table.verdict(summary))
+
+
+def test_the_verdict_names_the_disturbances_that_cost_most() -> None:
+    rows = [
+        {"name": "gain 0.8", "metric": 0.9},
+        {"name": "noise", "metric": 0.7},
+        {"name": "loss", "metric": 0.8},
+    ]
+    chosen = {"robustness": {"samples": 1000, "metric": 0.95, "disturbances": rows}}
+    shown = "95.0 % of 1,000 test samples as they are; lowest 70.0 % with noise, 80.0 % with loss"
+    assert facts.robustness_text(chosen, most=2).replace("\N{NO-BREAK SPACE}", " ") == shown
+    every = facts.robustness_text(chosen).replace("\N{NO-BREAK SPACE}", " ")
+    assert every.endswith("; 90.0 % with gain 0.8, 70.0 % with noise, 80.0 % with loss")
+    assert facts.robustness_text({}) == ""
