@@ -13,7 +13,7 @@ from tests.nas.report.synthetic_summary import synthetic_summary
 STARTED = "2026-11-23T08:14:02Z"
 CONFIG = {
     "task": "digits", "space": "ds_cnn", "target": "nrf52840", "budget": "24KB", "seed": 1234, "steps": 500,
-    "final_steps": 2000, "trials": 24, "finalists": 4, "timeout": None, "out": "runs/x",
+    "final_steps": 2000, "trials": None, "finalists": 4, "timeout": None, "out": "runs/x",
 }  # fmt: skip
 
 
