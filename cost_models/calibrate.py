@@ -166,6 +166,7 @@ def _capture(args: argparse.Namespace) -> None:
         seconds=seconds,
         complete=complete,
         keep=keep,
+        echo=lambda text: print(text, end="", file=sys.stderr, flush=True),
     )
     _write(log, said)
 

@@ -8,7 +8,6 @@ import select
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -27,6 +26,7 @@ def capture(
     seconds: float,
     complete: Callable[[bytes], bool],
     keep: Callable[[bytes], str],
+    echo: Callable[[str], None],
 ) -> bytes:
     """Runs a command and returns what the board said: on the command's stdout, or on a serial port once it has ended.
 
@@ -37,13 +37,14 @@ def capture(
         seconds: For command and log together.
         complete: Whether the log is whole, so that nothing more needs to be waited for.
         keep: Keeps an unfinished log, and says where.
+        echo: Shows what the command prints.
 
     Raises:
         UserError: The command cannot be run or fails, the port cannot be read, or no whole log came in time.
     """
     until = time.monotonic() + seconds
     said = bytearray()
-    code = _run(command, until, said, complete if port is None else lambda data: False)
+    code = _run(command, until, said, complete if port is None else lambda data: False, echo)
     if port is not None and code == 0:
         said.clear()
         with _opened(port, baud, until) as descriptor:
@@ -63,7 +64,13 @@ def capture(
     )
 
 
-def _run(command: str, until: float, said: bytearray, complete: Callable[[bytes], bool]) -> int | None:
+def _run(
+    command: str,
+    until: float,
+    said: bytearray,
+    complete: Callable[[bytes], bool],
+    echo: Callable[[str], None],
+) -> int | None:
     """The exit code; None where time is up, 0 where what was wanted came before the end."""
     try:
         words = shlex.split(command)
@@ -77,7 +84,7 @@ def _run(command: str, until: float, said: bytearray, complete: Callable[[bytes]
         raise UserError(f"--run {command!r} cannot be run: {reason}.", "Write it as in a terminal.") from None
     assert process.stdout is not None
     try:
-        while _read(process.stdout.fileno(), said, until, echo=True):
+        while _read(process.stdout.fileno(), said, until, echo):
             if complete(bytes(said)):
                 return 0
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -121,7 +128,7 @@ def _opened(port: str, baud: int, until: float) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _read(descriptor: int, said: bytearray, until: float, *, echo: bool = False) -> bool:
+def _read(descriptor: int, said: bytearray, until: float, echo: Callable[[str], None] | None = None) -> bool:
     """Reads what has come; False at the end or when time is up."""
     left = until - time.monotonic()
     if left <= 0 or len(said) >= LARGEST_TEXT_BYTES:
@@ -135,7 +142,7 @@ def _read(descriptor: int, said: bytearray, until: float, *, echo: bool = False)
         return True
     except OSError:  # a port whose board has gone
         return False
-    if echo:
-        print(data.decode("utf-8", errors="replace"), end="", file=sys.stderr, flush=True)
+    if echo is not None:
+        echo(data.decode("utf-8", errors="replace"))
     said.extend(data)
     return bool(data)

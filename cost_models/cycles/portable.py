@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from cost_models.cycles.counting import copy_at
-from cost_models.cycles.simple import mean
+from cost_models.cycles.simple import ODOMETER, mean
 from cost_models.graph import KernelOptions, Operator, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
@@ -23,15 +23,6 @@ Shape = tuple[int, ...]
 _TYPES = ("int8", "uint8", "int16", "int32", "float32", "bool", "int64")
 _NEST_4 = ("operator", "elements", "rows", "planes", "samples")
 _NEST_5 = (*_NEST_4, "blocks", "dimensions")
-_ODOMETER = (
-    "operator",
-    "elements",
-    "elements*rank",
-    "elements*comparisons",
-    "elements*kept",
-    "carries",
-    "outputs",
-)
 _MOVES = ("operator", "tensors", "copies", "elements")
 _BROADCAST = ("operator", "dimensions", "pairs", "with_scalar", "runs", "calls")
 
@@ -60,7 +51,7 @@ _OF_KINDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ),
     ("MIRROR_PAD",): ("operator", "elements", "elements*rank", "mirrored_before", "mirrored_behind"),
     ("ARG_MAX", "ARG_MIN"): ("operator", "outputs", "elements", "updates"),
-    ("REDUCE_MAX", "REDUCE_MIN", "MEAN", "SUM"): _ODOMETER,
+    ("REDUCE_MAX", "REDUCE_MIN", "MEAN", "SUM"): ODOMETER,
     ("PAD",): (*_NEST_5, "inside", "comparisons"),
     ("SOFTMAX",): ("operator", "rows", "elements"),
 }  # fmt: skip

@@ -9,6 +9,17 @@ from cost_models.summing import ordered_sum
 Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
 
+# A reduction that counts through all axes of its input, as an odometer does.
+ODOMETER = (
+    "operator",
+    "elements",
+    "elements*rank",
+    "elements*comparisons",
+    "elements*kept",
+    "carries",
+    "outputs",
+)
+
 FEATURES: dict[str, tuple[str, ...]] = {
     "average_pool_dsp": (
         "operator",
@@ -68,15 +79,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "relu6": ("operator", "elements"),
     "pad": ("operator", "rows", "pixels", "copy_instructions", "fill_instructions"),
     "pad_mve": ("operator", "rows", "pixels", "copies_and_fills", "vectors"),
-    "mean": (
-        "operator",
-        "elements",
-        "elements*rank",
-        "elements*comparisons",
-        "elements*kept",
-        "carries",
-        "outputs",
-    ),
+    "mean": ODOMETER,
     "reshape": ("operator", "copy_instructions"),
     "concatenation": ("operator", "inputs", "rows", "copies", "copy_instructions"),
 }
