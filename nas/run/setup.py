@@ -118,7 +118,7 @@ def prepare(config: RunConfig) -> Job:
             config.start,
             config.space,
             input_shape=dataset.info.input_shape,
-            classes=len(dataset.info.class_names),
+            classes=dataset.info.outputs,
         ),
     )
 

@@ -32,14 +32,11 @@ def score(
     metric: MetricName = "accuracy",
 ) -> Accuracy:
     """Correct answers and confusion; a tie goes to the first class, as in the emitted C."""
-    predicted = outputs.argmax(axis=1)
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, predicted), 1)
-    table = tuple(tuple(int(n) for n in row) for row in confusion)
+    table, correct = _confusion(labels, outputs.argmax(axis=1), classes)
     return Accuracy(
         part=part,
         engine=engine,
-        correct=int(np.trace(confusion)),
+        correct=correct,
         total=len(labels),
         confusion=table,
         metric=metric,
@@ -57,17 +54,15 @@ def score_anomalies(
     metric: MetricName,
 ) -> Accuracy:
     """What is told apart at a threshold, and by the metric at all of them; labels are 0 (normal) and 1."""
-    found = (scores > threshold).astype(np.int64)
-    confusion = np.zeros((2, 2), np.int64)
-    np.add.at(confusion, (labels, found), 1)
+    table, correct = _confusion(labels, (scores > threshold).astype(np.int64), 2)
     row = ANOMALY_METRICS[metric]
     normal, anomalous = scores[labels == 0], scores[labels == 1]
     return Accuracy(
         part=part,
         engine=engine,
-        correct=int(np.trace(confusion)),
+        correct=correct,
         total=len(labels),
-        confusion=tuple(tuple(int(n) for n in counts) for counts in confusion),
+        confusion=table,
         metric=metric,
         score=row.of(normal, anomalous),
         interval=row.interval(normal, anomalous),
@@ -75,11 +70,29 @@ def score_anomalies(
     )
 
 
-def measure_accuracy(tflite: bytes, dataset: Dataset, part: Part, engine: Engine) -> Accuracy:
+def _confusion(
+    labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int
+) -> tuple[tuple[tuple[int, ...], ...], int]:
+    """Counts, rows are true classes and columns predicted ones; and how many are correct."""
+    table = np.zeros((classes, classes), np.int64)
+    np.add.at(table, (labels, predicted), 1)
+    return tuple(tuple(int(n) for n in row) for row in table), int(np.trace(table))
+
+
+def measure_accuracy(
+    tflite: bytes, dataset: Dataset, part: Part, engine: Engine, *, threshold: int | None = None
+) -> Accuracy:
     """Accuracy on the raw samples of one part, quantized as the firmware quantizes them.
 
-    Where TFLM's interpreter is not installed, LiteRT answers for it, and the result's `engine` says so. The threshold
-    of anomalies is that of the normal validation samples, by the same interpreter.
+    Where TFLM's interpreter is not installed, LiteRT answers for it, and the result's `engine` says so.
+
+    Args:
+        tflite: The model.
+        dataset: The data.
+        part: Which of them.
+        engine: Which interpreter.
+        threshold: Of anomalies, where an earlier call has taken it from the normal validation samples; None takes it
+            from these, by the same interpreter.
     """
     model = reference_model(tflite)
     # TFLM is asked to load it even where LiteRT answers: a model that it refuses is of no use.
@@ -95,11 +108,13 @@ def measure_accuracy(tflite: bytes, dataset: Dataset, part: Part, engine: Engine
             metric=info.metric,
         )
     scores = anomaly_scores(answering, dataset, part)
-    usual = scores if part == "val" else anomaly_scores(answering, dataset, "val")
+    if threshold is None:
+        usual = scores if part == "val" else anomaly_scores(answering, dataset, "val")
+        threshold = threshold_at(usual[dataset.labels["val"] == 0], info.false_alarms)
     return score_anomalies(
         scores,
         labels,
-        threshold=threshold_at(usual[dataset.labels["val"] == 0], info.false_alarms),
+        threshold=threshold,
         part=part,
         engine=answering.engine,
         metric=info.metric,

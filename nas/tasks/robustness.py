@@ -68,13 +68,13 @@ def measure_robustness(tflite: bytes, dataset: Dataset, *, macs: int, seed: int)
     raw = np.asarray(dataset.samples["test"][picks])
     labels = dataset.labels["test"][picks]
 
-    def metric(samples: NDArray[np.generic]) -> Any:
+    def metric(samples: NDArray[np.generic], threshold: int | None = None) -> Any:
         part = replace(
             dataset,
             samples={**dataset.samples, "test": samples},
             labels={**dataset.labels, "test": labels},
         )
-        return measure_accuracy(tflite, part, "test", "litert")
+        return measure_accuracy(tflite, part, "test", "litert", threshold=threshold)
 
     plain = metric(raw)
     values = raw.astype(np.float64)
@@ -82,7 +82,7 @@ def measure_robustness(tflite: bytes, dataset: Dataset, *, macs: int, seed: int)
     found = []
     for name, disturb in _DISTURBANCES.items():
         disturbed = _as_raw(disturb(values, deviation, rng), raw.dtype)
-        found.append(Disturbance(name=name, metric=metric(disturbed).objective))
+        found.append(Disturbance(name=name, metric=metric(disturbed, plain.threshold).objective))
     return Robustness(samples=wanted, engine=plain.engine, metric=plain.objective, disturbances=tuple(found))
 
 

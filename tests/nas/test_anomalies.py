@@ -186,6 +186,7 @@ def test_bytes_keep_one_int8_value_each_and_are_centred() -> None:
 def test_int8_tells_anomalies_apart_and_the_threshold_holds(trained: tuple[Dataset, bytes]) -> None:
     data, tflite = trained
     validation, test = (measure_accuracy(tflite, data, part, "tflm") for part in ("val", "test"))
+    assert measure_accuracy(tflite, data, "test", "tflm", threshold=validation.threshold) == test
     assert test.objective > 0.95
     assert not is_near_chance(test)
     assert validation.threshold == test.threshold

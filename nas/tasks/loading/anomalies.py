@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cost_models.errors import UserError, did_you_mean
 from nas.model.trained import Preprocess
 from nas.model.words import listed
-from nas.tasks.loading.mapped import chunks
+from nas.tasks.loading.mapped import chunks, gathered
 
 Array = NDArray[np.generic]
 Sorted = tuple[
@@ -70,7 +70,7 @@ def sort_out(
         )
     held = dict(samples)
     if not kept.all():
-        held["train"] = samples["train"][kept]
+        held["train"] = gathered(samples["train"], np.flatnonzero(kept))
         binary["train"] = binary["train"][kept]
         groups = groups and {**groups, **({"train": groups["train"][kept]} if "train" in groups else {})}
     for part in ("val", "test"):

@@ -19,7 +19,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray[Any, Any]]:
     """The samples that were measured, by a model that answers right where the mean is above 4.5."""
     measured = []
 
-    def measure(tflite: bytes, dataset: Dataset, part: Any, engine: Any) -> Accuracy:
+    def measure(tflite: bytes, dataset: Dataset, part: Any, engine: Any, **_: Any) -> Accuracy:
         samples = dataset.samples[part]
         measured.append(samples)
         right = int((samples.reshape(len(samples), -1).mean(1) > 4.5).sum())
