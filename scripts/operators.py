@@ -9,6 +9,7 @@ from cost_models.code_size import CodeSizes
 from cost_models.cycles.bounds import BY_ELEMENT
 from cost_models.cycles.paths import COUNTERS
 from cost_models.cycles.table import core_table
+from cost_models.graph import ITEM_BYTES
 from cost_models.operator_types import REGISTERED, activation_types
 
 # Kinds whose kernel paths have another name than theirs.
@@ -20,6 +21,7 @@ _PATHS = {
     "MAX_POOL_2D": "max_pool",
     "PADV2": "pad",
     "SUM": "mean",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "lstm",
 }
 PAGE = Path(__file__).parents[1] / "docs" / "operators.md"
 _HEAD = f"""# Operators
@@ -33,9 +35,9 @@ What `nas-cost` knows of the operators that TFLM {TFLM_VERSION} registers, signa
 - **Code**: bytes that a Cortex-M4 program of this operator alone links beyond the base, with CMSIS-NN's kernels and
   TFLM's own, on int8 where it runs on that; several operators share some of it.
   Other cores: as linked where they were, else as an interval.
-- **Work**: *counted* where the Cortex-M4's instructions are known on some type, with CMSIS-NN; *interval* where the
-  work goes by elements, which bound it, as they do on types that were not counted; *none*: a model's total leaves the
-  operator out and says at least.
+- **Work**: *counted* where the Cortex-M4's instructions are known, with CMSIS-NN, and on which of several types;
+  *interval* where the work goes by elements, which bound it; *none*: a model's total leaves the operator out and says
+  at least.
 
 | operator | types | memory | code, CMSIS-NN | code, reference | work |
 |---|---|---|---:|---:|---|
@@ -57,12 +59,22 @@ def page() -> str:
 
 
 def _work(kind: str) -> str:
+    otherwise = "interval" if kind in BY_ELEMENT else "none"
     table = core_table("cmsis_nn", "cortex-m4")
-    if kind in COUNTERS["cmsis_nn"] and table is not None:
-        own = _PATHS.get(kind, kind.lower())
-        if any(path == own or path.startswith(f"{own}_") for path in table.instructions):
-            return "counted"
-    return "interval" if kind in BY_ELEMENT else "none"
+    if kind not in COUNTERS["cmsis_nn"] or table is None:
+        return otherwise
+    own = _PATHS.get(kind, kind.lower())
+    paths = [path for path in table.instructions if path == own or path.startswith(f"{own}_")]
+    if not paths:
+        return otherwise
+    types = [dtype for dtype in activation_types(kind) if dtype in ITEM_BYTES]
+    # A path that names no type is int8's.
+    named = [[word for word in path.split("_") if word in ITEM_BYTES] or ["int8"] for path in paths]
+    known = [dtype for dtype in types if any(dtype == path[0] for path in named)]
+    others = [dtype for dtype in types if dtype not in known]
+    if not known or not others:
+        return "counted"
+    return f"counted ({', '.join(known)}), {otherwise}"
 
 
 if __name__ == "__main__":

@@ -219,11 +219,8 @@ def pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 
 def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
-    """`esp_nn_add_elementwise_s8` and `esp_nn_mul_elementwise_s8`; TFLM's slow loop where the shapes differ."""
-    elements = tensors[op.outputs[0]].elements
-    if tensors[op.inputs[0]].shape != tensors[op.inputs[1]].shape:
-        return f"{op.kind.lower()}_broadcast", (1, elements)
-    return _trips(f"{isa}_{op.kind.lower()}", elements, 0)
+    """`esp_nn_add_elementwise_s8` and `esp_nn_mul_elementwise_s8`, of equal shapes."""
+    return _trips(f"{isa}_{op.kind.lower()}", tensors[op.outputs[0]].elements, 0)
 
 
 def softmax(op: Operator, tensors: Tensors, isa: str) -> Trips:

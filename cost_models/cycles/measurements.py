@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,19 @@ from cost_models.cycles.fit import Sample
 from cost_models.cycles.instruction_cycles import ideal_cycles
 from cost_models.cycles.kernel_table import operator_of
 from cost_models.cycles.paths import COUNTERS, FEATURES
-from cost_models.graph import NoOptions, Operator, OpGraph, SignalOptions, Tensor
+from cost_models.graph import (
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    KernelOptions,
+    NoOptions,
+    Operator,
+    OpGraph,
+    Options,
+    Pool2DOptions,
+    SignalOptions,
+    Tensor,
+    TransposeConv2DOptions,
+)
 from cost_models.tflite_graph import read_graph
 
 # The short core names of the measured figures.
@@ -115,22 +127,22 @@ def _operator(row: dict[str, str], graph: OpGraph, kernels: str, core: str) -> M
 def read_portable(table: Path) -> dict[tuple[str, str], list[Sample]]:
     """TFLM's portable kernels by kernel library and core: instructions of their `Eval`, called by the interpreter.
 
-    A row gives inputs and outputs as `dtype:shape` with semicolons between, and after `=` the integers of a constant; a
-    signal operator its options as `name=integer` with spaces between. Without a library it is of all of them.
+    A row gives inputs and outputs as `dtype:shape` with semicolons between, after `=` the integers of a constant, and
+    `-` for an absent input; options as `name=value` with spaces between. Without a library it is of all of them.
     A core that has no count of a row has none in the samples.
     """
     samples: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     with table.open(newline="") as lines:
         for row in csv.DictReader(lines):
             inputs, outputs = (
-                [_tensor(text) for text in row[part].split(";")] for part in ("inputs", "outputs")
+                [_tensor(text) for text in row[part].split(";") if text] for part in ("inputs", "outputs")
             )
-            tensors = (*inputs, *outputs)
+            tensors = (*(tensor or Tensor(shape=()) for tensor in inputs), *filter(None, outputs))
             op = Operator(
                 kind=row["op"],
-                inputs=tuple(range(len(inputs))),
+                inputs=tuple(-1 if tensor is None else index for index, tensor in enumerate(inputs)),
                 outputs=tuple(range(len(inputs), len(tensors))),
-                options=_named(row["options"]) if row.get("options") else NoOptions(),
+                options=_options(row["op"], row["options"]) if row.get("options") else NoOptions(),
             )
             library = row.get("kernels", "cmsis_nn")
             for short, core in SHORT_NAMES.items():
@@ -141,12 +153,26 @@ def read_portable(table: Path) -> dict[tuple[str, str], list[Sample]]:
     return dict(samples)
 
 
-def _named(text: str) -> SignalOptions:
-    pairs = (pair.partition("=") for pair in text.split())
-    return SignalOptions(values=tuple((name, int(value)) for name, _, value in pairs))
+_OPTIONS: dict[str, Callable[..., Options]] = {
+    "CONV_2D": Conv2DOptions,
+    "DEPTHWISE_CONV_2D": DepthwiseConv2DOptions,
+    "TRANSPOSE_CONV": TransposeConv2DOptions,
+    "AVERAGE_POOL_2D": Pool2DOptions,
+    "MAX_POOL_2D": Pool2DOptions,
+}
 
 
-def _tensor(text: str) -> Tensor:
+def _options(kind: str, text: str) -> Options:
+    pairs = [(name, value) for name, _, value in (pair.partition("=") for pair in text.split())]
+    if kind in _OPTIONS:
+        return _OPTIONS[kind](**{name: int(value) if value.isdecimal() else value for name, value in pairs})
+    numbers = tuple((name, int(value)) for name, value in pairs)
+    return SignalOptions(values=numbers) if kind.startswith("Signal") else KernelOptions(values=numbers)
+
+
+def _tensor(text: str) -> Tensor | None:
+    if text == "-":
+        return None
     dtype, _, rest = text.partition(":")
     shape, equals, values = rest.partition("=")
     return Tensor(

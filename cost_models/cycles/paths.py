@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cost_models.cycles import conv, depthwise, espressif, portable, reference, signal, simple
+from cost_models.cycles import (
+    conv,
+    depthwise,
+    espressif,
+    matmul,
+    portable,
+    recurrent,
+    reference,
+    signal,
+    simple,
+    wide,
+)
 from cost_models.graph import Operator, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
@@ -22,6 +33,16 @@ def _per_sample(counter: Counter) -> Counter:
     return count
 
 
+def _of_equal_shapes(counter: Counter) -> Counter:
+    """A kernel of two tensors of the same shape; others are broadcast by TFLM's own in every library."""
+
+    def count(op: Operator, tensors: tuple[Tensor, ...], isa: str) -> Trips:
+        first, second = (tensors[index].shape for index in op.inputs[:2])
+        return (counter if first == second else portable.binary)(op, tensors, isa)
+
+    return count
+
+
 def _on_int8(counter: Counter, other: Counter | None = None) -> Counter:
     """A kernel of int8 tensors; on another type a path of its own, by which nobody counted it unless `other` says."""
 
@@ -34,8 +55,8 @@ def _on_int8(counter: Counter, other: Counter | None = None) -> Counter:
     return count
 
 
-def _all_on_int8(counters: dict[str, Counter]) -> dict[str, Counter]:
-    return {kind: _on_int8(counter, _OTHER_TYPES.get(kind)) for kind, counter in counters.items()}
+def _all_on_int8(counters: dict[str, Counter], others: dict[str, Counter]) -> dict[str, Counter]:
+    return {kind: _on_int8(counter, others.get(kind)) for kind, counter in counters.items()}
 
 
 _OTHER_TYPES: dict[str, Counter] = {
@@ -44,8 +65,27 @@ _OTHER_TYPES: dict[str, Counter] = {
     **dict.fromkeys(("MEAN", "SUM"), portable.odometer),
     **dict.fromkeys(("PAD", "PADV2"), portable.pad),
     "SOFTMAX": portable.by_row,
+    "CONV_2D": _per_sample(wide.reference_conv),
+    "DEPTHWISE_CONV_2D": _per_sample(wide.reference_depthwise),
+    "FULLY_CONNECTED": wide.reference_dense,
+    **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), _per_sample(wide.reference_pool)),
+}
+_OTHER_TYPES_CMSIS_NN: dict[str, Counter] = {
+    **_OTHER_TYPES,
+    **dict.fromkeys(("ADD", "MUL"), _of_equal_shapes(wide.elementwise)),
+    "CONV_2D": _per_sample(wide.conv_2d),
+    "DEPTHWISE_CONV_2D": _per_sample(wide.depthwise_conv_2d),
+    "FULLY_CONNECTED": wide.fully_connected,
+    "AVERAGE_POOL_2D": _per_sample(wide.average_pool_2d),
+    "MAX_POOL_2D": _per_sample(wide.max_pool_2d),
 }
 _SHARED: dict[str, Counter] = {
+    "TRANSPOSE_CONV": matmul.reference_transpose_conv,
+    "BATCH_MATMUL": matmul.reference_batch_matmul,
+    "SVDF": recurrent.reference_svdf,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.reference_lstm,
+    **dict.fromkeys(("CALL_ONCE", "VAR_HANDLE"), recurrent.once),
+    **dict.fromkeys(("READ_VARIABLE", "ASSIGN_VARIABLE"), recurrent.variable),
     **portable.COUNTERS,
     **signal.COUNTERS,
     "RESHAPE": simple.reshape,
@@ -62,6 +102,10 @@ COUNTERS: dict[str, dict[str, Counter]] = {
     "cmsis_nn": {
         **_SHARED,
         **portable.CMSIS_NN,
+        "TRANSPOSE_CONV": matmul.transpose_conv,
+        "BATCH_MATMUL": matmul.batch_matmul,
+        "SVDF": recurrent.svdf,
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.lstm,
         **_all_on_int8(
             {
                 **_SHARED_INT8,
@@ -70,12 +114,13 @@ COUNTERS: dict[str, dict[str, Counter]] = {
                 "FULLY_CONNECTED": conv.fully_connected,
                 "AVERAGE_POOL_2D": _per_sample(simple.average_pool_2d),
                 "MAX_POOL_2D": _per_sample(simple.max_pool_2d),
-                "ADD": simple.elementwise,
-                "MUL": simple.elementwise,
+                "ADD": _of_equal_shapes(simple.elementwise),
+                "MUL": _of_equal_shapes(simple.elementwise),
                 "SOFTMAX": simple.softmax,
                 "PAD": simple.pad,
                 "PADV2": simple.pad,
-            }
+            },
+            _OTHER_TYPES_CMSIS_NN,
         ),
     },
     "reference": {
@@ -88,12 +133,13 @@ COUNTERS: dict[str, dict[str, Counter]] = {
                 "FULLY_CONNECTED": reference.fully_connected,
                 "AVERAGE_POOL_2D": _per_sample(reference.average_pool_2d),
                 "MAX_POOL_2D": _per_sample(reference.max_pool_2d),
-                "ADD": reference.elementwise,
-                "MUL": reference.elementwise,
+                "ADD": _of_equal_shapes(reference.elementwise),
+                "MUL": _of_equal_shapes(reference.elementwise),
                 "SOFTMAX": reference.softmax,
                 "PAD": portable.pad,
                 "PADV2": portable.pad,
-            }
+            },
+            _OTHER_TYPES,
         ),
     },
     "esp_nn": {
@@ -106,12 +152,13 @@ COUNTERS: dict[str, dict[str, Counter]] = {
                 "FULLY_CONNECTED": espressif.fully_connected,
                 "AVERAGE_POOL_2D": espressif.pool_2d,
                 "MAX_POOL_2D": espressif.pool_2d,
-                "ADD": espressif.elementwise,
-                "MUL": espressif.elementwise,
+                "ADD": _of_equal_shapes(espressif.elementwise),
+                "MUL": _of_equal_shapes(espressif.elementwise),
                 "SOFTMAX": espressif.softmax,
                 "PAD": portable.pad,
                 "PADV2": portable.pad,
-            }
+            },
+            _OTHER_TYPES,
         ),
     },
 }
@@ -122,5 +169,8 @@ FEATURES: dict[str, tuple[str, ...]] = {
     **reference.FEATURES,
     **espressif.FEATURES,
     **portable.FEATURES,
+    **matmul.FEATURES,
+    **recurrent.FEATURES,
+    **wide.FEATURES,
     **signal.FEATURES,
 }

@@ -32,12 +32,12 @@ FLAT = (
 )  # fmt: skip
 # A row along the last axis is gone through several times.
 BY_ROW = ("L2_NORMALIZATION", "LOG_SOFTMAX")
-BINARY = ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM")
+BINARY = ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE")
 _OF_KINDS: dict[tuple[str, ...], tuple[str, ...]] = {
     FLAT: ("operator", "elements"),
     BY_ROW: ("operator", "rows", "elements"),
     BINARY: ("operator", "elements"),
-    ("DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "RESIZE_BILINEAR", "PRELU", "TRANSPOSE", "SQUARED_DIFFERENCE"): _NEST_4,
+    ("DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "RESIZE_BILINEAR", "PRELU", "TRANSPOSE"): _NEST_4,
     ("SLICE", "STRIDED_SLICE"): _NEST_5,
     ("SPLIT", "SPLIT_V", "PACK", "UNPACK"): _MOVES,
     ("GATHER",): ("operator", "rows", "copies", "copy_instructions"),
@@ -396,23 +396,14 @@ def _four(shape: Shape) -> Shape:
     return (1,) * (4 - len(shape)) + shape
 
 
-def broadcast_4d(op: Operator, tensors: Tensors, isa: str) -> Trips:
-    """SQUARED_DIFFERENCE: one pass for each element where the shapes are equal, else four loops."""
-    output = tensors[op.outputs[0]]
-    if tensors[op.inputs[0]].shape == tensors[op.inputs[1]].shape:
-        return _path(op, tensors), (1, output.elements, 0, 0, 0)
-    return "squared_difference_broadcast", ()
-
-
 COUNTERS: dict[str, Callable[[Operator, Tensors, str], Trips]] = {
     **dict.fromkeys(FLAT, flat),
     **dict.fromkeys(("CAST", "QUANTIZE", "DEQUANTIZE"), converted),
     **dict.fromkeys(BY_ROW, by_row),
-    **dict.fromkeys(("SUB", "DIV", "MAXIMUM", "MINIMUM"), binary),
+    **dict.fromkeys(("SUB", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE"), binary),
     **dict.fromkeys(("SPLIT", "SPLIT_V", "PACK", "UNPACK"), moves),
     **dict.fromkeys(("SLICE", "STRIDED_SLICE"), slices),
     **dict.fromkeys(("ARG_MAX", "ARG_MIN"), arg_max),
-    "SQUARED_DIFFERENCE": broadcast_4d,
     "DEPTH_TO_SPACE": output_nest,
     "SPACE_TO_DEPTH": input_nest,
     "RESIZE_BILINEAR": output_nest,

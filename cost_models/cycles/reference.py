@@ -48,7 +48,7 @@ def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     _, height, width, _ = tensors[op.inputs[0]].shape
     channels, kernel_h, kernel_w, depth = tensors[op.inputs[1]].shape
     _, out_h, out_w, _ = tensors[op.outputs[0]].shape
-    rows_in, columns_in = _inside(options, height, width, out_h, out_w, kernel_h, kernel_w)
+    rows_in, columns_in = inside_image(options, height, width, out_h, out_w, kernel_h, kernel_w)
     inside = rows_in * columns_in * channels
     outputs = out_h * out_w * channels
     return "reference_conv", (
@@ -71,7 +71,7 @@ def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     _, height, width, depth = tensors[op.inputs[0]].shape
     _, kernel_h, kernel_w, channels = tensors[op.inputs[1]].shape
     _, out_h, out_w, _ = tensors[op.outputs[0]].shape
-    rows_in, columns_in = _inside(options, height, width, out_h, out_w, kernel_h, kernel_w)
+    rows_in, columns_in = inside_image(options, height, width, out_h, out_w, kernel_h, kernel_w)
     inside = rows_in * columns_in * channels
     outputs = out_h * out_w * channels
     return "reference_depthwise", (
@@ -87,7 +87,7 @@ def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     )
 
 
-def _inside(
+def inside_image(
     options: Conv2DOptions | DepthwiseConv2DOptions,
     height: int,
     width: int,
@@ -131,10 +131,8 @@ def _pool(op: Operator, tensors: Tensors) -> tuple[float, ...]:
 
 
 def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
-    """`ElementWise` with one function call per element, or the slow loop that broadcasts."""
+    """`ElementWise` with one function call per element, of equal shapes."""
     elements = tensors[op.outputs[0]].elements
-    if tensors[op.inputs[0]].shape != tensors[op.inputs[1]].shape:
-        return f"{op.kind.lower()}_broadcast", (1, elements)
     return f"reference_{op.kind.lower()}", (1, elements)
 
 

@@ -70,8 +70,6 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "mul_dsp": ("operator", "entered(blocks4)", "blocks4", "entered(rest)", "rest"),
     "mul_scalar": ("operator", "elements"),
     "mul_mve": ("operator", "blocks4"),
-    "add_broadcast": ("operator", "elements"),
-    "mul_broadcast": ("operator", "elements"),
     "softmax": ("operator", "rows", "elements"),
     "softmax_mve": ("operator", "rows", "elements"),
     "logistic": ("operator", "elements"),
@@ -174,11 +172,9 @@ def window(op: Operator, tensors: Tensors) -> tuple[int, int, int, int, int, tup
 
 
 def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
-    """`arm_elementwise_add_s8` and `..._mul_s8`; TFLM's slow loop where the shapes differ."""
+    """`arm_elementwise_add_s8` and `..._mul_s8`, of equal shapes."""
     name = op.kind.lower()
     elements = tensors[op.outputs[0]].elements
-    if tensors[op.inputs[0]].shape != tensors[op.inputs[1]].shape:
-        return f"{name}_broadcast", (1, elements)
     if isa == "dsp":
         blocks, rest = elements >> 2, elements & 3
         return f"{name}_dsp", (1, 1 if blocks else 0, blocks, 1 if rest else 0, rest)

@@ -1,0 +1,275 @@
+"""Trip counts of BATCH_MATMUL and TRANSPOSE_CONV, and what their kernels do around the products.
+
+Source: tensorflow/lite/micro/kernels (cmsis_nn and reference), tensorflow/lite/kernels/internal/reference,
+tflite-micro 90b983c2; arm_batch_matmul_s8, arm_transpose_conv_s8 and what they call, CMSIS-NN 4ab83cc3.
+"""
+
+from __future__ import annotations
+
+import math
+
+from cost_models.cycles import dense, gemm
+from cost_models.cycles.counting import copy_at, copy_instructions, fill_at, pad_before, taps_inside
+from cost_models.graph import KernelOptions, Operator, Tensor, TransposeConv2DOptions
+
+Trips = tuple[str, tuple[float, ...]]
+Tensors = tuple[Tensor, ...]
+
+_AROUND = ("merged", "turned", "turned_elements", "turned_rows", "turned_planes")
+# A loop costs when it is entered and for each of its trips.
+_PRODUCT = ("1", "entered(blocks4)", "blocks4", "entered(rest)", "rest")
+PAIRED = (
+    "products*entered(pairs)",
+    *(f"{rows}*{name}" for rows in ("pairs", "odd_channel") for name in _PRODUCT),
+)
+_ROW_BY_ROW = ("channels", "rows", "taps", "taps*blocks", "taps*rest")
+_DIRECT = (
+    "operator",
+    "input_rows",
+    *(f"{name}_of_{columns}" for columns in (4, 2, 1) for name in _ROW_BY_ROW),
+    "positions",
+    "outputs",
+    "left_over_rows",
+    "copies",
+    "copy_instructions",
+)
+# A filter that is turned about first, tap by tap, and an image that is widened by zeros in between.
+_REVERSED = ("reversed_taps", "reversed_instructions")
+# Threshold of arm_transpose_conv_wrapper_s8 (REVERSE_TCOL_EFFICIENT_THRESHOLD).
+_REVERSED_ABOVE = 16
+
+FEATURES: dict[str, tuple[str, ...]] = {
+    "transpose_conv_direct_dsp": _DIRECT,
+    "transpose_conv_direct_scalar": _DIRECT,
+    "transpose_conv_widened_dsp": (*_REVERSED, *gemm.IM2COL_DSP),
+    "transpose_conv_widened_scalar": (*_REVERSED, *gemm.IM2COL_SCALAR),
+    "transpose_conv_reversed_dsp": (*_REVERSED, *gemm.IM2COL_DSP),
+    "transpose_conv_reversed_scalar": (*_REVERSED, *gemm.IM2COL_SCALAR),
+    **{
+        f"transpose_conv_reference_{dtype}": (
+            "operator",
+            "pixels",
+            "inputs",
+            "filter_rows",
+            "filter_taps",
+            "products",
+            "beside_a_column",
+            "beside_a_row",
+            "products_inside",
+            "outputs",
+        )
+        for dtype in ("int8", "int16", "float32")
+    },
+    **{f"batch_matmul_{kind}dsp": (*dense.DENSE_DSP, *_AROUND) for kind in ("int8_", "int8_constant_")},
+    **{f"batch_matmul_{kind}scalar": (*dense.DENSE_SCALAR, *_AROUND) for kind in ("int8_", "int8_constant_")},
+    "batch_matmul_int16_dsp": ("operator", "products", *PAIRED, *_AROUND),
+    "batch_matmul_int16_scalar": ("operator", "products", "outputs", "macs", *_AROUND),
+    **{
+        f"batch_matmul_reference_{dtype}": ("operator", "batches", "columns", "outputs", "macs", *_AROUND)
+        for dtype in ("int8", "int16", "float32")
+    },
+}
+
+
+def paired(channels: int, depth: int, calls: int) -> tuple[float, ...]:
+    """A vector by matrix product of two channels at once, four columns a step."""
+    passes = (1, depth > 3, depth >> 2, depth & 3 > 0, depth & 3)
+    rows = (channels >> 1, channels & 1)
+    return (calls if channels > 1 else 0, *(calls * number * count for number in rows for count in passes))
+
+
+def _around(op: Operator, tensors: Tensors) -> tuple[float, ...]:
+    """Whether batches are merged, and what turns rows and columns about before: a constant the first time alone."""
+    assert isinstance(op.options, KernelOptions)
+    first, second = (tensors[index] for index in op.inputs[:2])
+    turned = [first.shape] if op.options["adj_x"] else []
+    turned += [second.shape] if not op.options["adj_y"] and not second.is_constant else []
+    return (
+        min(len(first.shape), len(second.shape)) > 2 and second.shape[-3] == 1,
+        len(turned),
+        sum(math.prod(shape) for shape in turned),
+        sum(math.prod(shape[:-2]) * shape[-1] for shape in turned),
+        sum(math.prod(shape[:-2]) for shape in turned),
+    )
+
+
+def batch_matmul(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_batch_matmul_s8` and `..._s16`: a vector by matrix product for each row of the first input."""
+    first, second, output = (tensors[index] for index in (*op.inputs[:2], op.outputs[0]))
+    if first.dtype == "float32" or isa == "mve" or not isinstance(op.options, KernelOptions):
+        return reference_batch_matmul(op, tensors, isa)
+    depth = first.shape[-2] if op.options["adj_x"] else first.shape[-1]
+    channels = output.shape[-1]
+    calls = output.elements // max(channels, 1)
+    around = _around(op, tensors)
+    kind = "dsp" if isa == "dsp" else "scalar"
+    if first.dtype == "int16":
+        if kind == "dsp":
+            return "batch_matmul_int16_dsp", (1, calls, *paired(channels, depth, calls), *around)
+        outputs = calls * channels
+        return "batch_matmul_int16_scalar", (1, calls, outputs, outputs * depth, *around)
+    # Weights have the zero point 0, which the kernel leaves out; activations hardly ever do.
+    path = f"batch_matmul_int8_{'constant_' if second.is_constant else ''}{kind}"
+    if kind == "dsp":
+        return path, (*dense.dense_dsp(channels, depth, calls, False), *around)
+    return path, (*dense.dense_scalar(channels, depth, calls, False), *around)
+
+
+def reference_batch_matmul(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`reference_ops::BatchMatMul`: one multiply-accumulate a step."""
+    first, output = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    path = f"batch_matmul_reference_{first.dtype}"
+    if not isinstance(op.options, KernelOptions) or (isa == "mve" and first.dtype != "float32"):
+        return f"{path}_other", ()
+    depth = first.shape[-2] if op.options["adj_x"] else first.shape[-1]
+    batches = math.prod(output.shape[:-2])
+    # What is called the columns are the rows of the first input, and the other way round.
+    columns = batches * output.shape[-2]
+    return path, (1, batches, columns, output.elements, output.elements * depth, *_around(op, tensors))
+
+
+def _places(
+    op: Operator, tensors: Tensors
+) -> tuple[TransposeConv2DOptions, tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, int]]:
+    """Options, filter, input and output shapes, and the padding before each dimension."""
+    options = op.options
+    assert isinstance(options, TransposeConv2DOptions)
+    filters, source, output = (tensors[index].shape for index in (*op.inputs[1:3], op.outputs[0]))
+    pads = (
+        pad_before(options.padding, output[1], source[1], filters[1], options.stride_h, 1),
+        pad_before(options.padding, output[2], source[2], filters[2], options.stride_w, 1),
+    )
+    return options, filters, source, output, pads
+
+
+def transpose_conv(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_transpose_conv_wrapper_s8`: a convolution with the filter turned about, or products that are scattered."""
+    if tensors[op.inputs[2]].dtype != "int8":
+        return reference_transpose_conv(op, tensors, isa)
+    if isa == "mve":
+        return "transpose_conv_mve", ()
+    options, filters, source, output, pads = _places(op, tensors)
+    if max(options.stride_h, options.stride_w) <= 2 and source[3] > _REVERSED_ABOVE:
+        return _reversed(options, filters, source, output, pads, isa)
+    return _direct(options, filters, source, output, pads, isa, bias=len(op.inputs) > 3 and op.inputs[3] >= 0)
+
+
+def _reversed(
+    options: TransposeConv2DOptions,
+    filters: tuple[int, ...],
+    source: tuple[int, ...],
+    output: tuple[int, ...],
+    pads: tuple[int, int],
+    isa: str,
+) -> Trips:
+    """`arm_convolve_s8` over the input, between whose pixels zeros are thought where there is a stride."""
+    channels, kernel_h, kernel_w, depth = filters
+    batch, height, width, _ = source
+    out_h, out_w = output[1:3]
+    stride_h, stride_w = options.stride_h, options.stride_w
+    taps = channels * kernel_h * kernel_w
+    # Output y meets row r of the input by the tap y + pad - stride * r of the filter as it was given.
+    rows_in = taps_inside(out_h, height, kernel_h, stride_h, pads[0], 1)
+    columns_in = taps_inside(out_w, width, kernel_w, stride_w, pads[1], 1)
+    columns = kernel_h * kernel_w * depth
+    positions = out_h * out_w
+    copies = rows_in * columns_in
+    tap_rows = positions * kernel_h
+    all_taps = tap_rows * kernel_w
+    widened = max(stride_h, stride_w) > 1
+    by_column = rows_in * (out_w * kernel_w - columns_in)
+    by_row = all_taps - copies - by_column
+    fills = positions * fill_at(columns, 0, isa) if widened else (all_taps - copies) * fill_at(depth, 0, isa)
+    gather = (
+        tap_rows,
+        all_taps,
+        copies,
+        copies * copy_instructions(depth, isa),
+        by_row / kernel_w if widened else by_row,
+        by_column,
+        fills,
+    )
+    counter = gemm.im2col_dsp if isa == "dsp" else gemm.im2col_scalar
+    counts = counter(out_h, positions, channels, columns, gather, 1)
+    kind = "dsp" if isa == "dsp" else "scalar"
+    once = (taps, taps * copy_instructions(depth, isa), counts[0])
+    rest = tuple(count * batch for count in counts[1:])
+    return f"transpose_conv_{'widened' if widened else 'reversed'}_{kind}", (*once, *rest)
+
+
+def _direct(
+    options: TransposeConv2DOptions,
+    filters: tuple[int, ...],
+    source: tuple[int, ...],
+    output: tuple[int, ...],
+    pads: tuple[int, int],
+    isa: str,
+    *,
+    bias: bool,
+) -> Trips:
+    """`arm_transpose_conv_s8`: a row of the input at a time into a ring of output rows, four columns at once."""
+    channels, kernel_h, kernel_w, depth = filters
+    batch, height, width, _ = source
+    out_h, out_w = output[1:3]
+    stride_h, stride_w = options.stride_h, options.stride_w
+    filter_rows = written = 0
+    for row in range(height):
+        above = max(0, pads[0] - row * stride_h)
+        below = max(0, row * stride_h + kernel_h - (pads[0] + out_h) - 1)
+        filter_rows += kernel_h - above - below
+        written += stride_h if above == 0 else 0
+    left_over = sum(
+        pads[0] <= height * stride_h + row < pads[0] + out_h for row in range(max(kernel_h - stride_h, 0))
+    )
+    counts: list[float] = []
+    for columns, groups in ((4, width >> 2), (2, (width >> 1) & 1), (1, width & 1)):
+        visited = groups * channels
+        taps = visited * filter_rows * kernel_w
+        # With SMLAD four input channels a step; without, two of them for four columns, else one.
+        step = 4 if isa == "dsp" else (2 if columns == 4 else 1)
+        counts += [
+            visited * height,
+            visited * filter_rows,
+            taps,
+            taps * (depth // step),
+            taps * (depth % step),
+        ]
+    ring_w = (width - 1) * stride_w + max(kernel_w, stride_w)
+    resets = max(kernel_h, stride_h) + written
+    if bias:
+        copies, moved = ring_w * resets, ring_w * resets * copy_at(4 * channels, 0, 0, isa)
+    else:
+        ring_h = max(kernel_h, stride_h)
+        copies = 0
+        moved = fill_at(4 * ring_w * ring_h * channels, 0, isa)
+        moved += written * fill_at(4 * ring_w * channels, 0, isa)
+    positions = (written + left_over) * out_w
+    once = (height, *counts, positions, positions * channels, max(kernel_h - stride_h, 0), copies, moved)
+    kind = "dsp" if isa == "dsp" else "scalar"
+    return f"transpose_conv_direct_{kind}", (1, *(batch * count for count in once))
+
+
+def reference_transpose_conv(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`TransposeConv`: each input scatters its products with every filter over the output."""
+    options, filters, source, output, pads = _places(op, tensors)
+    channels, kernel_h, kernel_w, depth = filters
+    batch, height, width, _ = source
+    pixels = batch * height * width
+    # Whether an output column lies inside is asked before its row.
+    columns_in = taps_inside(output[2], width, kernel_w, options.stride_w, pads[1], 1)
+    rows_in = taps_inside(output[1], height, kernel_h, options.stride_h, pads[0], 1)
+    taps = pixels * depth * kernel_h * kernel_w
+    in_column = batch * depth * height * kernel_h * columns_in * channels
+    inside = batch * depth * rows_in * columns_in * channels
+    return f"transpose_conv_reference_{tensors[op.inputs[2]].dtype}", (
+        1,
+        pixels,
+        pixels * depth,
+        pixels * depth * kernel_h,
+        taps,
+        taps * channels,
+        taps * channels - in_column,
+        in_column - inside,
+        inside,
+        math.prod(output),
+    )

@@ -1,0 +1,259 @@
+"""Trip counts of the kernels for other element types than int8: 16-bit activations, and floats.
+
+Source: arm_convolve_s16, arm_depthwise_conv_s16, arm_fully_connected_s16, arm_avgpool_s16, arm_max_pool_s16,
+arm_elementwise_add_s16 and ..._mul_s16, CMSIS-NN 4ab83cc3; tensorflow/lite/kernels/internal/reference, tflite-micro
+90b983c2.
+"""
+
+from __future__ import annotations
+
+from cost_models.cycles import portable, reference, simple
+from cost_models.cycles.counting import copy_instructions, fill_instructions
+from cost_models.cycles.gemm import GATHER
+from cost_models.cycles.matmul import PAIRED, paired
+from cost_models.graph import Conv2DOptions, DepthwiseConv2DOptions, Operator, Tensor
+
+Trips = tuple[str, tuple[float, ...]]
+Tensors = tuple[Tensor, ...]
+
+# The fast inner loop takes that many columns, whose 32-bit sum cannot overflow; the others go one by one.
+_FAST_COLUMNS = 512
+_CONV = ("operator", "samples", "rows", "positions", *GATHER, "tiles_of_two", "odd_positions")
+_BLOCKS = ("entered(blocks)", "blocks", "entered(rest)", "rest", "slow")
+
+_BIASED = ("reference_conv", "reference_depthwise", "reference_dense")
+
+FEATURES: dict[str, tuple[str, ...]] = {
+    **{
+        f"conv_int16_{bias}{kind}": (
+            *_CONV,
+            *(f"{tile}*{name}" for tile in ("tiles", "odd_channel", "left_over") for name in ("1", *_BLOCKS)),
+        )
+        for bias in ("", "bias32_")
+        for kind in ("dsp", "scalar")
+    },
+    "depthwise_int16": (
+        "operator",
+        "samples",
+        "rows",
+        "positions",
+        "positions*inputs",
+        "outputs",
+        "outputs*dilated",
+        "rows_inside",
+        "taps_inside",
+    ),
+    "dense_int16_dsp": (
+        "operator",
+        "products",
+        *PAIRED,
+        "slow_products",
+        "biases",
+    ),
+    "dense_int16_scalar": ("operator", "products", "outputs", "macs", "biases"),
+    "average_pool_int16_dsp": simple.FEATURES["average_pool_dsp"],
+    "average_pool_int16_scalar": simple.FEATURES["average_pool_scalar"],
+    "max_pool_int16": (
+        "operator",
+        "rows",
+        "positions",
+        "tap_rows",
+        "copy_instructions",
+        "compares",
+        "compares*blocks2",
+        "compares*rest",
+        "clamps2",
+        "clamps1",
+    ),
+    **{
+        f"{name}_int16_{kind}": ("operator", "pairs", "odd_element")
+        for name in ("add", "mul")
+        for kind in ("dsp", "scalar")
+    },
+    **{
+        f"{path.replace('reference_', '')}_{dtype}": (*features, *(("biases",) if path in _BIASED else ()))
+        for path, features in reference.FEATURES.items()
+        if path in (*_BIASED, "reference_average_pool", "reference_max_pool")
+        for dtype in ("float32", "int16_reference", "int16_reference_bias32")
+    },
+}
+
+
+def _types(op: Operator, tensors: Tensors) -> str:
+    """How the path is called after the types of the tensors: sums of 16-bit products have 64 bits, or the bias's 32."""
+    dtype = tensors[op.inputs[0]].dtype
+    if dtype != "int16":
+        return dtype
+    return "int16_reference" + (
+        "_bias32" if op.kind == "CONV_2D" and _bias_type(op, tensors) == "int32" else ""
+    )
+
+
+def _biases(op: Operator, tensors: Tensors) -> int:
+    """How often a bias is added."""
+    return tensors[op.outputs[0]].elements if _bias_type(op, tensors) else 0
+
+
+def _bias_type(op: Operator, tensors: Tensors) -> str:
+    """Element type of the bias, "" where there is none."""
+    return tensors[op.inputs[2]].dtype if len(op.inputs) > 2 and op.inputs[2] >= 0 else ""
+
+
+def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_convolve_s16` on 16-bit activations: im2col of two positions, by two channels."""
+    source, filters, output = (tensors[index] for index in (*op.inputs[:2], op.outputs[0]))
+    if source.dtype != "int16":
+        return reference_conv(op, tensors, isa)
+    options = op.options
+    assert isinstance(options, Conv2DOptions)
+    if isa == "mve" or source.shape[3] != filters.shape[3]:
+        return "conv_int16_other", ()
+    _, height, width, depth = source.shape
+    channels, kernel_h, kernel_w, _ = filters.shape
+    out_h, out_w = output.shape[1:3]
+    rows_in, columns_in = reference.inside_image(options, height, width, out_h, out_w, kernel_h, kernel_w)
+    positions = out_h * out_w
+    copies = rows_in * columns_in
+    taps = positions * kernel_h * kernel_w
+    by_column = rows_in * (out_w * kernel_w - columns_in)
+    columns = kernel_h * kernel_w * depth
+    fast = min(columns, _FAST_COLUMNS)
+    step = 4 if isa == "dsp" else 1
+    blocks = (fast >= step, fast // step, fast % step > 0, fast % step, columns - fast)
+    last = (columns >= step, columns // step, columns % step > 0, columns % step, 0)
+    halves, left = positions >> 1, positions & 1
+    tiles = halves * (channels >> 1)
+    odd = halves * (channels & 1)
+    counts = (
+        out_h,
+        positions,
+        positions * kernel_h,
+        taps,
+        copies,
+        copies * copy_instructions(2 * depth, isa),
+        taps - copies - by_column,
+        by_column,
+        (taps - copies) * fill_instructions(2 * depth, isa),
+        halves,
+        left,
+        *(number * count for number in (tiles, odd) for count in (1, *blocks)),
+        *(left * channels * count for count in (1, *last)),
+    )
+    kind = "dsp" if isa == "dsp" else "scalar"
+    # A missing bias is taken for one of 32 bits.
+    wide = "" if _bias_type(op, tensors) == "int64" else "bias32_"
+    return f"conv_int16_{wide}{kind}", (1, 1, *counts)
+
+
+def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_depthwise_conv_s16` on 16-bit activations: the generic loop, tap by tap."""
+    source, filters, output = (tensors[index] for index in (*op.inputs[:2], op.outputs[0]))
+    if source.dtype != "int16":
+        return reference_depthwise(op, tensors, isa)
+    options = op.options
+    assert isinstance(options, DepthwiseConv2DOptions)
+    _, height, width, depth = source.shape
+    _, kernel_h, kernel_w, channels = filters.shape
+    out_h, out_w = output.shape[1:3]
+    rows_in, columns_in = reference.inside_image(options, height, width, out_h, out_w, kernel_h, kernel_w)
+    outputs = out_h * out_w * channels
+    dilated = (options.dilation_h > 1) + (options.dilation_w > 1)
+    counts = (
+        out_h,
+        out_h * out_w,
+        out_h * out_w * depth,
+        outputs,
+        outputs * dilated,
+        rows_in * out_w * channels,
+        rows_in * columns_in * channels,
+    )
+    return "depthwise_int16", (1, 1, *counts)
+
+
+def fully_connected(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_fully_connected_s16` on 16-bit activations."""
+    if tensors[op.inputs[0]].dtype != "int16":
+        return reference_dense(op, tensors, isa)
+    if isa == "mve":
+        return "dense_int16_mve", ()
+    channels, depth = tensors[op.inputs[1]].shape[-2:]
+    outputs = tensors[op.outputs[0]].elements
+    calls = outputs // max(channels, 1)
+    biases = _biases(op, tensors)
+    if isa != "dsp":
+        return "dense_int16_scalar", (1, calls, outputs, outputs * depth, biases)
+    fast = min(depth, _FAST_COLUMNS)
+    slow = outputs * (depth - fast)
+    return "dense_int16_dsp", (1, calls, *paired(channels, fast, calls), slow, biases)
+
+
+def average_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_avgpool_s16`, which goes as the one for int8."""
+    if tensors[op.inputs[0]].dtype != "int16":
+        return reference_pool(op, tensors, isa)
+    path, trips = simple.average_pool_2d(op, tensors, isa)
+    if isa == "mve":
+        return "average_pool_int16_mve", ()
+    return path.replace("pool", "pool_int16"), trips
+
+
+def max_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_max_pool_s16`: copies the first tap, compares two channels a step with the others, clamps at the end."""
+    if tensors[op.inputs[0]].dtype != "int16":
+        return reference_pool(op, tensors, isa)
+    if isa == "mve":
+        return "max_pool_int16_mve", ()
+    depth, out_h, out_w, rows_in, columns_in, _ = simple.window(op, tensors)
+    positions = out_h * out_w
+    compares = rows_in * columns_in - positions
+    total = positions * depth
+    return "max_pool_int16", (
+        1,
+        out_h,
+        positions,
+        rows_in * out_w,
+        positions * copy_instructions(2 * depth, isa),
+        compares,
+        compares * (depth >> 1),
+        compares * (depth & 1),
+        total >> 1,
+        total & 1,
+    )
+
+
+def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """`arm_elementwise_add_s16` and `..._mul_s16`: two elements a step."""
+    source, output = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    if source.dtype != "int16":
+        return portable.binary(op, tensors, isa)
+    if isa == "mve":
+        return f"{op.kind.lower()}_int16_mve", ()
+    kind = "dsp" if isa == "dsp" else "scalar"
+    return f"{op.kind.lower()}_int16_{kind}", (1, output.elements >> 1, output.elements & 1)
+
+
+def reference_conv(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """TFLM's own, on floats and on 16-bit activations."""
+    trips = reference.conv_2d(op, tensors, isa)[1]
+    return f"conv_{_types(op, tensors)}", (*trips, _biases(op, tensors) // tensors[op.outputs[0]].shape[0])
+
+
+def reference_depthwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """TFLM's own, on floats and on 16-bit activations."""
+    trips = reference.depthwise_conv_2d(op, tensors, isa)[1]
+    return f"depthwise_{_types(op, tensors)}", (
+        *trips,
+        _biases(op, tensors) // tensors[op.outputs[0]].shape[0],
+    )
+
+
+def reference_dense(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """TFLM's own, on floats and on 16-bit activations."""
+    trips = reference.fully_connected(op, tensors, isa)[1]
+    return f"dense_{_types(op, tensors)}", (*trips, _biases(op, tensors))
+
+
+def reference_pool(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """TFLM's own, on floats and on 16-bit activations."""
+    kind = "average_pool" if op.kind == "AVERAGE_POOL_2D" else "max_pool"
+    return f"{kind}_{_types(op, tensors)}", reference.average_pool_2d(op, tensors, isa)[1]

@@ -1,0 +1,128 @@
+"""Operators that no measured model has: their loops by hand, and counts predicted on shapes that the fit never saw."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cost_models.cycles.fit import Sample, fit_paths
+from cost_models.cycles.measurements import read_portable
+from cost_models.cycles.paths import COUNTERS, FEATURES
+from cost_models.cycles.table import core_table
+from cost_models.graph import KernelOptions, Operator, Options, Tensor, TransposeConv2DOptions
+
+COUNTS = Path(__file__).parents[2] / "scripts" / "operator_counts.csv"
+PRODUCTS = ("transpose_conv", "batch_matmul", "svdf", "lstm", "conv", "depthwise", "dense")
+
+
+@cache
+def counted() -> dict[tuple[str, str], list[Sample]]:
+    return read_portable(COUNTS)
+
+
+@pytest.mark.parametrize(
+    ("library", "core"),
+    [
+        ("cmsis_nn", "cortex-m4"),
+        ("cmsis_nn", "cortex-m7"),
+        ("cmsis_nn", "cortex-m33"),
+        ("cmsis_nn", "cortex-m0plus"),
+        ("reference", "cortex-m4"),
+    ],
+)
+def test_a_fit_to_every_second_shape_predicts_the_products_on_the_others(library: str, core: str) -> None:
+    by_path = defaultdict(list)
+    for sample in counted()[library, core]:
+        if sample.path.startswith(PRODUCTS) and sample.cost > 2000:
+            by_path[sample.path].append(sample)
+    errors: list[float] = []
+    for path, samples in by_path.items():
+        prices = fit_paths(samples[::2])[path]
+        errors += [abs(float(np.dot(prices, sample.trips)) / sample.cost - 1) for sample in samples[1::2]]
+    assert len(errors) > 150
+    assert statistics.median(errors) < 0.02
+    assert sorted(errors)[len(errors) * 9 // 10] < 0.06
+
+
+def trips(
+    kind: str, tensors: tuple[Tensor, ...], options: Options, isa: str = "dsp", library: str = "cmsis_nn"
+) -> tuple[str, dict[str, float]]:
+    op = Operator(
+        kind=kind,
+        inputs=tuple(range(len(tensors) - 1)),
+        outputs=(len(tensors) - 1,),
+        options=options,
+    )
+    path, counts = COUNTERS[library][kind](op, tensors, isa)
+    return path, dict(zip(FEATURES[path], counts, strict=True))
+
+
+def transposed(depth: int, stride: int, library: str = "cmsis_nn") -> tuple[str, dict[str, float]]:
+    """3x3 filters to 4 channels over 5 x 6 pixels, padded so that the output has a stride of each."""
+    shapes = ((4,), (4, 3, 3, depth), (1, 5, 6, depth), (1, 5 * stride, 6 * stride, 4))
+    tensors = (Tensor(shape=shapes[0], dtype="int32"), *(Tensor(shape=shape) for shape in shapes[1:]))
+    options = TransposeConv2DOptions(padding="SAME", stride_h=stride, stride_w=stride)
+    return trips("TRANSPOSE_CONV", tensors, options, library=library)
+
+
+def test_cmsis_nn_turns_the_filter_of_a_transposed_convolution_above_16_channels_and_strides_up_to_2() -> (
+    None
+):
+    assert [transposed(*shape)[0] for shape in ((16, 2), (17, 2), (17, 1), (17, 3))] == [
+        "transpose_conv_direct_dsp",
+        "transpose_conv_widened_dsp",
+        "transpose_conv_reversed_dsp",
+        "transpose_conv_direct_dsp",
+    ]
+    _, widened = transposed(20, 2)
+    # Each input pixel meets every tap whose output lies inside: 5 rows by 3 taps but one, 6 columns by 3 but one.
+    assert widened["copies"] == 14 * 17
+    assert widened["positions"] == 120
+
+
+def test_products_of_a_transposed_convolution_are_asked_whether_they_lie_inside() -> None:
+    path, counts = transposed(2, 2, library="reference")
+    assert path == "transpose_conv_reference_int8"
+    assert counts["products"] == 30 * 2 * 9 * 4
+    assert counts["products_inside"] == 14 * 17 * 2 * 4
+    assert counts["outputs"] == 10 * 12 * 4
+
+
+def test_an_lstm_has_no_state_to_multiply_in_its_first_step() -> None:
+    tensors = (Tensor(shape=(2, 3, 8)), Tensor(shape=(2, 3, 4)))
+    path, counts = trips("UNIDIRECTIONAL_SEQUENCE_LSTM", tensors, KernelOptions(values=(("time_major", 0),)))
+    assert path == "lstm_int8_dsp"
+    # Four gates by two samples by three steps of the input, and two of the state.
+    assert counts["products"] == 4 * 2 * (3 + 2)
+    assert counts["pairs*blocks4"] == 4 * 2 * 2 * (3 * 2 + 2 * 1)
+    assert (counts["steps"], counts["samples"]) == (6, 2)
+    _, together = trips("UNIDIRECTIONAL_SEQUENCE_LSTM", tensors, KernelOptions(values=(("time_major", 1),)))
+    assert (together["steps"], together["samples"]) == (2, 3)
+
+
+def test_a_constant_matrix_is_turned_once_and_not_at_each_inference() -> None:
+    options = KernelOptions(values=(("adj_x", 0), ("adj_y", 0)))
+    first, second, output = Tensor(shape=(5, 8)), Tensor(shape=(8, 3)), Tensor(shape=(5, 3))
+    _, counts = trips("BATCH_MATMUL", (first, second, output), options)
+    assert (counts["turned"], counts["turned_elements"], counts["products"]) == (1, 24, 5)
+    constant = Tensor(shape=(8, 3), data_bytes=24)
+    path, counts = trips("BATCH_MATMUL", (first, constant, output), options)
+    assert (path, counts["turned"]) == ("batch_matmul_int8_constant_dsp", 0)
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m33"])
+def test_every_counted_core_knows_16_bit_activations_and_floats(core: str) -> None:
+    table = core_table("cmsis_nn", core)
+    assert table is not None
+    kind = "scalar" if core == "cortex-m0plus" else "dsp"
+    for path in (f"conv_int16_{kind}", "depthwise_int16", f"dense_int16_{kind}", f"add_int16_{kind}"):
+        assert path in table.instructions
+        assert path in table.cycles
+    for path in ("conv_float32", "depthwise_float32", "dense_float32", "average_pool_float32"):
+        assert path in table.instructions
+        assert path in table.cycles
