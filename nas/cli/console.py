@@ -111,5 +111,6 @@ def _plan_lines(plan: RunPlan) -> list[str]:
         lines.append(
             f"search  {many}, trained for {config.steps} steps, the best of them longer,"
             f" the best {config.finalists} for {config.final_steps}"
+            + (f" to {most}" if (most := config.longest_steps()) > config.final_steps else "")
         )
     return lines

@@ -20,6 +20,7 @@ from nas.tasks.options import TaskOptions
 
 SAMPLERS = ("nas", "tpe", "gp", "nsga2", "random")
 _TRIALS = 24  # without a time limit
+_STRETCH = 16  # how many times as long as in full finalists are trained, at most
 _FIRST_KEYS = {
     "task", "space", "target", "budget", "seed", "steps", "final_steps", "sparsity", "image_size",
 }  # fmt: skip
@@ -90,6 +91,16 @@ class RunConfig(TaskOptions):
         default=f"{_TRIALS}; with --timeout as many as there is time for",
         ge=1,
         le=1_000_000,
+    )
+    finalist_steps: int | None = key(
+        None,
+        "training steps of the finalists at the end, more than in full",
+        scope="resources",
+        metavar="N",
+        example=8000,
+        default=f"--final-steps; with --timeout up to {_STRETCH} times as many, where there is time",
+        ge=1,
+        le=1_000_000_000,
     )
     finalists: int = key(4, "how many are trained in full", scope="resources", metavar="N", ge=1, le=1000)
     timeout: float | None = key(
@@ -189,6 +200,12 @@ class RunConfig(TaskOptions):
     def networks(self) -> int | None:
         """How many networks to train; None for as many as there is time for."""
         return _TRIALS if self.trials is None and self.timeout is None else self.trials
+
+    def longest_steps(self) -> int:
+        """Training steps that finalists may have."""
+        if self.finalist_steps is not None:
+            return self.finalist_steps
+        return self.final_steps if self.timeout is None else _STRETCH * self.final_steps
 
     def rungs(self) -> tuple[int, ...]:
         """Training steps of each fidelity, ascending, about four times as many from one to the next."""
@@ -306,7 +323,7 @@ def make_config(values: Mapping[str, Any], origin: Mapping[str, str]) -> RunConf
         if facts_of(field).is_time and isinstance(values.get(name), str):
             values[name] = parse_time(values[name], origin.get(name, name))
     try:
-        return RunConfig(**values)
+        config = RunConfig(**values)
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
@@ -332,6 +349,12 @@ def make_config(values: Mapping[str, Any], origin: Mapping[str, str]) -> RunConf
                 f"{where} is {first['input']!r}.", "Use lower-case letters, digits and _, a letter first."
             ) from None
         raise UserError(f"{where} is {first['input']!r}.", f"{first['msg']}.") from None
+    if config.longest_steps() < config.final_steps:
+        raise UserError(
+            f"{origin.get('finalist_steps', 'finalist_steps')} is {config.finalist_steps}.",
+            f"It must be at least --final-steps, {config.final_steps}.",
+        )
+    return config
 
 
 def read_job_file(path: Path) -> dict[str, Any]:

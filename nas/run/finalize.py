@@ -62,14 +62,16 @@ def finalize(
             refusal = str(error)
         else:
             record = next(record for record in front if record.number == chosen["number"])
-            chosen["warnings"] += _time_notes(record)
+            chosen["warnings"] += _time_notes(record, job.config.final_steps)
     summary = summary_of(job, folder, records, stopped_by, clock, notes=notes, chosen=chosen)
     text = json.dumps(summary, indent=1)
     write_atomically(folder.result_file, f"{text}\n".encode())
     write_report(folder.report_file, summary, write_atomically)  # the page of the search reloads itself
     if chosen is None and not refusal:
         refusal = _nothing_chosen(folder, records)
-        notes = _time_notes(next((record for record in records if record.state == "evaluated"), None))
+        notes = _time_notes(
+            next((record for record in records if record.state == "evaluated"), None), job.config.final_steps
+        )
     return RunResult(
         path=folder.path,
         content=json.loads(text),  # what a reader of the file would have
@@ -172,9 +174,9 @@ def _nothing_chosen(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
     return f"No trial succeeded: {last.reason.rstrip('.') if last.reason else 'no reason given'}.{log}"
 
 
-def _time_notes(record: TrialRecord | None) -> tuple[str, ...]:
-    """What a time limit did to a training, and how much time would do."""
-    if record is None or record.cut_at is None:
+def _time_notes(record: TrialRecord | None, full_steps: int) -> tuple[str, ...]:
+    """What a time limit did to a training that is not one in full, and how much time would do."""
+    if record is None or record.cut_at is None or record.cut_at >= full_steps:
         return ()
     spent = sum(seconds for stage, seconds in record.seconds.items() if stage in _TRAINING)
     whole = spent * record.steps / record.cut_at
@@ -221,10 +223,10 @@ def _export_best(
             return part, (*passed_over, *notes)
 
 
-def _near_chance(record: TrialRecord, accuracy: Accuracy, folder: RunFolder) -> str:
+def _near_chance(record: TrialRecord, accuracy: Accuracy, folder: RunFolder, full_steps: int) -> str:
     from nas.model.quality import near_chance_text
 
-    notes = _time_notes(record)
+    notes = _time_notes(record, full_steps)
     advice = notes[0] if notes else "Train longer (--steps, --final-steps), or look at the data."
     return (
         f"Trial {record.number} is the best and is not delivered. {near_chance_text(accuracy)} {advice}"
@@ -251,7 +253,7 @@ def _export(
     test = measure_accuracy(tflite, job.dataset, "test", "tflm", threshold=validation.threshold)
     for accuracy in (validation, test):
         if is_near_chance(accuracy):
-            raise _NotDeliveredError(_near_chance(record, accuracy, folder))
+            raise _NotDeliveredError(_near_chance(record, accuracy, folder, job.config.final_steps))
     graph = read_graph(tflite)
     costs = job.model.estimate(graph, file_bytes=len(tflite))
     measured = measure_robustness(tflite, job.dataset, macs=costs.macs, seed=job.seed)

@@ -35,6 +35,7 @@ from nas.strategy.screening import Survey, survey_boards
 from nas.tasks.loading.progress import told
 from search_spaces.choices import Choices
 
+_LONGEST_SHARE = 0.5  # of the time after which a trial is given up, that a finalist is meant to take
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
 
@@ -354,6 +355,8 @@ def _search_feasible(
                 limit=config.timeout,
                 test_share=job.dataset.info.samples["test"] / job.dataset.info.samples["val"],
                 starts=starts,
+                finalist_steps=config.longest_steps(),
+                longest=_LONGEST_SHARE * config.trial_timeout,
             ),
             study=study,
             engine=engine,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -17,7 +17,7 @@ from nas.model.records import TrialRecord, trainings
 from nas.strategy.engine import Proposal, SearchEngine
 from nas.strategy.study import Study
 from nas.strategy.time_limit import TimeLimit
-from nas.strategy.time_reserve import TimeReserve
+from nas.strategy.time_reserve import TimeReserve, makespan
 from nas.strategy.training_cost import expected_seconds
 
 StoppedBy = Literal["trials", "timeout", "interrupt", "exhausted", "failures"]
@@ -58,6 +58,9 @@ class Plan:
         limit: Seconds that the run may take from its first worker on: a part of it is kept for the end.
         test_share: Test samples for each validation sample.
         starts: Choices of networks to train before any that is proposed.
+        finalist_steps: Training steps of the finalists, where a time limit leaves time for more than in full; None
+            for in full.
+        longest: Seconds that one training may take; None for as many as it takes.
     """
 
     trials: int | None
@@ -70,6 +73,13 @@ class Plan:
     limit: float | None = None
     test_share: float = 1.0
     starts: tuple[dict[str, Any], ...] = ()
+    finalist_steps: int | None = None
+    longest: float | None = None
+
+    @property
+    def stretch(self) -> float:
+        """How many times as long as in full finalists may be trained."""
+        return max(1.0, (self.finalist_steps or 0) / self.steps[-1])
 
 
 @dataclass(slots=True)
@@ -130,13 +140,14 @@ class Driver:
                 workers=self.executor.slots,
                 limit=self.plan.limit,
                 after=self._time.after,
+                stretch=self.plan.stretch,
             )
         self.listener.stage("search", self._expected())
         for record in earlier:
             self._learn(record)
             self.listener.trial(record)
         for trial, params, steps in self.study.opened():
-            self._submit(trial, self.engine.replayed(params, self.plan.steps.index(steps)))
+            self._submit(trial, self._replayed(params, steps))
         reason: StoppedBy = "trials"
         while True:
             if self.stop():
@@ -206,9 +217,7 @@ class Driver:
         self._announced = True
         if not self._pending or self._evaluated:
             return
-        waited = [
-            (one.proposal.screened, self.plan.steps[one.proposal.rung]) for one in self._pending.values()
-        ]
+        waited = [(one.proposal.screened, self._steps(one.proposal)) for one in self._pending.values()]
         seconds = min(float(expected_seconds([screened], steps)[0]) for screened, steps in waited)
         seconds = min(seconds, self.plan.limit or seconds)
         several = f"first of {len(waited)} trainings at once" if len(waited) > 1 else "first training"
@@ -229,19 +238,19 @@ class Driver:
         if self.stop() or self._time.over():
             return
         self._finals = True
-        rung = len(self.plan.steps) - 1
-        chosen = self.study.finalists(
-            lambda: [one.params for one in self.engine.finalists(self.plan.finalists, spread=self._spread)]
-        )
-        replayed = [self.engine.replayed(params, rung) for params in chosen]
-        todo = [one for one in replayed if not self.engine.has(one) or self._lost(one)]
+        chosen, steps = self.study.finalists(self._choose_finalists)
+        ended = {
+            (r.digest, r.steps) for r in self.study.records() if r.state != "rejected" and r.cut_at is None
+        }
+        replayed = [self._replayed(params, steps) for params in chosen]
+        todo = [one for one in replayed if not self._has(one, ended) or self._lost(one)]
         self.listener.stage("full training", len(todo))
         left_out = 0
         while (todo or self._pending) and not self.stop() and not self._time.over():
             while todo and len(self._pending) < self.executor.slots:
                 proposal = todo.pop(0)
                 if self._worth_beginning(proposal):
-                    self._begin(proposal)
+                    self._begin(proposal, rounds=1 + len(todo) // self.executor.slots)
                 else:
                     left_out += 1
             if self._pending:
@@ -250,12 +259,51 @@ class Driver:
             self.listener.say(f"no time left for {left_out} more full {trainings(left_out)}")
         self._abandon()
 
+    def _choose_finalists(self) -> tuple[list[dict[str, Any]], int]:
+        """The most promising networks and their training steps: more than in full where there is time for that.
+
+        In full only those are trained that are not yet.
+        """
+        count, spread = self.plan.finalists, self._spread
+        if self.plan.stretch > 1:
+            chosen = self.engine.finalists(count, spread=spread, trained=True)
+            steps = self._longer_steps(chosen)
+            if steps >= _WORTH_MORE * self.plan.steps[-1]:
+                return [one.params for one in chosen], steps
+        return [one.params for one in self.engine.finalists(count, spread=spread)], self.plan.steps[-1]
+
+    def _longer_steps(self, chosen: Sequence[Proposal]) -> int:
+        """Steps that each of the finalists can be trained for in the time left."""
+        full, most = self.plan.steps[-1], self.plan.finalist_steps or 0
+        pace = None if self._reserve is None else self._reserve.pace()
+        seconds = self._time.training()
+        if pace is None or not chosen:
+            return most
+        times = pace * expected_seconds([one.screened for one in chosen], full)
+        if seconds is not None:
+            most = min(most, int(full * seconds / makespan(times.tolist(), self.executor.slots)))
+        if self.plan.longest is not None:
+            most = min(most, int(full * self.plan.longest / times.max()))
+        return most
+
+    def _replayed(self, params: Mapping[str, Any], steps: int) -> Proposal:
+        """A training of given choices for so many steps."""
+        if steps in self.plan.steps:
+            return self.engine.replayed(params, self.plan.steps.index(steps))
+        return replace(self.engine.replayed(params, len(self.plan.steps) - 1), longer=steps)
+
+    def _steps(self, proposal: Proposal) -> int:
+        return proposal.longer or self.plan.steps[proposal.rung]
+
+    def _has(self, proposal: Proposal, ended: Container[tuple[str, int]]) -> bool:
+        """Whether a finalist's training ended already."""
+        if proposal.longer is None:
+            return self.engine.has(proposal)
+        return (proposal.screened.digest, proposal.longer) in ended
+
     def _lost(self, proposal: Proposal) -> bool:
         """Whether a network was trained and its bytes are gone: it is trained again."""
-        steps = self.plan.steps[proposal.rung]
-        return self.engine.trained_steps(proposal) >= steps and self.model_lost(
-            proposal.screened.digest, steps
-        )
+        return self.model_lost(proposal.screened.digest, self._steps(proposal))
 
     def _worth_beginning(self, proposal: Proposal) -> bool:
         """Whether a full training ends within the time.
@@ -263,13 +311,15 @@ class Driver:
         Before any network was trained in full, it need only get well beyond the network's last training.
         """
         least: float = self.plan.steps[-1]
-        if not self.engine.trained_in_full:
+        if proposal.longer is not None:
+            least = _WORTH_MORE * max(self.engine.trained_steps(proposal), least)
+        elif not self.engine.trained_in_full:
             least = min(least, max(1.0, _WORTH_MORE * self.engine.trained_steps(proposal)))
         return self._possible_steps(proposal) >= least
 
     def _possible_steps(self, proposal: Proposal, keep: float = 0.0) -> float:
         """Training steps for which there is time, at the pace so far; before any was timed as many as are asked."""
-        seconds, steps = self._time.training(keep), self.plan.steps[proposal.rung]
+        seconds, steps = self._time.training(keep), self._steps(proposal)
         pace = None if self._reserve is None else self._reserve.pace()
         if seconds is None or pace is None:
             return steps
@@ -279,18 +329,18 @@ class Driver:
         """Every ended trial."""
         return self.study.records()
 
-    def _begin(self, proposal: Proposal) -> None:
-        steps = self.plan.steps[proposal.rung]
+    def _begin(self, proposal: Proposal, rounds: int = 1) -> None:
+        steps = self._steps(proposal)
         if proposal.trial is None:
             trial = self.study.ask(proposal.params, steps, self.engine.screen.candidate, proposal.screened)
         else:
             trial = self.study.begin(proposal.trial, steps, proposal.screened.digest)
-        self._submit(trial, proposal)
+        self._submit(trial, proposal, rounds)
 
-    def _submit(self, trial: Any, proposal: Proposal) -> None:
+    def _submit(self, trial: Any, proposal: Proposal, rounds: int = 1) -> None:
         self.engine.start(proposal)
         self._pending[trial.number] = _Pending(trial, proposal, 0, time.monotonic() - self.started)
-        self.executor.submit(self._request(trial.number, proposal))
+        self.executor.submit(self._request(trial.number, proposal, rounds))
 
     def _start_clock(self) -> None:
         if self.executor.up:
@@ -314,7 +364,7 @@ class Driver:
         self._time.tell(record)
         self._failures = self._failures + 1 if record.state == "failed" else 0
         self._evaluated += evaluated
-        whole = self.engine.replayed(record.params, self.plan.steps.index(record.steps))
+        whole = self._replayed(record.params, record.steps)
         if evaluated and self._reserve is not None:
             self._reserve.after = self._time.after
             self._reserve.tell(whole.screened, record.trained_steps, sum(record.seconds.values()))
@@ -325,10 +375,10 @@ class Driver:
             self.engine.update(record.number, record.params, rung, 1.0 - record.value if evaluated else None)
 
     def _rung(self, record: TrialRecord) -> int | None:
-        """The fidelity that a training counts for: one cut short counts for a shorter one that it covers, if any."""
-        if record.cut_at is None:
+        """The fidelity that a training counts for: one of other steps counts for the longest that it covers, if new."""
+        if record.cut_at is None and record.steps in self.plan.steps:
             return self.plan.steps.index(record.steps)
-        covered = [rung for rung, steps in enumerate(self.plan.steps) if steps <= record.cut_at]
+        covered = [rung for rung, steps in enumerate(self.plan.steps) if steps <= record.trained_steps]
         if not covered or self.engine.has(self.engine.replayed(record.params, covered[-1])):
             return None
         return covered[-1]
@@ -341,21 +391,24 @@ class Driver:
             self.engine.forget(waiting.proposal)
         self._pending.clear()
 
-    def _request(self, number: int, proposal: Proposal) -> Request:
+    def _request(self, number: int, proposal: Proposal, rounds: int) -> Request:
         return Request(
             number=number,
             space=self.plan.space,
             params=dict(proposal.params),
-            steps=self.plan.steps[proposal.rung],
+            steps=self._steps(proposal),
             full=proposal.rung == len(self.plan.steps) - 1,
             seed=self.plan.seed,
             sparsity=self.plan.sparsity,
-            train_seconds=self._train_seconds(proposal),
+            train_seconds=self._train_seconds(proposal, rounds),
         )
 
-    def _train_seconds(self, proposal: Proposal) -> float | None:
+    def _train_seconds(self, proposal: Proposal, rounds: int) -> float | None:
+        """Seconds that a training may take; finalists that are trained for longer share what is left."""
         full = self._finals or proposal.rung == len(self.plan.steps) - 1
         seconds = self._time.training(0.0 if full else self._kept())
+        if seconds is not None and proposal.longer is not None:
+            seconds = (seconds + self._time.tail) / rounds - self._time.tail
         return None if seconds is None else max(seconds, 0.0)
 
     def _retries(self, done: Done, waiting: _Pending) -> bool:

@@ -39,12 +39,14 @@ class Proposal:
         screened: Their network and its predicted costs.
         rung: Index of the fidelity.
         trial: The trial of the study that asked for the choices; None where it is still to be opened.
+        longer: Training steps of a finalist that is trained for more than those of the rung.
     """
 
     params: dict[str, Any]
     screened: Screened
     rung: int
     trial: Any = None
+    longer: int | None = None
 
 
 class SearchEngine:
@@ -244,12 +246,13 @@ class SearchEngine:
         return Proposal(params=best.params, screened=best.screened, rung=0)
 
     @_one_thread
-    def finalists(self, count: int, *, spread: bool) -> list[Proposal]:
+    def finalists(self, count: int, *, spread: bool, trained: bool = False) -> list[Proposal]:
         """Networks to train in full that are not yet: the most promising, and if `spread` the cheap ones too.
 
         Args:
             count: How many should be trained in full, those that are already among them.
             spread: Whether every other one is picked for the front, not for its accuracy alone.
+            trained: Whether those that are trained in full already are given too.
 
         Of several boards each gets its most promising network, if need be beyond `count`; then they take turns.
         """
@@ -274,7 +277,7 @@ class SearchEngine:
         return [
             Proposal(params=one.params, screened=one.screened, rung=self._top)
             for one in picked
-            if self._top not in one.errors and one.pending != self._top
+            if trained or (self._top not in one.errors and one.pending != self._top)
         ]
 
     def _best(
@@ -284,9 +287,9 @@ class SearchEngine:
         found = self._acquisition(asked, known, front=boards is None, boards=boards)
         return asked[int(np.argmax(found))]
 
-    def ahead(self, count: int, *, spread: bool) -> tuple[list[float], list[float]]:
+    def ahead(self, count: int, *, spread: bool, trained: bool = False) -> tuple[list[float], list[float]]:
         """Expected times of the full trainings that `finalists` suggests, and of trainings under way."""
-        todo = [one.screened for one in self.finalists(count, spread=spread)]
+        todo = [one.screened for one in self.finalists(count, spread=spread, trained=trained)]
         under_way = [
             float(expected_seconds([one.screened], self._steps[one.pending or 0])[0])
             for one in self._pending.values()

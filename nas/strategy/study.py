@@ -287,19 +287,22 @@ class Study:
         self._open = []
         return found
 
-    def finalists(self, choose: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-        """The choices of the final candidates: as recorded where their training had begun, else those of `choose`.
+    def finalists(
+        self, choose: Callable[[], tuple[list[dict[str, Any]], int]]
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Choices and training steps of the final candidates: as recorded where their training had begun, else chosen.
 
         The first full trainings change what looks promising; a run that is cut short there goes on with what it chose.
         """
         saved = self._study.user_attrs.get(_FINALISTS)
         if saved is not None:
             since = [r.params for r in self.records() if r.number >= saved["asked"]]
-            if all(params in saved["params"] for params in since):
-                return list(saved["params"])
-        chosen = choose()
-        self._study.set_user_attr(_FINALISTS, {"asked": self.asked, "params": chosen})
-        return chosen
+            # Runs from before finalists had steps of their own choose again: there the two come to the same.
+            if "steps" in saved and all(params in saved["params"] for params in since):
+                return list(saved["params"]), saved["steps"]
+        chosen, steps = choose()
+        self._study.set_user_attr(_FINALISTS, {"asked": self.asked, "params": chosen, "steps": steps})
+        return chosen, steps
 
     def tell(self, trial: Trial, record: TrialRecord, model: Path | None = None) -> None:
         """Ends a trial, in the storage and on the disk.

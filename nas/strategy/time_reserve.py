@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,7 @@ from nas.strategy.screening import Screened
 from nas.strategy.training_cost import expected_seconds
 
 SHARE = 0.25  # of the limit, at most
+LONGER_SHARE = 0.35  # where finalists may be trained for longer than in full
 _LATEST = 100  # trainings that say how fast this machine is
 _MARGIN = 1.3
 _SLOW = 0.8  # quantile of their paces that the estimate assumes
@@ -28,6 +30,7 @@ class TimeReserve:
         workers: How many train at a time.
         limit: The time limit in seconds.
         after: Seconds that the end of a run takes after its trainings.
+        stretch: How many times as long as in full finalists may be trained.
     """
 
     engine: SearchEngine
@@ -36,6 +39,7 @@ class TimeReserve:
     workers: int
     limit: float
     after: float = 0.0
+    stretch: float = 1.0
     _paces: deque[float] = field(default_factory=lambda: deque(maxlen=_LATEST))
     _needed: float | None = None
 
@@ -51,7 +55,11 @@ class TimeReserve:
 
     def reached(self, left: float) -> bool:
         """Whether the time left, in seconds, is needed for the full trainings."""
-        return left <= self.limit * SHARE and left <= self.seconds()
+        return left <= self._most and left <= self.seconds()
+
+    @property
+    def _most(self) -> float:
+        return self.limit * (SHARE if self.stretch <= 1 else LONGER_SHARE)
 
     def seconds(self) -> float:
         """Seconds to reserve now."""
@@ -60,12 +68,16 @@ class TimeReserve:
         return self._needed
 
     def _estimate(self) -> float:
-        most = self.limit * SHARE
         pace = self.pace()
         if pace is None:
-            return most
-        todo, under_way = self.engine.ahead(self.finalists, spread=self.spread)
-        # The longest may be the last to start.
-        longest = max(todo, default=0.0)
-        full = longest + (sum(todo) - longest) / self.workers
-        return min(most, self.after + pace * (full + max(under_way, default=0.0)))
+            return self._most
+        longer = self.stretch > 1
+        todo, under_way = self.engine.ahead(self.finalists, spread=self.spread, trained=longer)
+        full = self.stretch * makespan(todo, self.workers)
+        return min(self._most, self.after + pace * (full + max(under_way, default=0.0)))
+
+
+def makespan(times: Sequence[float], workers: int) -> float:
+    """At most how long trainings take side by side: the longest may be the last to start."""
+    longest = max(times, default=0.0)
+    return longest + (sum(times) - longest) / workers

@@ -116,21 +116,24 @@ def cut(trial: TrialRecord, at: int) -> TrialRecord:
 
 
 def test_a_time_limit_that_cut_the_chosen_training_is_said_with_the_time_that_would_do() -> None:
-    assert finalize._time_notes(FRONT[1]) == ()
-    assert finalize._time_notes(cut(FRONT[0], 10)) == (
+    assert finalize._time_notes(FRONT[1], 100) == ()
+    assert finalize._time_notes(cut(FRONT[0], 10), 100) == (
         "The time limit ended the training of trial 3 after 10 of 100 steps. A whole training of this network takes"
         " about 120 s here: give --timeout 4m, or fewer --steps and --final-steps.",
     )
-    assert finalize._time_notes(None) == ()
+    assert finalize._time_notes(None, 100) == ()
+    assert (
+        finalize._time_notes(replace(cut(FRONT[0], 150), steps=800), 100) == ()
+    )  # a finalist, trained for longer
 
 
 def test_a_model_near_chance_is_not_delivered_and_told_how_to_get_a_better_one(tmp_path: Path) -> None:
     accuracy = Accuracy(part="val", engine="tflm", correct=14, total=100, confusion=((7, 43), (43, 7)))
-    text = finalize._near_chance(cut(FRONT[0], 10), accuracy, RunFolder(path=tmp_path))
+    text = finalize._near_chance(cut(FRONT[0], 10), accuracy, RunFolder(path=tmp_path), 100)
     assert text.startswith("Trial 3 is the best and is not delivered. The 14.0 % accuracy on validation data")
     assert "give --timeout 4m" in text
     assert text.endswith(f"nas-export {tmp_path} --model 3 --out FOLDER exports it all the same.")
-    text = finalize._near_chance(FRONT[0], accuracy, RunFolder(path=tmp_path))
+    text = finalize._near_chance(FRONT[0], accuracy, RunFolder(path=tmp_path), 100)
     assert "Train longer (--steps, --final-steps), or look at the data." in text
 
 

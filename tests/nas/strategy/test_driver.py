@@ -17,6 +17,7 @@ from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Reques
 from nas.strategy.driver import Driver
 from nas.strategy.pareto import dominates, objectives, pareto_front
 from nas.strategy.screening import Screen
+from nas.strategy.time_limit import TimeLimit
 from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
 
 
@@ -82,14 +83,14 @@ def test_finalists_are_those_chosen_before_the_first_of_them_was_trained(tmp_pat
     driver.stop = lambda: len(evaluate.requests) > asked
     driver.train_finalists()
     assert len(evaluate.requests) == asked + 1
-    chosen = driver.study.finalists(list)
+    chosen, _ = driver.study.finalists(lambda: ([], 0))
     again, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
     again.search()
     again.train_finalists()
     assert all(request.params in chosen for request in evaluate.requests[asked:])
     more, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen, trials=15)
     more.search()
-    assert more.study.finalists(lambda: [{"a": 1}]) == [{"a": 1}]
+    assert more.study.finalists(lambda: ([{"a": 1}], 7)) == ([{"a": 1}], 7)
 
 
 def test_what_does_not_fit_is_neither_trained_nor_proposed(tmp_path: Path) -> None:
@@ -453,3 +454,56 @@ def test_a_search_with_a_time_limit_alone_trains_until_the_time_is_up(tmp_path: 
     driver.plan = replace(driver.plan, trials=None, limit=1.0)
     assert driver.search() == "timeout"
     assert len(driver.records()) > 3
+
+
+def test_finalists_are_trained_for_longer_where_a_time_limit_leaves_time(tmp_path: Path) -> None:
+    driver, models = make_driver(tmp_path, evaluate=Slow(0.001), trials=8)
+    driver.plan = replace(driver.plan, limit=30.0, finalist_steps=1000)
+    driver.search()
+    driver.train_finalists()
+    longer = [r for r in driver.records() if r.steps > STEPS[-1]]
+    assert len({r.digest for r in longer}) == len(longer) == driver.plan.finalists
+    assert {r.steps for r in longer} == {1000}
+    assert all(r.full and (r.digest, r.trained_steps) in models for r in longer)
+    assert {r.digest for r in pareto_front(driver.records()) if r.trained_steps == 1000}
+    # All of it again: nothing is left to do.
+    again, _ = make_driver(tmp_path, trials=8)
+    again.plan = driver.plan
+    again.search()
+    again.train_finalists()
+    assert len(again.records()) == len(driver.records())
+
+
+class Timed:
+    """Evaluations that take time of a clock of their own."""
+
+    def __init__(self, seconds_a_step: float) -> None:
+        self.fake = FakeEvaluator(make_screen())
+        self.seconds_a_step = seconds_a_step
+        self.now = 0.0
+
+    def __call__(self, request: Request) -> Evaluation:
+        steps = request.steps
+        if request.train_seconds is not None:
+            steps = max(1, min(steps, int(request.train_seconds / self.seconds_a_step)))
+        self.now += steps * self.seconds_a_step
+        ended = self.fake(request)
+        assert isinstance(ended, Evaluated)
+        seconds = {"train": steps * self.seconds_a_step}
+        return replace(ended, seconds=seconds, cut_at=steps if steps < request.steps else None)
+
+
+def test_finalists_share_the_time_that_is_left(tmp_path: Path) -> None:
+    timed = Timed(0.05)
+    driver, _ = make_driver(tmp_path, evaluate=timed, trials=8)
+    driver.plan = replace(driver.plan, limit=1000.0, finalist_steps=100_000)
+    driver.search()
+    driver._time = TimeLimit(seconds=100.0, clock=lambda: timed.now)
+    timed.seconds_a_step = 0.1  # slower than the trainings so far
+    driver.train_finalists()
+    assert timed.now < 110
+    longer = [r for r in driver.records() if r.steps > STEPS[-1]]
+    assert len(longer) == driver.plan.finalists
+    least, most = min(r.trained_steps for r in longer), max(r.trained_steps for r in longer)
+    assert 2 * STEPS[-1] < least
+    assert most < 1.2 * least
