@@ -367,7 +367,9 @@ class Driver:
         whole = self._replayed(record.params, record.steps)
         if evaluated and self._reserve is not None:
             self._reserve.after = self._time.after
-            self._reserve.tell(whole.screened, record.trained_steps, sum(record.seconds.values()))
+            # The first trainings wait for their workers to start, which says nothing of the later ones.
+            worked = sum(spent for stage, spent in record.seconds.items() if stage != "waiting")
+            self._reserve.tell(whole.screened, record.trained_steps, worked)
         rung = self._rung(record)
         if rung is None:
             self.engine.forget(whole)
