@@ -353,6 +353,7 @@ def _search_feasible(
                 sparsity=config.sparsity,
                 policy=config.policy,
                 limit=config.timeout,
+                validation=job.dataset.info.samples["val"],
                 test_share=job.dataset.info.samples["test"] / job.dataset.info.samples["val"],
                 starts=starts,
                 finalist_steps=config.longest_steps(),

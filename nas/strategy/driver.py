@@ -56,7 +56,8 @@ class Plan:
         sparsity: Of magnitude pruning.
         policy: How the one will be chosen, which decides who is trained in full.
         limit: Seconds that the run may take from its first worker on: a part of it is kept for the end.
-        test_share: Test samples for each validation sample.
+        validation: Validation samples.
+        test_share: Test samples for each of them.
         starts: Choices of networks to train before any that is proposed.
         finalist_steps: Training steps of the finalists, where a time limit leaves time for more than in full; None
             for in full.
@@ -71,6 +72,7 @@ class Plan:
     sparsity: float
     policy: Policy = "accuracy"
     limit: float | None = None
+    validation: int = 1000
     test_share: float = 1.0
     starts: tuple[dict[str, Any], ...] = ()
     finalist_steps: int | None = None
@@ -130,7 +132,9 @@ class Driver:
         """Trains `plan.trials` networks that fit, those of earlier runs included, and the best of them longer."""
         earlier = self.study.records()
         self._late_now = False
-        self._time = TimeLimit(seconds=self.plan.limit, test_share=self.plan.test_share)
+        self._time = TimeLimit(
+            seconds=self.plan.limit, validation=self.plan.validation, test_share=self.plan.test_share
+        )
         self._start_clock()
         if self.plan.limit is not None:
             self._reserve = TimeReserve(
@@ -275,7 +279,8 @@ class Driver:
     def _longer_steps(self, chosen: Sequence[Proposal]) -> int:
         """Steps that each of the finalists can be trained for in the time left."""
         full, most = self.plan.steps[-1], self.plan.finalist_steps or 0
-        pace = None if self._reserve is None else self._reserve.pace()
+        # Trainings that turn out slower are cut to their share of the time: the middle of the paces is enough.
+        pace = None if self._reserve is None else self._reserve.typical_pace()
         seconds = self._time.training()
         if pace is None or not chosen:
             return most

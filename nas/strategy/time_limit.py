@@ -14,6 +14,8 @@ _MOST_EXPORT_SHARE = 0.25  # of the limit
 _TAIL_SECONDS = 3.0  # to quantize and measure a network, before any was timed
 _SLACK_SECONDS = 5.0  # that a worker may be late
 _LATEST = 20
+_SECONDS_A_MAC = 3e-9  # of TFLM's interpreter, before any was timed
+_CANDIDATES = 4
 _TRAINING = ("build", "train", "prune")
 
 
@@ -23,16 +25,19 @@ class TimeLimit:
 
     Attributes:
         seconds: The limit; None for none.
-        test_share: Test samples for each validation sample, which say how long measuring the chosen model takes.
+        validation: Validation samples.
+        test_share: Test samples for each of them, which say how long measuring the chosen model takes.
         clock: Seconds, for tests.
     """
 
     seconds: float | None
+    validation: int = 1000
     test_share: float = 1.0
     clock: Callable[[], float] = time.monotonic
     _deadline: float | None = None
     _tails: deque[float] = field(default_factory=lambda: deque(maxlen=_LATEST))
-    _measuring: float = 0.0
+    _seconds_a_mac: float = 0.0  # of TFLM's interpreter, over all validation samples
+    _best: list[tuple[float, int, bool]] = field(default_factory=list)
 
     def start(self) -> None:
         """The first worker is up; later calls change nothing."""
@@ -45,8 +50,11 @@ class TimeLimit:
             return
         spent = record.seconds
         self._tails.append(sum(s for stage, s in spent.items() if stage not in (*_TRAINING, "waiting")))
-        if record.tflm_accuracy is not None:
-            self._measuring = max(self._measuring, spent.get("evaluate", 0.0))
+        macs, measured = record.costs.macs if record.costs else 0, record.tflm_accuracy is not None
+        if measured and macs:
+            self._seconds_a_mac = max(self._seconds_a_mac, spent.get("evaluate", 0.0) / macs)
+        if record.full:
+            self._best = sorted([*self._best, (record.value, macs, measured)], reverse=True)[:_CANDIDATES]
 
     @property
     def tail(self) -> float:
@@ -58,7 +66,13 @@ class TimeLimit:
         """Seconds that the run takes after its last training."""
         if self.seconds is None:
             return 0.0
-        return min(_EXPORT_SECONDS + self._measuring * self.test_share, _MOST_EXPORT_SHARE * self.seconds)
+        pace = self._seconds_a_mac or _SECONDS_A_MAC * self.validation
+        # One of the best so far, or as large a one, will be chosen and measured on test data.
+        measuring = max(
+            (pace * macs * (self.test_share + (not measured)) for _, macs, measured in self._best),
+            default=0.0,
+        )
+        return min(_EXPORT_SECONDS + measuring, _MOST_EXPORT_SHARE * self.seconds)
 
     def left(self) -> float | None:
         """Seconds until the last result must be there; None without a limit, negative when time is up."""

@@ -14,7 +14,7 @@ from nas.strategy.training_cost import expected_seconds
 
 SHARE = 0.25  # of the limit, at most
 LONGER_SHARE = 0.35  # where finalists may be trained for longer than in full
-_LATEST = 100  # trainings that say how fast this machine is
+_LATEST = 100  # trainings (seconds and expected ones) that say how fast this machine is
 _MARGIN = 1.3
 _SLOW = 0.8  # quantile of their paces that the estimate assumes
 
@@ -40,18 +40,27 @@ class TimeReserve:
     limit: float
     after: float = 0.0
     stretch: float = 1.0
-    _paces: deque[float] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    _taken: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_LATEST))
     _needed: float | None = None
 
     def tell(self, screened: Screened, steps: int, seconds: float) -> None:
         """A training ended."""
         if screened.costs is not None:
-            self._paces.append(seconds / float(expected_seconds([screened], steps)[0]))
+            self._taken.append((seconds, float(expected_seconds([screened], steps)[0])))
         self._needed = None
 
     def pace(self) -> float | None:
         """How slow this machine is against the expected times; None before a training ended."""
-        return _MARGIN * float(np.quantile(self._paces, _SLOW)) if self._paces else None
+        if not self._taken:
+            return None
+        return _MARGIN * float(np.quantile([seconds / expected for seconds, expected in self._taken], _SLOW))
+
+    def typical_pace(self) -> float | None:
+        """The same in the middle, long trainings counting more; None before a training ended."""
+        if not self._taken:
+            return None
+        seconds, expected = np.sum(list(self._taken), axis=0)
+        return float(seconds / expected)
 
     def reached(self, left: float) -> bool:
         """Whether the time left, in seconds, is needed for the full trainings."""

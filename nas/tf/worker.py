@@ -44,6 +44,7 @@ _CURVE_POINTS = 48
 _REPRESENTATIVE = 128
 _LEAST_GAP = 0.005  # of the metric, that int8 may fall behind the float network
 _LEAST_SAMPLES = 2  # of the validation part, that such a gap is at least
+_TFLM_MACS = 4_000_000_000  # over all validation samples, about 10 s of TFLM's interpreter
 _LEAST_TIME = 0.2  # of the time that training under int8's rounding takes, for which it is begun
 
 
@@ -116,7 +117,9 @@ class Evaluator:
             return Rejected(digest=digest, violations=violations, costs=costs, boards=boards)
         with _stage("evaluate", seconds):
             accuracy = measure_accuracy(tflite, self._dataset, "val", "litert")
-            by_tflm = request.full and reference_engine() == "tflm"
+            # TFLM's kernels here are those that are made to be read; what is chosen is measured by them in any case.
+            quick = costs.macs * len(self._dataset.labels["val"]) <= _TFLM_MACS
+            by_tflm = request.full and quick and reference_engine() == "tflm"
             tflm = measure_accuracy(tflite, self._dataset, "val", "tflm") if by_tflm else None
         return Evaluated(
             digest=digest,
