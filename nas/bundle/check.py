@@ -325,7 +325,8 @@ def _front_end(manifest: Manifest) -> FrontEndSpec | None:
 
     if manifest.frontend is None:
         return None
-    return remake_spec(manifest.frontend.settings.model_dump(), manifest.frontend.clip_samples)
+    entry = manifest.frontend
+    return remake_spec(entry.kind, entry.settings.model_dump(), entry.clip_samples)
 
 
 def _as_exported(

@@ -14,7 +14,7 @@ from nas.bundle.arenas import host_arena, loose_arena
 from nas.bundle.operators import Registration, front_end_registrations
 from nas.frontend.costs import FrontEndCosts, front_end_costs
 from nas.frontend.front_end import FrontEnd
-from nas.frontend.log_mel import ZERO_POINT
+from nas.frontend.signal_graph import ZERO_POINT
 from nas.frontend.spec import make_spec, settings_of
 from nas.model.input_quantization import InputScaling
 from nas.model.trained import FrontEndSpec, TrainedModel
@@ -34,7 +34,8 @@ class FrontEndContent:
         costs: What it takes of the target.
         operators: The lines of its resolver.
         tensors: Number of tensors of its graph.
-        recordings: Their features are the first golden samples. Shape: (k, clip_samples).
+        recordings: Their features are the first golden samples. Shape: (k, clip_samples), or
+            (k, clip_samples, channels).
         is_input: Whether its features are the network's int8 input as they are, without another scaling.
     """
 
@@ -44,6 +45,17 @@ class FrontEndContent:
     tensors: int
     recordings: NDArray[np.int16]
     is_input: bool
+
+    @property
+    def text(self) -> str:
+        """What the features are."""
+        return settings_of(self.spec).text
+
+    @property
+    def units_per_count(self) -> tuple[float, ...]:
+        """Of a sample of 1, by channel, in the unit of the recordings; empty where samples are counts themselves."""
+        units = getattr(settings_of(self.spec), "units_per_count", ())
+        return units if any(unit != 1 for unit in units) else ()
 
     @property
     def loose_arena_bytes(self) -> int:
@@ -82,9 +94,10 @@ def make_front_end_content(
         return None
     if make_spec(settings_of(spec), spec.clip_samples) != spec:
         raise UserError("The front end is not the one that its settings give.", "Make it by make_spec.")
-    if spec.frames * spec.bands != port.size or model.task.preprocess.raw_type != "uint8":
+    if spec.features != port.size or model.task.preprocess.raw_type != "uint8":
+        shape = " x ".join(map(str, (spec.frames, spec.bands, spec.channels)[: 2 + (spec.channels > 1)]))
         raise UserError(
-            f"The front end makes {spec.frames} x {spec.bands} features, bytes above {ZERO_POINT}; the model's input"
+            f"The front end makes {shape} features, bytes above {ZERO_POINT}; the model's input"
             f" is {port.shape} of raw {model.task.preprocess.raw_type}.",
             "Export the model with the front end that it was trained behind.",
         )
@@ -108,10 +121,11 @@ def _recordings(model: TrainedModel, spec: FrontEndSpec) -> NDArray[np.int16]:
             "The front end has no golden recordings.",
             "Give the recordings whose features the first golden samples are.",
         )
-    if recordings.dtype != np.int16 or recordings.shape[1:] != (spec.clip_samples,):
+    if recordings.dtype != np.int16 or recordings.shape[1:] != spec.recording_shape:
         raise UserError(
-            f"The golden recordings are {recordings.dtype} {recordings.shape}, not int16 (n, {spec.clip_samples}).",
-            "Give recordings as the microphone has them.",
+            f"The golden recordings are {recordings.dtype} {recordings.shape}, not int16"
+            f" (n, {', '.join(map(str, spec.recording_shape))}).",
+            "Give recordings as the sensor has them.",
         )
     if len(recordings) > len(model.golden_inputs):
         raise UserError(

@@ -19,9 +19,10 @@ from cost_models.reading import read_bounded
 from cost_models.target import Target
 from nas.bundle.content import TFLM_DATE, BundleContent, sha256
 from nas.bundle.layout import File, Role, load_layout
+from nas.frontend.spectrum import Spacing
 from nas.model.policy import MetricName
 from nas.model.statistics import wilson
-from nas.model.trained import Accuracy
+from nas.model.trained import Accuracy, FrontEndKind
 
 MANIFEST_NAME = "manifest.json"
 LARGEST_MANIFEST_BYTES = 4 << 20
@@ -185,6 +186,27 @@ class LogMelEntry(_Strict):
     steps_per_neper: int | None
 
 
+class SpectrumEntry(_Strict):
+    """See `nas.frontend.spectrum.SpectrumSettings`."""
+
+    sample_rate: int
+    window_ms: float
+    hop_ms: float
+    bands: int
+    low_hz: float
+    high_hz: float
+    channels: int
+    spacing: Spacing
+    steps_per_neper: int | None
+    units_per_count: tuple[float, ...]
+
+
+_SETTINGS: dict[FrontEndKind, type[LogMelEntry | SpectrumEntry]] = {
+    "log_mel": LogMelEntry,
+    "spectrum": SpectrumEntry,
+}
+
+
 class FrameEntry(_Strict):
     """Work of one frame of a front end, predicted; null where the target has no calibration.
 
@@ -201,20 +223,21 @@ class FrameEntry(_Strict):
 
 
 class FrontEndEntry(_Strict):
-    """What makes the network's raw samples of recordings: a graph that TFLM runs once a hop, beside the network.
+    """What makes the network's raw samples of recordings: a graph that TFLM runs once a hop, for each channel.
 
     `arena_bytes`, `buffer_bytes` and `model_bytes` are exact, `code_bytes` (its kernels) is predicted. None of them
     is in `costs`. Bundles of before its cycles were known have no `frame`.
     """
 
-    kind: Literal["log_mel"]
-    settings: LogMelEntry
+    kind: FrontEndKind
+    settings: LogMelEntry | SpectrumEntry
     sample_rate: int
     clip_samples: int = Field(ge=1, lt=1 << 31)
     window_samples: int
     hop_samples: int
     frames: int
     bands: int
+    channels: int = Field(1, ge=1, le=64)
     recordings: int
     arena_bytes: int
     buffer_bytes: int
@@ -436,13 +459,14 @@ def _front_end_entry(content: BundleContent) -> FrontEndEntry | None:
     spec, costs = content.frontend.spec, content.frontend.costs
     return FrontEndEntry(
         kind=spec.kind,
-        settings=LogMelEntry.model_validate(spec.settings),
+        settings=_SETTINGS[spec.kind].model_validate(spec.settings),
         sample_rate=spec.sample_rate,
         clip_samples=spec.clip_samples,
         window_samples=spec.window_samples,
         hop_samples=spec.hop_samples,
         frames=spec.frames,
         bands=spec.bands,
+        channels=spec.channels,
         recordings=len(content.frontend.recordings),
         model_sha256=sha256(spec.tflite),
         arena_bytes=costs.arena_bytes,

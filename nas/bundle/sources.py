@@ -151,7 +151,7 @@ def _variables(content: BundleContent) -> dict[str, Any]:
         "anomaly": content.anomaly,
         "fe_model_rows": hex_rows(frontend.spec.tflite) if frontend else (),
         "golden_recording_rows": [
-            list(number_rows(row.tolist(), is_float=False)) for row in frontend.recordings
+            list(number_rows(row.ravel().tolist(), is_float=False)) for row in frontend.recordings
         ]
         if frontend
         else [],

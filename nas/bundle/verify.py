@@ -172,17 +172,17 @@ def _check_front_end(folder: Path, manifest: Manifest, found: ReadBack) -> None:
     if front_end.model != tflite or front_end.misalignment:
         raise BundleError("array", f"The front end's array is not {manifest.name}_frontend.tflite, aligned.")
     sizes = (entry.sample_rate, entry.clip_samples, entry.window_samples, entry.hop_samples)
-    if front_end.sizes != (*sizes, entry.frames, entry.bands, entry.arena_bytes):
+    if front_end.sizes != (*sizes, entry.frames, entry.bands, entry.channels, entry.arena_bytes):
         raise BundleError("interface", "The front end's header states other sizes than the manifest.")
     recordings = np.array(front_end.golden_recordings, np.int16)
-    if recordings.size != entry.recordings * entry.clip_samples:
+    if recordings.size != entry.recordings * entry.clip_samples * entry.channels:
         raise BundleError(
             "golden", f"There are not {entry.recordings} golden recordings of the front end's size."
         )
     if reference_engine() != "tflm":
         return
-    spec = remake_spec(entry.settings.model_dump(), entry.clip_samples)
-    waveforms = recordings.reshape(entry.recordings, entry.clip_samples)
+    spec = remake_spec(entry.kind, entry.settings.model_dump(), entry.clip_samples)
+    waveforms = recordings.reshape(entry.recordings, *spec.recording_shape)
     features = FrontEnd(settings_of(spec)).raw_features(waveforms).tobytes()
     if spec.tflite != front_end.model or found.golden_raw[: len(features)] != features:
         raise BundleError(

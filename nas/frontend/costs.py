@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cost_models.code_size import CodeSizes
 from cost_models.costing import CostModel, Costs
@@ -17,10 +17,11 @@ class FrontEndCosts:
 
     Attributes:
         arena_bytes: The smallest tensor arena that it runs in. Exact.
-        buffer_bytes: Static buffers of the streaming runner: a frame of int16 samples and the features of a recording.
+        buffer_bytes: Static buffers of the streaming runner: a frame of int16 samples of all channels, and the
+            features of a recording.
         model_bytes: Its flatbuffer. Exact.
         code_bytes: Its kernels, beyond the runtime that the network links anyway.
-        frame: Work of one frame: instructions, cycles, latency and energy; None where they are not known.
+        frame: Work of one frame of all channels: instructions, cycles, latency and energy; None where not known.
         hop_us: From one frame to the next.
     """
 
@@ -57,12 +58,30 @@ def front_end_costs(spec: FrontEndSpec, target: Target) -> FrontEndCosts:
     graph = read_graph(spec.tflite)
     sizes = CodeSizes(kernels=target.kernels, core=target.core)
     code = sizes.of(op.kind for op in graph.operators).value_bytes - sizes.of(()).value_bytes
-    frame = CostModel(target).estimate(graph, file_bytes=len(spec.tflite))
+    frame = _times(CostModel(target).estimate(graph, file_bytes=len(spec.tflite)), spec.channels)
     return FrontEndCosts(
         arena_bytes=frame.sram_bytes,
-        buffer_bytes=2 * spec.window_samples + spec.frames * spec.bands,
+        buffer_bytes=2 * spec.window_samples * spec.channels + spec.features,
         model_bytes=len(spec.tflite),
         code_bytes=code,
         frame=frame,
         hop_us=spec.hop_samples / spec.sample_rate * 1e6,
+    )
+
+
+def _times(costs: Costs, channels: int) -> Costs:
+    """The work of one graph that runs for each channel; memory is that of one."""
+
+    def each(value: int | None) -> int | None:
+        return None if value is None else value * channels
+
+    return replace(
+        costs,
+        macs=costs.macs * channels,
+        instructions=each(costs.instructions),
+        cycles=each(costs.cycles),
+        cycles_low=each(costs.cycles_low),
+        cycles_high=each(costs.cycles_high),
+        latency_us=None if costs.latency_us is None else costs.latency_us * channels,
+        energy_uj=None if costs.energy_uj is None else costs.energy_uj * channels,
     )

@@ -1,4 +1,4 @@
-"""Constants of the signal operators: window, mel filter bank and gain table, as their kernels take them.
+"""Constants of the signal operators: window, filter bank and gain table, as their kernels take them.
 
 Source: python/tflite_micro/signal/ops (window_op.py, filter_bank_ops.py, pcan_op.py) and signal/src of tflite-micro
 90b983c2, read for what the kernels expect.
@@ -6,11 +6,14 @@ Source: python/tflite_micro/signal/ops (window_op.py, filter_bank_ops.py, pcan_o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+Pitch = Callable[[ArrayLike], NDArray[np.float64]]
 
 WEIGHT_BITS = 12
 """Fractional bits of window and filter weights: 4096 is 1."""
@@ -32,9 +35,19 @@ def mel(hertz: ArrayLike) -> NDArray[np.float64]:
     return _MEL_FACTOR * np.log1p(np.asarray(hertz, np.float64) / _MEL_CORNER_HZ)
 
 
+def octaves(hertz: ArrayLike) -> NDArray[np.float64]:
+    """Frequencies above 0 on a scale on which each octave is as wide as the next."""
+    return np.log2(np.asarray(hertz, np.float64))
+
+
+def linear(hertz: ArrayLike) -> NDArray[np.float64]:
+    """Frequencies as they are."""
+    return np.asarray(hertz, np.float64)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterBank:
-    """Triangular bands on the mel scale, as SignalFilterBank takes them.
+    """Triangular bands, as SignalFilterBank takes them.
 
     The bands' centres cut the spectrum into one section more than there are bands. On its section a band's weight
     rises from 0 (the section's `unweights`) or falls to 0 (the next section's `weights`): each place of the spectrum
@@ -69,9 +82,9 @@ class FilterBank:
 
 
 def filter_bank(
-    *, bands: int, low_hz: float, high_hz: float, sample_rate: int, fft_length: int
+    *, bands: int, low_hz: float, high_hz: float, sample_rate: int, fft_length: int, pitch: Pitch
 ) -> FilterBank:
-    """Bands between two frequencies, evenly spaced on the mel scale.
+    """Bands between two frequencies, evenly spaced on a scale.
 
     Args:
         bands: How many.
@@ -79,11 +92,12 @@ def filter_bank(
         high_hz: Where the last band ends.
         sample_rate: In Hz.
         fft_length: Samples of a Fourier transform.
+        pitch: The scale, of frequencies in Hz.
     """
     hertz_per_place = sample_rate / fft_length
-    centres = np.linspace(float(mel(low_hz)), float(mel(high_hz)), bands + 2)[1:]
+    centres = np.linspace(float(pitch(low_hz)), float(pitch(high_hz)), bands + 2)[1:]
     first = int(low_hz / hertz_per_place) + 1
-    pitches = mel(np.arange(first, fft_length // 2 + 1) * hertz_per_place)
+    pitches = pitch(np.arange(first, fft_length // 2 + 1) * hertz_per_place)
     pitches = pitches[pitches <= centres[-1]]
     section = np.searchsorted(centres, pitches)
     spacing = centres[1] - centres[0]

@@ -14,6 +14,7 @@ from nas.model.policy import MetricName
 from nas.model.statistics import wilson
 
 RawType = Literal["uint8", "int16", "float32"]
+FrontEndKind = Literal["log_mel", "spectrum"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,18 +47,19 @@ class FrontEndSpec:
     bytes of the one are the input of the other.
 
     Attributes:
-        kind: "log_mel".
-        settings: Of that kind, JSON values; see `nas.frontend.settings`.
-        tflite: The front end of one frame: int16 (window_samples,) to int8 (bands,).
+        kind: See `nas.frontend.kinds`.
+        settings: Of that kind, JSON values.
+        tflite: The front end of one frame of one channel: int16 (window_samples,) to int8 (bands,).
         sample_rate: In Hz.
-        clip_samples: Samples of one recording, of which one answer is made.
+        clip_samples: Samples of one recording and channel, of which one answer is made.
         window_samples: Samples of a frame.
         hop_samples: From the beginning of one frame to that of the next.
         frames: Frames of a recording, the first axis of the network's input.
-        bands: Features of a frame, the second axis.
+        bands: Features of a frame and channel, the second axis.
+        channels: Of the recordings, the third axis; each goes through the front end by itself.
     """
 
-    kind: Literal["log_mel"]
+    kind: FrontEndKind
     settings: dict[str, object]
     tflite: bytes
     sample_rate: int
@@ -66,6 +68,17 @@ class FrontEndSpec:
     hop_samples: int
     frames: int
     bands: int
+    channels: int = 1
+
+    @property
+    def features(self) -> int:
+        """Of a recording."""
+        return self.frames * self.bands * self.channels
+
+    @property
+    def recording_shape(self) -> tuple[int, ...]:
+        """Of one recording: (clip_samples,), or (clip_samples, channels) of several channels."""
+        return (self.clip_samples,) if self.channels == 1 else (self.clip_samples, self.channels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -193,7 +193,7 @@ def _record(trial: TrialSummary, costs: Costs, samples: int, metric: MetricName)
 
 def _front_end(summary: RunSummary) -> FrontEndSpec | None:
     entry = summary.task.frontend
-    return None if entry is None else remake_spec(entry.settings, entry.clip_samples)
+    return None if entry is None else remake_spec(entry.kind, entry.settings, entry.clip_samples)
 
 
 def _validation_samples(folder: RunFolder, summary: RunSummary) -> int:

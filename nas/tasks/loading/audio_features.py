@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from nas.frontend.front_end import FrontEnd
-from nas.frontend.settings import LogMelSettings
+from nas.frontend.kinds import FrontEndSettings, kind_of, read_settings
 from nas.tasks.loading.audio_augment import varied
 from nas.tasks.loading.audio_clip import ClipTally, audible, padded
 from nas.tasks.loading.audio_file import AudioInfo, Waveform, read
@@ -31,7 +31,8 @@ from nas.tasks.loading.progress import tell
 _BLOCK = 64  # recordings that a process is given at a time
 _MANY = 8_000  # clips, from which processes are worth their start
 _MADE_BY = (  # what makes features: with other code they are others
-    "nas.frontend.filter_bank", "nas.frontend.front_end", "nas.frontend.log_mel", "nas.frontend.settings",
+    "nas.frontend.filter_bank", "nas.frontend.frames", "nas.frontend.front_end", "nas.frontend.kinds",
+    "nas.frontend.log_mel", "nas.frontend.settings", "nas.frontend.signal_graph", "nas.frontend.spectrum",
     "nas.tasks.loading.audio_augment", "nas.tasks.loading.audio_clip", "nas.tasks.loading.audio_file", __name__,
 )  # fmt: skip
 
@@ -61,7 +62,7 @@ class Plan:
         versions: Of each recording besides itself, by part.
     """
 
-    settings: LogMelSettings
+    settings: FrontEndSettings
     clip_samples: int
     versions: Mapping[str, int]
 
@@ -145,7 +146,14 @@ def _key(plan: Plan, parts: Mapping[str, Sequence[Source]], noises: Mapping[str,
     for name in _MADE_BY:
         digest.update(Path(str(importlib.import_module(name).__file__)).read_bytes())
     content = {part: [source.digest for source in sources] for part, sources in parts.items()}
-    said = [asdict(plan.settings), plan.clip_samples, dict(plan.versions), content, list(noises)]
+    said = [
+        kind_of(plan.settings),
+        asdict(plan.settings),
+        plan.clip_samples,
+        dict(plan.versions),
+        content,
+        list(noises),
+    ]
     digest.update(json.dumps(said).encode())
     return f"features-{digest.hexdigest()[:32]}"
 
@@ -166,6 +174,7 @@ def _in_processes(
         names.append(str(folder / f"noise{index}.npy"))
         np.save(names[-1], noise)
     head = {
+        "kind": kind_of(plan.settings),
         "settings": asdict(plan.settings),
         "clip_samples": plan.clip_samples,
         "versions": dict(plan.versions),
@@ -263,7 +272,7 @@ def serve(lines: IO[str], answers: IO[str]) -> None:
     """Makes features as another process asks: its first line says how, each of the others is a block of recordings."""
     head = json.loads(lines.readline())
     plan = Plan(
-        settings=LogMelSettings(**head["settings"]),
+        settings=read_settings(head["kind"], head["settings"]),
         clip_samples=head["clip_samples"],
         versions=head["versions"],
     )

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.frontend.front_end import FrontEnd
+from nas.frontend.kinds import FrontEndSettings
 from nas.frontend.settings import LogMelSettings
 from nas.frontend.spec import make_spec
+from nas.frontend.spectrum import SpectrumSettings
 from nas.model.trained import Preprocess
 from nas.runtimes.tflm import TflmModel
 
@@ -16,6 +18,19 @@ from .conftest import TCN, Finished, make_finished
 RATE = 8000
 # The network takes 64 x 9 values: 64 frames of a second.
 SETTINGS = LogMelSettings(sample_rate=RATE, window_ms=20, hop_ms=15.5, bands=9, low_hz=200, high_hz=3800)
+
+
+# The same number of features of three channels.
+SPECTRA = SpectrumSettings(
+    sample_rate=RATE,
+    window_ms=20,
+    hop_ms=15.5,
+    bands=3,
+    low_hz=0,
+    high_hz=4000,
+    channels=3,
+    units_per_count=(0.5, 0.25, 1.0),
+)
 
 
 def recordings(count: int, samples: int = RATE) -> NDArray[np.int16]:
@@ -29,7 +44,7 @@ def recordings(count: int, samples: int = RATE) -> NDArray[np.int16]:
 
 def make_audio(
     *,
-    settings: LogMelSettings = SETTINGS,
+    settings: FrontEndSettings = SETTINGS,
     clip_samples: int = RATE,
     recorded: int = 2,
     golden_count: int = 3,
@@ -49,12 +64,17 @@ def make_audio(
     finished = make_finished(raw_type="uint8", golden_count=golden_count, target_name=target_name)
     port = TflmModel(TCN.read_bytes()).input
     spec = make_spec(settings, clip_samples)
-    clips = recordings(recorded, clip_samples)
+    clips = recordings(recorded * settings.channels, clip_samples)
+    if settings.channels > 1:
+        clips = np.moveaxis(clips.reshape(recorded, settings.channels, clip_samples), 1, 2)
     raw = np.array(finished.model.golden_inputs)
     features = FrontEnd(settings).features(clips).astype(np.int16) + 128
     raw[:recorded] = features.reshape(raw[:recorded].shape)
     scale = port.scale if is_input else port.scale * 0.7
     preprocess = Preprocess(raw_type="uint8", offset=(128.0 + port.zero_point,), scale=(scale,))
     return finished.with_task(
-        name="five sounds", frontend=spec, input_shape=(spec.frames, spec.bands, 1), preprocess=preprocess
+        name="five sounds",
+        frontend=spec,
+        input_shape=(spec.frames, spec.bands, spec.channels),
+        preprocess=preprocess,
     ).with_model(golden_inputs=raw, golden_recordings=clips)

@@ -25,12 +25,13 @@ from nas.bundle.manifest import MANIFEST_NAME, Manifest
 from nas.bundle.operators import front_end_registrations, registration
 from nas.bundle.verify import prove_sources
 from nas.frontend.costs import front_end_costs
+from nas.frontend.kinds import FrontEndSettings
 from nas.frontend.settings import LogMelSettings
 from nas.model.trained import FrontEndSpec
 from nas.runtimes.reference import NOT_BY_TFLM
 from tests.nas import vela_stub
 
-from .audio import RATE, SETTINGS, make_audio, recordings
+from .audio import RATE, SETTINGS, SPECTRA, make_audio, recordings
 from .conftest import Finished, make_finished
 from .test_check import Edit, assert_refused, fields, put, rehash, sub
 
@@ -144,6 +145,7 @@ def test_the_header_states_what_the_caller_must_know(exported: Bundle) -> None:
     header = text(exported, "kws_frontend.h")
     stated = dict(re.findall(r"#define KWS_(\w+) (\d+)u", header))
     assert stated == {
+        "CHANNELS": "1",
         "SAMPLE_RATE": "8000",
         "WINDOW_SAMPLES": "160",
         "HOP_SAMPLES": "124",
@@ -212,6 +214,7 @@ def test_the_manifest_states_the_front_end(audio: Finished, exported: Bundle) ->
         "hop_samples": 124,
         "frames": 64,
         "bands": 9,
+        "channels": 1,
         "recordings": 2,
         "model_sha256": sha256(spec.tflite),
         "arena_bytes": costs.arena_bytes,
@@ -258,6 +261,27 @@ def test_the_card_states_what_the_front_end_takes_besides_the_network(exported: 
     assert "2 golden recordings prove the same of the front end" in card
 
 
+def test_several_channels_are_stated_costed_and_checked(tmp_path: Path) -> None:
+    finished = make_audio(settings=SPECTRA)
+    bundle = finished.export(tmp_path / "b")
+    header = text(bundle, "kws_frontend.h")
+    assert "#define KWS_CHANNELS 3u" in header
+    assert "#define KWS_UNITS_PER_COUNT {0.5, 0.25, 1.0}" in header
+    entry = bundle.manifest.frontend
+    assert entry is not None
+    assert (entry.kind, entry.channels, entry.settings.model_dump()) == ("spectrum", 3, asdict(SPECTRA))
+    assert entry.buffer_bytes == 2 * 160 * 3 + 64 * 3 * 3
+    one = front_end_costs(replace(spec_of(finished), channels=1), load_target("nrf52840"))
+    assert one.frame.cycles is not None
+    assert entry.frame is not None
+    assert entry.frame.cycles == 3 * one.frame.cycles
+    assert entry.arena_bytes == one.arena_bytes, "one graph for all channels"
+    card = text(bundle, "MODEL_CARD.md")
+    assert "int16, 3 channels) becomes 64 frames of 9 features" in card
+    assert "logarithms of the amplitudes in bands from 0 to 4000 Hz, of each channel" in card
+    assert check_bundle(bundle.path).notes == (ON_TRUST,)
+
+
 @pytest.mark.parametrize("format_name", ["arduino", "esp-idf", "platformio"])
 def test_a_readme_says_how_samples_come_in(
     audio: Finished, finished: Finished, tmp_path: Path, format_name: str
@@ -291,9 +315,11 @@ def test_zephyr_has_a_symbol_for_the_front_ends_arena(audio: Finished, tmp_path:
 
 
 @needs_compiler
-@pytest.mark.parametrize("is_input", [True, False])
-def test_what_compiles_is_the_front_end_that_was_meant(tmp_path: Path, is_input: bool) -> None:
-    found = verify(make_audio(is_input=is_input).export(tmp_path / "b"))
+@pytest.mark.parametrize(("settings", "is_input"), [(SETTINGS, True), (SETTINGS, False), (SPECTRA, True)])
+def test_what_compiles_is_the_front_end_that_was_meant(
+    tmp_path: Path, settings: FrontEndSettings, is_input: bool
+) -> None:
+    found = verify(make_audio(settings=settings, is_input=is_input).export(tmp_path / "b"))
     assert (found.compiled, found.notes) == (True, ())
     assert all(core.data_bytes == core.zero_bytes == 0 for core in found.sections)
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from nas.bundle import Bundle
 from nas.frontend.front_end import FrontEnd
-from nas.frontend.settings import LogMelSettings
+from nas.frontend.kinds import FrontEndSettings
 from nas.runtimes.tflm import TflmModel
 
-from .audio import SETTINGS, make_audio, recordings
+from .audio import SETTINGS, SPECTRA, make_audio, recordings
 from .test_firmware import BUILDS, NO_TFLM, TFLM_DIR, TflmBuild, edit
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not BUILDS, reason=NO_TFLM)]
@@ -38,9 +38,13 @@ def exported(build: TflmBuild, tmp_path: Path) -> Bundle:
     return make_audio(target_name=build.target_name).export(tmp_path / "b")
 
 
-@pytest.mark.parametrize("is_input", [True, False])
-def test_the_self_test_passes_in_the_emitted_arenas(build: TflmBuild, tmp_path: Path, is_input: bool) -> None:
-    finished = make_audio(target_name=build.target_name, is_input=is_input)
+@pytest.mark.parametrize(
+    ("settings", "is_input"), [(SETTINGS, True), (SETTINGS, False), (SPECTRA, True), (SPECTRA, False)]
+)
+def test_the_self_test_passes_in_the_emitted_arenas(
+    build: TflmBuild, tmp_path: Path, settings: FrontEndSettings, is_input: bool
+) -> None:
+    finished = make_audio(settings=settings, target_name=build.target_name, is_input=is_input)
     line = build.self_test(finished.export(tmp_path / "b"))
     assert line.startswith("mcu-nas self-test kws: PASS 5/5 (ok), arena "), line
 
@@ -127,8 +131,8 @@ STREAM = """
 #include <cstdio>
 #include "kws_frontend.h"
 int main() {
-  static int16_t samples[1 << 16];
-  static int8_t features[KWS_FRAMES * KWS_BANDS];
+  static int16_t samples[KWS_CHANNELS << 16];
+  static int8_t features[KWS_FRAMES * KWS_BANDS * KWS_CHANNELS];
   int8_t scores[KWS_OUTPUT_SIZE];
   size_t frames = 99;
   kws_frontend_reset();
@@ -144,7 +148,8 @@ int main() {
       kws_frontend_reset();
       frames = 0;
     } else {
-      if (std::fread(samples, 2, static_cast<size_t>(count), stdin) != static_cast<size_t>(count)) return 8;
+      const size_t values = KWS_CHANNELS * static_cast<size_t>(count);
+      if (std::fread(samples, 2, values, stdin) != values) return 8;
       if (kws_push(samples, static_cast<size_t>(count), &frames) != KWS_OK) return 9;
     }
     if (kws_features(features) != KWS_OK || kws_run_features(scores) != KWS_OK) return 10;
@@ -162,12 +167,14 @@ SHAPES = {
     "side by side": (replace(SETTINGS, window_ms=12.5, hop_ms=12.5), 6400),
     "apart": (replace(SETTINGS, window_ms=10, hop_ms=12.5), 6400),
     "without memory": (replace(SETTINGS, pcan=False, noise_subtraction=False), 8000),
+    "three channels": (SPECTRA, 8000),
+    "three channels apart": (replace(SPECTRA, window_ms=10, hop_ms=12.5), 6400),
 }
 
 
 @pytest.mark.parametrize(("settings", "clip_samples"), SHAPES.values(), ids=SHAPES.keys())
 def test_samples_in_pieces_of_any_size_make_pythons_features(
-    build: TflmBuild, tmp_path: Path, settings: LogMelSettings, clip_samples: int
+    build: TflmBuild, tmp_path: Path, settings: FrontEndSettings, clip_samples: int
 ) -> None:
     if not build.is_host:
         pytest.skip("samples are piped through programs of this machine")
@@ -177,7 +184,8 @@ def test_samples_in_pieces_of_any_size_make_pythons_features(
     sources = [path for path in sorted(bundle.path.glob("*.cc")) if "self_test" not in path.name]
     program = build.program(sources, tmp_path / "program")
 
-    sound = recordings(2, 30_000).ravel()
+    channels = settings.channels
+    sound = recordings(2 * channels, 30_000).reshape(channels, 60_000).T
     rng = np.random.default_rng(9)
     sizes = [0, 1, 1, 0, settings.window_samples, *rng.integers(0, 40, 30), *rng.integers(0, 3000, 9), 20000]
     turns = [*sizes, -1, *sizes[::-1], -1, clip_samples]
@@ -187,10 +195,11 @@ def test_samples_in_pieces_of_any_size_make_pythons_features(
         asked += np.int32(size).tobytes() + sound[begin : begin + max(size, 0)].tobytes()
         begin += max(size, 0)
         ends.append(begin)
-    frames, bands = 64, settings.bands
+    frames, bands = 64, settings.bands * channels
     answer = np.frombuffer(build.run(program, asked), np.uint8).reshape(len(turns), 4 + frames * bands + 5)
 
-    everything = FrontEnd(settings).features(sound[None, : max(ends)])[0]
+    heard = sound[None, : max(ends), 0] if channels == 1 else sound[None, : max(ends)]
+    everything = FrontEnd(settings).features(heard).reshape(-1, settings.frames(max(ends)), bands)[0]
     before = 0
     expected = np.empty((len(turns), frames, bands), np.int8)
     for turn, (size, end) in enumerate(zip(turns, ends, strict=True)):

@@ -8,7 +8,7 @@ import pytest
 from nas.frontend.filter_bank import WEIGHT_BITS, filter_bank, gain_table, hann_window, mel
 
 ONE = 1 << WEIGHT_BITS
-BANK = filter_bank(bands=40, low_hz=125, high_hz=7500, sample_rate=16_000, fft_length=512)
+BANK = filter_bank(bands=40, low_hz=125, high_hz=7500, sample_rate=16_000, fft_length=512, pitch=mel)
 
 
 def test_a_thousand_hertz_are_a_thousand_mel() -> None:
@@ -53,7 +53,7 @@ def test_each_band_is_a_triangle_between_its_neighbours_centres() -> None:
 
 
 def test_bands_narrower_than_the_spectrums_places_are_empty() -> None:
-    crowded = filter_bank(bands=128, low_hz=20, high_hz=4000, sample_rate=8000, fft_length=128)
+    crowded = filter_bank(bands=128, low_hz=20, high_hz=4000, sample_rate=8000, fft_length=128, pitch=mel)
     assert crowded.empty_bands()
     assert not BANK.empty_bands()
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from cost_models.arena import arena
 from cost_models.errors import UserError
 from nas.frontend.front_end import FrontEnd
-from nas.frontend.log_mel import ZERO_POINT, log_mel
+from nas.frontend.log_mel import log_mel
 from nas.frontend.settings import LogMelSettings
+from nas.frontend.signal_graph import ZERO_POINT
 from nas.runtimes.tflm import load_interpreter
 
 pytest.importorskip("tflite_micro")

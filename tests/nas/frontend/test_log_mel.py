@@ -9,8 +9,9 @@ import pytest
 from cost_models.arena import arena
 from cost_models.graph import OpGraph
 from cost_models.tflite_graph import read_graph
-from nas.frontend.log_mel import ZERO_POINT, log_mel
+from nas.frontend.log_mel import log_mel
 from nas.frontend.settings import LogMelSettings
+from nas.frontend.signal_graph import ZERO_POINT
 
 BEFORE = (
     "SignalWindow",
