@@ -29,6 +29,7 @@ from nas.bundle.manifest import (
 )
 from nas.bundle.names import check_name
 from nas.bundle.untrusted import golden_raw, golden_recordings, golden_words, read_file, shown
+from nas.model.regression import NumberError, TargetScale
 from nas.model.trained import Accuracy, FrontEndSpec, GoldenShare, Preprocess, TaskInfo, TrainedModel
 from nas.runtimes.interpreter import Engine, InterpreterError
 from nas.runtimes.litert import LARGEST_DIFFERENCE
@@ -367,6 +368,9 @@ def _finished(
             samples=task.samples,
             frontend=_front_end(manifest),
             false_alarms=None if manifest.anomaly is None else manifest.anomaly.false_alarms,
+            targets=tuple(
+                TargetScale(name=one.name, mean=one.mean, deviation=one.deviation) for one in manifest.numbers
+            ),
         ),
         golden_inputs=raw,
         golden_recordings=recordings,
@@ -380,6 +384,7 @@ def _finished(
                 metric=accuracy.metric,
                 score=accuracy.score,
                 interval=accuracy.interval,
+                numbers=tuple(NumberError(**one.model_dump()) for one in accuracy.numbers),
                 threshold=None if manifest.anomaly is None else manifest.anomaly.threshold,
             )
             for accuracy in manifest.accuracies

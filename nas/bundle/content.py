@@ -18,7 +18,8 @@ from nas.bundle.names import check_name
 from nas.bundle.operators import Registration, registrations
 from nas.model.anomaly_score import AnomalyScore
 from nas.model.input_quantization import InputScaling
-from nas.model.trained import TrainedModel
+from nas.model.regression import NumberScaling
+from nas.model.trained import TaskInfo, TrainedModel
 from nas.runtimes.interpreter import Engine, Port
 from nas.runtimes.reference import reference_model
 from nas.runtimes.vela import NpuModel, compile_for_npu, npu_violations
@@ -73,6 +74,7 @@ class BundleContent:
         npu: The model compiled for the target's NPU, which then is what the bundle's array holds.
         frontend: What makes the raw samples of recordings; None where samples are the network's own.
         anomaly: How a sample and what the network makes of it become a score; None where the network tells classes.
+        numbers: From outputs to the numbers that are predicted; None where there are none.
     """
 
     model: TrainedModel
@@ -92,6 +94,7 @@ class BundleContent:
     npu: NpuModel | None = None
     frontend: FrontEndContent | None = None
     anomaly: AnomalyContent | None = None
+    numbers: NumberScaling | None = None
 
     @property
     def emitted(self) -> bytes:
@@ -155,8 +158,7 @@ def make_content(
     outputs = model.task.outputs
     if outputs and outputs != interpreter.output.size:
         raise UserError(
-            f"The model has {interpreter.output.size} outputs and the task"
-            f" {f'{outputs} classes' if model.task.false_alarms is None else f'samples of {outputs} elements'}.",
+            f"The model has {interpreter.output.size} outputs and the task {_outputs_text(model.task)}.",
             "Give one name per output, or none for a model that is no classifier.",
         )
     # A space may see a sample in another shape (a picture as a vector), but with the same elements in the same order.
@@ -197,7 +199,18 @@ def make_content(
             model, target=target, port=interpreter.input, scaling=scaling, raw=raw
         ),
         anomaly=_anomaly(model, interpreter.input, interpreter.output, inputs, outputs_of_golden),
+        numbers=NumberScaling.fold(
+            model.task.targets, scale=interpreter.output.scale, zero_point=interpreter.output.zero_point
+        )
+        if model.task.targets
+        else None,
     )
+
+
+def _outputs_text(task: TaskInfo) -> str:
+    if task.targets:
+        return f"{task.outputs} numbers to predict"
+    return f"{task.outputs} classes" if task.false_alarms is None else f"samples of {task.outputs} elements"
 
 
 def _anomaly(

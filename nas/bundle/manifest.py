@@ -21,7 +21,6 @@ from nas.bundle.content import TFLM_DATE, BundleContent, sha256
 from nas.bundle.layout import File, Role, load_layout
 from nas.frontend.spectrum import Spacing
 from nas.model.policy import MetricName
-from nas.model.statistics import wilson
 from nas.model.trained import Accuracy, FrontEndKind
 
 MANIFEST_NAME = "manifest.json"
@@ -263,8 +262,34 @@ class AnomalyEntry(_Strict):
     unit: float
 
 
+class NumberEntry(_Strict):
+    """A number that is predicted, in the unit of the data: `offset + multiplier * q`, in float32, of its output q.
+
+    The network learned `(number - mean) / deviation`, with mean and standard deviation of the training samples.
+    """
+
+    name: str
+    mean: float
+    deviation: float = Field(gt=0)
+    multiplier: float
+    offset: float
+
+
+class NumberErrorEntry(_Strict):
+    """How far predictions of a number are off, in its unit; low and high are the 95 % interval of the metric."""
+
+    name: str
+    rmse: float = Field(ge=0)
+    mae: float = Field(ge=0)
+    r2: float
+    low: float
+    high: float
+
+
 class AccuracyEntry(_Strict):
     """Of the int8 bytes; low and high are the 95 % Wilson interval.
+
+    Of numbers, `value` and `score` are the skill: one less the error as a share of that of the training mean.
 
     `score` is the value of `metric`, by which the model was searched, where that is not the accuracy; `interval` holds
     the ends of its 95 % interval where the confusion matrix does not give it. Of anomalies, the confusion matrix is
@@ -282,6 +307,7 @@ class AccuracyEntry(_Strict):
     metric: MetricName = "accuracy"
     score: float | None = None
     interval: tuple[float, float] | None = None
+    numbers: tuple[NumberErrorEntry, ...] = ()
 
 
 class GoldenShareEntry(_Strict):
@@ -311,6 +337,7 @@ class Manifest(_Strict):
     npu: NpuEntry | None = None
     frontend: FrontEndEntry | None = None
     anomaly: AnomalyEntry | None = None
+    numbers: tuple[NumberEntry, ...] = ()
     accuracies: tuple[AccuracyEntry, ...]
     golden_count: int
     golden_share: GoldenShareEntry | None = None
@@ -327,8 +354,13 @@ class Manifest(_Strict):
     def _left_out(self) -> dict[str, Any]:
         """What is written only where there is some: bundles from before there was any keep their bytes."""
         kinds = {name: True for name in ("frontend", "anomaly", "duty_cycle") if getattr(self, name) is None}
-        bare = {at: {"interval"} for at, entry in enumerate(self.accuracies) if entry.interval is None}
-        return kinds | ({"accuracies": bare} if bare else {})
+        if not self.numbers:
+            kinds["numbers"] = True
+        bare = {
+            at: {name for name in ("interval", "numbers") if not getattr(entry, name)}
+            for at, entry in enumerate(self.accuracies)
+        }
+        return kinds | {"accuracies": bare}
 
     @property
     def arena_bytes(self) -> int:
@@ -399,10 +431,18 @@ def make_manifest(content: BundleContent, *, format_name: str, files: Mapping[st
         npu=_npu_entry(content),
         frontend=_front_end_entry(content),
         anomaly=_anomaly_entry(content),
+        numbers=tuple(
+            NumberEntry(**asdict(target), multiplier=multiplier, offset=offset)
+            for target, multiplier, offset in zip(
+                task.targets, content.numbers.multiplier, content.numbers.offset, strict=True
+            )
+        )
+        if content.numbers
+        else (),
         accuracies=tuple(
             AccuracyEntry(**_without_threshold(accuracy), value=accuracy.value, low=low, high=high)
             for accuracy in model.accuracies
-            for low, high in (wilson(accuracy.correct, accuracy.total),)
+            for low, high in (accuracy.value_interval(),)
         ),
         golden_count=len(content.golden_raw),
         golden_share=None if model.golden_share is None else GoldenShareEntry(**asdict(model.golden_share)),

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from cost_models.duty_cycle import rests_on
 from nas.bundle.content import BundleContent
 from nas.bundle.sources import render
-from nas.model.metrics import METRICS
+from nas.model.metrics import METRICS, NUMBER_METRICS
 from nas.model.quality import quality_warnings
-from nas.model.statistics import wilson
 from nas.model.trained import Accuracy
 
 
@@ -65,6 +64,12 @@ def model_card(content: BundleContent) -> str:
             for accuracy in accuracies
             if content.anomaly and accuracy.confusion
         ],
+        number_rows=[
+            (_accuracy_row(accuracy), number) for accuracy in accuracies for number in accuracy.numbers
+        ],
+        number_metric=None
+        if content.numbers is None or not accuracies
+        else NUMBER_METRICS[accuracies[0].metric].short,
         budget_rows=content.budget.limits() if content.budget else (),
         duty_lines=_duty_lines(content),
     )
@@ -102,7 +107,7 @@ def class_rows(accuracy: Accuracy, names: tuple[str, ...]) -> list[ClassRow]:
 
 
 def _accuracy_row(accuracy: Accuracy) -> AccuracyRow:
-    low, high = wilson(accuracy.correct, accuracy.total)
+    low, high = accuracy.value_interval()
     score_low, score_high = accuracy.objective_interval()
     return AccuracyRow(
         part=accuracy.part,

@@ -52,6 +52,8 @@ class ReadBack:
         golden_output: The expected outputs' bytes.
         scores: Of a bundle that finds anomalies: the golden scores, those that the emitted C computes, and the
             threshold.
+        numbers: Of a bundle that predicts numbers: what the emitted C makes of the golden outputs, float32 bytes, and
+            the numbers' names.
         golden_quantized: What the emitted C quantizes the raw samples to.
         frontend: Those of the front end, where there is one.
         warnings: Of the compiler.
@@ -70,6 +72,7 @@ class ReadBack:
     golden_output: bytes
     golden_quantized: bytes
     scores: tuple[tuple[int, ...], tuple[int, ...], int] | None = None
+    numbers: tuple[bytes, tuple[str, ...]] | None = None
     frontend: FrontEndReadBack | None = None
     warnings: tuple[str, ...] = ()
 
@@ -108,6 +111,7 @@ def read_compiled(folder: Path, manifest: Manifest, compiler: HostCompiler) -> R
                 NAME=name.upper(),
                 has_front_end=manifest.frontend is not None,
                 has_anomalies=manifest.anomaly is not None,
+                has_numbers=bool(manifest.numbers),
             )
         )
         printer.write_text(text, encoding="utf-8")
@@ -157,6 +161,16 @@ def _parse_print(text: str, warnings: tuple[str, ...]) -> ReadBack:
             int(values["threshold"]),
         )
         if "computed_score" in values
+        else None,
+        numbers=(
+            bytes.fromhex(values["computed_number"]),
+            tuple(
+                bytes.fromhex(value).decode(errors="replace")
+                for key, _, value in lines
+                if key == "number_name"
+            ),
+        )
+        if "computed_number" in values
         else None,
         frontend=FrontEndReadBack(
             model=bytes.fromhex(values["frontend_model"]),

@@ -149,6 +149,14 @@ def _variables(content: BundleContent) -> dict[str, Any]:
         else golden_count,
         "fe": frontend,
         "anomaly": content.anomaly,
+        "numbers": [
+            {"name": target.name, "multiplier": multiplier, "offset": offset}
+            for target, multiplier, offset in zip(
+                content.model.task.targets, content.numbers.multiplier, content.numbers.offset, strict=True
+            )
+        ]
+        if content.numbers
+        else [],
         "fe_model_rows": hex_rows(frontend.spec.tflite) if frontend else (),
         "golden_recording_rows": [
             list(number_rows(row.ravel().tolist(), is_float=False)) for row in frontend.recordings

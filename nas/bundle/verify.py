@@ -22,6 +22,7 @@ from nas.frontend.front_end import FrontEnd
 from nas.frontend.spec import remake_spec, settings_of
 from nas.model.anomaly_score import AnomalyScore
 from nas.model.input_quantization import InputScaling
+from nas.model.regression import NumberScaling, TargetScale
 from nas.runtimes.interpreter import Engine, InterpreterError
 from nas.runtimes.litert import LARGEST_DIFFERENCE
 from nas.runtimes.reference import reference_engine, reference_model
@@ -243,6 +244,8 @@ def _check_answers(manifest: Manifest, found: ReadBack, runnable: bytes) -> None
         wanted = score.of(inputs, np.frombuffer(found.golden_output, np.int8).reshape(count, -1)).tolist()
         if not list(stated) == list(computed) == wanted or threshold != manifest.anomaly.threshold:
             raise BundleError("golden", "The emitted C scores the golden samples otherwise than Python.")
+    if manifest.numbers:
+        _check_numbers(manifest, found, scale=model.output.scale, zero_point=model.output.zero_point)
     expected = np.frombuffer(found.golden_output, np.int8).reshape((count, *model.output.shape))
     answers = model.run(inputs)
     allowed = 0 if model.engine == manifest.engine else LARGEST_DIFFERENCE
@@ -254,3 +257,16 @@ def _check_answers(manifest: Manifest, found: ReadBack, runnable: bytes) -> None
                 f"The golden vectors are stale: of vector {vector} the model answers"
                 f" {answers[vector].ravel()[:12].tolist()}, the bundle says {expected[vector].ravel()[:12].tolist()}.",
             )
+
+
+def _check_numbers(manifest: Manifest, found: ReadBack, *, scale: float, zero_point: int) -> None:
+    """The numbers that the emitted C makes of the golden outputs, and their names."""
+    targets = tuple(
+        TargetScale(name=one.name, mean=one.mean, deviation=one.deviation) for one in manifest.numbers
+    )
+    scaling = NumberScaling.fold(targets, scale=scale, zero_point=zero_point)
+    codes = np.frombuffer(found.golden_output, np.int8).reshape(manifest.golden_count, -1)
+    wanted = (scaling.numbers(codes).tobytes(), tuple(one.name for one in targets))
+    stated = tuple((one.multiplier, one.offset) for one in manifest.numbers)
+    if found.numbers != wanted or stated != tuple(zip(scaling.multiplier, scaling.offset, strict=True)):
+        raise BundleError("golden", "The emitted C makes other numbers of the golden outputs than Python.")

@@ -92,7 +92,7 @@ def _plan_lines(plan: RunPlan) -> list[str]:
     job = plan.job
     config, info = job.config, job.dataset.info
     lines = [
-        f"task    {config.task}: {info.input_shape}, {len(info.class_names)} classes,",
+        f"task    {config.task}: {info.input_shape}, {info.learned()},",
         f"        {info.samples['train']} train, {info.samples['val']} val, {info.samples['test']} test samples",
         *(f"data    {line}" for line in job.dataset.report.lines()),
     ]

@@ -1,13 +1,13 @@
 """What is searched, chosen by and stated: one row a metric, each read from what the int8 bytes answer.
 
 Metrics of classes are read from the confusion matrix, metrics of anomalies from the scores of normal and anomalous
-samples.
+samples, metrics of numbers from how far predictions are off.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.model.policy import MetricName
+from nas.model.regression import Numbers
 from nas.model.statistics import Z95, wilson
 
 Confusion = Sequence[Sequence[int]]  # rows are true classes, columns answers
@@ -24,6 +25,7 @@ _DRAWS = 2000  # of the bootstrap
 _TAIL = 0.025
 _FALSE_ALARMS = 0.1  # up to which the partial area goes
 _AREA_DRAWS = 200
+_NUMBER_DRAWS = 400
 _MOST_IMBALANCE = 3.0  # samples of the largest class to those of the smallest, beyond which accuracy misleads
 
 
@@ -148,9 +150,44 @@ def _partial_bootstrap(normal: Scores, anomalous: Scores) -> tuple[float, float]
     return float(low), float(high)
 
 
+def _skill(of: Callable[[Numbers], Numbers]) -> Callable[[Numbers, Numbers], Numbers]:
+    """One minus an error as a share of that of the training mean, for each number."""
+
+    def skill(errors: Numbers, usual: Numbers) -> Numbers:
+        base = of(usual)
+        return np.asarray(1.0 - np.divide(of(errors), base, out=np.ones_like(base), where=base > 0))
+
+    return skill
+
+
+def _root_mean_square(errors: Numbers) -> Numbers:
+    return np.asarray(np.sqrt(np.square(errors).mean(axis=0)))
+
+
+def _mean_square(errors: Numbers) -> Numbers:
+    return np.asarray(np.square(errors).mean(axis=0))
+
+
+def _mean_absolute(errors: Numbers) -> Numbers:
+    return np.asarray(np.abs(errors).mean(axis=0))
+
+
+def bootstrap_rows(count: int) -> Iterator[NDArray[np.int64]]:
+    """Rows of samples drawn again, the same for the same number of them."""
+    rng = np.random.default_rng(0)
+    for _ in range(_NUMBER_DRAWS):
+        yield rng.integers(0, count, count)
+
+
+def ends(drawn: Sequence[float] | Numbers) -> tuple[float, float]:
+    """The 95 % percentile interval of a bootstrap."""
+    low, high = np.quantile(drawn, [_TAIL, 1 - _TAIL])
+    return float(low), float(high)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One metric; all lie between 0 and 1, and more is better.
+    """One metric; the search maximizes it, 1 is the best, and 0 is chance or, of numbers, as good as their mean.
 
     Attributes:
         name: What the command line calls it.
@@ -189,6 +226,26 @@ class AnomalyMetric(Metric):
 
     of: Callable[[Scores, Scores], float]
     interval: Callable[[Scores, Scores], tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberMetric(Metric):
+    """A metric of predicted numbers.
+
+    What is searched is a skill: 1 without an error, 0 where the mean of the training samples does as well. Several
+    numbers count alike, whatever their units.
+
+    Attributes:
+        short: What people call its value in the unit of the data.
+        skill: Of the errors, and of those of the training mean. Shape: (n, k), (n, k) -> (k,).
+        of: Its value in the unit of the data, of errors and of those of the training mean. Shape: as above.
+        has_unit: Whether the value is in the unit of the data.
+    """
+
+    short: str
+    skill: Callable[[Numbers, Numbers], Numbers]
+    of: Callable[[Numbers, Numbers], Numbers]
+    has_unit: bool = True
 
 
 CLASS_METRICS: dict[str, ClassMetric] = {
@@ -240,7 +297,38 @@ ANOMALY_METRICS: dict[str, AnomalyMetric] = {
     )
 }
 
-METRICS: dict[str, Metric] = {**CLASS_METRICS, **ANOMALY_METRICS}
+NUMBER_METRICS: dict[str, NumberMetric] = {
+    row.name: row
+    for row in (
+        NumberMetric(
+            name="rmse",
+            label="RMSE skill",
+            short="RMSE",
+            skill=_skill(_root_mean_square),
+            of=lambda errors, usual: _root_mean_square(errors),
+            interval_name="bootstrap interval",
+        ),
+        NumberMetric(
+            name="mae",
+            label="MAE skill",
+            short="MAE",
+            skill=_skill(_mean_absolute),
+            of=lambda errors, usual: _mean_absolute(errors),
+            interval_name="bootstrap interval",
+        ),
+        NumberMetric(
+            name="r2",
+            label="R2",
+            short="R2",
+            skill=_skill(_mean_square),
+            of=_skill(_mean_square),
+            interval_name="bootstrap interval",
+            has_unit=False,
+        ),
+    )
+}
+
+METRICS: dict[str, Metric] = {**CLASS_METRICS, **ANOMALY_METRICS, **NUMBER_METRICS}
 
 
 def metric_for(counts: Sequence[int]) -> tuple[MetricName, str]:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from nas.model.metrics import ANOMALY_METRICS
+from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, METRICS, NUMBER_METRICS
 from nas.model.statistics import wilson
 from nas.model.trained import Accuracy
 from nas.model.words import listed
 
 _NO_SKILL = 0.1  # share of the way from chance to perfect below which a model has learned nothing
+_NO_NUMBER_SKILL = (
+    0.02  # of predicted numbers: an error so little below that of their mean is none that was learned
+)
 _UNPROVEN_SKILL = 0.25  # the same where the interval reaches down to chance
 _LEAST_GAP = 0.02  # between validation and test, in points of accuracy
 _FEW_SAMPLES = 5  # of a class, from which no recall can be told
@@ -42,6 +45,9 @@ def is_near_chance(accuracy: Accuracy) -> bool:
         low, _ = accuracy.objective_interval()
         skill = 2 * accuracy.objective - 1  # chance is 0.5
         return skill < _NO_SKILL or (low <= 0.5 and skill < _UNPROVEN_SKILL)
+    if accuracy.numbers:
+        low, _ = accuracy.objective_interval()
+        return accuracy.objective < _NO_NUMBER_SKILL or (low <= 0 and accuracy.objective < _UNPROVEN_SKILL)
     chance = chance_level(accuracy)
     if chance is None:
         return False
@@ -57,6 +63,13 @@ def near_chance_text(accuracy: Accuracy) -> str:
         return (
             f"The {row.label} of {accuracy.objective:.3f} on {_part(accuracy)} data (95 % interval {low:.3f} to"
             f" {high:.3f}) is near chance: scores that ignore the sample would reach 0.5."
+        )
+    if (number := NUMBER_METRICS.get(accuracy.metric)) is not None:
+        low, high = accuracy.objective_interval()
+        return (
+            f"The predictions on {_part(accuracy)} data are hardly better than always answering the training mean:"
+            f" {number.label} {_percent(accuracy.objective)} (95 % interval {_percent(low)} to {_percent(high)}), where"
+            " the mean has 0 %."
         )
     low, high = wilson(accuracy.correct, accuracy.total)
     return (
@@ -76,7 +89,7 @@ def quality_warnings(accuracies: Sequence[Accuracy], class_names: Sequence[str])
     by_part = {a.part: a for a in sorted(accuracies, key=lambda a: a.engine == "tflm")}
     test, validation = by_part.get("test"), by_part.get("val")
     stated = test or validation
-    if stated is None or not class_names:  # without classes there is nothing to confuse
+    if stated is None or not (class_names or stated.numbers):  # without classes there is nothing to confuse
         return ()
     lines = [near_chance_text(stated)] if is_near_chance(stated) else []
     lines += _class_lines(stated, class_names)
@@ -119,7 +132,7 @@ def _gap_line(validation: Accuracy, test: Accuracy) -> list[str]:
 
     Source: R. G. Newcombe, Statistics in Medicine 17 (1998), 873-890, method 10.
     """
-    if (row := ANOMALY_METRICS.get(test.metric)) is not None:
+    if (row := METRICS[test.metric]) and test.metric not in CLASS_METRICS:
         return _area_gap_line(row.label, validation, test)
     gap = abs(validation.value - test.value)
     upper, lower = sorted((validation, test), key=lambda a: -a.value)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from cost_models.budget import Budget, Violation
 from cost_models.costing import Costs
 from nas.model.quantization import Quantization, quantization_from_json
+from nas.model.regression import NumberError
 from nas.model.trained import Accuracy
 
 State = Literal["evaluated", "rejected", "failed"]
@@ -108,6 +109,7 @@ def record_from_json(content: dict[str, Any]) -> TrialRecord:
             inner["confusion"] = tuple(tuple(row) for row in inner["confusion"])
             if inner.get("interval") is not None:
                 inner["interval"] = tuple(inner["interval"])
+            inner["numbers"] = tuple(NumberError(**one) for one in inner.get("numbers", ()))
             values[name] = Accuracy(**inner)
     if values["costs"] is not None:
         values["costs"] = _costs(values["costs"])

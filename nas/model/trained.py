@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nas.model.metrics import CLASS_METRICS
 from nas.model.policy import MetricName
+from nas.model.regression import NumberError, TargetScale
 from nas.model.statistics import wilson
 
 RawType = Literal["uint8", "int16", "float32"]
@@ -99,26 +100,39 @@ class TaskInfo:
     """What makes the samples of recordings; None where samples are the network's raw input."""
     false_alarms: float | None = None
     """Of a task that finds anomalies, the share of normal samples that may be taken for some; None for classes."""
+    targets: tuple[TargetScale, ...] = ()
+    """Of a regression, the numbers that the network predicts; there are no class names then."""
 
     @property
     def outputs(self) -> int:
-        """Elements of the network's output: a score for each class, or the sample as the network rebuilds it."""
+        """Elements of the network's output: a score for each class, the sample as it is rebuilt, or the numbers."""
+        if self.targets:
+            return len(self.targets)
         return len(self.class_names) if self.false_alarms is None else math.prod(self.input_shape)
+
+    def learned(self) -> str:
+        """What a network is to learn, in words."""
+        if self.targets:
+            return f"{len(self.targets)} number{'s' if len(self.targets) > 1 else ''} to predict"
+        if self.false_alarms is not None:
+            return f"anomalies among samples of {self.class_names[0]}"
+        return f"{len(self.class_names)} classes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """Classification results of the int8 bytes on one part of the data.
+    """Results of the int8 bytes on one part of the data.
 
     Attributes:
         part: "val" or "test".
         engine: "tflm" (TFLM's interpreter) or "litert" (LiteRT's kernels without delegates).
-        correct: Correct answers out of `total`.
+        correct: Correct answers out of `total`; 0 where numbers are predicted.
         confusion: Counts, rows are true classes, columns predicted ones.
         metric: What the run goes by, see `nas.model.metrics`.
         score: Its value where it is not the accuracy.
         interval: The ends of the 95 % interval of `score`, where the confusion matrix does not give it.
         threshold: Of a task that finds anomalies: the score above which a sample is taken for one.
+        numbers: Of a regression: how far each number is off.
     """
 
     part: Literal["val", "test"]
@@ -130,11 +144,18 @@ class Accuracy:
     score: float | None = None
     interval: tuple[float, float] | None = None
     threshold: int | None = None
+    numbers: tuple[NumberError, ...] = ()
 
     @property
     def value(self) -> float:
-        """The accuracy."""
+        """The accuracy; of numbers the searched metric's skill."""
+        if self.numbers and self.score is not None:
+            return self.score
         return self.correct / self.total
+
+    def value_interval(self) -> tuple[float, float]:
+        """The 95 % interval of `value`."""
+        return self.objective_interval() if self.numbers else wilson(self.correct, self.total)
 
     @property
     def objective(self) -> float:

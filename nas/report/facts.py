@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cost_models import resources
-from nas.model.metrics import METRICS
+from nas.model.metrics import METRICS, NUMBER_METRICS
 from nas.model.quantization import quantization_text as text_of
 from nas.model.records import trainings
 from nas.model.statistics import wilson
@@ -28,6 +28,7 @@ from nas.report.quantities import (
 
 Trial = Mapping[str, Any]
 
+_MOST_NUMBERS = 4  # that a line tells the errors of
 _MOST_LEFT = 0.75  # share of a limit, below which it is said what is left of it
 
 # How the bases of cycle rates are said; "calibrated" where the chip itself was measured.
@@ -325,11 +326,35 @@ def _share_text(count: int, total: int) -> str:
 
 
 def accuracy_text(test: Mapping[str, Any]) -> str:
-    """A test accuracy with its counts and 95 % Wilson interval."""
+    """A test accuracy with its counts and 95 % Wilson interval; of numbers how far each is off, in its unit."""
+    if test.get("numbers"):
+        return numbers_text(test)
     return (
         f"{percent(test['value'])} ({test['correct']:,} of {test['total']:,};"
         f" 95{GAP}% Wilson interval {percent(test['low'])} to {percent(test['high'])})"
     )
+
+
+def tested(summary: Mapping[str, Any]) -> str:
+    """What people call the figure that test data are measured by."""
+    row = NUMBER_METRICS.get((summary.get("task") or {}).get("metric", "accuracy"))
+    return "Test accuracy" if row is None else "Test error"
+
+
+def numbers_text(test: Mapping[str, Any]) -> str:
+    """How far each number is off on test data, in the unit of the data."""
+    row = NUMBER_METRICS[test["metric"]]
+    told = []
+    for number in test["numbers"][:_MOST_NUMBERS]:
+        others = ", ".join(
+            f"{other.short} {number[name]:.4g}" for name, other in NUMBER_METRICS.items() if name != row.name
+        )
+        told.append(
+            f"{number['name']}: {row.short} {number[row.name]:.4g} (95{GAP}% interval {number['low']:.4g} to"
+            f" {number['high']:.4g}), {others}"
+        )
+    left = len(test["numbers"]) - _MOST_NUMBERS
+    return "; ".join([*told, *([f"and {left} more"] if left > 0 else [])])
 
 
 def front_end_notes(summary: Mapping[str, Any]) -> list[str]:

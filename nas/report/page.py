@@ -95,6 +95,10 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "duty": facts.duty_lines(chosen) if chosen else [],
         "robustness": facts.robustness_text(chosen) if chosen else "",
         "quantization": facts.quantization_text(summary),
+        "tested": facts.tested(summary),
+        "numbers_text": facts.numbers_text(chosen["test_accuracy"])
+        if chosen and chosen["test_accuracy"].get("numbers")
+        else "",
         "anomaly_text": facts.anomaly_text(summary) if chosen else "",
         "front_end": facts.front_end_notes(summary),
         "metric_word": facts.metric(summary),
@@ -145,6 +149,16 @@ def _data(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "classes": [
             (name, [part["classes"][index] for part in parts.values()])
             for index, name in enumerate(report["class_names"])
+        ],
+        "targets": [
+            (
+                name,
+                [
+                    f"{part['targets'][index][0]:.6g} to {part['targets'][index][1]:.6g}"
+                    for part in parts.values()
+                ],
+            )
+            for index, name in enumerate(report.get("targets", ()))
         ],
         "channels": [
             (

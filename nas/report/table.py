@@ -127,7 +127,10 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
     rows = [
         ("Chosen", f"trial {chosen['number']} {_of_trials(summary)}"),
         ("Policy", str(chosen["policy"])),
-        ("Test accuracy", f"{facts.accuracy_text(chosen['test_accuracy'])}, int8, measured{_by(chosen)}"),
+        (
+            facts.tested(summary),
+            f"{facts.accuracy_text(chosen['test_accuracy'])}, int8, measured{_by(chosen)}",
+        ),
         *([] if facts.metric(summary) == "accuracy" else [("Searched by", facts.score_text(summary))]),
         *([("Quantization", text)] if (text := facts.quantization_text(summary)) else []),
         *([("Threshold", text)] if (text := facts.anomaly_text(summary)) else []),

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from cost_models.errors import UserError, did_you_mean
 from cost_models.reading import read_toml
 from nas.model.config_key import facts_of, key
+from nas.model.metrics import NUMBER_METRICS
 from nas.model.policy import MetricName, Policy
 from nas.model.storage_url import StorageUrl
 from nas.tasks.options import TaskOptions
@@ -68,8 +69,10 @@ class RunConfig(TaskOptions):
     )
     metric: MetricName | Literal["auto"] = key(
         "auto",
-        "what is searched and chosen by: accuracy, balanced_accuracy, macro_f1; of anomalies auc or partial_auc",
-        default="balanced_accuracy where classes are unbalanced, said, else accuracy; of anomalies auc",
+        "what is searched and chosen by: accuracy, balanced_accuracy, macro_f1; of anomalies auc or partial_auc;"
+        " of numbers to predict rmse, mae or r2",
+        default="balanced_accuracy where classes are unbalanced, said, else accuracy; of anomalies auc; of numbers"
+        " rmse",
     )
     sparsity: float = key(0.0, "weights that magnitude pruning zeroes", metavar="SHARE", ge=0.0, lt=1.0)
     sampler: str = key(
@@ -196,6 +199,10 @@ class RunConfig(TaskOptions):
         example="new-model",
         default="mcu-nas/<name>",
     )
+
+    @property
+    def wants_numbers(self) -> bool:
+        return self.metric in NUMBER_METRICS
 
     def networks(self) -> int | None:
         """How many networks to train; None for as many as there is time for."""

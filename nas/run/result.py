@@ -96,7 +96,8 @@ class TrialSummary(_Part):
 class MeasuredAccuracy(_Part):
     """Correct answers out of all, by an interpreter; test data come with a 95 % Wilson interval.
 
-    `score` is the run's metric, with its own interval; `threshold` is that of anomalies, above which a score is one.
+    `score` is the run's metric, with its own interval; `threshold` is that of anomalies, above which a score is one;
+    `numbers` are the errors of each number that is predicted, in its unit, and then `value` is the score.
     """
 
     engine: str
@@ -109,6 +110,8 @@ class MeasuredAccuracy(_Part):
     score_low: float | None = None
     score_high: float | None = None
     threshold: int | None = None
+    metric: MetricName | None = None
+    numbers: list[dict[str, Any]] = []
 
 
 class ChosenSummary(_Part):
@@ -142,6 +145,7 @@ class TaskSummary(_Part):
     name: str = ""
     input_shape: list[int] = []
     class_names: list[str] = []
+    targets: list[dict[str, Any]] = []
     samples: dict[str, int] = {}
     metric: MetricName = "accuracy"
     false_alarms: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from cost_models.arena import timeline
@@ -15,7 +16,6 @@ from nas.model.metrics import METRICS
 from nas.model.policy import POLICIES
 from nas.model.quality import quality_warnings
 from nas.model.records import TrialRecord
-from nas.model.statistics import wilson
 from nas.model.trained import Accuracy, TaskInfo
 from nas.run.config import RunConfig
 from nas.run.result import SCHEMA
@@ -61,6 +61,7 @@ def summarize(
             "name": task.name,
             "input_shape": list(task.input_shape),
             "class_names": list(task.class_names),
+            "targets": [asdict(one) for one in task.targets],
             "samples": dict(task.samples),
             "metric": task.metric,
             "false_alarms": task.false_alarms,
@@ -117,7 +118,7 @@ def chosen_model(
     """The chosen model with its parts: layers, memory over time, accuracy on the test set, average power."""
     explanation = model.explain(graph, file_bytes=model_bytes)
     cycle = None if duty is None else duty.cycle(explanation.costs)
-    low, high = wilson(accuracy.correct, accuracy.total)
+    low, high = accuracy.value_interval()
     score_low, score_high = accuracy.objective_interval()
     return {
         "number": record.number,
@@ -134,6 +135,8 @@ def chosen_model(
             "score_low": score_low,
             "score_high": score_high,
             "threshold": accuracy.threshold,
+            "metric": accuracy.metric,
+            "numbers": [asdict(one) for one in accuracy.numbers],
         },
         "validation_accuracy": {
             "engine": validation.engine,

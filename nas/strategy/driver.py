@@ -445,7 +445,7 @@ class Driver:
             worker=done.worker,
         )
         match done.evaluation:
-            case Evaluated() as ended if not math.isfinite(ended.accuracy.value):
+            case Evaluated() as ended if not math.isfinite(ended.accuracy.objective):
                 return replace(
                     base,
                     costs=ended.costs,

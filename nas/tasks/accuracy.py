@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from nas.model.anomaly_score import AnomalyScore, threshold_at
 from nas.model.input_quantization import InputScaling
-from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS
+from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, NUMBER_METRICS, bootstrap_rows, ends
 from nas.model.policy import MetricName
+from nas.model.regression import NumberError, NumberScaling, TargetScale
 from nas.model.trained import Accuracy
 from nas.runtimes.interpreter import Engine, Int8Model
 from nas.runtimes.litert import LiteRtModel
@@ -70,6 +71,50 @@ def score_anomalies(
     )
 
 
+def score_numbers(
+    predicted: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.float64],
+    *,
+    targets: tuple[TargetScale, ...],
+    part: Part,
+    engine: Engine,
+    metric: MetricName,
+) -> Accuracy:
+    """How far predictions are off, by number, in the unit of the data. Shape: (n, k) each."""
+    row = NUMBER_METRICS[metric]
+    errors = predicted.astype(np.float64) - labels
+    usual = np.array([one.mean for one in targets]) - labels
+    drawn = [
+        (row.of(errors[rows], usual[rows]), row.skill(errors[rows], usual[rows]))
+        for rows in bootstrap_rows(len(labels))
+    ]
+    values, skills = np.array([one[0] for one in drawn]), np.array([one[1] for one in drawn]).mean(axis=1)
+    rmse, mae, r2 = (NUMBER_METRICS[name].of(errors, usual) for name in ("rmse", "mae", "r2"))
+    found = []
+    for index, target in enumerate(targets):
+        low, high = ends(values[:, index])
+        found.append(
+            NumberError(
+                name=target.name,
+                rmse=float(rmse[index]),
+                mae=float(mae[index]),
+                r2=float(r2[index]),
+                low=low,
+                high=high,
+            )
+        )
+    return Accuracy(
+        part=part,
+        engine=engine,
+        correct=0,
+        total=len(labels),
+        metric=metric,
+        score=float(row.skill(errors, usual).mean()),
+        interval=ends(skills),
+        numbers=tuple(found),
+    )
+
+
 def _confusion(
     labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int
 ) -> tuple[tuple[tuple[int, ...], ...], int]:
@@ -98,6 +143,15 @@ def measure_accuracy(
     # TFLM is asked to load it even where LiteRT answers: a model that it refuses is of no use.
     answering = model if engine in ("tflm", model.engine) else LiteRtModel(tflite)
     info, labels = dataset.info, dataset.labels[part]
+    if info.targets:
+        return score_numbers(
+            predictions(answering, dataset, part),
+            labels,
+            targets=info.targets,
+            part=part,
+            engine=answering.engine,
+            metric=info.metric,
+        )
     if info.false_alarms is None:
         return score(
             np.concatenate([outputs for _, outputs in _answers(answering, dataset, part)]),
@@ -119,6 +173,13 @@ def measure_accuracy(
         engine=answering.engine,
         metric=info.metric,
     )
+
+
+def predictions(model: Int8Model, dataset: Dataset, part: Part) -> npt.NDArray[np.float32]:
+    """What a network predicts for each sample of a part, in the unit of the data. Shape: (n, k)."""
+    output = model.output
+    scaling = NumberScaling.fold(dataset.info.targets, scale=output.scale, zero_point=output.zero_point)
+    return np.concatenate([scaling.numbers(outputs) for _, outputs in _answers(model, dataset, part)])
 
 
 def anomaly_scores(model: Int8Model, dataset: Dataset, part: Part) -> npt.NDArray[np.int64]:

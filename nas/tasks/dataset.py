@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, METRICS, metric_for
+from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, METRICS, NUMBER_METRICS, Metric, metric_for
 from nas.model.policy import MetricName
+from nas.model.regression import TargetScale
 from nas.model.trained import TaskInfo
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.anomalies import centred, sort_out
@@ -22,6 +23,7 @@ from nas.tasks.loading.mapped import chunks, converted
 from nas.tasks.loading.raw_type import check_scales, check_values, common_raw_type
 from nas.tasks.loading.report import DataReport, make_report
 from nas.tasks.loading.scaling import fit_scaling
+from nas.tasks.loading.targets import clean_numbers, predicts_numbers, scale_numbers
 from nas.tasks.options import InputKind, TaskOptions
 
 Array = NDArray[np.generic]
@@ -34,7 +36,7 @@ class Dataset:
     Attributes:
         info: Names, shapes, scaling, provenance.
         samples: Raw samples by part. Shape: (n, *info.input_shape), dtype `info.preprocess.raw_type`.
-        labels: Class indices by part. Shape: (n,), int64.
+        labels: Class indices by part, int64; or numbers to predict, float64. Shape: (n,) or (n, k).
         input_range: Real-valued range of the input quantization; what lies outside saturates.
         report: What the data hold, and what was guessed or left out.
         golden_recordings: Recordings of the test part that a front end's self-test replays. Shape: (k, samples).
@@ -42,7 +44,7 @@ class Dataset:
 
     info: TaskInfo
     samples: dict[str, Array]
-    labels: dict[str, NDArray[np.int64]]
+    labels: dict[str, NDArray[Any]]
     input_range: tuple[float, float]
     report: DataReport
     golden_recordings: NDArray[np.int16] | None = None
@@ -63,14 +65,27 @@ class Dataset:
             UserError: A metric of classes for anomalies, or the other way round.
         """
         note = ""
-        fitting = CLASS_METRICS if self.info.false_alarms is None else ANOMALY_METRICS
+        fitting: Mapping[str, Metric] = CLASS_METRICS if self.info.false_alarms is None else ANOMALY_METRICS
+        if self.info.targets:
+            fitting = NUMBER_METRICS
         if metric != "auto" and metric not in fitting:
+            kinds: dict[str, Mapping[str, Metric]] = {
+                "classes": CLASS_METRICS,
+                "anomalies": ANOMALY_METRICS,
+                "numbers": NUMBER_METRICS,
+            }
+            kind = next(kind for kind, rows in kinds.items() if metric in rows)
+            normal = "; --normal CLASS makes it one of anomalies" if fitting is CLASS_METRICS else ""
             raise UserError(
-                f"--metric {metric} is of {'classes' if metric in CLASS_METRICS else 'anomalies'}.",
-                f"This data set is searched by {' or '.join(fitting)}"
-                f"{'; --normal CLASS makes it one of anomalies' if self.info.false_alarms is None else ''}.",
+                f"--metric {metric} is of {kind}.",
+                f"This data set is searched by {' or '.join(fitting)}{normal}.",
             )
-        if metric == "auto" and self.info.false_alarms is not None:
+        if metric == "auto" and self.info.targets:
+            metric = "rmse"
+            note = (
+                "y holds numbers: they are predicted, and the search goes by RMSE (--metric rmse, mae or r2)."
+            )
+        elif metric == "auto" and self.info.false_alarms is not None:
             metric = "auc"
         elif metric == "auto":
             counts = np.bincount(self.labels["train"], minlength=len(self.info.class_names))
@@ -101,6 +116,7 @@ def make_dataset(
     samples: Mapping[str, Array],
     labels: Mapping[str, Array],
     class_names: tuple[str, ...] | None = None,
+    target_names: tuple[str, ...] | None = None,
     source: str = "",
     licence: str = "",
     groups: Mapping[str, Array] | None = None,
@@ -113,8 +129,9 @@ def make_dataset(
     Args:
         name: The task's name in messages and manifests.
         samples: Arrays by part. Shape: (n, features), (n, time, channels), (n, h, w) or (n, h, w, c).
-        labels: Class index or class name of each sample, by part.
+        labels: Class index or class name of each sample, or numbers to predict, by part. Shape: (n,) or (n, k).
         class_names: Names by index; taken from the labels when None.
+        target_names: Names of the numbers to predict; None calls them y.
         source: Where the data come from.
         licence: The licence of the data.
         groups: Subjects of the samples by part, for the report.
@@ -137,15 +154,30 @@ def make_dataset(
             )
     taken = take({part: samples[part] for part in PARTS}, input_kind)
     arrays = taken.samples
-    cleaned = {part: clean_labels(labels[part], f"{name}: y_{part}") for part in PARTS}
-    indices, names = index_labels(cleaned, class_names, name)
-    _check_counts(name, arrays, indices)
     normal = None if options is None else options.normal
+    numbers = predicts_numbers(options, [labels[part] for part in PARTS])
     said: list[str] = []
-    if normal is None:
+    indices: dict[str, NDArray[Any]]
+    names: tuple[str, ...] = ()
+    targets: tuple[TargetScale, ...] = ()
+    if numbers:
+        indices = {part: clean_numbers(labels[part], f"{name}: y_{part}") for part in PARTS}
+        _check_counts(name, arrays, indices)
+        _refuse_classes(name, normal, class_names)
+        targets, said = scale_numbers(indices, target_names, name)
+    else:
+        cleaned = {part: clean_labels(labels[part], f"{name}: y_{part}") for part in PARTS}
+        indices, names = index_labels(cleaned, class_names, name)
+        _check_counts(name, arrays, indices)
+        if target_names is not None:
+            said = ["target_names is not used: y holds classes."]
+    if numbers:
+        pass
+    elif normal is None:
         _check_classes(name, indices["train"], names)
     else:
-        arrays, indices, names, groups, said = sort_out(arrays, indices, names, normal, groups, name)
+        arrays, indices, names, groups, told = sort_out(arrays, indices, names, normal, groups, name)
+        said += told
     raw_type = common_raw_type(arrays)
     doubts = check_scales(arrays, name)
     scaling = fit_scaling(arrays, raw_type, name)
@@ -162,12 +194,14 @@ def make_dataset(
         licence=licence,
         samples={part: len(raw[part]) for part in PARTS},
         false_alarms=None if options is None or normal is None else options.false_alarms,
+        targets=targets,
     )
     report = make_report(
         taken_as=taken.text,
         samples=raw,
         labels=indices,
         class_names=names,
+        targets=targets,
         preprocess=scaling.preprocess,
         input_range=scaling.input_range,
         constant=scaling.constant,
@@ -176,7 +210,7 @@ def make_dataset(
         notes=[
             *notes,
             *([taken.note] if taken.note else []),
-            *_label_notes(labels),
+            *([] if numbers else _label_notes(labels)),
             *_threshold_notes(indices["val"], info.false_alarms),
             *said,
             *doubts,
@@ -184,6 +218,20 @@ def make_dataset(
         ],
     )
     return Dataset(info=info, samples=raw, labels=indices, input_range=scaling.input_range, report=report)
+
+
+def _refuse_classes(name: str, normal: str | None, class_names: tuple[str, ...] | None) -> None:
+    """What is of classes does not go with numbers to predict."""
+    if normal is not None:
+        raise UserError(
+            f"{name}: y holds numbers to predict, and --normal names a class.", "Leave one of the two out."
+        )
+    if class_names is not None:
+        raise UserError(
+            f"{name} has classes, but numbers are to be predicted: --metric rmse, mae or r2 says so, or labels that are"
+            " mostly fractions.",
+            "Leave the metric or the class names out.",
+        )
 
 
 def _check_counts(name: str, samples: Mapping[str, Array], labels: Mapping[str, Array]) -> None:

@@ -12,12 +12,16 @@ from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.labels import clean_labels, names_of
 from nas.tasks.loading.npz_file import Contents, read_npz
+from nas.tasks.loading.targets import clean_numbers, predicts_numbers
 from nas.tasks.options import TaskOptions
 from nas.tasks.split import check_groups, hold_out_validation, split_parts
 
-_HINT = "Expected X_train, y_train, X_val, y_val, X_test, y_test; or X and y (optional: groups, class_names)."
+_HINT = (
+    "Expected X_train, y_train, X_val, y_val, X_test, y_test; or X and y (optional: groups, class_names,"
+    " target_names)."
+)
 _KNOWN = {
-    "X", "y", "class_names", "source", "license", "groups",
+    "X", "y", "class_names", "target_names", "source", "license", "groups",
     *(f"{array}_{part}" for array in ("X", "y", "groups") for part in PARTS),
 }  # fmt: skip
 _NAMED = 8
@@ -45,7 +49,10 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     contents = read_npz(path, wanted=lambda key: key in _KNOWN, hint=_HINT)
     arrays = dict(contents.arrays)
     name = path.stem
-    class_names = names_of(arrays["class_names"], f"{name}: class_names") if "class_names" in arrays else None
+    class_names, target_names = (
+        names_of(arrays[key], f"{name}: {key}") if key in arrays else None
+        for key in ("class_names", "target_names")
+    )
     for key, array in arrays.items():
         if array.ndim == 0 and key.startswith(("X", "y", "groups")):
             raise UserError(f"{path}: {key} is a single value.", _HINT)
@@ -64,6 +71,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
             labels=arrays["y"],
             groups=arrays.get("groups"),
             class_names=class_names,
+            target_names=target_names,
             source=source,
             licence=licence,
             input_kind=options.input_kind,
@@ -78,12 +86,11 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         raise UserError(f"{path} has only one of X_val and y_val.", _HINT)
     _refuse_meant(path, contents)
     samples = {part: arrays[f"X_{part}"] for part in PARTS if f"X_{part}" in arrays}
-    labels = {
-        part: clean_labels(arrays[f"y_{part}"], f"{name}: y_{part}")
-        if "X_val" not in arrays
-        else arrays[f"y_{part}"]
-        for part in samples
-    }
+    labels = {part: arrays[f"y_{part}"] for part in samples}
+    numbers = predicts_numbers(options, labels.values())
+    if "X_val" not in arrays:
+        clean = clean_numbers if numbers else clean_labels
+        labels = {part: clean(array, f"{name}: y_{part}") for part, array in labels.items()}
     groups, group_notes = _groups(arrays, samples, name)
     notes += group_notes
     if "val" not in samples:
@@ -94,6 +101,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         samples=samples,
         labels=labels,
         class_names=class_names,
+        target_names=target_names,
         source=source,
         licence=licence,
         groups=groups if len(groups) > 1 else None,

@@ -183,6 +183,11 @@ class TaskOptions(BaseModel):
         le=0.5,
     )
 
+    @property
+    def wants_numbers(self) -> bool:
+        """Whether the metric asks for numbers to be predicted, whatever the labels look like."""
+        return False
+
 
 def make_options(given: Mapping[str, object]) -> TaskOptions:
     """Options by keyword.

@@ -12,6 +12,7 @@ from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.labels import clean_labels
 from nas.tasks.loading.mapped import gathered
+from nas.tasks.loading.targets import clean_numbers, predicts_numbers, strata
 from nas.tasks.options import InputKind, TaskOptions
 
 Indices = NDArray[np.int64]
@@ -26,6 +27,7 @@ def split_parts(
     labels: Array,
     groups: Array | None = None,
     class_names: tuple[str, ...] | None = None,
+    target_names: tuple[str, ...] | None = None,
     source: str = "",
     licence: str = "",
     input_kind: InputKind = "auto",
@@ -37,9 +39,10 @@ def split_parts(
     Args:
         name: The task's name in messages and manifests.
         samples: Shape: (n, features), (n, time, channels), (n, h, w) or (n, h, w, c).
-        labels: A class index or class name of each sample. Shape: (n,).
+        labels: A class index or class name of each sample, or numbers to predict. Shape: (n,) or (n, k).
         groups: The subject (person, machine, recording) of each sample: no subject is in two parts. Shape: (n,).
         class_names: Names by index; taken from the labels when None.
+        target_names: Names of the numbers to predict.
         source: Where the data come from.
         licence: The licence of the data.
         input_kind: What the axes of the samples are.
@@ -49,16 +52,17 @@ def split_parts(
     Raises:
         UserError: Arrays that do not go together, or too few samples to split.
     """
-    if samples.ndim < 2 or labels.ndim == 0 or labels.size != len(labels):
+    numbers = labels.ndim > 0 and predicts_numbers(options, [labels])
+    if samples.ndim < 2 or labels.ndim == 0 or (labels.size != len(labels) and not numbers):
         raise UserError(
             f"{name}: samples of shape {samples.shape} and labels of shape {labels.shape} do not go together.",
             "Labels are one class index for each sample (not one-hot).",
         )
     _same_length(name, samples, labels)
     said = list(notes)
-    if labels.dtype.kind == "f":
+    if labels.dtype.kind == "f" and not numbers:
         said.append("y: floats of whole numbers, taken as class indices.")
-    flat = clean_labels(labels, f"{name}: y")
+    flat: Array = clean_numbers(labels, f"{name}: y") if numbers else clean_labels(labels, f"{name}: y")
     known = None if groups is None else check_groups(groups, len(flat), name)
     index = split_indices(flat, known, name)
     return make_dataset(
@@ -66,6 +70,7 @@ def split_parts(
         samples={part: gathered(samples, index[part]) for part in PARTS},
         labels={part: flat[index[part]] for part in PARTS},
         class_names=class_names,
+        target_names=target_names,
         source=source,
         licence=licence,
         groups=None if known is None else {part: known[index[part]] for part in PARTS},
@@ -160,7 +165,7 @@ def hold_out(
     """Indices that stay and indices held out.
 
     Args:
-        labels: One label a sample; each class is held out in proportion.
+        labels: One label a sample, or a row of numbers; each class, or range of numbers, is held out in proportion.
         groups: Subjects (persons, machines, recordings); no group is on both sides.
         share: Share of the samples to hold out.
         seed: Seed of the shuffle.
@@ -172,6 +177,7 @@ def hold_out(
     # scikit-learn takes a second to import, so only who splits pays for it.
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 
+    labels = strata(labels)
     blank = np.zeros(len(labels))
     if groups is not None:
         folds = max(2, round(1 / share))

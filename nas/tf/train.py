@@ -19,6 +19,7 @@ from nas.tf.adamw import AdamW
 _INSTANT = 1e-3  # seconds: no time at all is taken for so much
 _SHARED_BYTES = 1 << 20  # below it a copy does not matter
 _ALIGNED = 64  # bytes, without which TensorFlow refuses memory
+_LARGE = 2.0  # deviations of a number to predict
 _SHIFT_GROUPS = 4  # a batch is cut into this many groups, each shifted its own way
 
 
@@ -60,8 +61,8 @@ class TrainingData:
 
     Args:
         raw: Raw samples, which are not copied where that can be helped. Shape: (n, ...).
-        labels: Class indices. Shape: (n,).
-        classes: Number of classes.
+        labels: Class indices, or with no class the scaled numbers to predict. Shape: (n,) or (n, k).
+        classes: Number of classes; 0 where numbers are predicted.
         class_weights: What a sample of each class counts; None for alike. Shape: (classes,).
         preprocess: Makes real-valued inputs of them; None where they are.
         input_range: What lies outside saturates.
@@ -72,7 +73,7 @@ class TrainingData:
     def __init__(
         self,
         raw: npt.NDArray[np.generic],
-        labels: npt.NDArray[np.int64],
+        labels: npt.NDArray[Any],
         *,
         classes: int,
         class_weights: npt.NDArray[np.float32] | None = None,
@@ -83,7 +84,7 @@ class TrainingData:
     ) -> None:
         self.rebuilds = rebuilds
         self.class_weights = None if class_weights is None else tf.constant(class_weights)
-        self.labels = tf.constant(labels, tf.int32)
+        self.labels = tf.constant(labels, tf.int32 if classes else tf.float32)
         self.classes = classes
         self.count = len(raw)
         self._raw = shared_tensor(raw)
@@ -213,6 +214,8 @@ def _loop(
                 outputs = model(samples, training=True)
                 if data.rebuilds:
                     errors = tf.math.squared_difference(outputs, tf.reshape(samples, tf.shape(outputs)))
+                elif not data.classes:
+                    errors = _huber(outputs - labels)
                 else:
                     target = tf.one_hot(labels, data.classes)
                     target = target * (1 - smoothing) + smoothing / data.classes
@@ -229,6 +232,15 @@ def _loop(
         return done, losses.stack()
 
     return loop
+
+
+def _huber(errors: Any) -> Any:
+    """Squared up to `_LARGE` deviations and linear beyond, so that a few wild numbers do not decide.
+
+    Source: P. J. Huber, Annals of Mathematical Statistics 35 (1964), 73-101.
+    """
+    size = tf.abs(errors)
+    return tf.where(size <= _LARGE, tf.square(errors), 2 * _LARGE * size - _LARGE**2)
 
 
 def _batches(count: int, schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.int32]:

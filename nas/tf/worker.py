@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +27,10 @@ from nas.model.quantization import Quantization
 from nas.model.recipe import TrainingRecipe
 from nas.runtimes.reference import reference_engine
 from nas.strategy.screening import Board, network_digest
-from nas.tasks.accuracy import measure_accuracy, score
+from nas.tasks.accuracy import measure_accuracy, score, score_numbers
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading.mapped import chunks
+from nas.tasks.loading.targets import strata
 from nas.tf.build import build
 from nas.tf.compression import STEPS, CompressionStep, Training
 from nas.tf.convert import Ranges, convert
@@ -81,6 +83,7 @@ class Evaluator:
         ]
         self._outputs = dataset.info.outputs
         self._rebuilds = dataset.info.false_alarms is not None
+        self._targets = dataset.info.targets
         self._extremes = _extremes(dataset)
         self._training: dict[tuple[int, ...], TrainingData] = {}
 
@@ -170,7 +173,7 @@ class Evaluator:
                 float_metric=self._float_metric(model, spec),
                 least_gap=max(_LEAST_GAP, _LEAST_SAMPLES / len(labels)),
                 fixed_input=info.preprocess.raw_type == "uint8",
-                classifier=not self._rebuilds,
+                classifier=not self._rebuilds and not self._targets,
                 aware=aware,
             )
         )
@@ -204,6 +207,11 @@ class Evaluator:
                 outputs = np.square(outputs - inputs.reshape(outputs.shape)).mean(axis=1)
             found.append(outputs)
         every = np.concatenate(found)
+        if self._targets:
+            predicted = every * [one.deviation for one in self._targets] + [one.mean for one in self._targets]
+            return score_numbers(
+                predicted, labels, targets=self._targets, part="val", engine="litert", metric=info.metric
+            ).objective
         if self._rebuilds:
             return ANOMALY_METRICS[info.metric].of(every[labels == 0], every[labels == 1])
         return score(
@@ -246,8 +254,8 @@ class Evaluator:
         if spec.input_shape not in self._training:
             self._training[spec.input_shape] = TrainingData(
                 self._dataset.samples["train"],
-                self._dataset.labels["train"],
-                classes=self._outputs,
+                self._scaled_labels(),
+                classes=0 if self._targets else self._outputs,
                 class_weights=self._dataset.class_weights(),
                 preprocess=self._dataset.info.preprocess,
                 input_range=self._dataset.input_range,
@@ -256,14 +264,24 @@ class Evaluator:
             )
         return self._training[spec.input_shape]
 
+    def _scaled_labels(self) -> npt.NDArray[Any]:
+        """Training labels as the network puts them out: numbers without mean, of deviation 1."""
+        labels = self._dataset.labels["train"]
+        if not self._targets:
+            return labels
+        means, deviations = ([getattr(one, name) for one in self._targets] for name in ("mean", "deviation"))
+        return np.asarray((labels - means) / deviations, np.float32)
+
     def _schedule(self, spec: ArchSpec, steps: int, rate: float, recipe: TrainingRecipe) -> Schedule:
         shape = self._dataset.info.input_shape
         image = len(shape) == 3
         vector = len(spec.input_shape) == 1  # such a network has nothing to shift, whatever the task has
         shift = masks = (0, 0)
-        if self._dataset.info.frontend is not None and spec.input_shape == shape and not self._rebuilds:
+        # A sample that is moved, louder or partly hidden may be another number, or just what shall be found.
+        as_it_is = self._rebuilds or bool(self._targets)
+        if self._dataset.info.frontend is not None and spec.input_shape == shape and not as_it_is:
             masks = (int(recipe.masked * shape[0]), int(recipe.masked * shape[1]))
-        if self._rebuilds:  # a sample that is moved, louder or partly hidden is what shall be found
+        if as_it_is:
             pass
         elif image and not vector:
             shift = (max(1, shape[0] // 14), max(1, shape[1] // 14))
@@ -276,7 +294,7 @@ class Evaluator:
             weight_decay=recipe.weight_decay,
             label_smoothing=recipe.label_smoothing,
             shift=shift,
-            gain=0.0 if image or self._rebuilds else recipe.gain,
+            gain=0.0 if image or as_it_is else recipe.gain,
             masks=masks,
         )
 
@@ -285,10 +303,13 @@ class Evaluator:
 
         The extremes fix the input's quantization to the data set's range, so that bytes map to int8 exactly.
         """
-        labels = self._dataset.labels["train"]
+        labels = strata(self._dataset.labels["train"])
         present = np.unique(labels).tolist()
         share = max(1, _REPRESENTATIVE // len(present))
         picks = list(self._extremes)
+        if self._targets:
+            numbers = self._dataset.labels["train"]
+            picks += [*numbers.argmin(axis=0).tolist(), *numbers.argmax(axis=0).tolist()]
         for label in present:
             members = np.flatnonzero(labels == label)
             picks += rng.choice(members, min(share, len(members)), replace=False).tolist()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.model.regression import TargetScale
 from nas.model.trained import Preprocess
 from nas.model.words import listed
 from nas.tasks.loading import PARTS
@@ -27,7 +28,7 @@ class PartReport:
 
     Attributes:
         samples: How many.
-        classes: Samples by class, in the order of the class names.
+        classes: Samples by class, in the order of the class names; none where numbers are predicted.
         low: Least raw value of each channel.
         high: Largest raw value of each channel.
         clipped: Share of the values that lie outside the int8 range and saturate.
@@ -40,6 +41,8 @@ class PartReport:
     high: tuple[float, ...]
     clipped: float
     copies: int
+    targets: tuple[tuple[float, float], ...] = ()
+    """Of numbers to predict, the least and the largest of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,8 @@ class DataReport:
     levels: tuple[int, ...]
     groups: tuple[int, int] | None
     notes: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    """Names of the numbers to predict."""
 
     def lines(self) -> list[str]:
         """The report in words, the notes last."""
@@ -92,6 +97,15 @@ class DataReport:
         return asdict(self) | {"lines": self.lines()}
 
     def _class_line(self) -> str:
+        if self.targets:
+            shown = []
+            for index, name in enumerate(self.targets[:_NAMED]):
+                ends = ((part, *report.targets[index]) for part, report in self.parts.items())
+                shown.append(
+                    f"{name} {', '.join(f'{low:.6g} to {high:.6g} in {part}' for part, low, high in ends)}"
+                )
+            more = f"; and {len(self.targets) - _NAMED} more" if len(self.targets) > _NAMED else ""
+            return f"predicts {'; '.join(shown)}{more}"
         if len(self.class_names) <= _NAMED:
             counts = [
                 f"{name} {'/'.join(str(report.classes[index]) for report in self.parts.values())}"
@@ -109,8 +123,9 @@ def make_report(
     *,
     taken_as: str,
     samples: Mapping[str, Array],
-    labels: Mapping[str, NDArray[np.int64]],
+    labels: Mapping[str, NDArray[Any]],
     class_names: tuple[str, ...],
+    targets: tuple[TargetScale, ...] = (),
     preprocess: Preprocess,
     input_range: tuple[float, float],
     constant: tuple[int, ...],
@@ -123,8 +138,9 @@ def make_report(
     Args:
         taken_as: How the axes were understood.
         samples: Raw samples by part. Shape: (n, ..., channels).
-        labels: Class indices by part.
+        labels: Class indices by part, or numbers to predict.
         class_names: Names by index.
+        targets: The numbers to predict.
         preprocess: The fitted scaling.
         input_range: Range of the input quantization.
         constant: Channels of a single value in the training part.
@@ -137,7 +153,12 @@ def make_report(
     parts = {
         part: PartReport(
             samples=len(samples[part]),
-            classes=tuple(int(n) for n in np.bincount(labels[part], minlength=len(class_names))),
+            classes=()
+            if targets
+            else tuple(int(n) for n in np.bincount(labels[part], minlength=len(class_names))),
+            targets=tuple(zip(labels[part].min(axis=0).tolist(), labels[part].max(axis=0).tolist()))
+            if targets
+            else (),
             low=_floats(ends[part][0]),
             high=_floats(ends[part][1]),
             clipped=_clipped(samples[part], preprocess, input_range),
@@ -166,6 +187,7 @@ def make_report(
         levels=levels,
         groups=shared,
         notes=(*notes, *found),
+        targets=tuple(target.name for target in targets),
     )
 
 
