@@ -39,7 +39,7 @@ def search(
     Args:
         X: Raw samples as the device will have them; None where `task` names the data. Shape: (n, features),
             (n, time, channels), (n, height, width) or (n, height, width, channels).
-        y: A class index or class name of each sample. Shape: (n,).
+        y: A class index or class name of each sample, or numbers to predict. Shape: (n,), or (n, k) of numbers.
         budget: Limits as on the command line, such as "256KB" or "sram=64KB,flash=256KB,latency=20ms"; None takes
             what the target has.
         validation_data: Samples and labels; None takes a fifth of the training samples.

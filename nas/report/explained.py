@@ -262,4 +262,4 @@ def title(content: Content) -> str:
     """The limits and target that were asked about."""
     task = content["task"]
     shape: Sequence[int] = task["input_shape"]
-    return f"{task['name']}: input {sized(shape)}, {task['classes']} classes"
+    return f"{task['name']}: input {sized(shape)}, {task['learned']}"

@@ -163,7 +163,7 @@ def _data_are_comparable(
 ) -> bool:
     if len({run.data_sha256 for run in runs}) == 1:
         return True
-    if _same(summaries, lambda one: (one.task.class_names, one.task.samples)):
+    if _same(summaries, lambda one: (one.task.class_names, one.task.targets, one.task.samples)):
         notes.append(
             "The data differ, though not in classes and numbers of samples: accuracies are compared as if of the same"
             " samples, prepared in another way."

@@ -69,6 +69,7 @@ class Explanation:
                 "name": job.config.task,
                 "input_shape": list(job.dataset.info.input_shape),
                 "classes": len(job.dataset.info.class_names),
+                "learned": job.dataset.info.learned(),
             },
             "target": {"name": job.target.name, "title": job.target.title, "basis": job.model.basis},
             "budget": dict(job.budget.limits()),

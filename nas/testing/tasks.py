@@ -33,9 +33,9 @@ def check_task(
     said = f"The task {name}"
     one = _loaded(task, argument, options, said)
     require(isinstance(one, Dataset), f"{said} returns {type(one).__name__}, not a Dataset.")
-    classes = len(one.info.class_names)
+    classes, width = len(one.info.class_names), len(one.info.targets)
     require(
-        classes == len(set(one.info.class_names)) and classes > 1,
+        (width > 0 and not classes) or (classes == len(set(one.info.class_names)) and classes > 1),
         f"{said} has {classes} class names, of which {len(set(one.info.class_names))} differ; it needs two or more.",
     )
     dtype = np.dtype(one.info.preprocess.raw_type)
@@ -49,12 +49,17 @@ def check_task(
             f" {one.info.input_shape}.",
         )
         require(
-            labels.shape == (len(samples),) and labels.dtype == np.int64,
+            not width or (labels.shape == (len(samples), width) and bool(np.isfinite(labels).all())),
+            f"{said} has {part} numbers of shape {labels.shape} for {len(samples)} samples; it needs {width} finite"
+            " ones for each.",
+        )
+        require(
+            width > 0 or (labels.shape == (len(samples),) and labels.dtype == np.int64),
             f"{said} has {part} labels of {labels.dtype} {labels.shape} for {len(samples)} samples; it needs one int64"
             " for each.",
         )
         require(
-            bool((labels >= 0).all() and (labels < classes).all()),
+            width > 0 or bool((labels >= 0).all() and (labels < classes).all()),
             f"{said} has {part} labels from {labels.min()} to {labels.max()} for {classes} classes.",
         )
         require(
@@ -66,9 +71,10 @@ def check_task(
             bool(np.isfinite(inputs).all()),
             f"{said} has {part} samples that are not finite after preprocessing.",
         )
-    lacking = np.setdiff1d(np.arange(classes), one.labels["train"]).tolist()
+    lacking = [] if width else np.setdiff1d(np.arange(classes), one.labels["train"]).tolist()
     require(
-        not lacking, f"{said} has no training sample of class {one.info.class_names[(lacking or [0])[0]]}."
+        not lacking,
+        f"{said} has no training sample of class {one.info.class_names[lacking[0]] if lacking else ''}.",
     )
     for note in one.notes:
         require(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cost_models.errors import UserError
 
 Array = NDArray[np.generic]
-_MOST_CLASSES = 1000  # a stray huge label must not become a huge output layer
+MOST_CLASSES = 1000  # a stray huge label must not become a huge output layer
 _LONGEST_NAME = 100
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}  # controls, halves of characters, separators of lines
 _BIDI_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # they hide what a name is
@@ -49,7 +49,7 @@ def clean_labels(labels: Array, what: str) -> Array:
             first = int(np.argmax(broken))
             raise UserError(
                 f"{what} has labels that are not whole numbers (first {flat[first]:g} at sample {first}).",
-                "Use class indices or class names; a measured quantity has to be cut into classes first.",
+                "Use class indices or class names; --metric rmse predicts numbers.",
             )
     if len(flat) and (int(flat.max()) > 2**62 or int(flat.min()) < -(2**62)):
         raise UserError(f"{what} has a label of {flat.max()}.", "Use class indices from 0, or class names.")
@@ -88,7 +88,7 @@ def index_labels(
     highest = max(int(array.max(initial=-1)) for array in indices.values())
     lowest = min(int(array.min(initial=0)) for array in indices.values())
     if class_names is None:
-        if highest >= _MOST_CLASSES:
+        if highest >= MOST_CLASSES:
             raise UserError(
                 f"{name}: label {highest} is out of range.", "Class indices run from 0 to at most 999."
             )
@@ -117,8 +117,13 @@ def names_of(array: Array, what: str) -> tuple[str, ...]:
     return tuple(str(word) for word in flat)
 
 
-def check_class_names(names: Sequence[str], name: str) -> tuple[str, ...]:
+def check_class_names(names: Sequence[str], name: str, kind: str = "class") -> tuple[str, ...]:
     """The names, if people and C can tell them apart.
+
+    Args:
+        names: Of classes, or of what else `kind` says.
+        name: The task, for messages.
+        kind: What is named.
 
     Raises:
         UserError: An empty, duplicate, unprintable, overlong or not encodable name.
@@ -126,24 +131,24 @@ def check_class_names(names: Sequence[str], name: str) -> tuple[str, ...]:
     seen: dict[str, str] = {}
     for word in names:
         if not word.strip():
-            raise UserError(f"{name}: a class has an empty name.", "Name every class.")
+            raise UserError(f"{name}: a {kind} has an empty name.", f"Name every {kind}.")
         if not is_printable(word):
             raise UserError(
-                f"{name}: the class name {word!a} has characters that cannot be printed or are not UTF-8.",
+                f"{name}: the {kind} name {word!a} has characters that cannot be printed or are not UTF-8.",
                 "Names go into C and into reports: use plain text.",
             )
         if len(word) > _LONGEST_NAME:
             raise UserError(
-                f"{name}: the class name {word[:20]!r}... has {len(word)} characters.",
+                f"{name}: the {kind} name {word[:20]!r}... has {len(word)} characters.",
                 f"Use at most {_LONGEST_NAME}.",
             )
         same = unicodedata.normalize("NFC", word).strip()
         if same in seen:
             raise UserError(
-                f"{name}: two classes are named {same!r}."
+                f"{name}: two {'classes' if kind == 'class' else f'{kind}s'} are named {same!r}."
                 if seen[same] == word
-                else f"{name}: the class names {seen[same]!a} and {word!a} look the same.",
-                "Give each class a name of its own.",
+                else f"{name}: the {kind} names {seen[same]!a} and {word!a} look the same.",
+                f"Give each {kind} a name of its own.",
             )
         seen[same] = word
     return tuple(names)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cost_models.errors import UserError
 from nas.model.regression import Numbers, TargetScale
 from nas.tasks.loading import PARTS
+from nas.tasks.loading.labels import MOST_CLASSES, check_class_names
 from nas.tasks.options import TaskOptions
 
 Array = NDArray[np.generic]
@@ -18,7 +19,7 @@ _MOST_TARGETS = 1000
 _MOST_BINS = 10
 _BIN_SAMPLES = 20  # that a bin of a stratified split has at least
 _FAR = 10.0  # deviations of the training numbers, beyond which another part is on another scale
-_COARSE = 0.05  # of a deviation: a step of the int8 output that is worth a word
+_COARSE = 0.05  # of the middle half: a step of the int8 output that is worth a word
 _OUTPUT_STEPS = 255
 
 
@@ -28,16 +29,19 @@ def predicts_numbers(options: TaskOptions | None, labels: Iterable[Array]) -> bo
 
 
 def holds_numbers(labels: Iterable[Array]) -> bool:
-    """Whether labels are measured numbers and not classes: floats of which most are not whole, in each part."""
-    parts = list(labels)
-    return bool(parts) and all(_mostly_fractions(array) for array in parts)
+    """Whether labels are measured numbers and not classes.
 
-
-def _mostly_fractions(array: Array) -> bool:
-    if array.dtype.kind != "f" or array.size == 0:
+    They are where all parts are floats, of which most are not whole or the largest is beyond any class index.
+    """
+    parts = [array[np.isfinite(array)] if array.dtype.kind == "f" else None for array in labels]
+    values = [part for part in parts if part is not None and part.size]
+    if not values or len(values) < len(parts):
         return False
-    values = array[np.isfinite(array)]
-    return values.size > 0 and int((values != np.floor(values)).sum()) * 2 > values.size
+    fractions = sum(int((part != np.floor(part)).sum()) for part in values)
+    return (
+        2 * fractions > sum(part.size for part in values)
+        or max(float(p.max()) for p in values) >= MOST_CLASSES
+    )
 
 
 def clean_numbers(labels: Array, what: str) -> Numbers:
@@ -106,7 +110,11 @@ def scale_numbers(
             f"{name}: {len(names)} names of numbers, but y has {width} for each sample.",
             "Give one name for each.",
         )
-    said = names or (("y",) if width == 1 else tuple(f"y[{index}]" for index in range(width)))
+    said = (
+        check_class_names(names, name, "number")
+        if names
+        else (("y",) if width == 1 else tuple(f"y[{index}]" for index in range(width)))
+    )
     means, deviations = numbers["train"].mean(axis=0), numbers["train"].std(axis=0)
     found, notes = [], []
     for index, one in enumerate(said):
@@ -132,10 +140,11 @@ def scale_numbers(
                     f" {numbers['train'][:, index].max():.6g})."
                 )
         spread = float(np.ptp(numbers["train"][:, index]))
-        if spread / _OUTPUT_STEPS > _COARSE * deviation:
+        low, high = np.quantile(numbers["train"][:, index], [0.25, 0.75])
+        if spread / _OUTPUT_STEPS > _COARSE * (high - low):
             notes.append(
                 f"{one} has rare values far out ({numbers['train'][:, index].min():.6g} to"
-                f" {numbers['train'][:, index].max():.6g}, deviation {deviation:.6g}): the 256 levels of an int8"
-                f" output that reaches them are {spread / _OUTPUT_STEPS:.3g} apart."
+                f" {numbers['train'][:, index].max():.6g}, half of them {low:.6g} to {high:.6g}): the 256 levels of"
+                f" an int8 output that reaches them are {spread / _OUTPUT_STEPS:.3g} apart."
             )
     return tuple(found), notes
