@@ -20,6 +20,7 @@ from nas.tasks.loading.holes import fill
 from nas.tasks.loading.label_file import find_label_file
 from nas.tasks.loading.label_sources import Sources, check_kind, find_sources
 from nas.tasks.loading.memory import available_bytes, require_memory
+from nas.tasks.loading.number_columns import last_rows, named_targets, number_roles, without_classes
 from nas.tasks.loading.rates import Rate, common_rate
 from nas.tasks.loading.recordings import Book, Marks, cut
 from nas.tasks.loading.signal_labels import check_words, class_order, spelt
@@ -62,18 +63,24 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         )
     window, hop = _check(options)
     root = Path(argument)
-    label_file = find_label_file(root, options.label)
+    label_file = None if options.wants_numbers else find_label_file(root, options.label)
     files = find_files(root, skipped=[label_file] if label_file else [])
     heads = [read_head(file.path) for file in files.files]
-    sources = find_sources(files, heads, label_file, options)
-    roles = choose_roles(
-        heads,
-        label=sources.label_column,
-        group=sources.group_column,
-        time=options.time,
-        labels_elsewhere=sources.elsewhere,
-        channels=options.channels,
-    )
+    if targets := named_targets(options):
+        said = options.model_copy(update={"label": targets[0]})
+        sources = find_sources(files, heads, None, said)
+        roles = number_roles(heads, targets, sources, options)
+        sources = without_classes(sources, [file.name for file in files.files])
+    else:
+        sources = find_sources(files, heads, label_file, options)
+        roles = choose_roles(
+            heads,
+            label=sources.label_column,
+            group=sources.group_column,
+            time=options.time,
+            labels_elsewhere=sources.elsewhere,
+            channels=options.channels,
+        )
     name = stem_of(root) if root.is_file() else root.resolve().name or "timeseries"
     room = available_bytes()
     needed = sum(content_bytes(file.path, room) for file in files.files)
@@ -91,7 +98,9 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     )
     stretches, rows, step, window_notes = _even(read, rate, window, hop, options)
     channels, channel_notes = telltales(stretches, roles.channels, named=options.channels is not None)
-    labels, names = class_order(read.labels, name, least=least_classes(options))
+    inputs = len(roles.channels) - len(targets)
+    channels = [index for index in channels if index < inputs]
+    labels, names = class_order(read.labels, name, least=1 if targets else least_classes(options))
     order = np.array(labels, np.int32)
     stretches = [replace(stretch, labels=order[stretch.labels]) for stretch in stretches]
     windows = place_windows(stretches, rows, step, options.label_share)
@@ -103,6 +112,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     dtype = np.result_type(*{stretch.values.dtype for stretch in stretches})
     require_room(windows, len(channels), dtype, name)
     samples = {part: cut_windows(stretches, windows, parts[part], channels) for part in PARTS}
+    numbers = {part: last_rows(stretches, windows, parts[part], len(targets)) for part in PARTS}
     kept = [roles.channels[i] for i in channels]
     notes = [
         _format_note(heads),
@@ -121,8 +131,9 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     return make_dataset(
         name=name,
         samples=samples,
-        labels={part: windows.label[parts[part]] for part in PARTS},
-        class_names=names,
+        labels=numbers if targets else {part: windows.label[parts[part]] for part in PARTS},
+        class_names=None if targets else names,
+        target_names=targets or None,
         source=f"time series of {name}",
         groups={part: windows.group[parts[part]] for part in PARTS} if grouped else None,
         input_kind="signals",

@@ -124,9 +124,8 @@ def test_numbers_come_from_codes_in_float32() -> None:
     codes = np.array([[-5, -5], [127, -128]], np.int8)
     numbers = scaling.numbers(codes)
     assert numbers.dtype == np.float32
-    np.testing.assert_allclose(
-        numbers, [[40, 0], [40 + 3 * 0.02 * 132, -123 * 0.02e-12]], rtol=1e-6, atol=1e-20
-    )
+    wanted = np.array([[40, 0], [40 + 3 * 0.02 * 132, -123 * 0.02e-12]])
+    np.testing.assert_allclose(numbers.astype(np.float64), wanted, rtol=1e-6, atol=1e-20)
 
 
 def test_int8_predicts_in_the_unit_of_the_data(trained: tuple[Dataset, bytes]) -> None:
@@ -287,3 +286,49 @@ def test_another_scale_of_the_numbers_changes_nothing_of_the_skill() -> None:
         for data, factor in ((one, 1.0), (other, 1e6))
     ]
     assert skill[0] == pytest.approx(skill[1])
+
+
+def recordings(folder: Path) -> str:
+    """Six runs of a battery: current, voltage, and the charge that is left."""
+    rng = np.random.default_rng(4)
+    for run in range(6):
+        current = rng.uniform(0.5, 1.5, 200)
+        charge = 100 - np.cumsum(current) / 3
+        lines = ["t,current,voltage,charge,health"]
+        for row in range(200):
+            voltage = 3 + charge[row] / 100 + rng.normal(0, 0.01)
+            lines.append(f"{row / 10:.1f},{current[row]:.4f},{voltage:.4f},{charge[row]:.4f},{99 - run}")
+        (folder / f"run{run}.csv").write_text("\n".join(lines) + "\n")
+    return f"timeseries:{folder}"
+
+
+def test_a_column_of_numbers_is_predicted_from_the_window_before(tmp_path: Path) -> None:
+    task = recordings(tmp_path)
+    given = {"metric": "rmse", "label": "charge", "window": "20", "channels": "current,voltage"}
+    data = load_task(task, make_config(given, {}))
+    assert data.info.input_shape == (20, 2)
+    assert [one.name for one in data.info.targets] == ["charge"]
+    assert "Predicted is what charge is at the last row of a window." in data.notes
+    # The voltage of the last row says what the charge is.
+    raw = data.samples["test"][:, -1, 1].astype(float)
+    assert np.corrcoef(raw, data.labels["test"][:, 0])[0, 1] > 0.98
+    both = load_task(task, make_config(given | {"label": "charge, health", "channels": "current"}, {}))
+    assert [one.name for one in both.info.targets] == ["charge", "health"]
+    assert both.info.input_shape == (20, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "Which column has the numbers to predict is not said"),
+        ({"label": "chrge"}, "chrge"),
+        ({"label": "charge,nothing"}, "There is no column nothing"),
+    ],
+)
+def test_columns_that_cannot_be_predicted_are_refused(
+    tmp_path: Path, given: dict[str, Any], said: str
+) -> None:
+    task = recordings(tmp_path)
+    with pytest.raises(UserError) as caught:
+        load_task(task, make_config({"metric": "mae", "window": "20"} | given, {}))
+    assert said in str(caught.value)

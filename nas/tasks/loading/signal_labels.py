@@ -63,7 +63,7 @@ def check_words(words: Sequence[str], name: str) -> None:
     if fractions:
         raise UserError(
             f"{name}: the labels are numbers with fractions, such as {fractions[0]}.",
-            "Use classes; a measured quantity has to be cut into classes first.",
+            "Use classes; --metric rmse predicts numbers.",
         )
     if len(words) > _MOST:
         raise UserError(
