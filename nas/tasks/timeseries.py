@@ -112,7 +112,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     dtype = np.result_type(*{stretch.values.dtype for stretch in stretches})
     require_room(windows, len(channels), dtype, name)
     samples = {part: cut_windows(stretches, windows, parts[part], channels) for part in PARTS}
-    numbers = {part: last_rows(stretches, windows, parts[part], len(targets)) for part in PARTS}
+    numbers = {part: last_rows(stretches, windows, parts[part], len(targets)) for part in PARTS if targets}
     kept = [roles.channels[i] for i in channels]
     notes = [
         _format_note(heads),

@@ -16,6 +16,7 @@ from nas.tasks.options import TaskOptions
 Array = NDArray[np.generic]
 
 _MOST_TARGETS = 1000
+_FEW_VALUES = 20  # that may be classes in disguise: the user says which
 _MOST_BINS = 10
 _BIN_SAMPLES = 20  # that a bin of a stratified split has at least
 _FAR = 10.0  # deviations of the training numbers, beyond which another part is on another scale
@@ -31,11 +32,14 @@ def predicts_numbers(options: TaskOptions | None, labels: Iterable[Array]) -> bo
 def holds_numbers(labels: Iterable[Array]) -> bool:
     """Whether labels are measured numbers and not classes.
 
-    They are where all parts are floats, of which most are not whole or the largest is beyond any class index.
+    They are where all parts are floats of many values, of which most are not whole or the largest is beyond any class
+    index.
     """
     parts = [array[np.isfinite(array)] if array.dtype.kind == "f" else None for array in labels]
     values = [part for part in parts if part is not None and part.size]
     if not values or len(values) < len(parts):
+        return False
+    if len(np.unique(np.concatenate([part.reshape(-1) for part in values]))) <= _FEW_VALUES:
         return False
     fractions = sum(int((part != np.floor(part)).sum()) for part in values)
     return (
