@@ -21,7 +21,7 @@ def test_the_reference_names_every_flag_with_its_values() -> None:
         in text
     )
     assert (
-        "| `--metric` | `accuracy`, `balanced_accuracy`, `macro_f1`, `auc`, `partial_auc`, `rmse`, `mae`, `r2`, `auto` |"
-        in text
+        "| `--metric` | `accuracy`, `balanced_accuracy`, `macro_f1`, `auc`, `partial_auc`, `rmse`, `mae`, `r2`,"
+        " `auto` |" in text
     )
     assert "(for timeseries, audio)" in text
