@@ -29,6 +29,7 @@ from nas.bundle.manifest import (
 )
 from nas.bundle.names import check_name
 from nas.bundle.untrusted import golden_raw, golden_recordings, golden_words, read_file, shown
+from nas.model.groups import MOST_SHOWN, group_scores
 from nas.model.regression import NumberError, TargetScale
 from nas.model.trained import Accuracy, FrontEndSpec, GoldenShare, Preprocess, TaskInfo, TrainedModel
 from nas.runtimes.interpreter import Engine, InterpreterError
@@ -220,6 +221,10 @@ def _fault(entry: AccuracyEntry, classes: int, samples: int | None) -> str | Non
         return f"{entry.correct} of {entry.total} is no share"
     if samples is not None and entry.total != samples:
         return f"{entry.total} answers, but the task has {samples} samples"
+    if (found := entry.groups) is not None:
+        shown = len(found.groups)
+        if shown != min(found.measured, MOST_SHOWN) or sum(one.samples for one in found.groups) > entry.total:
+            return f"{shown} groups are stated of {found.measured} that are measured"
     table = entry.confusion
     if not table:
         return None
@@ -385,6 +390,7 @@ def _finished(
                 score=accuracy.score,
                 interval=accuracy.interval,
                 numbers=tuple(NumberError(**one.model_dump()) for one in accuracy.numbers),
+                groups=group_scores(None if accuracy.groups is None else accuracy.groups.model_dump()),
                 threshold=None if manifest.anomaly is None else manifest.anomaly.threshold,
             )
             for accuracy in manifest.accuracies

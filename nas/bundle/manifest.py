@@ -286,6 +286,25 @@ class NumberErrorEntry(_Strict):
     high: float
 
 
+class GroupEntry(_Strict):
+    """The searched metric of one group of samples; low and high are its 95 % interval."""
+
+    name: str
+    samples: int = Field(gt=0)
+    score: float
+    low: float
+    high: float
+    numbers: tuple[NumberErrorEntry, ...] = ()
+
+
+class GroupsEntry(_Strict):
+    """The metric by group, the worst first; of many groups the worst and the best."""
+
+    measured: int = Field(ge=0)
+    left_out: int = Field(ge=0)
+    groups: tuple[GroupEntry, ...]
+
+
 class AccuracyEntry(_Strict):
     """Of the int8 bytes; low and high are the 95 % Wilson interval.
 
@@ -308,6 +327,7 @@ class AccuracyEntry(_Strict):
     score: float | None = None
     interval: tuple[float, float] | None = None
     numbers: tuple[NumberErrorEntry, ...] = ()
+    groups: GroupsEntry | None = None
 
 
 class GoldenShareEntry(_Strict):
@@ -357,7 +377,7 @@ class Manifest(_Strict):
         if not self.numbers:
             kinds["numbers"] = True
         bare = {
-            at: {name for name in ("interval", "numbers") if not getattr(entry, name)}
+            at: {name for name in ("interval", "numbers", "groups") if not getattr(entry, name)}
             for at, entry in enumerate(self.accuracies)
         }
         return kinds | {"accuracies": bare}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cost_models.duty_cycle import rests_on
 from nas.bundle.content import BundleContent
 from nas.bundle.sources import render
+from nas.model.groups import left_out_text, rows_text
 from nas.model.metrics import METRICS, NUMBER_METRICS
 from nas.model.quality import quality_warnings
 from nas.model.trained import Accuracy
@@ -46,6 +47,17 @@ class AccuracyRow:
     score_high: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupTable:
+    """The metric by group on one part: name, samples, metric and interval of each, the worst first."""
+
+    part: str
+    metric: str
+    rows: list[tuple[str, int, str, str]]
+    measured: int
+    left: str
+
+
 def model_card(content: BundleContent) -> str:
     """The card's Markdown."""
     accuracies = content.model.accuracies
@@ -70,6 +82,17 @@ def model_card(content: BundleContent) -> str:
         number_metric=None
         if content.numbers is None or not accuracies
         else NUMBER_METRICS[accuracies[0].metric].short,
+        group_tables=[
+            GroupTable(
+                part=accuracy.part,
+                metric=METRICS[accuracy.metric].label,
+                rows=rows_text(accuracy.groups, accuracy.metric),
+                measured=accuracy.groups.measured,
+                left=left_out_text(accuracy.groups, accuracy.metric),
+            )
+            for accuracy in accuracies
+            if accuracy.groups is not None
+        ],
         budget_rows=content.budget.limits() if content.budget else (),
         duty_lines=_duty_lines(content),
     )

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.model.groups import GroupScores
 from nas.model.metrics import CLASS_METRICS
 from nas.model.policy import MetricName
 from nas.model.regression import NumberError, TargetScale
@@ -133,6 +134,7 @@ class Accuracy:
         interval: The ends of the 95 % interval of `score`, where the confusion matrix does not give it.
         threshold: Of a task that finds anomalies: the score above which a sample is taken for one.
         numbers: Of a regression: how far each number is off.
+        groups: The metric by group, where the data have groups and it was asked for.
     """
 
     part: Literal["val", "test"]
@@ -145,6 +147,7 @@ class Accuracy:
     interval: tuple[float, float] | None = None
     threshold: int | None = None
     numbers: tuple[NumberError, ...] = ()
+    groups: GroupScores | None = None
 
     @property
     def value(self) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cost_models import resources
+from nas.model.groups import GroupScores, group_scores, groups_text
 from nas.model.metrics import METRICS, NUMBER_METRICS
 from nas.model.quantization import quantization_text as text_of
 from nas.model.records import trainings
@@ -355,6 +356,17 @@ def numbers_text(test: Mapping[str, Any]) -> str:
         )
     left = len(test["numbers"]) - _MOST_NUMBERS
     return "; ".join([*told, *([f"and {left} more"] if left > 0 else [])])
+
+
+def group_text(summary: Mapping[str, Any]) -> str:
+    """The worst and the best group of test data; empty where the data have no groups."""
+    found = groups_of(summary)
+    return "" if found is None else groups_text(found, summary["task"]["metric"])
+
+
+def groups_of(summary: Mapping[str, Any]) -> GroupScores | None:
+    """The chosen model's metric by group on test data, where the data have groups."""
+    return group_scores(((summary["chosen"] or {}).get("test_accuracy") or {}).get("groups"))
 
 
 def front_end_notes(summary: Mapping[str, Any]) -> list[str]:

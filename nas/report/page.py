@@ -10,6 +10,7 @@ from urllib.parse import quote
 from nas.model.words import listed
 from nas.report import drawing, facts, quantities
 from nas.report.curves import training_curves
+from nas.report.groups import group_table
 from nas.report.memory import arena_picture
 from nas.report.picture import picture
 from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, MACS, SRAM, Resource
@@ -99,6 +100,8 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "numbers_text": facts.numbers_text(chosen["test_accuracy"])
         if chosen and chosen["test_accuracy"].get("numbers")
         else "",
+        "groups": group_table(summary),
+        "group_text": facts.group_text(summary) if chosen else "",
         "anomaly_text": facts.anomaly_text(summary) if chosen else "",
         "front_end": facts.front_end_notes(summary),
         "metric_word": facts.metric(summary),

@@ -132,6 +132,7 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
             f"{facts.accuracy_text(chosen['test_accuracy'])}, int8, measured{_by(chosen)}",
         ),
         *([] if facts.metric(summary) == "accuracy" else [("Searched by", facts.score_text(summary))]),
+        *([("By group", text)] if (text := facts.group_text(summary)) else []),
         *([("Quantization", text)] if (text := facts.quantization_text(summary)) else []),
         *([("Threshold", text)] if (text := facts.anomaly_text(summary)) else []),
         *([("Robustness", text)] if (text := facts.robustness_text(chosen, most=2)) else []),

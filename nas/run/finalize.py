@@ -250,7 +250,9 @@ def _export(
     from nas.tasks.robustness import measure_robustness
 
     validation = record.tflm_accuracy or measure_accuracy(tflite, job.dataset, "val", "tflm")
-    test = measure_accuracy(tflite, job.dataset, "test", "tflm", threshold=validation.threshold)
+    test = measure_accuracy(
+        tflite, job.dataset, "test", "tflm", threshold=validation.threshold, by_group=True
+    )
     for accuracy in (validation, test):
         if is_near_chance(accuracy):
             raise _NotDeliveredError(_near_chance(record, accuracy, folder, job.config.final_steps))

@@ -93,6 +93,25 @@ class TrialSummary(_Part):
         return self.measured if self.score is None else self.score
 
 
+class GroupSummary(_Part):
+    """The metric of one group, see `nas.model.groups`; `numbers` as in `MeasuredAccuracy`."""
+
+    name: str
+    samples: int
+    score: float
+    low: float
+    high: float
+    numbers: list[dict[str, Any]] = []
+
+
+class GroupsSummary(_Part):
+    """The metric by group, the worst first; of many groups the worst and the best."""
+
+    measured: int
+    left_out: int
+    groups: list[GroupSummary]
+
+
 class MeasuredAccuracy(_Part):
     """Correct answers out of all, by an interpreter; test data come with a 95 % Wilson interval.
 
@@ -112,6 +131,7 @@ class MeasuredAccuracy(_Part):
     threshold: int | None = None
     metric: MetricName | None = None
     numbers: list[dict[str, Any]] = []
+    groups: GroupsSummary | None = None
 
 
 class ChosenSummary(_Part):

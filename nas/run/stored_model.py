@@ -81,13 +81,19 @@ def load_run_model(
     dataset = load_task(config.task, config).judged_by(config.metric)
     _check_data(folder, dataset, config.task)
     chosen = read_result(folder)[0].chosen
+    validation = measure_accuracy(tflite, dataset, "val", "tflm")
     return RunModel(
         model=finished_model(
             tflite,
             dataset=dataset,
             config=config.model_copy(update={"name": name or config.name}),
             trial=trial,
-            accuracies=tuple(measure_accuracy(tflite, dataset, part, "tflm") for part in ("val", "test")),
+            accuracies=(
+                validation,
+                measure_accuracy(
+                    tflite, dataset, "test", "tflm", threshold=validation.threshold, by_group=True
+                ),
+            ),
             versions=folder.load_config().get("versions", {}),
             robustness=chosen.robustness if chosen is not None and chosen.number == trial.number else None,
         ),

@@ -137,6 +137,7 @@ def chosen_model(
             "threshold": accuracy.threshold,
             "metric": accuracy.metric,
             "numbers": [asdict(one) for one in accuracy.numbers],
+            "groups": None if accuracy.groups is None else asdict(accuracy.groups),
         },
         "validation_accuracy": {
             "engine": validation.engine,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from nas.model.trained import Accuracy
 from nas.runtimes.interpreter import Engine, Int8Model
 from nas.runtimes.litert import LiteRtModel
 from nas.runtimes.reference import reference_model
+from nas.tasks.by_group import Rows, score_groups
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading.mapped import chunks
 
@@ -79,14 +81,21 @@ def score_numbers(
     part: Part,
     engine: Engine,
     metric: MetricName,
+    among: npt.NDArray[np.float64] | None = None,
 ) -> Accuracy:
-    """How far predictions are off, by number, in the unit of the data. Shape: (n, k) each."""
+    """How far predictions are off, by number, in the unit of the data. Shape: (n, k) each.
+
+    `among` are the labels of all samples where these are some of them: errors are then set against those of the
+    training mean on all, for some samples may vary less than others.
+    """
     row = NUMBER_METRICS[metric]
+    means = np.array([one.mean for one in targets])
     errors = predicted.astype(np.float64) - labels
-    usual = np.array([one.mean for one in targets]) - labels
+    usual = means - (labels if among is None else among)
     drawn = [
-        (row.of(errors[rows], usual[rows]), row.skill(errors[rows], usual[rows]))
+        (row.of(errors[rows], base), row.skill(errors[rows], base))
         for rows in bootstrap_rows(len(labels))
+        for base in (usual[rows] if among is None else usual,)
     ]
     values, skills = np.array([one[0] for one in drawn]), np.array([one[1] for one in drawn]).mean(axis=1)
     rmse, mae, r2 = (NUMBER_METRICS[name].of(errors, usual) for name in ("rmse", "mae", "r2"))
@@ -125,7 +134,13 @@ def _confusion(
 
 
 def measure_accuracy(
-    tflite: bytes, dataset: Dataset, part: Part, engine: Engine, *, threshold: int | None = None
+    tflite: bytes,
+    dataset: Dataset,
+    part: Part,
+    engine: Engine,
+    *,
+    threshold: int | None = None,
+    by_group: bool = False,
 ) -> Accuracy:
     """Accuracy on the raw samples of one part, quantized as the firmware quantizes them.
 
@@ -138,41 +153,71 @@ def measure_accuracy(
         engine: Which interpreter.
         threshold: Of anomalies, where an earlier call has taken it from the normal validation samples; None takes it
             from these, by the same interpreter.
+        by_group: Whether to tell the metric of each group as well, where the data have groups.
     """
     model = reference_model(tflite)
     # TFLM is asked to load it even where LiteRT answers: a model that it refuses is of no use.
     answering = model if engine in ("tflm", model.engine) else LiteRtModel(tflite)
-    info, labels = dataset.info, dataset.labels[part]
+    judge, value = _judge(answering, dataset, part, threshold)
+    whole = judge(np.arange(len(dataset.labels[part])))
+    groups = dataset.groups.get(part) if by_group else None
+    if groups is None:
+        return whole
+    return replace(whole, groups=score_groups(groups, value=value, judge=judge))
+
+
+def _judge(
+    model: Int8Model, dataset: Dataset, part: Part, threshold: int | None
+) -> tuple[Callable[[Rows], Accuracy], Callable[[Rows], float | None]]:
+    """What tells how good the answers to some samples of a part are, and one that tells their metric alone."""
+    info, labels, engine = dataset.info, dataset.labels[part], model.engine
     if info.targets:
-        return score_numbers(
-            predictions(answering, dataset, part),
-            labels,
-            targets=info.targets,
-            part=part,
-            engine=answering.engine,
-            metric=info.metric,
-        )
+        predicted = predictions(model, dataset, part)
+        row = NUMBER_METRICS[info.metric]
+        means = np.array([one.mean for one in info.targets])
+
+        def numbers(rows: Rows) -> Accuracy:
+            return score_numbers(
+                predicted[rows],
+                labels[rows],
+                targets=info.targets,
+                part=part,
+                engine=engine,
+                metric=info.metric,
+                among=None if len(rows) == len(labels) else labels,
+            )
+
+        return numbers, lambda rows: float(row.skill(predicted[rows] - labels[rows], means - labels).mean())
     if info.false_alarms is None:
-        return score(
-            np.concatenate([outputs for _, outputs in _answers(answering, dataset, part)]),
-            labels,
-            classes=len(info.class_names),
-            part=part,
-            engine=answering.engine,
-            metric=info.metric,
-        )
-    scores = anomaly_scores(answering, dataset, part)
+        outputs = np.concatenate([outputs for _, outputs in _answers(model, dataset, part)])
+
+        def classes(rows: Rows) -> Accuracy:
+            return score(
+                outputs[rows],
+                labels[rows],
+                classes=len(info.class_names),
+                part=part,
+                engine=engine,
+                metric=info.metric,
+            )
+
+        return classes, lambda rows: classes(rows).objective
+    scores = anomaly_scores(model, dataset, part)
     if threshold is None:
-        usual = scores if part == "val" else anomaly_scores(answering, dataset, "val")
+        usual = scores if part == "val" else anomaly_scores(model, dataset, "val")
         threshold = threshold_at(usual[dataset.labels["val"] == 0], info.false_alarms)
-    return score_anomalies(
-        scores,
-        labels,
-        threshold=threshold,
-        part=part,
-        engine=answering.engine,
-        metric=info.metric,
-    )
+    limit, area = threshold, ANOMALY_METRICS[info.metric]
+
+    def anomalies(rows: Rows) -> Accuracy:
+        return score_anomalies(
+            scores[rows], labels[rows], threshold=limit, part=part, engine=engine, metric=info.metric
+        )
+
+    def told_apart(rows: Rows) -> float | None:
+        normal, anomalous = (scores[rows][labels[rows] == kind] for kind in (0, 1))
+        return area.of(normal, anomalous) if len(normal) and len(anomalous) else None
+
+    return anomalies, told_apart
 
 
 def predictions(model: Int8Model, dataset: Dataset, part: Part) -> npt.NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from nas.model.regression import TargetScale
 from nas.model.trained import TaskInfo
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.anomalies import centred, sort_out
+from nas.tasks.loading.groups import check_groups
 from nas.tasks.loading.kinds import check_shape, take
 from nas.tasks.loading.labels import clean_labels, index_labels
 from nas.tasks.loading.mapped import chunks, converted
@@ -40,6 +41,7 @@ class Dataset:
         input_range: Real-valued range of the input quantization; what lies outside saturates.
         report: What the data hold, and what was guessed or left out.
         golden_recordings: Recordings of the test part that a front end's self-test replays. Shape: (k, samples).
+        groups: The subject (person, machine, recording) of each sample by part, where it is known. Shape: (n,).
     """
 
     info: TaskInfo
@@ -48,6 +50,7 @@ class Dataset:
     input_range: tuple[float, float]
     report: DataReport
     golden_recordings: NDArray[np.int16] | None = None
+    groups: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -134,7 +137,7 @@ def make_dataset(
         target_names: Names of the numbers to predict; None calls them y.
         source: Where the data come from.
         licence: The licence of the data.
-        groups: Subjects of the samples by part, for the report.
+        groups: Subjects of the samples by part; the metric of each is told. Shape: (n,).
         input_kind: What the axes of the samples are.
         notes: What the loading has to say of the data.
         options: What the user says of the data; `normal` and `false_alarms` make it a set of anomalies.
@@ -171,6 +174,8 @@ def make_dataset(
         _check_counts(name, arrays, indices)
         if target_names is not None:
             said = ["target_names is not used: y holds classes."]
+    if groups is not None:
+        groups = {part: check_groups(array, len(indices[part]), name) for part, array in groups.items()}
     if numbers:
         pass
     elif normal is None:
@@ -217,7 +222,14 @@ def make_dataset(
             *scaling.notes,
         ],
     )
-    return Dataset(info=info, samples=raw, labels=indices, input_range=scaling.input_range, report=report)
+    return Dataset(
+        info=info,
+        samples=raw,
+        labels=indices,
+        input_range=scaling.input_range,
+        report=report,
+        groups=groups or {},
+    )
 
 
 def _refuse_classes(name: str, normal: str | None, class_names: tuple[str, ...] | None) -> None:

@@ -10,11 +10,12 @@ from cost_models.errors import UserError
 from nas.model.words import listed
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
+from nas.tasks.loading.groups import check_groups
 from nas.tasks.loading.labels import clean_labels, names_of
 from nas.tasks.loading.npz_file import Contents, read_npz
 from nas.tasks.loading.targets import clean_numbers, predicts_numbers
 from nas.tasks.options import TaskOptions
-from nas.tasks.split import check_groups, hold_out_validation, split_parts
+from nas.tasks.split import hold_out_validation, split_parts
 
 _HINT = (
     "Expected X_train, y_train, X_val, y_val, X_test, y_test; or X and y (optional: groups, class_names,"

@@ -73,6 +73,7 @@ def measure_robustness(tflite: bytes, dataset: Dataset, *, macs: int, seed: int)
             dataset,
             samples={**dataset.samples, "test": samples},
             labels={**dataset.labels, "test": labels},
+            groups={},
         )
         return measure_accuracy(tflite, part, "test", "litert", threshold=threshold)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cost_models.errors import UserError
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
+from nas.tasks.loading.groups import check_groups
 from nas.tasks.loading.labels import clean_labels
 from nas.tasks.loading.mapped import gathered
 from nas.tasks.loading.targets import clean_numbers, predicts_numbers, strata
@@ -127,22 +128,6 @@ def validation_indices(labels: Array, groups: Array | None, name: str) -> tuple[
         UserError: Too few samples of a class, or too few groups.
     """
     return hold_out(labels, groups, share=0.2, seed=_SEED, name=name)
-
-
-def check_groups(groups: Array, count: int, name: str) -> Array:
-    """Groups as a row, one a sample.
-
-    Raises:
-        UserError: Another number of them, or NaN.
-    """
-    flat = groups.reshape(-1) if groups.ndim == 2 and groups.shape[1] == 1 else groups
-    if flat.shape != (count,):
-        raise UserError(
-            f"{name}: groups has shape {groups.shape} for {count} samples.", "Each sample needs one group."
-        )
-    if flat.dtype.kind == "f" and np.isnan(flat).any():
-        raise UserError(f"{name}: groups has NaN.", "Each sample needs one group.")
-    return flat
 
 
 def _same_length(name: str, samples: Array, labels: Array) -> None:

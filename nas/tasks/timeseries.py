@@ -107,8 +107,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     window_notes += check_windows(
         windows, stretches, names, [file.name for file in files.files], share=options.label_share
     )
-    grouped = read.groups is not None
-    parts, split_notes = _divide(files, windows, names, grouped=grouped, name=name)
+    parts, split_notes = _divide(files, windows, names, grouped=read.groups is not None, name=name)
     dtype = np.result_type(*{stretch.values.dtype for stretch in stretches})
     require_room(windows, len(channels), dtype, name)
     samples = {part: cut_windows(stretches, windows, parts[part], channels) for part in PARTS}
@@ -135,7 +134,9 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         class_names=None if targets else names,
         target_names=targets or None,
         source=f"time series of {name}",
-        groups={part: windows.group[parts[part]] for part in PARTS} if grouped else None,
+        groups=None
+        if read.groups is None
+        else {part: np.array(read.groups)[windows.group[parts[part]]] for part in PARTS},
         input_kind="signals",
         notes=notes,
         options=options,

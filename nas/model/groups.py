@@ -1,0 +1,121 @@
+"""The metric by group (speaker, person, machine, file): how it varies between those that a product will meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas.model.metrics import ANOMALY_METRICS, NUMBER_METRICS
+from nas.model.policy import MetricName
+from nas.model.regression import NumberError
+from nas.model.words import counted
+
+LEAST_SAMPLES = 5
+"""Of a group, from which its metric is told."""
+
+MOST_SHOWN = 20
+"""Groups that are kept; of more the worst and the best, half each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupScore:
+    """The metric of one group.
+
+    Attributes:
+        name: Of the group.
+        samples: Samples that are of it.
+        score: The searched metric; of numbers, errors are set against those of the training mean on all samples.
+        low: Lower end of its 95 % interval.
+        high: Upper end of it.
+        numbers: Of a regression, how far each number is off.
+    """
+
+    name: str
+    samples: int
+    score: float
+    low: float
+    high: float
+    numbers: tuple[NumberError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupScores:
+    """The metric by group on one part of the data.
+
+    Attributes:
+        measured: Groups that have a metric.
+        left_out: Groups that have none: too few samples, or of anomalies samples of one kind alone.
+        groups: The worst first; of more than `MOST_SHOWN` the worst and the best.
+    """
+
+    measured: int
+    left_out: int
+    groups: tuple[GroupScore, ...]
+
+    @property
+    def worst(self) -> GroupScore:
+        """The group of the lowest metric."""
+        return self.groups[0]
+
+    @property
+    def best(self) -> GroupScore:
+        """The group of the highest metric."""
+        return self.groups[-1]
+
+
+def group_scores(content: Mapping[str, Any] | None) -> GroupScores | None:
+    """The scores of a result or manifest, as `dataclasses.asdict` writes them."""
+    if content is None:
+        return None
+    return GroupScores(
+        measured=content["measured"],
+        left_out=content["left_out"],
+        groups=tuple(
+            GroupScore(**{**group, "numbers": tuple(NumberError(**one) for one in group["numbers"])})
+            for group in content["groups"]
+        ),
+    )
+
+
+def groups_text(found: GroupScores, metric: MetricName) -> str:
+    """The worst and the best group, and how many have no metric."""
+    left = left_out_text(found, metric)
+    if found.measured == 0:
+        return left
+    if found.measured == 1:
+        text = f"{found.worst.name} alone with {_score_text(found.worst, metric)}"
+    else:
+        text = (
+            f"of {found.measured:,} the worst is {found.worst.name} with {_score_text(found.worst, metric)}, the best"
+            f" {found.best.name} with {_score_text(found.best, metric)}"
+        )
+    return f"{text}; {left}" if left else text
+
+
+def left_out_text(found: GroupScores, metric: MetricName) -> str:
+    """Why groups have no metric; empty where all have one."""
+    if not found.left_out:
+        return ""
+    kinds = " or without both normal and anomalous samples" if metric in ANOMALY_METRICS else ""
+    verb = "is" if found.left_out == 1 else "are"
+    return f"{counted(found.left_out, 'group')} with fewer than {LEAST_SAMPLES} samples{kinds} {verb} left out"
+
+
+def rows_text(found: GroupScores, metric: MetricName) -> list[tuple[str, int, str, str]]:
+    """Name, samples, metric and 95 % interval of each group that is told, the worst first."""
+    return [(group.name, group.samples, *_score(group, metric)) for group in found.groups]
+
+
+def _score_text(group: GroupScore, metric: MetricName) -> str:
+    value, interval = _score(group, metric)
+    return f"{value} ({counted(group.samples, 'sample')}; {interval})"
+
+
+def _score(group: GroupScore, metric: MetricName) -> tuple[str, str]:
+    """The metric of a group and its interval; of a single number its error in the unit of the data."""
+    row = NUMBER_METRICS.get(metric)
+    if row is not None and len(group.numbers) == 1:
+        number = group.numbers[0]
+        return f"{row.short} {getattr(number, row.name):.4g}", f"{number.low:.4g} to {number.high:.4g}"
+    return f"{100 * group.score:.1f} %", f"{100 * group.low:.1f} to {100 * group.high:.1f} %"
