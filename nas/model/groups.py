@@ -99,7 +99,9 @@ def left_out_text(found: GroupScores, metric: MetricName) -> str:
         return ""
     kinds = " or without both normal and anomalous samples" if metric in ANOMALY_METRICS else ""
     verb = "is" if found.left_out == 1 else "are"
-    return f"{counted(found.left_out, 'group')} with fewer than {LEAST_SAMPLES} samples{kinds} {verb} left out"
+    return (
+        f"{counted(found.left_out, 'group')} with fewer than {LEAST_SAMPLES} samples{kinds} {verb} left out"
+    )
 
 
 def rows_text(found: GroupScores, metric: MetricName) -> list[tuple[str, int, str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from cost_models import resources
 from nas.model.groups import GroupScores, group_scores, groups_text
 from nas.model.metrics import METRICS, NUMBER_METRICS
+from nas.model.policy import MetricName
 from nas.model.quantization import quantization_text as text_of
 from nas.model.records import trainings
 from nas.model.statistics import wilson
@@ -336,9 +337,15 @@ def accuracy_text(test: Mapping[str, Any]) -> str:
     )
 
 
+def metric_name(summary: Mapping[str, Any]) -> MetricName:
+    """The metric that the run went by; results from before there was a choice name none."""
+    name: MetricName = (summary.get("task") or {}).get("metric", "accuracy")
+    return name
+
+
 def tested(summary: Mapping[str, Any]) -> str:
     """What people call the figure that test data are measured by."""
-    row = NUMBER_METRICS.get((summary.get("task") or {}).get("metric", "accuracy"))
+    row = NUMBER_METRICS.get(metric_name(summary))
     return "Test accuracy" if row is None else "Test error"
 
 
@@ -361,7 +368,7 @@ def numbers_text(test: Mapping[str, Any]) -> str:
 def group_text(summary: Mapping[str, Any]) -> str:
     """The worst and the best group of test data; empty where the data have no groups."""
     found = groups_of(summary)
-    return "" if found is None else groups_text(found, summary["task"]["metric"])
+    return "" if found is None else groups_text(found, metric_name(summary))
 
 
 def groups_of(summary: Mapping[str, Any]) -> GroupScores | None:

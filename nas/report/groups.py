@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.model.groups import left_out_text, rows_text
-from nas.report.facts import groups_of
+from nas.report.facts import groups_of, metric_name
 
 _LEAST_GROUPS = 2  # for a table
 
@@ -19,7 +19,7 @@ def group_table(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     found = groups_of(summary)
     if found is None or found.measured < _LEAST_GROUPS:
         return None
-    metric = summary["task"]["metric"]
+    metric = metric_name(summary)
     return {
         "rows": rows_text(found, metric),
         "measured": found.measured,

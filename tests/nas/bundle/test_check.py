@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from nas.bundle.layout import LAYOUTS
 from nas.bundle.manifest import MANIFEST_NAME
 from nas.cli.check import main
 from nas.cli.exit_codes import DONE, REFUSED, USER_ERROR
+from nas.model.groups import GroupScore, GroupScores
 from nas.model.trained import RawType
 
 from .conftest import Finished, make_finished
@@ -486,6 +488,24 @@ def test_a_bundle_as_exported_is_written_again_to_the_same_bytes(tmp_path: Path,
     checked = check_bundle(bundle.path)
     assert checked.manifest == bundle.manifest
     assert all((bundle.path / path).read_bytes() == data for path, data in checked.files.items())
+
+
+def test_the_metric_by_group_is_in_the_card_and_read_back(finished: Finished, tmp_path: Path) -> None:
+    group = GroupScore(name="ben | <b>", samples=6, score=0.5, low=0.2, high=0.8)
+    found = GroupScores(
+        measured=2, left_out=1, groups=(group, replace(group, name="anna", score=0.9, samples=4))
+    )
+    test = replace(finished.model.accuracies[0], groups=found)
+    bundle = finished.with_model(accuracies=(test,)).export(tmp_path / "b")
+    card = (bundle.path / "MODEL_CARD.md").read_text()
+    assert "| ben \\| &lt;b&gt; | 6 | 50.0 % | 20.0 to 80.0 % |" in card
+    assert "the worst first); 1 group with fewer than 5 samples is left out:" in card
+    checked = check_bundle(bundle.path)
+    assert checked.manifest == bundle.manifest
+    assert all((bundle.path / path).read_bytes() == data for path, data in checked.files.items())
+    too_many = replace(test, groups=replace(found, measured=1))
+    with pytest.raises(BundleError, match="2 groups are stated of 1 that are measured"):
+        check_bundle(finished.with_model(accuracies=(too_many,)).export(tmp_path / "c").path)
 
 
 def test_odd_float_samples_are_read_back(tmp_path: Path) -> None:

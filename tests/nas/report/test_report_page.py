@@ -181,6 +181,20 @@ def test_hostile_names_stay_text(summary: dict[str, Any]) -> None:
     assert "&lt;img" in hover
 
 
+def test_groups_stand_in_a_table_with_a_word_on_those_between(summary: dict[str, Any]) -> None:
+    group = {"name": HOSTILE, "samples": 9, "score": 0.5, "low": 0.2, "high": 0.8, "numbers": []}
+    groups = [group, group | {"name": "anna", "score": 0.9}]
+    found = {"measured": 7, "left_out": 2, "groups": groups}
+    assert 'id="groups"' not in render(summary)
+    summary["chosen"]["test_accuracy"]["groups"] = found
+    page = Page(lean(summary))
+    assert not page.open
+    assert "5 more between" in page.text
+    assert "2 groups with fewer than 5 samples are left out." in page.text
+    assert "the best anna with 90.0 % (9 samples; 20.0 to 80.0 %)" in page.text
+    assert HOSTILE in "".join(page.texts)
+
+
 def test_the_same_summary_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_report(tmp_path / name, synthetic_summary())
