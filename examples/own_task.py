@@ -20,6 +20,7 @@ def load(path, options):
         groups=np.array([row["machine"] for row in rows]),
         source="Vibration and temperature of our own test bench",
         input_kind="features",
+        options=options,
     )
 
 

@@ -84,7 +84,15 @@ class TrialRecord:
         for name, accuracy in (("accuracy", self.accuracy), ("tflm_accuracy", self.tflm_accuracy)):
             content[name] = None if accuracy is None else accuracy.value
         content["score"] = self.value if self.state == "evaluated" else None
+        content["score_interval"] = self._score_interval()
         return content
+
+    def _score_interval(self) -> tuple[float, float] | None:
+        """The ends of the 95 % interval of `value`, by which policies choose among full trainings."""
+        accuracy = self.tflm_accuracy or self.accuracy
+        if self.state != "evaluated" or accuracy is None or accuracy.metric == "accuracy":
+            return None
+        return accuracy.objective_interval() if self.full or accuracy.interval else None
 
     @property
     def trained_steps(self) -> int:

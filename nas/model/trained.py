@@ -171,7 +171,7 @@ class Accuracy:
             return self.interval
         row = CLASS_METRICS.get(self.metric)
         if row is None or not self.confusion:
-            return wilson(round(self.objective * self.total), self.total)
+            return wilson(round(max(self.objective, 0.0) * self.total), self.total)
         return row.interval(self.confusion)
 
     def alarm_rates(self) -> tuple[float | None, float | None]:

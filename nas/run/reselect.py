@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 from nas.frontend.spec import remake_spec
+from nas.model.metrics import METRICS
 from nas.model.policy import MetricName, Policy
 from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy, FrontEndSpec
@@ -97,7 +98,10 @@ def reselect(
         budget=limits,
         front=front,
         chosen=chosen,
-        notes=tuple(_notes(chosen, refused, lost, chip, config.rungs()[-1])),
+        notes=(
+            *_notes(chosen, refused, lost, chip, config.rungs()[-1]),
+            *_interval_notes(front, summary.task.metric, policy or config.policy),
+        ),
     )
 
 
@@ -118,6 +122,16 @@ def _notes(
             f"trial {chosen.number} was trained for {chosen.trained_steps:,} of {full_steps:,} steps: none that was"
             " trained in full is on the front; a search for these limits (nas-run --warm-start) would train such"
             " a network longer"
+        )
+
+
+def _interval_notes(front: Sequence[TrialRecord], metric: MetricName, policy: Policy) -> Iterator[str]:
+    """Whether the policy chose by an interval that the run does not state."""
+    best = front[0].tflm_accuracy or front[0].accuracy
+    if policy != "accuracy" and metric != "accuracy" and best is not None and best.interval is None:
+        yield (
+            f"the run does not state the interval of the {METRICS[metric].label}: the policy took that of a share of"
+            " the validation samples"
         )
 
 
@@ -174,6 +188,7 @@ def _record(trial: TrialSummary, costs: Costs, samples: int, metric: MetricName)
             total=samples,
             metric=metric,
             score=score,
+            interval=None if score is None else trial.score_interval,
         )
 
     return TrialRecord(

@@ -45,6 +45,8 @@ class TrialSummary(_Part):
         tflm_accuracy: The same by TFLM's interpreter, for full trainings.
         score: The run's metric on validation data, by TFLM's interpreter where it was asked; None before there were
             other metrics than accuracy.
+        score_interval: The ends of its 95 % interval, where the metric is not accuracy; of short trainings where it was
+            known without further work.
         costs: SRAM, flash, cycles and the rest, by name; None where the trial failed.
         cut_at: Steps after which the time limit ended the training.
         model_sha256: Of the bytes that it left.
@@ -64,6 +66,7 @@ class TrialSummary(_Part):
     accuracy: float | None = None
     tflm_accuracy: float | None = None
     score: float | None = None
+    score_interval: tuple[float, float] | None = None
     costs: dict[str, Any] | None = None
     cut_at: int | None = None
     model_sha256: str | None = None

@@ -73,7 +73,7 @@ def load_task(text: str, options: TaskOptions | None = None, **given: Any) -> Da
     check_task(text)
     name, _, argument = text.partition(":")
     options = options or make_options(given)
-    check_options(options, name)
+    check_options(options, name, own=is_users_task(name))
     _check_text(argument)
     try:
         if is_users_task(name):
@@ -109,6 +109,15 @@ def _load_users(name: str, argument: str, options: TaskOptions) -> Dataset:
             f"The task {name} returns {type(loaded).__name__}, not a Dataset.",
             f"Return what split_parts or make_dataset of nas.tasks make. {_EXAMPLE}",
         )
+    for flag, ignored in (
+        ("--normal", options.normal is not None and loaded.info.false_alarms is None),
+        ("--metric", options.wants_numbers and not loaded.info.targets),
+    ):
+        if ignored:
+            raise UserError(
+                f"The task {name} makes nothing of {flag}.",
+                f"Hand its options on: split_parts(..., options=options). {_EXAMPLE}",
+            )
     return loaded
 
 

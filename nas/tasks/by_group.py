@@ -47,7 +47,9 @@ def score_groups(
 
 def _text(groups: NDArray[np.generic]) -> NDArray[np.generic]:
     """Groups as they are, text of bytes decoded."""
-    return np.char.decode(groups, "utf-8", "replace") if groups.dtype.kind == "S" else groups
+    if groups.dtype.kind != "S":
+        return groups
+    return np.array([word.decode("utf-8", "replace") for word in groups.tolist()])
 
 
 def _group(name: str, rows: Rows, judged: Accuracy) -> GroupScore:

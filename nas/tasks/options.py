@@ -212,19 +212,21 @@ def least_classes(options: TaskOptions) -> int:
     return 2 if options.normal is None else 1
 
 
-def check_options(options: TaskOptions, task: str) -> None:
+def check_options(options: TaskOptions, task: str, *, own: bool = False) -> None:
     """Refuses options that the task does not read.
 
     Args:
         options: What was given.
         task: The task's name, without its argument.
+        own: Whether it is the user's own: one may take what all tasks of labelled samples do.
 
     Raises:
         UserError: An option is of no use to it.
     """
     for name, field in TaskOptions.model_fields.items():
         tasks = facts_of(field).tasks
-        if getattr(options, name) != field.default and task not in tasks:
+        taken = task in tasks or (own and tasks == _LABELLED)
+        if getattr(options, name) != field.default and not taken:
             flag = f"--{name.replace('_', '-')}"
             raise UserError(
                 f"{flag} is of no use to the task {task}.", f"It is for {' and '.join(map(_written, tasks))}."

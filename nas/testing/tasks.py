@@ -71,7 +71,17 @@ def check_task(
             bool(np.isfinite(inputs).all()),
             f"{said} has {part} samples that are not finite after preprocessing.",
         )
-    lacking = [] if width else np.setdiff1d(np.arange(classes), one.labels["train"]).tolist()
+    anomalies = one.info.false_alarms is not None
+    require(
+        not anomalies or not one.labels["train"].any(),
+        f"{said} has anomalies in its train part, where a network learns what is normal alone.",
+    )
+    for part in ("val", "test") if anomalies else ():
+        require(
+            len(np.unique(one.labels[part])) == classes,
+            f"The {part} part of the task {name} needs normal samples and anomalies.",
+        )
+    lacking = [] if width or anomalies else np.setdiff1d(np.arange(classes), one.labels["train"]).tolist()
     require(
         not lacking,
         f"{said} has no training sample of class {one.info.class_names[lacking[0]] if lacking else ''}.",

@@ -34,7 +34,7 @@ from nas.tasks.loading.targets import strata
 from nas.tf.build import build
 from nas.tf.compression import STEPS, CompressionStep, Training
 from nas.tf.convert import Ranges, convert
-from nas.tf.quantization import Climb, climb
+from nas.tf.quantization import Climb, climb, least_gap
 from nas.tf.quantization.aware import train_aware
 from nas.tf.quantization.folded import Folded, predict
 from nas.tf.train import Schedule, TrainingData, train
@@ -44,8 +44,6 @@ from search_spaces.space import Candidate, candidate, load_space
 
 _CURVE_POINTS = 48
 _REPRESENTATIVE = 128
-_LEAST_GAP = 0.005  # of the metric, that int8 may fall behind the float network
-_LEAST_SAMPLES = 2  # of the validation part, that such a gap is at least
 _TFLM_MACS = 4_000_000_000  # over all validation samples, about 10 s of TFLM's interpreter
 _LEAST_TIME = 0.2  # of the time that training under int8's rounding takes, for which it is begun
 
@@ -164,14 +162,15 @@ class Evaluator:
             schedule = self._schedule(spec, steps, rate, recipe)
             return train_aware(folded, ranges, self._data(spec), schedule, rng=rng, until=until)[0]
 
+        float_metric = self._float_metric(model, spec)
         return climb(
             Climb(
                 model=model,
                 spec=spec,
                 representative=representative,
                 judge=lambda tflite: measure_accuracy(tflite, self._dataset, "val", "litert").objective,
-                float_metric=self._float_metric(model, spec),
-                least_gap=max(_LEAST_GAP, _LEAST_SAMPLES / len(labels)),
+                float_metric=float_metric,
+                least_gap=least_gap(float_metric, len(labels), numbers=bool(self._targets)),
                 fixed_input=info.preprocess.raw_type == "uint8",
                 classifier=not self._rebuilds and not self._targets,
                 aware=aware,

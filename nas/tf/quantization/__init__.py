@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from nas.tf.quantization.ladder import Climb, climb
+from nas.tf.quantization.ladder import Climb, climb, least_gap
 
-__all__ = ["Climb", "climb"]
+__all__ = ["Climb", "climb", "least_gap"]

@@ -24,6 +24,9 @@ Floats = npt.NDArray[np.float32]
 Aware = Callable[[Folded, Ranges], Folded | None]
 """Trains on under int8's rounding; None where there is no time for it."""
 
+_LEAST_GAP = 0.005  # of the metric, that int8 may fall behind the float network
+_LEAST_GROWTH = 0.05  # of the error of predicted numbers, by which int8 may be worse
+_LEAST_SAMPLES = 2  # of the validation part, that such a gap is at least
 _WORST = 3  # tensors that the diagnosis names
 
 
@@ -86,6 +89,21 @@ def climb(task: Climb) -> tuple[bytes, Quantization]:
     return best, Quantization(
         rung=chosen, float_metric=task.float_metric, tried=tuple(tried), worst=worst, left_out=left_out
     )
+
+
+def least_gap(metric: float, samples: int, *, numbers: bool) -> float:
+    """How far the metric of int8 may fall behind the float network's before the ladder is climbed.
+
+    Of predicted numbers it is a share of the error that is there: a skill of 0.99 that falls by half a point has an
+    error that is half as large again.
+
+    Args:
+        metric: Of the float network.
+        samples: Of the validation part.
+        numbers: Whether numbers are predicted.
+    """
+    least = _LEAST_SAMPLES / samples
+    return max(_LEAST_GROWTH, least) * max(1.0 - metric, 0.0) if numbers else max(_LEAST_GAP, least)
 
 
 class _Rungs:

@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from nas.run.config import RunConfig, make_config
 from nas.run.folder import RunFolder, save_config
 from nas.run.listeners import Silent
 from nas.tasks import load_task
+from nas.testing import check_task
 
 MODEL = Path(__file__).parents[2] / "data/calibration/tcn-20013.tflite"
 TASK = """\
@@ -133,6 +135,27 @@ def test_a_mistake_in_a_task_is_a_sentence(tmp_path: Path, text: str, said: str)
 def test_options_that_an_own_task_does_not_read_are_refused(own: Path) -> None:
     with pytest.raises(UserError, match=re.escape(f"--image-size is of no use to the task {own}.")):
         load_task(str(own), RunConfig(image_size=32))
+
+
+def test_an_own_task_that_hands_its_options_on_finds_anomalies(own: Path) -> None:
+    own.write_text(TASK.replace("% 3)", "% 3, options=options)"))
+    data = load_task(str(own), RunConfig(normal="1", false_alarms=0.1))
+    assert data.info.class_names == ("1", "anomaly")
+    assert data.info.false_alarms == 0.1
+    assert not data.labels["train"].any()
+    check_task(str(own), options=RunConfig(normal="1"))
+    numbers = load_task(str(own), RunConfig(metric="rmse"))
+    assert [target.name for target in numbers.info.targets] == ["y"]
+
+
+@pytest.mark.parametrize(("config", "flag"), [({"normal": "1"}, "--normal"), ({"metric": "mae"}, "--metric")])
+def test_an_own_task_that_keeps_its_options_to_itself_is_told(
+    own: Path, config: dict[str, Any], flag: str
+) -> None:
+    with pytest.raises(
+        UserError, match=re.escape(f"The task {own} makes nothing of {flag}. Hand its options on")
+    ):
+        load_task(str(own), make_config(config, {}))
 
 
 @pytest.fixture

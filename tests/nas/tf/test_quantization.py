@@ -244,3 +244,13 @@ def test_corrected_biases_take_back_the_mean_error_of_rounded_weights() -> None:
     _, bias = bias_corrected(folded, observe(folded, inputs)).weights[0]
     rounded = inputs @ quantized_kernel(kernel, spec.layers[0]) + bias
     np.testing.assert_allclose(rounded.mean(0), (inputs @ kernel).mean(0), atol=1e-5)
+
+
+def test_how_far_int8_may_fall_behind_is_points_of_a_share_and_a_part_of_an_error() -> None:
+    from nas.tf.quantization.ladder import least_gap
+
+    assert least_gap(0.9, 10_000, numbers=False) == least_gap(0.99, 10_000, numbers=False) == 0.005
+    assert least_gap(0.9, 100, numbers=False) == 0.02
+    assert least_gap(0.99, 10_000, numbers=True) == pytest.approx(0.0005)
+    assert least_gap(-1.0, 10_000, numbers=True) == pytest.approx(0.1)
+    assert least_gap(1.0, 10, numbers=True) == 0.0
