@@ -460,7 +460,7 @@ def make_manifest(content: BundleContent, *, format_name: str, files: Mapping[st
         if content.numbers
         else (),
         accuracies=tuple(
-            AccuracyEntry(**_without_threshold(accuracy), value=accuracy.value, low=low, high=high)
+            AccuracyEntry(**_stated(accuracy), value=accuracy.value, low=low, high=high)
             for accuracy in model.accuracies
             for low, high in (accuracy.value_interval(),)
         ),
@@ -476,9 +476,11 @@ def make_manifest(content: BundleContent, *, format_name: str, files: Mapping[st
     )
 
 
-def _without_threshold(accuracy: Accuracy) -> dict[str, Any]:
-    """An accuracy's fields; the threshold is stated once, for the bundle."""
-    return {name: value for name, value in asdict(accuracy).items() if name != "threshold"}
+def _stated(accuracy: Accuracy) -> dict[str, Any]:
+    """An accuracy's fields; the threshold is stated once, for the bundle, and predictions are for the run's report."""
+    return {
+        name: value for name, value in asdict(accuracy).items() if name not in ("threshold", "predictions")
+    }
 
 
 def _anomaly_entry(content: BundleContent) -> AnomalyEntry | None:

@@ -117,6 +117,10 @@ def record_from_json(content: dict[str, Any]) -> TrialRecord:
             inner["confusion"] = tuple(tuple(row) for row in inner["confusion"])
             if inner.get("interval") is not None:
                 inner["interval"] = tuple(inner["interval"])
+            inner |= {
+                "groups": None,
+                "predictions": (),
+            }  # of the chosen model alone, which is measured once more
             inner["numbers"] = tuple(NumberError(**one) for one in inner.get("numbers", ()))
             values[name] = Accuracy(**inner)
     if values["costs"] is not None:

@@ -78,3 +78,22 @@ class NumberError:
     r2: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """What is true and what is predicted of one number, in the unit of the data.
+
+    Attributes:
+        name: Of the number.
+        truth: Of some samples.
+        predicted: Of the same.
+        bias: Mean of predicted less true, of all samples.
+        middle: Between which nine tenths of these errors lie.
+    """
+
+    name: str
+    truth: tuple[float, ...]
+    predicted: tuple[float, ...]
+    bias: float
+    middle: tuple[float, float]

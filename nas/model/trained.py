@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nas.model.groups import GroupScores
 from nas.model.metrics import CLASS_METRICS
 from nas.model.policy import MetricName
-from nas.model.regression import NumberError, TargetScale
+from nas.model.regression import NumberError, Predictions, TargetScale
 from nas.model.statistics import wilson
 
 RawType = Literal["uint8", "int16", "float32"]
@@ -135,6 +135,7 @@ class Accuracy:
         threshold: Of a task that finds anomalies: the score above which a sample is taken for one.
         numbers: Of a regression: how far each number is off.
         groups: The metric by group, where the data have groups and it was asked for.
+        predictions: Of a regression, of some samples where it was asked for.
     """
 
     part: Literal["val", "test"]
@@ -148,6 +149,7 @@ class Accuracy:
     threshold: int | None = None
     numbers: tuple[NumberError, ...] = ()
     groups: GroupScores | None = None
+    predictions: tuple[Predictions, ...] = ()
 
     @property
     def value(self) -> float:

@@ -13,6 +13,7 @@ from nas.report.curves import training_curves
 from nas.report.groups import group_table
 from nas.report.memory import arena_picture
 from nas.report.picture import picture
+from nas.report.predictions import scatters
 from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, MACS, SRAM, Resource
 from nas.report.time_use import time_use
 
@@ -101,6 +102,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         if chosen and chosen["test_accuracy"].get("numbers")
         else "",
         "groups": group_table(summary),
+        "scatters": scatters(chosen) if chosen else [],
         "group_text": facts.group_text(summary) if chosen else "",
         "anomaly_text": facts.anomaly_text(summary) if chosen else "",
         "front_end": facts.front_end_notes(summary),

@@ -251,7 +251,7 @@ def _export(
 
     validation = record.tflm_accuracy or measure_accuracy(tflite, job.dataset, "val", "tflm")
     test = measure_accuracy(
-        tflite, job.dataset, "test", "tflm", threshold=validation.threshold, by_group=True
+        tflite, job.dataset, "test", "tflm", threshold=validation.threshold, detailed=True
     )
     for accuracy in (validation, test):
         if is_near_chance(accuracy):

@@ -140,7 +140,8 @@ class MeasuredAccuracy(_Part):
 class ChosenSummary(_Part):
     """The chosen model: which, by what policy, how good, and what it costs.
 
-    `robustness` is that of `nas.tasks.robustness`; None where it was not measured.
+    `robustness` is that of `nas.tasks.robustness`; None where it was not measured. `predictions` are those of numbers
+    on some test samples, see `nas.model.regression`.
     """
 
     number: int
@@ -152,6 +153,7 @@ class ChosenSummary(_Part):
     costs: dict[str, Any] = {}
     bundle: str | None = None
     robustness: dict[str, Any] | None = None
+    predictions: list[dict[str, Any]] = []
 
 
 class FrontEndSummary(_Part):

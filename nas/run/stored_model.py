@@ -91,7 +91,7 @@ def load_run_model(
             accuracies=(
                 validation,
                 measure_accuracy(
-                    tflite, dataset, "test", "tflm", threshold=validation.threshold, by_group=True
+                    tflite, dataset, "test", "tflm", threshold=validation.threshold, detailed=True
                 ),
             ),
             versions=folder.load_config().get("versions", {}),

@@ -147,6 +147,7 @@ def chosen_model(
             "score": validation.objective,
         },
         "warnings": list(quality_warnings((validation, accuracy), class_names)),
+        "predictions": [asdict(one) for one in accuracy.predictions],
         "confusion": [list(row) for row in accuracy.confusion],
         "layers": [
             {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from nas.model.anomaly_score import AnomalyScore, threshold_at
 from nas.model.input_quantization import InputScaling
 from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, NUMBER_METRICS, bootstrap_rows, ends
 from nas.model.policy import MetricName
-from nas.model.regression import NumberError, NumberScaling, TargetScale
+from nas.model.regression import NumberError, NumberScaling, Predictions, TargetScale
 from nas.model.trained import Accuracy
 from nas.runtimes.interpreter import Engine, Int8Model
 from nas.runtimes.litert import LiteRtModel
@@ -23,6 +23,9 @@ from nas.tasks.dataset import Dataset
 from nas.tasks.loading.mapped import chunks
 
 Part = Literal["val", "test"]
+
+_PICTURED = 500  # samples
+_PICTURED_NUMBERS = 4
 
 
 def score(
@@ -140,7 +143,7 @@ def measure_accuracy(
     engine: Engine,
     *,
     threshold: int | None = None,
-    by_group: bool = False,
+    detailed: bool = False,
 ) -> Accuracy:
     """Accuracy on the raw samples of one part, quantized as the firmware quantizes them.
 
@@ -153,23 +156,42 @@ def measure_accuracy(
         engine: Which interpreter.
         threshold: Of anomalies, where an earlier call has taken it from the normal validation samples; None takes it
             from these, by the same interpreter.
-        by_group: Whether to tell the metric of each group as well, where the data have groups.
+        detailed: Whether to tell the metric of each group as well, where the data have groups, and of a regression the
+            predictions of some samples.
     """
     model = reference_model(tflite)
     # TFLM is asked to load it even where LiteRT answers: a model that it refuses is of no use.
     answering = model if engine in ("tflm", model.engine) else LiteRtModel(tflite)
-    judge, value = _judge(answering, dataset, part, threshold)
-    whole = judge(np.arange(len(dataset.labels[part])))
-    groups = dataset.groups.get(part) if by_group else None
-    if groups is None:
+    judged = _judge(answering, dataset, part, threshold)
+    whole = judged.judge(np.arange(len(dataset.labels[part])))
+    if not detailed:
         return whole
-    return replace(whole, groups=score_groups(groups, value=value, judge=judge))
+    groups = dataset.groups.get(part)
+    return replace(
+        whole,
+        groups=None if groups is None else score_groups(groups, value=judged.value, judge=judged.judge),
+        predictions=()
+        if judged.predicted is None
+        else some_predictions(dataset.info.targets, dataset.labels[part], judged.predicted),
+    )
 
 
-def _judge(
-    model: Int8Model, dataset: Dataset, part: Part, threshold: int | None
-) -> tuple[Callable[[Rows], Accuracy], Callable[[Rows], float | None]]:
-    """What tells how good the answers to some samples of a part are, and one that tells their metric alone."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """The answers to the samples of a part.
+
+    Attributes:
+        judge: How good those to some samples are, by their indices.
+        value: Their metric alone; None where they have none.
+        predicted: Of a regression, all predictions in the unit of the data. Shape: (n, k).
+    """
+
+    judge: Callable[[Rows], Accuracy]
+    value: Callable[[Rows], float | None]
+    predicted: npt.NDArray[np.float32] | None = None
+
+
+def _judge(model: Int8Model, dataset: Dataset, part: Part, threshold: int | None) -> _Judged:
     info, labels, engine = dataset.info, dataset.labels[part], model.engine
     if info.targets:
         predicted = predictions(model, dataset, part)
@@ -187,7 +209,11 @@ def _judge(
                 among=None if len(rows) == len(labels) else labels,
             )
 
-        return numbers, lambda rows: float(row.skill(predicted[rows] - labels[rows], means - labels).mean())
+        return _Judged(
+            judge=numbers,
+            value=lambda rows: float(row.skill(predicted[rows] - labels[rows], means - labels).mean()),
+            predicted=predicted,
+        )
     if info.false_alarms is None:
         outputs = np.concatenate([outputs for _, outputs in _answers(model, dataset, part)])
 
@@ -201,7 +227,7 @@ def _judge(
                 metric=info.metric,
             )
 
-        return classes, lambda rows: classes(rows).objective
+        return _Judged(judge=classes, value=lambda rows: classes(rows).objective)
     scores = anomaly_scores(model, dataset, part)
     if threshold is None:
         usual = scores if part == "val" else anomaly_scores(model, dataset, "val")
@@ -217,7 +243,25 @@ def _judge(
         normal, anomalous = (scores[rows][labels[rows] == kind] for kind in (0, 1))
         return area.of(normal, anomalous) if len(normal) and len(anomalous) else None
 
-    return anomalies, told_apart
+    return _Judged(judge=anomalies, value=told_apart)
+
+
+def some_predictions(
+    targets: tuple[TargetScale, ...], labels: npt.NDArray[np.float64], predicted: npt.NDArray[np.float32]
+) -> tuple[Predictions, ...]:
+    """What is true and what is predicted of some samples, always the same, for a picture. Shape: (n, k) each."""
+    rows = np.sort(np.random.default_rng(0).permutation(len(labels))[:_PICTURED])
+    errors = predicted - labels
+    return tuple(
+        Predictions(
+            name=target.name,
+            truth=tuple(labels[rows, index].tolist()),
+            predicted=tuple(predicted[rows, index].tolist()),
+            bias=float(errors[:, index].mean()),
+            middle=tuple(np.quantile(errors[:, index], [0.05, 0.95]).tolist()),
+        )
+        for index, target in enumerate(targets[:_PICTURED_NUMBERS])
+    )
 
 
 def predictions(model: Int8Model, dataset: Dataset, part: Part) -> npt.NDArray[np.float32]:

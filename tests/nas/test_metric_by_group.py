@@ -64,7 +64,7 @@ def test_the_group_with_wrong_labels_is_the_worst_and_small_ones_are_left_out(ec
     groups = np.repeat(NAMES, [12, 12, 13, 3])
     labels = truth()
     labels[12:24] = 1 - labels[12:24]  # ben's are all wrong
-    found = measure_accuracy(b"", dataset(labels, groups), "test", "tflm", by_group=True).groups
+    found = measure_accuracy(b"", dataset(labels, groups), "test", "tflm", detailed=True).groups
     assert found is not None
     assert (found.measured, found.left_out, found.worst.name) == (3, 1, "ben")
     assert found.worst.score < 0.2 < 0.9 < found.best.score
@@ -78,7 +78,7 @@ def test_the_group_with_wrong_labels_is_the_worst_and_small_ones_are_left_out(ec
 
 def test_without_groups_or_a_question_there_are_no_figures_of_groups(echo: Any) -> None:
     echo(2)
-    assert measure_accuracy(b"", dataset(truth(), None), "test", "tflm", by_group=True).groups is None
+    assert measure_accuracy(b"", dataset(truth(), None), "test", "tflm", detailed=True).groups is None
     groups = np.repeat(NAMES, 10)
     assert measure_accuracy(b"", dataset(truth(), groups), "test", "tflm").groups is None
 
@@ -89,7 +89,7 @@ def test_a_group_of_normal_samples_alone_has_no_area(echo: Any) -> None:
     labels[:10] = 0  # anna's
     options = TaskOptions(normal="good", false_alarms=0.1)
     data = dataset(labels, np.repeat(NAMES, 10), class_names=("good", "bad"), options=options)
-    found = measure_accuracy(b"", data, "test", "tflm", by_group=True).groups
+    found = measure_accuracy(b"", data, "test", "tflm", detailed=True).groups
     assert found is not None
     assert (found.measured, found.left_out) == (3, 1)
     assert "anna" not in {group.name for group in found.groups}
@@ -103,9 +103,14 @@ def test_errors_of_numbers_are_told_by_group_in_their_unit(echo: Any) -> None:
     samples = np.random.default_rng(0).normal(0, 1, (40, 2)).astype(np.float32)
     labels = 100.0 * samples[:, 0].astype(np.float64) + 500.25
     labels[30:] += 50.0  # dora's sensor is off
-    found = measure_accuracy(b"", dataset(labels, np.repeat(NAMES, 10)), "test", "tflm", by_group=True).groups
+    whole = measure_accuracy(b"", dataset(labels, np.repeat(NAMES, 10)), "test", "tflm", detailed=True)
+    found = whole.groups
     assert found is not None
     assert found.worst.name == "dora"
+    (picture,) = whole.predictions
+    assert picture.truth == tuple(labels.tolist())
+    assert np.mean(np.subtract(picture.predicted, picture.truth)) == pytest.approx(picture.bias)
+    assert picture.middle[0] < picture.bias < picture.middle[1]
     number, best = found.worst.numbers[0], found.best.numbers[0]
     assert number.rmse > 30 > best.rmse > 0
     assert number.low <= number.rmse <= number.high
@@ -121,7 +126,7 @@ def test_a_group_that_hardly_varies_is_set_against_the_whole(echo: Any) -> None:
     groups = np.empty(40, dtype="U4")
     groups[order] = np.repeat(NAMES, 10)  # ben and carl are near the mean
     found = measure_accuracy(
-        b"", dataset(labels, groups).judged_by("r2"), "test", "tflm", by_group=True
+        b"", dataset(labels, groups).judged_by("r2"), "test", "tflm", detailed=True
     ).groups
     assert found is not None
     assert all(group.score > 0.5 and group.numbers[0].r2 > 0.5 for group in found.groups)

@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 import nas.report
 from nas.report import write_report
 from nas.report.page import render
+from nas.report.predictions import scatters
 from tests.nas.report.synthetic_summary import synthetic_summary
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7 * 7 }}<!--"
@@ -193,6 +194,41 @@ def test_groups_stand_in_a_table_with_a_word_on_those_between(summary: dict[str,
     assert "2 groups with fewer than 5 samples are left out." in page.text
     assert "the best anna with 90.0 % (9 samples; 20.0 to 80.0 %)" in page.text
     assert HOSTILE in "".join(page.texts)
+
+
+def test_numbers_are_drawn_as_predicted_against_true_ones(summary: dict[str, Any]) -> None:
+    summary["task"] |= {"metric": "rmse", "class_names": []}
+    number = {"name": HOSTILE, "rmse": 2.5, "mae": 2.0, "r2": 0.8, "low": 2.1, "high": 2.9}
+    picture = {
+        "name": HOSTILE,
+        "truth": [0.0, 10.0, 4.0],
+        "predicted": [1.0, 9.0, 4.0],
+        "bias": 0.5,
+        "middle": [-1, 1],
+    }
+    summary["chosen"] |= {"confusion": [], "predictions": [picture]}
+    summary["chosen"]["test_accuracy"] |= {
+        "metric": "rmse",
+        "numbers": [number],
+        "score": 0.5,
+        "score_low": 0.4,
+        "score_high": 0.6,
+    }
+    html = lean(summary)
+    page = Page(html)
+    assert not page.open
+    assert html.count('class="dot"') == 3
+    assert 'cx="50' not in html  # neither end nor middle: 4 of 0 to 10
+    assert "mean 0.5, nine tenths between -1 and 1; 3 samples." in page.text
+    assert "confusion" not in page.ids
+    assert {"predictions", "model"} <= set(page.ids)
+
+
+def test_a_single_value_is_drawn_all_the_same() -> None:
+    one = {"name": "y", "truth": [7.0], "predicted": [7.0], "bias": 0.0, "middle": [0.0, 0.0]}
+    (found,) = scatters({"predictions": [one]})
+    assert found.dots == ((50.0, 50.0),)
+    assert scatters({}) == []
 
 
 def test_the_same_summary_gives_the_same_bytes(tmp_path: Path) -> None:
