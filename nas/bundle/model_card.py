@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cost_models.duty_cycle import rests_on
 from nas.bundle.content import BundleContent
 from nas.bundle.sources import render
-from nas.model.groups import left_out_text, rows_text
+from nas.model.groups import column_title, left_out_text, rows_text
 from nas.model.metrics import METRICS, NUMBER_METRICS
 from nas.model.quality import quality_warnings
 from nas.model.trained import Accuracy
@@ -85,7 +85,7 @@ def model_card(content: BundleContent) -> str:
         group_tables=[
             GroupTable(
                 part=accuracy.part,
-                metric=METRICS[accuracy.metric].label,
+                metric=column_title(accuracy.groups, accuracy.metric),
                 rows=rows_text(accuracy.groups, accuracy.metric),
                 measured=accuracy.groups.measured,
                 left=left_out_text(accuracy.groups, accuracy.metric),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.model.metrics import ANOMALY_METRICS, NUMBER_METRICS
+from nas.model.metrics import ANOMALY_METRICS, METRICS, NUMBER_METRICS
 from nas.model.policy import MetricName
 from nas.model.regression import NumberError
 from nas.model.words import counted
@@ -109,9 +109,18 @@ def rows_text(found: GroupScores, metric: MetricName) -> list[tuple[str, int, st
     return [(group.name, group.samples, *_score(group, metric)) for group in found.groups]
 
 
+def column_title(found: GroupScores, metric: MetricName) -> str:
+    """What the metric of those rows is called."""
+    row = NUMBER_METRICS.get(metric)
+    in_unit = row is not None and bool(found.groups) and len(found.worst.numbers) == 1
+    return row.short if row is not None and in_unit else METRICS[metric].label
+
+
 def _score_text(group: GroupScore, metric: MetricName) -> str:
     value, interval = _score(group, metric)
-    return f"{value} ({counted(group.samples, 'sample')}; {interval})"
+    row = NUMBER_METRICS.get(metric)
+    named = f"{row.short} {value}" if row is not None and len(group.numbers) == 1 else value
+    return f"{named} ({counted(group.samples, 'sample')}; {interval})"
 
 
 def _score(group: GroupScore, metric: MetricName) -> tuple[str, str]:
@@ -119,5 +128,5 @@ def _score(group: GroupScore, metric: MetricName) -> tuple[str, str]:
     row = NUMBER_METRICS.get(metric)
     if row is not None and len(group.numbers) == 1:
         number = group.numbers[0]
-        return f"{row.short} {getattr(number, row.name):.4g}", f"{number.low:.4g} to {number.high:.4g}"
+        return f"{getattr(number, row.name):.4g}", f"{number.low:.4g} to {number.high:.4g}"
     return f"{100 * group.score:.1f} %", f"{100 * group.low:.1f} to {100 * group.high:.1f} %"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nas.model.groups import left_out_text, rows_text
+from nas.model.groups import column_title, left_out_text, rows_text
 from nas.report.facts import groups_of, metric_name
+from nas.report.quantities import sentence
 
 _LEAST_GROUPS = 2  # for a table
 
@@ -21,6 +22,7 @@ def group_table(summary: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     metric = metric_name(summary)
     return {
+        "title": sentence(column_title(found, metric)),
         "rows": rows_text(found, metric),
         "measured": found.measured,
         "half": len(found.groups) // 2,
