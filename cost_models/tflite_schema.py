@@ -175,7 +175,7 @@ KERNEL_OPTIONS: dict[str, tuple[int, dict[str, Field]]] = {
     "WHILE": (93, {"cond_subgraph": (0, "i", 0), "body_subgraph": (1, "i", 0)}),
 }
 # Of those below whose scalar fields are read: transpositions decide memory, an axis how often a kernel's loops run.
-READ_OPTIONS = ("BATCH_MATMUL", "GATHER", "PACK", "UNPACK")
+READ_OPTIONS = ("BATCH_MATMUL", "GATHER", "PACK", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "UNPACK")
 VAR_HANDLE = "VAR_HANDLE"
 VAR_HANDLE_OPTIONS, VAR_HANDLE_CONTAINER, VAR_HANDLE_NAME = 111, 0, 1
 

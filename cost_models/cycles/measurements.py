@@ -14,6 +14,7 @@ from cost_models.cycles.instruction_cycles import ideal_cycles
 from cost_models.cycles.kernel_table import operator_of
 from cost_models.cycles.paths import COUNTERS, FEATURES
 from cost_models.graph import (
+    ConcatenationOptions,
     Conv2DOptions,
     DepthwiseConv2DOptions,
     KernelOptions,
@@ -22,6 +23,7 @@ from cost_models.graph import (
     OpGraph,
     Options,
     Pool2DOptions,
+    ReducerOptions,
     SignalOptions,
     Tensor,
     TransposeConv2DOptions,
@@ -159,6 +161,9 @@ _OPTIONS: dict[str, Callable[..., Options]] = {
     "TRANSPOSE_CONV": TransposeConv2DOptions,
     "AVERAGE_POOL_2D": Pool2DOptions,
     "MAX_POOL_2D": Pool2DOptions,
+    "CONCATENATION": ConcatenationOptions,
+    "MEAN": ReducerOptions,
+    "SUM": ReducerOptions,
 }
 
 

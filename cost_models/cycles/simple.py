@@ -211,25 +211,46 @@ def pad(op: Operator, tensors: Tensors, isa: str) -> Trips:
     _, out_h, out_w, out_depth = (1,) * missing + padded
     first, last, above, below, left, right, before, behind = (0,) * (2 * missing) + values
     row = out_w * out_depth
-    # Whole samples are filled before and behind the batch, the others row by row.
-    fills = [(1, first * out_h * row), (batch, above * row), (batch, below * row), (1, last * out_h * row)]
-    height *= batch
-    pixels = height * width if depth != out_depth else 0
-    fills += [(height, left * out_depth), (height, right * out_depth)]
-    copies = [(pixels, depth)] if pixels else [(height, width * depth)]
-    if pixels:
-        fills += [(pixels, before), (pixels, behind)]
+    rows = height * batch
+    pixels = rows * width if depth != out_depth else 0
     if isa == "mve":
-        moves = [*fills, *copies]
+        moves = [
+            (1, first * out_h * row),
+            (batch, above * row),
+            (batch, below * row),
+            (1, last * out_h * row),
+        ]
+        moves += [(rows, left * out_depth), (rows, right * out_depth)]
+        moves += [(pixels, before), (pixels, behind), (pixels, depth)] if pixels else [(rows, width * depth)]
         vectors = sum(count * ((size + 15) >> 4) for count, size in moves)
-        return "pad_mve", (1, height, pixels, sum(count for count, _ in moves), vectors)
-    return "pad", (
-        1,
-        height,
-        pixels,
-        sum(count * copy_at(size, 0, 0, isa) for count, size in copies),
-        sum(count * fill_at(size, 0, isa) for count, size in fills),
-    )
+        return "pad_mve", (1, rows, pixels, sum(count for count, _ in moves), vectors)
+
+    # What one row moves: (bytes of the output, bytes of the input) of each run, those of a fill without an input.
+    runs = [(before, 0), (depth, depth), (behind, 0)] * width if pixels else [(width * depth, width * depth)]
+    runs = [(left * out_depth, 0), *runs, (right * out_depth, 0)]
+    copied = filled = 0
+    target = first * out_h * row
+    filled += fill_at(target, 0, isa)
+    for sample in range(batch):
+        filled += fill_at(above * row, target & 3, isa)
+        target += above * row
+        source = sample * height * width * depth
+        # Alignments go round after four rows.
+        for turn in range(min(height, 4)):
+            count = (height - turn + 3) // 4
+            at, taken = target + turn * row, source + turn * width * depth
+            for size, read in runs:
+                if read:
+                    copied += count * copy_at(size, at & 3, taken & 3, isa)
+                else:
+                    filled += count * fill_at(size, at & 3, isa)
+                at += size
+                taken += read
+        target += height * row
+        filled += fill_at(below * row, target & 3, isa)
+        target += below * row
+    filled += fill_at(last * out_h * row, target & 3, isa)
+    return "pad", (1, rows, pixels, copied, filled)
 
 
 def mean(op: Operator, tensors: Tensors, isa: str) -> Trips:

@@ -10,11 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cost_models.cycles.counting import copy_at, fill_at
 from cost_models.cycles.fit import Sample, fit_paths
 from cost_models.cycles.measurements import read_portable
 from cost_models.cycles.paths import COUNTERS, FEATURES
 from cost_models.cycles.table import core_table
-from cost_models.graph import KernelOptions, Operator, Options, Tensor, TransposeConv2DOptions
+from cost_models.graph import (
+    KernelOptions,
+    Operator,
+    Options,
+    ReducerOptions,
+    Tensor,
+    TransposeConv2DOptions,
+)
 
 COUNTS = Path(__file__).parents[2] / "scripts" / "operator_counts.csv"
 PRODUCTS = ("transpose_conv", "batch_matmul", "svdf", "lstm", "conv", "depthwise", "dense")
@@ -126,3 +134,38 @@ def test_every_counted_core_knows_16_bit_activations_and_floats(core: str) -> No
     for path in ("conv_float32", "depthwise_float32", "dense_float32", "average_pool_float32"):
         assert path in table.instructions
         assert path in table.cycles
+
+
+def integers(*values: int) -> Tensor:
+    return Tensor(shape=(len(values),), dtype="int32", data_bytes=4 * len(values), values=values)
+
+
+def test_rows_of_a_slice_with_stride_1_are_copied_and_others_go_element_by_element() -> None:
+    source, output = Tensor(shape=(4, 8, 16)), Tensor(shape=(4, 4, 16))
+    ends = integers(4, 8, 16)
+    tensors = (source, integers(0, 0, 0), ends, integers(1, 2, 1), output)
+    path, counts = trips("STRIDED_SLICE", tensors, KernelOptions())
+    # Sixteen rows of sixteen aligned bytes.
+    assert (path, counts["copies"], counts["elements"]) == ("strided_slice_int8", 16, 0)
+    assert counts["copy_instructions"] == 16 * copy_at(16, 0, 0, "dsp")
+    thinned = Tensor(shape=(4, 8, 8))
+    _, counts = trips(
+        "STRIDED_SLICE", (source, integers(0, 0, 0), ends, integers(1, 1, 2), thinned), KernelOptions()
+    )
+    assert (counts["copies"], counts["elements"]) == (0, 256)
+
+
+def test_fills_and_copies_of_a_pad_are_counted_at_the_alignment_that_they_have() -> None:
+    tensors = (Tensor(shape=(1, 2, 5, 3)), integers(0, 0, 1, 0, 1, 0, 0, 0), Tensor(shape=(1, 3, 6, 3)))
+    _, counts = trips("PAD", tensors, KernelOptions())
+    # A row of 18 bytes above; then 3 before 15 copied, which begin at byte 21 of the output and 0 of the input, and
+    # at 39 and 15.
+    assert counts["copy_instructions"] == copy_at(15, 1, 0, "dsp") + copy_at(15, 3, 3, "dsp")
+    fills = [(0, 0), (18, 0), (3, 18), (0, 36), (3, 36), (0, 54), (0, 54), (0, 54)]
+    assert counts["fill_instructions"] == sum(fill_at(size, at & 3, "dsp") for size, at in fills)
+
+
+def test_the_mean_of_a_float_map_is_a_kernel_of_its_own_where_it_keeps_its_dimensions() -> None:
+    tensors = (Tensor(shape=(1, 4, 5, 6), dtype="float32"), integers(1, 2), Tensor(shape=(1, 1, 1, 6)))
+    assert trips("MEAN", tensors, ReducerOptions(keep_dims=True))[0] == "mean_float32_image"
+    assert trips("MEAN", tensors, ReducerOptions(keep_dims=False))[0] == "mean_float32"
