@@ -68,7 +68,7 @@ class FrameSettings:
             raise UserError(
                 f"Bands from {self.low_hz:g} to {self.high_hz:g} Hz are not between 0 and half the sample rate,"
                 f" {self.sample_rate / 2:g} Hz.",
-                "Set low_hz and high_hz to where the signal is.",
+                "Set low_hz and high_hz to where the signal is: --band-limits.",
             )
         if empty := self.filter_bank().empty_bands():
             raise UserError(
@@ -90,7 +90,7 @@ class FrameSettings:
     @property
     def fft_length(self) -> int:
         """Samples that are transformed: a frame, filled up with zeros to a power of two."""
-        return max(SHORTEST_TRANSFORM, 1 << (self.window_samples - 1).bit_length())
+        return transform_length(self.window_samples)
 
     @property
     def correction_bits(self) -> int:
@@ -123,6 +123,11 @@ class FrameSettings:
         # Mean square of a Hann window: 3/8. Half of the energy lies in the spectrum's other half.
         energy = 32768.0**2 * 3 / 8 * self.window_samples / (2 * self.fft_length)
         return math.sqrt(energy * (1 << WEIGHT_BITS))
+
+
+def transform_length(samples: int) -> int:
+    """Samples of the transform of a frame: the next power of two that TFLM has."""
+    return max(SHORTEST_TRANSFORM, 1 << (samples - 1).bit_length())
 
 
 def steps_of(steps_per_neper: int | None, loudest: float) -> int:

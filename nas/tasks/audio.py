@@ -7,16 +7,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.frontend.kinds import FrontEndSettings
 from nas.frontend.settings import LogMelSettings
 from nas.frontend.spec import make_spec, settings_of
-from nas.model.trained import FrontEndSpec, Preprocess
+from nas.frontend.spectrum import SpectrumSettings
+from nas.model.trained import FrontEndSpec
 from nas.model.words import counted, listed
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
@@ -26,7 +28,7 @@ from nas.tasks.loading.audio_file import AudioInfo, Waveform, content_hash, insp
 from nas.tasks.loading.class_folders import PART_FOLDERS, RECORDINGS, Layout, read_layout, show
 from nas.tasks.loading.memory import require_memory
 from nas.tasks.loading.progress import tell
-from nas.tasks.options import FrontEndName, TaskOptions, least_classes
+from nas.tasks.options import FrontEndName, TaskOptions, least_classes, parse_limits
 from nas.tasks.split import split_indices, validation_indices
 
 _RATE = 16_000  # Hz; higher ones cost memory and cycles and say little more of words
@@ -79,7 +81,8 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     every = [file for files in parts.values() for file in files]
     rate = _rate(every, options.sample_rate, notes)
     clip = parse_clip(options.clip) if options.clip else _usual_clip(every)
-    spec = make_spec(_settings(options.front_end, rate, options.bands), round(clip * rate))
+    front_end = options.front_end or "pcan"
+    spec = make_spec(_settings(front_end, rate, options), round(clip * rate))
     times = {part: options.augment + 1 if part == "train" else 1 for part in parts}
     require_memory(
         sum(times[part] * len(files) for part, files in parts.items()) * spec.frames * spec.bands,
@@ -100,7 +103,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
             f"Each training recording is there {options.augment + 1} times: as it is, and with other speed, level,"
             f" place and {'background' if noises else 'white'} noise; --augment 0 leaves that out."
         )
-    notes += _format_notes(every, rate) + tally.notes() + [_front_end_note(spec, options.front_end)]
+    notes += _format_notes(every, rate) + tally.notes() + [_front_end_note(spec, front_end)]
     index = {name: i for i, name in enumerate(layout.classes)}
 
     def by_row(value: Callable[[_File], object]) -> dict[str, Array]:
@@ -109,7 +112,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         }
 
     name = root.resolve().name or "audio"
-    dataset = make_dataset(
+    return make_dataset(
         name=name,
         samples=samples,
         labels=by_row(lambda file: index[file.label]),
@@ -119,18 +122,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         input_kind="images",
         notes=notes,
         options=options,
-    )
-    # The bytes of the features are the network's input as they are, however loud the loudest recording is.
-    whole, input_range = Preprocess(raw_type="uint8", offset=(0.0,), scale=(1.0 / 255.0,)), (0.0, 1.0)
-    if options.normal is not None:
-        whole, input_range = dataset.info.preprocess, dataset.input_range
-    info = replace(dataset.info, preprocess=whole, frontend=spec)
-    report = replace(dataset.report, taken_as=f"features of {spec.frames} frames, {spec.bands} bands")
-    return replace(
-        dataset,
-        info=info,
-        report=report,
-        input_range=input_range,
+        frontend=spec,
         golden_recordings=_golden(parts["test"], rate, spec.clip_samples),
     )
 
@@ -279,15 +271,30 @@ def _usual_clip(files: list[_File]) -> float:
     return _CLIP_S
 
 
-def _settings(name: FrontEndName, rate: int, bands: int | None) -> LogMelSettings:
+def _settings(name: FrontEndName, rate: int, options: TaskOptions) -> FrontEndSettings:
     """The front end that a name stands for, at a sample rate."""
+    bands = options.bands or (40 if rate >= _RATE else 24)
+    low, high = (125.0, min(7500.0, 0.475 * rate))
+    if options.band_limits is not None:
+        low, high = parse_limits(options.band_limits)
+    if name == "spectrum":
+        return SpectrumSettings(
+            sample_rate=rate,
+            window_ms=_WINDOW_MS,
+            hop_ms=_HOP_MS,
+            bands=bands,
+            low_hz=low,
+            high_hz=high,
+            channels=1,
+            units_per_count=(1.0,),
+        )
     return LogMelSettings(
         sample_rate=rate,
         window_ms=_WINDOW_MS,
         hop_ms=_HOP_MS,
-        bands=bands or (40 if rate >= _RATE else 24),
-        low_hz=125.0,
-        high_hz=min(7500.0, 0.475 * rate),
+        bands=bands,
+        low_hz=low,
+        high_hz=high,
         pcan=name != "log_mel",
         noise_subtraction=name == "micro_speech",
     )

@@ -14,7 +14,8 @@ from cost_models.errors import UserError
 from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, METRICS, NUMBER_METRICS, Metric, metric_for
 from nas.model.policy import MetricName
 from nas.model.regression import TargetScale
-from nas.model.trained import TaskInfo
+from nas.model.trained import FrontEndSpec, Preprocess, TaskInfo
+from nas.model.words import counted
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.anomalies import centred, sort_out
 from nas.tasks.loading.groups import check_groups
@@ -24,10 +25,14 @@ from nas.tasks.loading.mapped import chunks, converted
 from nas.tasks.loading.raw_type import check_scales, check_values, common_raw_type
 from nas.tasks.loading.report import DataReport, make_report
 from nas.tasks.loading.scaling import fit_scaling
+from nas.tasks.loading.spectra import spectra
 from nas.tasks.loading.targets import clean_numbers, predicts_numbers, scale_numbers
 from nas.tasks.options import InputKind, TaskOptions
 
 Array = NDArray[np.generic]
+
+# The bytes of features are the network's input as they are, however large the largest is.
+_FEATURES, _FEATURE_RANGE = Preprocess(raw_type="uint8", offset=(0.0,), scale=(1.0 / 255.0,)), (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +45,8 @@ class Dataset:
         labels: Class indices by part, int64; or numbers to predict, float64. Shape: (n,) or (n, k).
         input_range: Real-valued range of the input quantization; what lies outside saturates.
         report: What the data hold, and what was guessed or left out.
-        golden_recordings: Recordings of the test part that a front end's self-test replays. Shape: (k, samples).
+        golden_recordings: Recordings of the test part that a front end's self-test replays. Shape: (k, samples), or
+            (k, samples, channels).
         groups: The subject (person, machine, recording) of each sample by part, where it is known. Shape: (n,).
     """
 
@@ -126,6 +132,9 @@ def make_dataset(
     input_kind: InputKind = "auto",
     notes: Sequence[str] = (),
     options: TaskOptions | None = None,
+    sample_rate: float | None = None,
+    frontend: FrontEndSpec | None = None,
+    golden_recordings: NDArray[np.int16] | None = None,
 ) -> Dataset:
     """Checks the arrays of the three parts and fits the scaling on the training part alone.
 
@@ -140,7 +149,11 @@ def make_dataset(
         groups: Subjects of the samples by part; the metric of each is told. Shape: (n,).
         input_kind: What the axes of the samples are.
         notes: What the loading has to say of the data.
-        options: What the user says of the data; `normal` and `false_alarms` make it a set of anomalies.
+        options: What the user says of the data; `normal` and `false_alarms` make it a set of anomalies, and with
+            `front_end` "spectrum" the samples are recordings, of which the front end makes what a network is given.
+        sample_rate: Of signals in Hz, where it is known.
+        frontend: What made the samples, where they are features already.
+        golden_recordings: Recordings of the test part, for its self-test.
 
     Raises:
         UserError: NaNs, shapes that do not agree, labels out of range, fewer than two classes, parts in different
@@ -176,19 +189,23 @@ def make_dataset(
             said = ["target_names is not used: y holds classes."]
     if groups is not None:
         groups = {part: check_groups(array, len(indices[part]), name) for part, array in groups.items()}
-    if numbers:
-        pass
-    elif normal is None:
+    if not numbers and normal is None:
         _check_classes(name, indices["train"], names)
-    else:
+    doubts = check_scales(arrays, name)
+    if frontend is None and options is not None and options.front_end == "spectrum":
+        behind = spectra(arrays, indices, sample_rate=sample_rate, options=options, name=name)
+        arrays, frontend, golden_recordings = behind.samples, behind.spec, behind.recordings
+        notes = [*notes, *behind.notes]
+    if normal is not None:
         arrays, indices, names, groups, told = sort_out(arrays, indices, names, normal, groups, name)
         said += told
     raw_type = common_raw_type(arrays)
-    doubts = check_scales(arrays, name)
     scaling = fit_scaling(arrays, raw_type, name)
     if normal is not None and raw_type == "uint8":
         preprocess, input_range = centred(scaling.preprocess, arrays["train"])
         scaling = replace(scaling, preprocess=preprocess, input_range=input_range)
+    elif frontend is not None:
+        scaling = replace(scaling, preprocess=_FEATURES, input_range=_FEATURE_RANGE)
     raw = {part: converted(arrays[part], np.dtype(raw_type)) for part in PARTS}
     info = TaskInfo(
         name=name,
@@ -198,11 +215,12 @@ def make_dataset(
         source=source,
         licence=licence,
         samples={part: len(raw[part]) for part in PARTS},
+        frontend=frontend,
         false_alarms=None if options is None or normal is None else options.false_alarms,
         targets=targets,
     )
     report = make_report(
-        taken_as=taken.text,
+        taken_as=taken.text if frontend is None else _features_text(frontend),
         samples=raw,
         labels=indices,
         class_names=names,
@@ -228,6 +246,7 @@ def make_dataset(
         labels=indices,
         input_range=scaling.input_range,
         report=report,
+        golden_recordings=golden_recordings,
         groups=groups or {},
     )
 
@@ -244,6 +263,11 @@ def _refuse_classes(name: str, normal: str | None, class_names: tuple[str, ...] 
             " mostly fractions.",
             "Leave the metric or the class names out.",
         )
+
+
+def _features_text(spec: FrontEndSpec) -> str:
+    channels = "" if spec.channels == 1 else f", {spec.channels} channels"
+    return f"features of {counted(spec.frames, 'frame')}, {spec.bands} bands{channels}"
 
 
 def _check_counts(name: str, samples: Mapping[str, Array], labels: Mapping[str, Array]) -> None:

@@ -47,8 +47,10 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     if not argument:
         raise UserError("The task npz needs a file.", "Write npz:PATH, for example npz:data/wearable.npz.")
     path = Path(argument)
-    contents = read_npz(path, wanted=lambda key: key in _KNOWN, hint=_HINT)
+    known = _KNOWN if options.front_end is None else _KNOWN | {"sample_rate"}
+    contents = read_npz(path, wanted=lambda key: key in known, hint=_HINT)
     arrays = dict(contents.arrays)
+    rate = _rate(arrays, options, path)
     name = path.stem
     class_names, target_names = (
         names_of(arrays[key], f"{name}: {key}") if key in arrays else None
@@ -78,6 +80,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
             input_kind=options.input_kind,
             notes=notes,
             options=options,
+            sample_rate=rate,
         )
     for key in ("X_train", "y_train", "X_test", "y_test"):
         if key not in arrays:
@@ -109,7 +112,24 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         input_kind=options.input_kind,
         notes=notes,
         options=options,
+        sample_rate=rate,
     )
+
+
+def _rate(arrays: dict[str, Array], options: TaskOptions, path: Path) -> float | None:
+    """The sample rate in Hz: what the user says, or an array of that name; None where nothing tells."""
+    if "sample_rate" not in arrays:
+        return options.sample_rate
+    stored = arrays.pop("sample_rate")
+    if stored.size != 1 or stored.dtype.kind not in "iuf" or not 0 < float(stored.ravel()[0]) < 1e7:
+        raise UserError(f"{path}: sample_rate is no number of Hz.", "Store one number, such as 50.")
+    rate = float(stored.ravel()[0])
+    if options.sample_rate not in (None, rate):
+        raise UserError(
+            f"{path} was sampled at {rate:g} Hz, not at {options.sample_rate:g} Hz: arrays are not resampled.",
+            "Leave --sample-rate out.",
+        )
+    return rate
 
 
 def _groups(

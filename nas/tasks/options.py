@@ -16,8 +16,9 @@ InputKind = Literal["auto", "features", "signals", "images", "channels-first"]
 
 _TABLES = ("timeseries",)
 _AUDIO = ("audio",)
+_SIGNALS = ("npz", *_TABLES, *_AUDIO)
 _LABELLED = ("npz", "images", *_TABLES, *_AUDIO)
-FrontEndName = Literal["log_mel", "pcan", "micro_speech"]
+FrontEndName = Literal["log_mel", "pcan", "micro_speech", "spectrum"]
 
 
 class TaskOptions(BaseModel):
@@ -37,8 +38,11 @@ class TaskOptions(BaseModel):
         sample_rate: In Hz: of tables without times; with times, and of audio, what they are resampled to.
         clip: Length of a recording of audio, as "1s" or "800ms".
         augment: Versions of each training recording of audio besides itself.
-        front_end: What makes the features of audio.
-        bands: How many features a frame of audio has.
+        front_end: What makes the features of signals; None takes pcan for audio, and nothing else has features.
+        frame: Length of a frame of a spectrum in rows or seconds; None for the window.
+        frame_hop: From one frame to the next, in the same way; None for half a frame.
+        bands: How many features a frame has; of a spectrum, of each channel.
+        band_limits: Where the lowest band begins and the highest ends, as "300-5000" in Hz.
         normal: The class of normal samples; a network learns these alone, and all others are anomalies.
         false_alarms: Share of normal validation samples that may be taken for anomalies.
     """
@@ -126,11 +130,11 @@ class TaskOptions(BaseModel):
     )
     sample_rate: float | None = key(
         None,
-        "of recordings without times; others are resampled to it",
+        "of recordings without times and of arrays; others are resampled to it",
         metavar="HZ",
         example=50.0,
         default="that of the times; of audio the lowest, at most 16000",
-        tasks=(*_TABLES, *_AUDIO),
+        tasks=_SIGNALS,
         gt=0,
         le=1e7,
     )
@@ -150,21 +154,48 @@ class TaskOptions(BaseModel):
         ge=0,
         le=100,
     )
-    front_end: FrontEndName = key(
-        "pcan",
-        "features of audio: log_mel; pcan adapts to the level; micro_speech subtracts noise as well",
+    front_end: FrontEndName | None = key(
+        None,
+        "features made on the chip: of audio log_mel, pcan, which adapts to the level, or micro_speech, which subtracts"
+        " noise as well; of vibration, motion and audio spectrum",
         metavar="NAME",
-        tasks=_AUDIO,
+        example="spectrum",
+        default="pcan of audio, else none",
+        tasks=_SIGNALS,
+    )
+    frame: str | None = key(
+        None,
+        "length of a frame of --front-end spectrum: rows, or time such as 500ms",
+        metavar="LENGTH",
+        example="128",
+        default="the window, at most 2048 rows",
+        tasks=("npz", *_TABLES),
+    )
+    frame_hop: str | None = key(
+        None,
+        "from one frame to the next, in the same way",
+        metavar="LENGTH",
+        example="64",
+        default="half a frame",
+        tasks=("npz", *_TABLES),
     )
     bands: int | None = key(
         None,
-        "mel bands of the features of audio",
+        "bands of the features: of audio on the mel scale; of spectrum of each channel, evenly spaced",
         metavar="N",
         example=40,
-        default="40 at 16000 Hz, 24 at 8000 Hz",
-        tasks=_AUDIO,
+        default="of audio 40 at 16000 Hz, 24 at 8000 Hz; of other signals 16",
+        tasks=_SIGNALS,
         ge=4,
         le=128,
+    )
+    band_limits: str | None = key(
+        None,
+        "where the lowest band begins and the highest ends, in Hz",
+        metavar="LOW-HIGH",
+        example="300-5000",
+        default="of audio 125 to 7500 Hz or what the rate holds; of other signals all but the mean",
+        tasks=_SIGNALS,
     )
     normal: str | None = key(
         None,
@@ -231,11 +262,41 @@ def check_options(options: TaskOptions, task: str, *, own: bool = False) -> None
             raise UserError(
                 f"{flag} is of no use to the task {task}.", f"It is for {' and '.join(map(_written, tasks))}."
             )
+    if task not in _AUDIO and options.front_end not in (None, "spectrum"):
+        raise UserError(
+            f"--front-end {options.front_end} is for audio:FOLDER.",
+            "Vibration and motion take --front-end spectrum.",
+        )
+    for name in ("frame", "frame_hop", *(() if task in _AUDIO else ("bands", "band_limits"))):
+        if getattr(options, name) is not None and options.front_end is None:
+            raise UserError(
+                f"--{name.replace('_', '-')} is of no use without a front end.", "Add --front-end spectrum."
+            )
+    if task == "npz" and options.sample_rate is not None and options.front_end is None:
+        raise UserError(
+            "--sample-rate is of no use to arrays without a front end.", "Add --front-end spectrum."
+        )
     if options.normal is None and options.false_alarms != TaskOptions.model_fields["false_alarms"].default:
         raise UserError(
             "--false-alarms is of no use without anomalies.",
             "Name the class of normal samples: --normal CLASS.",
         )
+
+
+def parse_limits(text: str) -> tuple[float, float]:
+    """Hz of "300-5000".
+
+    Raises:
+        UserError: It is none.
+    """
+    low, dash, high = text.partition("-")
+    try:
+        found = float(low), float(high)
+    except ValueError:
+        dash, found = "", (0.0, 0.0)
+    if not dash or not 0 <= found[0] < found[1] < 1e7:
+        raise UserError(f"--band-limits {text} are none.", "Write Hz like 300-5000.")
+    return found
 
 
 def _written(task: str) -> str:

@@ -34,6 +34,7 @@ def split_parts(
     input_kind: InputKind = "auto",
     notes: Sequence[str] = (),
     options: TaskOptions | None = None,
+    sample_rate: float | None = None,
 ) -> Dataset:
     """A data set of samples that come in one heap: 60 % train, 20 % val, 20 % test.
 
@@ -49,6 +50,7 @@ def split_parts(
         input_kind: What the axes of the samples are.
         notes: What the loading has to say of the data.
         options: What the user says of the data; see `make_dataset`.
+        sample_rate: Of signals in Hz, where it is known.
 
     Raises:
         UserError: Arrays that do not go together, or too few samples to split.
@@ -78,6 +80,7 @@ def split_parts(
         input_kind=input_kind,
         notes=said,
         options=options,
+        sample_rate=sample_rate,
     )
 
 

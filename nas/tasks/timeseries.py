@@ -140,6 +140,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         input_kind="signals",
         notes=notes,
         options=options,
+        sample_rate=rate.hz,
     )
 
 

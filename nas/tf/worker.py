@@ -278,7 +278,7 @@ class Evaluator:
         shift = masks = (0, 0)
         # A sample that is moved, louder or partly hidden may be another number, or just what shall be found.
         as_it_is = self._rebuilds or bool(self._targets)
-        if self._dataset.info.frontend is not None and spec.input_shape == shape and not as_it_is:
+        if self._dataset.info.frontend is not None and image and spec.input_shape == shape and not as_it_is:
             masks = (int(recipe.masked * shape[0]), int(recipe.masked * shape[1]))
         if as_it_is:
             pass

@@ -161,9 +161,13 @@ def cut(
     )
     if steps is not None and missing == "refuse":
         _check_gaps(table, found, firsts, steps, time)
+    apart = set(table.breaks.tolist())  # by blank lines
     found = [
         replace(
-            stretch, joined=before is not None and _joins(before, firsts[i - 1], stretch, firsts[i], steps)
+            stretch,
+            joined=before is not None
+            and firsts[i] not in apart
+            and _joins(before, firsts[i - 1], stretch, firsts[i], steps),
         )
         for i, (before, stretch) in enumerate(zip([None, *found], found, strict=False))
     ]

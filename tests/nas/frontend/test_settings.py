@@ -62,17 +62,17 @@ def test_the_output_has_as_many_steps_as_the_loudest_input_leaves() -> None:
         (
             {"high_hz": 9000},
             "Bands from 125 to 9000 Hz are not between 0 and half the sample rate, 8000 Hz."
-            " Set low_hz and high_hz to where the signal is.",
+            " Set low_hz and high_hz to where the signal is: --band-limits.",
         ),
         (
             {"low_hz": 600, "high_hz": 500},
             "Bands from 600 to 500 Hz are not between 0 and half the sample rate, 8000 Hz."
-            " Set low_hz and high_hz to where the signal is.",
+            " Set low_hz and high_hz to where the signal is: --band-limits.",
         ),
         (
             {"low_hz": float("nan")},
             "Bands from nan to 7500 Hz are not between 0 and half the sample rate, 8000 Hz."
-            " Set low_hz and high_hz to where the signal is.",
+            " Set low_hz and high_hz to where the signal is: --band-limits.",
         ),
         (
             {"bands": 100, "window_ms": 8},

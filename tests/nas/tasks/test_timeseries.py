@@ -396,6 +396,8 @@ def test_blank_lines_between_rows_end_a_recording(tmp_path: Path) -> None:
     assert dataset.info.input_shape == (50, 2)
     assert (dataset.samples["train"][:, :1, 1] == dataset.samples["train"][..., 1]).all()
     assert "38 blank lines between the rows; no window crosses one." in dataset.notes
+    again = loaded(tmp_path, window="50", hop="25")
+    assert not any("change of label or group" in note for note in again.notes)
 
 
 def test_linked_folders_are_read_once(tmp_path: Path) -> None:
