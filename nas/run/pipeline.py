@@ -263,6 +263,7 @@ def _search_feasible(
         steps=config.rungs(),
         seed=job.seed,
         samples=job.dataset.info.samples["val"],
+        metric=job.dataset.info.metric,
         feasible=feasible,
     )
     try:

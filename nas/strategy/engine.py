@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from nas.model.policy import MetricName
 from nas.strategy.acquisition import ExpectedHypervolumeImprovement, leader_improvement
 from nas.strategy.candidate_pool import CandidatePool, TrialHistory
+from nas.strategy.error_noise import ErrorNoise
 from nas.strategy.gaussian_process import Array
 from nas.strategy.objectives import COSTS
 from nas.strategy.posterior import Posterior, Row
@@ -65,6 +67,7 @@ class SearchEngine:
         steps: Training steps of each rung, ascending; the last is the full training.
         seed: Of all draws.
         samples: Validation samples, which say how exact an error is.
+        metric: What the error is one less of; the same.
         feasible: Choices that fit, to start from.
         settings: How to search.
         source: Gives new networks in place of the surrogate, or None when it has no more. Promotions stay the same.
@@ -77,6 +80,7 @@ class SearchEngine:
         steps: Sequence[int],
         seed: int,
         samples: int,
+        metric: MetricName = "accuracy",
         feasible: Sequence[Mapping[str, Any]] = (),
         settings: SearchSettings | None = None,
         source: Callable[[], Proposal | None] | None = None,
@@ -86,11 +90,11 @@ class SearchEngine:
         self.source = source
         self._top = len(steps) - 1
         self._seed = seed
-        self._samples = samples
+        self._noise = ErrorNoise(samples=samples, metric=metric)
         self._feasible = feasible
         self._pool = CandidatePool(screen)
         self._steps = tuple(steps)
-        self._posterior = Posterior(steps=steps, samples=samples)
+        self._posterior = Posterior(steps=steps, noise=self._noise)
         # Networks of the posterior; None when it is out of date.
         self._known: list[TrialHistory] | None = None
         # Networks by the highest rung that they were trained at.
@@ -205,8 +209,7 @@ class SearchEngine:
         self, order: int, network: TrialHistory, rung: int, error: float, errors: dict[int, float]
     ) -> None:
         before = network.top
-        # Half a sample's error stands for no error: the surrogate takes logarithms.
-        errors[rung] = max(error, 0.5 / self._samples)
+        errors[rung] = max(error, self._noise.least)
         self._posterior.add(Row(order, network, rung, errors[rung]))
         if network.usable:
             if before >= 0:

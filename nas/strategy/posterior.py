@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.strategy.candidate_pool import TrialHistory
+from nas.strategy.error_noise import ErrorNoise
 from nas.strategy.gaussian_process import Array, MultiFidelityGP, Observations
 
 _FIRST_LEARNED = 8  # rows before the covariance is learned
@@ -39,11 +40,11 @@ class Posterior:
 
     Args:
         steps: Training steps of each rung, ascending.
-        samples: Validation samples, which say how exact an error is.
+        noise: How exact an error is.
     """
 
-    def __init__(self, *, steps: Sequence[int], samples: int) -> None:
-        self._samples = samples
+    def __init__(self, *, steps: Sequence[int], noise: ErrorNoise) -> None:
+        self._noise = noise
         self._fidelity = [math.log(one / steps[-1]) / math.log(4) for one in steps]
         self._gp = MultiFidelityGP()
         self._learned = 0
@@ -119,7 +120,7 @@ class Posterior:
             network=np.array([places[one.index] for one in (*(row.network for row in rows), *pending)]),
             fidelity=np.array([self._fidelity[rung] for rung in rungs]),
             error=np.log(errors),
-            variance=np.append((1 - errors) / (errors * self._samples), np.zeros(len(pending))),
+            variance=np.append(self._noise.variance(errors), np.zeros(len(pending))),
         )
         return observed, places
 
