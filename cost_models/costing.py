@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from cost_models.arena import (
     CMSIS_NN_VERSION,
@@ -68,6 +69,17 @@ class Costs:
     latency_us: float | None
     energy_uj: float | None
     uncounted: tuple[str, ...] = ()
+
+    def plus(self, taken: Mapping[str, float]) -> Costs:
+        """These costs and those of something beside the network; what is not known stays so.
+
+        Args:
+            taken: By field.
+        """
+        known = {name: (getattr(self, name), more) for name, more in taken.items()}
+        return replace(
+            self, **{name: value + more for name, (value, more) in known.items() if value is not None}
+        )
 
     @property
     def at_least(self) -> bool:

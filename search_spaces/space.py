@@ -80,11 +80,13 @@ class Candidate:
         wide: The network that is trained first.
         prune_ratio: Share of each channel group to remove.
         narrow: What is left, a pure function of the two. This one is judged, fine-tuned and exported.
+        front_end: What makes its input, where that is searched too; the same network behind another is another.
     """
 
     wide: ArchSpec
     prune_ratio: float
     narrow: ArchSpec
+    front_end: str | None = None
 
 
 def candidate(space: SearchSpace, trial: Suggest, *, input_shape: Shape, classes: int) -> Candidate:

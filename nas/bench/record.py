@@ -67,14 +67,14 @@ def _train(work: Work, folder: Path) -> list[dict[str, Any]]:
     from cost_models.target_file import load_target
     from nas.model.evaluation import Evaluated, Request
     from nas.tasks.accuracy import measure_accuracy
-    from nas.tf.worker import Evaluator
+    from nas.tf.worker import make_evaluator
 
     task = TASKS[work.task]
     if work.task not in _evaluators:
         target = load_target(task.target)
         dataset = dataset_of(task, folder)
         everything = parse_budget("256MB", replace(target, sram_bytes=1 << 30, flash_bytes=1 << 30))
-        _evaluators[work.task] = (Evaluator(dataset=dataset, target=target, budget=everything), dataset)
+        _evaluators[work.task] = (make_evaluator(dataset=dataset, target=target, budget=everything), dataset)
     evaluate, dataset = _evaluators[work.task]
     rows = []
     for steps in STEPS:

@@ -15,6 +15,7 @@ from nas.run.folder import RunFolder
 from nas.run.setup import Job, prepare
 from nas.run.space_look import SpaceFound, look
 from nas.run.warm_start import EarlierTraining, earlier_trainings
+from nas.strategy.screening import FRONT_END
 from search_spaces.space import list_spaces
 
 DRAWS = 2000
@@ -110,12 +111,15 @@ def explain(
     names = tuple(spaces) if spaces is not None else list_spaces()
     config = _with_recorded_space(config, given=spaces is not None)
     job = prepare(config)
+    whole = job.dataset
+    if job.front_ends:
+        job = job.behind({FRONT_END: job.front_ends[0].name})  # the one that is taken without a search
     trainings: tuple[EarlierTraining, ...] = ()
     record = None
     if config.warm_start is not None:
         metric = job.dataset.info.metric
         trainings = earlier_trainings(
-            config.warm_start, config=config, data_digest=job.dataset.digest(), metric=metric
+            config.warm_start, config=config, data_digest=whole.digest(), metric=metric
         )
         record = Record(run=config.warm_start, space=config.space, metric=metric, trainings=len(trainings))
     found = []

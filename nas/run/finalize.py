@@ -10,13 +10,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cost_models.errors import UserError
+from cost_models.resources import format_quantity
 from cost_models.tflite_graph import read_graph
 from nas.model.records import TrialRecord
-from nas.model.trained import Accuracy
+from nas.model.trained import Accuracy, TaskInfo
+from nas.model.words import FRONT_END as FRONT_END_TAKES
 from nas.run.folder import RunFolder, model_key, versions, write_atomically
 from nas.run.listeners import RunListener
 from nas.run.result import RunResult, TrialSummary
 from nas.run.setup import Job
+from nas.strategy.screening import FRONT_END
 
 if TYPE_CHECKING:
     from nas.bundle.delivery import Delivery
@@ -158,11 +161,23 @@ def summary_of(
         target=job.target,
         budget=job.budget,
         notes=notes,
-        task=job.dataset.info,
+        task=_task_of(job, chosen),
+        front_ends={
+            name: spec
+            for name, each in job.dataset.behind.items()
+            if (spec := each.info.frontend) is not None
+        },
         records=records,
         chosen=chosen,
         data=job.dataset.report.to_json(),
     )
+
+
+def _task_of(job: Job, chosen: Mapping[str, Any] | None) -> TaskInfo:
+    """The task, behind the chosen network's front end where that was searched."""
+    if chosen is None or not job.front_ends:
+        return job.dataset.info
+    return job.dataset.behind[chosen["front_end"]].info
 
 
 def _nothing_chosen(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
@@ -249,6 +264,7 @@ def _export(
     from nas.tasks.accuracy import measure_accuracy
     from nas.tasks.robustness import measure_robustness
 
+    taken, job = job.taken(record.params), job.behind(record.params)
     validation = record.tflm_accuracy or measure_accuracy(tflite, job.dataset, "val", "tflm")
     test = measure_accuracy(
         tflite, job.dataset, "test", "tflm", threshold=validation.threshold, detailed=True
@@ -289,12 +305,23 @@ def _export(
         model_bytes=len(tflite),
         bundle=folder.bundle.name,
         duty=job.budget.duty,
+        taken=taken,
     )
+    if FRONT_END in record.params:
+        part["front_end"] = record.params[FRONT_END]
     if robustness is not None:
         part["robustness"] = robustness
     if bundle.manifest.npu is not None:
         part["npu"] = bundle.manifest.npu.model_dump()
-    return part, verification.notes
+    return part, (*verification.notes, *_front_end_note(record, taken))
+
+
+def _front_end_note(record: TrialRecord, taken: Mapping[str, float]) -> tuple[str, ...]:
+    """What the front end that the search chose takes of the costs stated."""
+    if not taken:
+        return ()
+    sram, flash = format_quantity("sram", taken["sram_bytes"]), format_quantity("flash", taken["flash_bytes"])
+    return (f"{FRONT_END_TAKES} {sram} of this SRAM and {flash} of this flash: {record.params[FRONT_END]}.",)
 
 
 def deliver_chosen(result: RunResult) -> Delivery | None:

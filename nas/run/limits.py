@@ -49,8 +49,22 @@ def network_budget(
         UserError: The words are no budget, or the front end alone is over it.
     """
     budget = parse_budget(text, target, certain=certain, duty=duty)
-    if spec is None:
-        return budget
+    return budget if spec is None else less_front_end(budget, target, spec)
+
+
+def taken_by(spec: FrontEndSpec, target: Target) -> dict[str, float]:
+    """What a front end and one of its frames add to a network's costs, by field of `Costs`; what is known."""
+    costs = front_end_costs(spec, target)
+    work = ("instructions", "cycles", "cycles_low", "cycles_high", "latency_us", "energy_uj")
+    frame = {} if costs.frame.at_least else {name: getattr(costs.frame, name) for name in work}
+    memory = {"sram_bytes": costs.sram_bytes, "arena_used_bytes": costs.sram_bytes}
+    memory |= {"flash_bytes": costs.flash_bytes, "model_bytes": costs.model_bytes}
+    memory |= dict.fromkeys(("code_bytes", "code_low_bytes", "code_high_bytes"), costs.code_bytes)
+    return {name: value for name, value in {**memory, **frame}.items() if value is not None}
+
+
+def less_front_end(budget: Budget, target: Target, spec: FrontEndSpec) -> Budget:
+    """What a front end leaves of limits to the network, see `network_budget`."""
     costs = front_end_costs(spec, target)
     work = {name: _work(name, costs, budget) for name, row in RESOURCES.items() if row.of_work}
     taken: dict[str, float] = {"sram": costs.sram_bytes, "flash": costs.flash_bytes}

@@ -335,6 +335,10 @@ def _search_feasible(
                     "target": job.target,
                     "budget": job.budget,
                     "others": [(board.model.target, board.budget) for board in job.boards[1:]],
+                    "front_ends": {
+                        each.name: [(board.model.target, board.budget, board.taken) for board in each.boards]
+                        for each in job.front_ends
+                    },
                 },
             ),
             shared={"dataset": job.dataset},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +20,11 @@ from nas.model.policy import MetricName, Policy
 from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy, FrontEndSpec
 from nas.run.folder import RunFolder, open_run_folder, saved_config
-from nas.run.limits import network_budget, users_duty
+from nas.run.limits import less_front_end, network_budget, taken_by, users_duty
 from nas.run.result import RunSummary, TrialSummary, read_result
 from nas.run.stored_model import model_bytes
 from nas.strategy.pareto import choose, pareto_front
+from nas.strategy.screening import FRONT_END
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +67,19 @@ def reselect(
     mine = chip.name in {load_target(each).name for each in config.boards()}
     text = config.budget if budget is None and mine else budget
     summary, _ = read_result(folder)
+    searched = {
+        name: remake_spec(each.kind, each.settings, each.clip_samples)
+        for name, each in summary.task.front_ends.items()
+    }
     limits = network_budget(
-        text, chip, _front_end(summary), certain=config.certain, duty=users_duty(config, chip)
+        text,
+        chip,
+        None if searched else _front_end(summary),
+        certain=config.certain,
+        duty=users_duty(config, chip),
     )
     costs = CostModel(chip)
+    behind = {name: _Behind.of(spec, chip, limits) for name, spec in searched.items()}
     fitting: list[TrialRecord] = []
     misses: list[tuple[Violation, int]] = []
     refused: dict[int, UserError] = {}
@@ -81,7 +91,8 @@ def reselect(
             lost += 1
             continue
         try:
-            record, violations = _judged(trial, costs, tflite, samples, summary.task.metric, limits)
+            its = behind.get(trial.params.get(FRONT_END, ""), _Behind(limits=limits))
+            record, violations = _judged(trial, costs, tflite, samples, summary.task.metric, its)
         except UserError as error:
             refused[trial.number] = error
             continue
@@ -160,18 +171,45 @@ def _nothing(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Behind:
+    """What a searched front end leaves to the network, and what it adds to its costs.
+
+    Attributes:
+        limits: Of the network; None where the front end alone is over them.
+        taken: By field of `Costs`.
+        error: Why the limits are too tight.
+    """
+
+    limits: Budget | None
+    taken: Mapping[str, float] = field(default_factory=dict)
+    error: UserError | None = None
+
+    @classmethod
+    def of(cls, spec: FrontEndSpec, target: Target, limits: Budget) -> _Behind:
+        try:
+            left = less_front_end(limits, target, spec)
+        except UserError as error:
+            return cls(limits=None, error=error)
+        return cls(limits=left, taken=taken_by(spec, target))
+
+
 def _judged(
-    trial: TrialSummary, model: CostModel, tflite: bytes, samples: int, metric: MetricName, limits: Budget
+    trial: TrialSummary, model: CostModel, tflite: bytes, samples: int, metric: MetricName, behind: _Behind
 ) -> tuple[TrialRecord, tuple[Violation, ...]]:
     """A trial of the result as a record with the costs of its bytes, and the limits that it breaks.
 
     Raises:
         UserError: It has no costs on the target, or none for a resource that is limited.
     """
+    if behind.limits is None:
+        assert behind.error is not None
+        raise behind.error
     explanation = model.explain(read_graph(tflite), file_bytes=len(tflite))
-    require_counted(explanation, model, limits)
+    require_counted(explanation, model, behind.limits)
     costs = explanation.costs
-    return _record(trial, costs, samples, metric), limits.violations(costs)
+    record = _record(trial, costs.plus(behind.taken), samples, metric)
+    return record, behind.limits.violations(costs)
 
 
 def _record(trial: TrialSummary, costs: Costs, samples: int, metric: MetricName) -> TrialRecord:

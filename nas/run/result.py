@@ -175,6 +175,7 @@ class TaskSummary(_Part):
     metric: MetricName = "accuracy"
     false_alarms: float | None = None
     frontend: FrontEndSummary | None = None
+    front_ends: dict[str, FrontEndSummary] = {}
     source: str = ""
     licence: str = ""
 

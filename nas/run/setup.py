@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +16,9 @@ from cost_models.target import Target
 from cost_models.target_file import load_target
 from nas.run.config import RunConfig, check_sampler
 from nas.run.folder import TAKEN_NAMES
-from nas.run.limits import network_budget, users_duty
+from nas.run.limits import less_front_end, network_budget, taken_by, users_duty
 from nas.runtimes.vela import require_vela
-from nas.strategy.screening import Board, Screen
+from nas.strategy.screening import FRONT_END, Board, FrontEndChoice, Screen
 from nas.tasks import check_task, load_task
 from nas.tasks.dataset import Dataset
 from search_spaces.mlperf_tiny import check_start, starting_point
@@ -36,6 +37,7 @@ class Job:
     model: CostModel
     screen: Screen
     start: dict[str, Any] | None = None
+    front_ends: tuple[FrontEndChoice, ...] = ()
 
     @property
     def boards(self) -> tuple[Board, ...]:
@@ -52,7 +54,31 @@ class Job:
             budget=board.budget,
             model=board.model,
             screen=self.screen.on(board),
+            front_ends=tuple(replace(each, boards=(each.boards[index],)) for each in self.front_ends),
         )
+
+    def behind(self, params: Mapping[str, Any]) -> Job:
+        """The same job, of one board, for the front end of a network alone, where the front end is searched.
+
+        Args:
+            params: The network's choices.
+        """
+        if not self.front_ends:
+            return self
+        chosen = next(each for each in self.front_ends if each.name == params[FRONT_END])
+        dataset, (board,) = self.dataset.behind[chosen.name], chosen.boards
+        screen = Screen(
+            space=self.space,
+            input_shape=dataset.info.input_shape,
+            classes=dataset.info.outputs,
+            model=self.model,
+            budget=board.budget,
+        )
+        return replace(self, dataset=dataset, budget=board.budget, screen=screen, front_ends=())
+
+    def taken(self, params: Mapping[str, Any]) -> Mapping[str, float]:
+        """What the front end of a network adds to its costs, where the front end is searched."""
+        return next((each.boards[0].taken for each in self.front_ends if each.name == params[FRONT_END]), {})
 
     @property
     def seed(self) -> int:
@@ -83,19 +109,24 @@ def prepare(config: RunConfig) -> Job:
         parse_budget(config.budget, target, certain=config.certain, duty=users_duty(config, target))
     space = load_space(config.space)
     dataset = load_task(config.task, config).judged_by(config.metric)
-    first, *others = (
+    boards = [
         Board(
             model=CostModel(target),
             budget=network_budget(
                 config.budget,
                 target,
-                dataset.info.frontend,
+                None if dataset.behind else dataset.info.frontend,
                 certain=config.certain,
                 duty=users_duty(config, target),
             ),
         )
         for target in targets
-    )
+    ]
+    front_ends, dropped = _front_ends(dataset, boards)
+    first, *others = boards
+    if front_ends:
+        dataset = dataset.among([each.name for each in front_ends], dropped)
+        first, *others = (replace(board, budget=_of_both(board.budget)) for board in boards)
     screen = Screen(
         space=space,
         input_shape=dataset.info.input_shape,
@@ -103,6 +134,7 @@ def prepare(config: RunConfig) -> Job:
         model=first.model,
         budget=first.budget,
         others=others,
+        front_ends=front_ends,
     )
     return Job(
         config=config,
@@ -119,8 +151,45 @@ def prepare(config: RunConfig) -> Job:
             config.space,
             input_shape=dataset.info.input_shape,
             classes=dataset.info.outputs,
-        ),
+        )
+        | ({FRONT_END: front_ends[0].name} if front_ends else {}),
+        front_ends=front_ends,
     )
+
+
+def _front_ends(dataset: Dataset, boards: Sequence[Board]) -> tuple[tuple[FrontEndChoice, ...], list[str]]:
+    """The front ends that leave a network something on each board, and a sentence for each other one.
+
+    Raises:
+        UserError: None does.
+    """
+    found, dropped = [], []
+    errors: list[UserError] = []
+    for name, each in dataset.behind.items():
+        spec = each.info.frontend
+        assert spec is not None
+        try:
+            left = tuple(
+                replace(
+                    board,
+                    budget=less_front_end(board.budget, board.model.target, spec),
+                    taken=taken_by(spec, board.model.target),
+                )
+                for board in boards
+            )
+        except UserError as error:
+            errors.append(error)
+            dropped.append(f"Not searched: {name}. {error.message}")
+            continue
+        found.append(FrontEndChoice(name=name, input_shape=each.info.input_shape, boards=left))
+    if errors and not found:
+        raise errors[-1]
+    return tuple(found), dropped
+
+
+def _of_both(budget: Budget) -> Budget:
+    note = "The limits hold for front end and network together, and costs of trials are those of both."
+    return replace(budget, notes=(*budget.notes, note))
 
 
 def _targets(config: RunConfig) -> tuple[Target, ...]:

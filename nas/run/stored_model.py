@@ -20,9 +20,10 @@ from nas.model.recipe import TrainingRecipe
 from nas.model.trained import Accuracy, TrainedModel
 from nas.run.config import RunConfig
 from nas.run.folder import RunFolder, model_key, open_run_folder, saved_config
-from nas.run.limits import network_budget, users_duty
+from nas.run.limits import less_front_end, network_budget, users_duty
 from nas.run.result import TrialSummary, read_result
 from nas.run.trust import refuse_export
+from nas.strategy.screening import FRONT_END
 from nas.tasks import load_task
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def load_run_model(
     target = target or load_target(config.target)
     dataset = load_task(config.task, config).judged_by(config.metric)
     _check_data(folder, dataset, config.task)
+    if dataset.behind:
+        dataset = dataset.behind[trial.params[FRONT_END]]
     chosen = read_result(folder)[0].chosen
     validation = measure_accuracy(tflite, dataset, "val", "tflm")
     return RunModel(
@@ -99,14 +102,17 @@ def load_run_model(
         ),
         target=target,
         costs=CostModel(target).estimate(graph, file_bytes=len(tflite)),
-        budget=budget
-        or network_budget(
+        budget=network_budget(
             config.budget,
             target,
             dataset.info.frontend,
             certain=config.certain,
             duty=users_duty(config, target),
-        ),
+        )
+        if budget is None
+        else less_front_end(budget, target, dataset.info.frontend)
+        if FRONT_END in trial.params and dataset.info.frontend is not None
+        else budget,
     )
 
 

@@ -16,7 +16,7 @@ from nas.model.metrics import METRICS
 from nas.model.policy import POLICIES
 from nas.model.quality import quality_warnings
 from nas.model.records import TrialRecord
-from nas.model.trained import Accuracy, TaskInfo
+from nas.model.trained import Accuracy, FrontEndSpec, TaskInfo
 from nas.run.config import RunConfig
 from nas.run.result import SCHEMA
 from nas.strategy.pareto import pareto_front
@@ -34,11 +34,12 @@ def summarize(
     budget: Budget,
     notes: Sequence[str],
     task: TaskInfo,
+    front_ends: Mapping[str, FrontEndSpec],
     records: Sequence[TrialRecord],
     chosen: Mapping[str, Any] | None,
     data: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The whole result; `data` is the data report as JSON values."""
+    """The whole result; `data` is the data report as JSON values, `front_ends` are those that were searched."""
     return {
         "schema": SCHEMA,
         "run": run,
@@ -65,13 +66,8 @@ def summarize(
             "samples": dict(task.samples),
             "metric": task.metric,
             "false_alarms": task.false_alarms,
-            "frontend": None
-            if task.frontend is None
-            else {
-                "kind": task.frontend.kind,
-                "settings": task.frontend.settings,
-                "clip_samples": task.frontend.clip_samples,
-            },
+            "frontend": None if task.frontend is None else _front_end_json(task.frontend),
+            "front_ends": {name: _front_end_json(spec) for name, spec in front_ends.items()},
             "source": task.source,
             "licence": task.licence,
         },
@@ -102,6 +98,11 @@ def board_summary(part: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _front_end_json(spec: FrontEndSpec) -> dict[str, Any]:
+    """A front end as plain values, of which it can be made again."""
+    return {"kind": spec.kind, "settings": spec.settings, "clip_samples": spec.clip_samples}
+
+
 def chosen_model(
     *,
     record: TrialRecord,
@@ -114,8 +115,12 @@ def chosen_model(
     model_bytes: int,
     bundle: str | None,
     duty: Duty | None,
+    taken: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The chosen model with its parts: layers, memory over time, accuracy on the test set, average power."""
+    """The chosen model with its parts: layers, memory over time, accuracy on the test set, average power.
+
+    Its costs are with what its front end takes, where that was searched (`taken`).
+    """
     explanation = model.explain(graph, file_bytes=model_bytes)
     cycle = None if duty is None else duty.cycle(explanation.costs)
     low, high = accuracy.value_interval()
@@ -164,7 +169,7 @@ def chosen_model(
         ],
         "timeline": _timeline(graph, model.target),
         "bundle": bundle,
-        "costs": costs_json(explanation.costs) | ({} if cycle is None else cycle.costs_json()),
+        "costs": costs_json(explanation.costs.plus(taken)) | ({} if cycle is None else cycle.costs_json()),
         "duty_cycle": None
         if cycle is None
         else cycle.as_json() | {"text": cycle.text(), "rests_on": rests_on(model.target)},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from search_spaces.choices import Choices
 from search_spaces.lower import lower
 from search_spaces.space import Candidate, SearchSpace, candidate
 
+FRONT_END = "front_end"  # the choice of what makes a network's input
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
@@ -26,10 +28,12 @@ class Board:
     Attributes:
         model: Its costs.
         budget: Its limits.
+        taken: What a front end adds to a network's costs, by field of `Costs`; the limits are less it already.
     """
 
     model: CostModel
     budget: Budget
+    taken: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -42,7 +46,22 @@ class Board:
             costs = self.model.estimate(graph, file_bytes=file_bytes)
         except UserError as error:
             return Judgement(costs=None, refused=str(error))
-        return Judgement(costs=costs, violations=self.budget.violations(costs))
+        return Judgement(costs=costs.plus(self.taken), violations=self.budget.violations(costs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontEndChoice:
+    """A front end that the search may choose.
+
+    Attributes:
+        name: Its answer to the choice `FRONT_END`.
+        input_shape: Of a sample behind it.
+        boards: The search's boards, with what it leaves of the limits and what it takes.
+    """
+
+    name: str
+    input_shape: tuple[int, ...]
+    boards: tuple[Board, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +155,7 @@ class Screen:
         model: Costs on the first board.
         budget: The limits there.
         others: Further boards that the search serves.
+        front_ends: What may make a network's input, where that is searched too; else the input shape is what it is.
     """
 
     def __init__(
@@ -147,7 +167,9 @@ class Screen:
         model: CostModel,
         budget: Budget,
         others: Sequence[Board] = (),
+        front_ends: Sequence[FrontEndChoice] = (),
     ) -> None:
+        self._front_ends = {each.name: each for each in front_ends}
         self._space = space
         self._input_shape = input_shape
         self._classes = classes
@@ -162,11 +184,20 @@ class Screen:
             classes=self._classes,
             model=board.model,
             budget=board.budget,
+            front_ends=[
+                replace(each, boards=tuple(one for one in each.boards if one.name == board.name))
+                for each in self._front_ends.values()
+            ],
         )
 
     def candidate(self, trial: Any) -> Candidate:
         """Asks `trial` for the choices."""
-        return candidate(self._space, trial, input_shape=self._input_shape, classes=self._classes)
+        shape, front_end = self._input_shape, None
+        if self._front_ends:
+            front_end = trial.suggest_categorical(FRONT_END, list(self._front_ends))
+            shape = self._front_ends[front_end].input_shape
+        proposed = candidate(self._space, trial, input_shape=shape, classes=self._classes)
+        return proposed if front_end is None else replace(proposed, front_end=front_end)
 
     def __call__(self, trial: Any) -> Screened:
         """Asks `trial` for the choices, and costs the network that would be exported."""
@@ -180,15 +211,19 @@ class Screen:
         except UserError as error:
             refusal = Judgement(costs=None, refused=str(error))
             return Screened(candidate=proposed, digest=digest, boards=(refusal,) * len(self.boards))
+        boards = self.boards if proposed.front_end is None else self._front_ends[proposed.front_end].boards
         return Screened(
             candidate=proposed,
             digest=digest,
-            boards=tuple(board.judge(graph) for board in self.boards),
+            boards=tuple(board.judge(graph) for board in boards),
         )
 
 
 def network_digest(proposed: Candidate) -> str:
     """The name of a network: a hash of what is trained (`wide`) and of what it is pruned to (`narrow`)."""
+    if proposed.front_end is not None:
+        whole = ":".join((proposed.front_end, proposed.wide.digest(), proposed.narrow.digest()))
+        return hashlib.sha256(whole.encode()).hexdigest()[:16]
     if proposed.wide is proposed.narrow:
         return proposed.wide.digest()[:16]
     both = proposed.wide.digest() + proposed.narrow.digest()

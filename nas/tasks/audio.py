@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,14 @@ from nas.tasks.loading.audio_file import AudioInfo, Waveform, content_hash, insp
 from nas.tasks.loading.class_folders import PART_FOLDERS, RECORDINGS, Layout, read_layout, show
 from nas.tasks.loading.memory import require_memory
 from nas.tasks.loading.progress import tell
-from nas.tasks.options import FrontEndName, TaskOptions, least_classes, parse_limits
+from nas.tasks.options import SEARCH, TaskOptions, least_classes, parse_limits
 from nas.tasks.split import split_indices, validation_indices
 
 _RATE = 16_000  # Hz; higher ones cost memory and cycles and say little more of words
 _CLIP_S = 1.0
 _LONGEST_CLIP_S = 60.0
-_WINDOW_MS, _HOP_MS = 32.0, 20.0
+_WINDOW_MS, _HOP_MS, _LONG_HOP_MS = 32.0, 20.0, 30.0
+_FEWER, _FEWEST_BANDS = 0.6, 8  # of the bands, in the smaller front ends of a search
 _GOLDEN = 2
 _SPEAKER = re.compile(r"^([0-9a-f]+)_nohash_\d+$")  # of Speech Commands' files
 _LISTS = {"val": "validation_list.txt", "test": "testing_list.txt"}
@@ -82,28 +83,23 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     rate = _rate(every, options.sample_rate, notes)
     clip = parse_clip(options.clip) if options.clip else _usual_clip(every)
     front_end = options.front_end or "pcan"
-    spec = make_spec(_settings(front_end, rate, options), round(clip * rate))
+    settings = (
+        _searched(rate, options) if front_end == SEARCH else {front_end: _settings(front_end, rate, options)}
+    )
+    specs = {label: make_spec(each, round(clip * rate)) for label, each in settings.items()}
     times = {part: options.augment + 1 if part == "train" else 1 for part in parts}
     require_memory(
-        sum(times[part] * len(files) for part, files in parts.items()) * spec.frames * spec.bands,
+        sum(times[part] * len(files) for part, files in parts.items())
+        * sum(spec.frames * spec.bands for spec in specs.values()),
         str(root),
         "Give fewer recordings, a smaller --augment, a shorter --clip or fewer --bands.",
     )
     noises = _noises(root, rate, notes) if options.augment else {}
-    plan = Plan(
-        settings=settings_of(spec),
-        clip_samples=spec.clip_samples,
-        versions={part: count - 1 for part, count in times.items()},
-    )
-    samples, tally = features(
-        plan, {part: [file.source for file in files] for part, files in parts.items()}, noises
-    )
     if options.augment:
         notes.append(
             f"Each training recording is there {options.augment + 1} times: as it is, and with other speed, level,"
             f" place and {'background' if noises else 'white'} noise; --augment 0 leaves that out."
         )
-    notes += _format_notes(every, rate) + tally.notes() + [_front_end_note(spec, front_end)]
     index = {name: i for i, name in enumerate(layout.classes)}
 
     def by_row(value: Callable[[_File], object]) -> dict[str, Array]:
@@ -112,19 +108,39 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         }
 
     name = root.resolve().name or "audio"
-    return make_dataset(
-        name=name,
-        samples=samples,
-        labels=by_row(lambda file: index[file.label]),
-        class_names=layout.classes,
-        source=f"recordings of {name}",
-        groups=None if group_of is None else by_row(lambda file: file.group or ""),
-        input_kind="images",
-        notes=notes,
-        options=options,
-        frontend=spec,
-        golden_recordings=_golden(parts["test"], rate, spec.clip_samples),
-    )
+    labels = by_row(lambda file: index[file.label])
+    groups = None if group_of is None else by_row(lambda file: file.group or "")
+    golden = _golden(parts["test"], rate, round(clip * rate))
+
+    def behind(spec: FrontEndSpec, said: Sequence[str]) -> Dataset:
+        plan = Plan(
+            settings=settings_of(spec),
+            clip_samples=spec.clip_samples,
+            versions={part: count - 1 for part, count in times.items()},
+        )
+        samples, tally = features(
+            plan, {part: [file.source for file in files] for part, files in parts.items()}, noises
+        )
+        return make_dataset(
+            name=name,
+            samples=samples,
+            labels=labels,
+            class_names=layout.classes,
+            source=f"recordings of {name}",
+            groups=groups,
+            input_kind="images",
+            notes=[*notes, *_format_notes(every, rate), *tally.notes(), *said],
+            options=options,
+            frontend=spec,
+            golden_recordings=golden,
+        )
+
+    said = [_front_end_note(spec, label) for label, spec in specs.items()]
+    if len(specs) == 1:
+        return behind(next(iter(specs.values())), said)
+    said = [f"The front end is searched, of {len(specs)}. {' '.join(said)}"]
+    found = {label: behind(spec, said) for label, spec in specs.items()}
+    return replace(next(iter(found.values())), behind=found)
 
 
 def _grouping(layout: Layout, pattern: str | None, notes: list[str]) -> Callable[[Path], str] | None:
@@ -271,7 +287,7 @@ def _usual_clip(files: list[_File]) -> float:
     return _CLIP_S
 
 
-def _settings(name: FrontEndName, rate: int, options: TaskOptions) -> FrontEndSettings:
+def _settings(name: str, rate: int, options: TaskOptions) -> FrontEndSettings:
     """The front end that a name stands for, at a sample rate."""
     bands = options.bands or (40 if rate >= _RATE else 24)
     low, high = (125.0, min(7500.0, 0.475 * rate))
@@ -298,6 +314,26 @@ def _settings(name: FrontEndName, rate: int, options: TaskOptions) -> FrontEndSe
         pcan=name != "log_mel",
         noise_subtraction=name == "micro_speech",
     )
+
+
+def _searched(rate: int, options: TaskOptions) -> dict[str, FrontEndSettings]:
+    """The front ends that a search may choose, by name; the first is the one that is taken without a search.
+
+    They differ in how many bands a frame has, in how many frames there are, and in whether noise is subtracted. All
+    adapt to the level: how loud it is where the device hears is what validation recordings seldom show.
+    """
+    usual, quiet = _settings("pcan", rate, options), _settings("micro_speech", rate, options)
+    fewer = max(_FEWEST_BANDS, round(usual.bands * _FEWER))
+    return {
+        f"{name}, {settings.bands} bands, {settings.hop_ms:g} ms": settings
+        for name, settings in (
+            ("pcan", usual),
+            ("pcan", replace(usual, bands=fewer)),
+            ("pcan", replace(usual, hop_ms=_LONG_HOP_MS)),
+            ("pcan", replace(usual, bands=fewer, hop_ms=_LONG_HOP_MS)),
+            ("micro_speech", quiet),
+        )
+    }
 
 
 def _golden(files: Sequence[_File], rate: int, samples: int) -> NDArray[np.int16]:
@@ -341,10 +377,11 @@ def _format_notes(files: Sequence[_File], rate: int) -> list[str]:
     return notes
 
 
-def _front_end_note(spec: FrontEndSpec, name: FrontEndName) -> str:
+def _front_end_note(spec: FrontEndSpec, name: str) -> str:
+    settings = settings_of(spec)
     return (
-        f"Features by {name}: {spec.frames} frames of {spec.bands} bands, a frame of {_WINDOW_MS:g} ms every"
-        f" {_HOP_MS:g} ms, made by TFLM as on the chip."
+        f"Features by {name.partition(',')[0]}: {spec.frames} frames of {spec.bands} bands, a frame of"
+        f" {settings.window_ms:g} ms every {settings.hop_ms:g} ms, made by TFLM as on the chip."
     )
 
 

@@ -48,6 +48,7 @@ class Dataset:
         golden_recordings: Recordings of the test part that a front end's self-test replays. Shape: (k, samples), or
             (k, samples, channels).
         groups: The subject (person, machine, recording) of each sample by part, where it is known. Shape: (n,).
+        behind: The same data behind each front end that the search may choose, by name; this is the first of them.
     """
 
     info: TaskInfo
@@ -57,6 +58,7 @@ class Dataset:
     report: DataReport
     golden_recordings: NDArray[np.int16] | None = None
     groups: Mapping[str, Array] = field(default_factory=dict)
+    behind: dict[str, Dataset] = field(default_factory=dict)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -100,7 +102,22 @@ class Dataset:
             counts = np.bincount(self.labels["train"], minlength=len(self.info.class_names))
             metric, note = metric_for(counts.tolist())
         report = replace(self.report, notes=(*self.report.notes, *([note] if note else [])))
-        return replace(self, info=replace(self.info, metric=metric), report=report)
+        behind = {
+            name: replace(each, info=replace(each.info, metric=metric)) for name, each in self.behind.items()
+        }
+        return replace(self, info=replace(self.info, metric=metric), report=report, behind=behind)
+
+    def among(self, names: Sequence[str], notes: Sequence[str]) -> Dataset:
+        """The same data with some of its front ends to choose from.
+
+        Args:
+            names: Of those that are left, in order.
+            notes: What there is to say of the others.
+        """
+        behind = {name: self.behind[name] for name in names}
+        first = behind[names[0]]
+        report = replace(first.report, notes=(*first.report.notes, *notes))
+        return replace(first, report=report, behind=behind)
 
     def class_weights(self) -> NDArray[np.float32] | None:
         """What a training sample of each class counts; None for alike. Shape: (classes,)."""
@@ -116,6 +133,8 @@ class Dataset:
             for chunk in chunks(self.samples[part]):
                 digest.update(np.ascontiguousarray(chunk).data)
             digest.update(np.ascontiguousarray(self.labels[part]).data)
+        for name, each in self.behind.items():
+            digest.update(f"{name}:{each.digest()}".encode())
         return digest.hexdigest()
 
 

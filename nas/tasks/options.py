@@ -18,7 +18,8 @@ _TABLES = ("timeseries",)
 _AUDIO = ("audio",)
 _SIGNALS = ("npz", *_TABLES, *_AUDIO)
 _LABELLED = ("npz", "images", *_TABLES, *_AUDIO)
-FrontEndName = Literal["log_mel", "pcan", "micro_speech", "spectrum"]
+FrontEndName = Literal["log_mel", "pcan", "micro_speech", "spectrum", "search"]
+SEARCH = "search"  # the front end is a choice of the search
 
 
 class TaskOptions(BaseModel):
@@ -156,8 +157,8 @@ class TaskOptions(BaseModel):
     )
     front_end: FrontEndName | None = key(
         None,
-        "features made on the chip: of audio log_mel, pcan, which adapts to the level, or micro_speech, which subtracts"
-        " noise as well; of vibration, motion and audio spectrum",
+        "features made on the chip: of audio log_mel, pcan, which adapts to the level, micro_speech, which subtracts"
+        " noise as well, or search, which chooses among five; of vibration, motion and audio spectrum",
         metavar="NAME",
         example="spectrum",
         default="pcan of audio, else none",

@@ -6,8 +6,9 @@ import gc
 import hashlib
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from nas.model.metrics import ANOMALY_METRICS
 from nas.model.quantization import Quantization
 from nas.model.recipe import TrainingRecipe
 from nas.runtimes.reference import reference_engine
-from nas.strategy.screening import Board, network_digest
+from nas.strategy.screening import FRONT_END, Board, network_digest
 from nas.tasks.accuracy import measure_accuracy, score, score_numbers
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading.mapped import chunks
@@ -60,25 +61,26 @@ class Evaluator:
 
     Args:
         dataset: The task's data.
-        target: The chip, for the costs read back from the bytes.
-        budget: The limits.
-        others: Further boards with their limits.
+        boards: For the costs read back from the bytes, with the limits.
+        front_end: What makes the data, where that is searched.
+        behind: Of data whose front end is searched, the boards behind each that may be chosen.
     """
 
     def __init__(
         self,
         *,
         dataset: Dataset,
-        target: Target,
-        budget: Budget,
-        others: Sequence[tuple[Target, Budget]] = (),
+        boards: Sequence[Board],
+        front_end: str | None = None,
+        behind: Mapping[str, Sequence[Board]] | None = None,
     ) -> None:
         _one_thread()
         tf.get_logger().setLevel("ERROR")
         self._dataset = dataset
-        self._boards = [
-            Board(model=CostModel(target), budget=budget) for target, budget in ((target, budget), *others)
-        ]
+        self._boards = list(boards)
+        self._front_end = front_end
+        self._behind = dict(behind or {})
+        self._evaluators: dict[str, Evaluator] = {}
         self._outputs = dataset.info.outputs
         self._rebuilds = dataset.info.false_alarms is not None
         self._targets = dataset.info.targets
@@ -87,6 +89,8 @@ class Evaluator:
 
     def __call__(self, request: Request) -> Evaluation:
         """The evaluation of one request; what goes wrong in a trial comes back as `Failed`."""
+        if self._behind:
+            return self._of(str(request.params[FRONT_END]))(request)
         seconds: dict[str, float] = {}
         try:
             return self._evaluate(request, seconds)
@@ -97,6 +101,14 @@ class Evaluator:
             tf_keras.backend.clear_session()
             gc.collect()
 
+    def _of(self, front_end: str) -> Evaluator:
+        """What evaluates networks behind a front end."""
+        if front_end not in self._evaluators:
+            self._evaluators[front_end] = Evaluator(
+                dataset=self._dataset.behind[front_end], boards=self._behind[front_end], front_end=front_end
+            )
+        return self._evaluators[front_end]
+
     def _evaluate(self, request: Request, seconds: dict[str, float]) -> Evaluation:
         proposed = candidate(
             load_space(request.space),
@@ -104,6 +116,8 @@ class Evaluator:
             input_shape=self._dataset.info.input_shape,
             classes=self._outputs,
         )
+        if self._front_end is not None:
+            proposed = replace(proposed, front_end=self._front_end)
         digest = network_digest(proposed)
         # The same network gets the same seed in any trial, on any worker, in any run of this seed.
         rng = np.random.default_rng([request.seed, int(digest, 16) & 0xFFFFFFFF, request.steps])
@@ -404,7 +418,33 @@ def _stage(stage: Stage, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def make_evaluator(
-    *, dataset: Dataset, target: Target, budget: Budget, others: Sequence[tuple[Target, Budget]] = ()
+    *,
+    dataset: Dataset,
+    target: Target,
+    budget: Budget,
+    others: Sequence[tuple[Target, Budget]] = (),
+    front_ends: Mapping[str, Sequence[tuple[Target, Budget, Mapping[str, float]]]] | None = None,
 ) -> Evaluator:
-    """The factory that executors name."""
-    return Evaluator(dataset=dataset, target=target, budget=budget, others=others)
+    """The factory that executors name.
+
+    Args:
+        dataset: The task's data.
+        target: The chip.
+        budget: The limits.
+        others: Further boards with their limits.
+        front_ends: Of data whose front end is searched, by its name: each board, what is left of its limits, and what
+            the front end takes there.
+    """
+    models = {chip.name: CostModel(chip) for chip, _ in ((target, budget), *others)}
+    return Evaluator(
+        dataset=dataset,
+        boards=[
+            Board(model=models[chip.name], budget=limits) for chip, limits in ((target, budget), *others)
+        ],
+        behind={
+            name: [
+                Board(model=models[chip.name], budget=limits, taken=taken) for chip, limits, taken in boards
+            ]
+            for name, boards in (front_ends or {}).items()
+        },
+    )
