@@ -34,8 +34,8 @@ from nas.model.regression import NumberError, TargetScale
 from nas.model.trained import Accuracy, FrontEndSpec, GoldenShare, Preprocess, TaskInfo, TrainedModel
 from nas.runtimes.interpreter import Engine, InterpreterError
 from nas.runtimes.litert import LARGEST_DIFFERENCE
+from nas.runtimes.npu import Estimate, NpuModel, compiler_for
 from nas.runtimes.reference import NOT_BY_TFLM
-from nas.runtimes.vela import Estimate, NpuModel, compile_for_npu, installed_vela
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget
@@ -60,7 +60,7 @@ FEATURES_ON_TRUST = (
 )
 NPU_ON_TRUST = (
     "the model compiled for {accelerator} and the estimates of {compiler} were not compared with a new compilation:"
-    " this version of Vela is not installed"
+    " this version of it is not installed"
 )
 
 
@@ -403,17 +403,16 @@ def _finished(
 def _compiled(
     manifest: Manifest, target: Target, emitted: bytes, int8: bytes, graph: OpGraph, budget: Budget | None
 ) -> tuple[NpuModel | None, bool]:
-    """The model for the NPU: compiled again where the same Vela is installed, else what its bytes say of it."""
-    from cost_models.ethos_u import compiled_arena, read_compiled_model
-
+    """The model for the NPU: compiled again where the same compiler is installed, else what its bytes say of it."""
     entry = manifest.npu
     if (entry is None) != (target.npu is None):
         raise BundleError("manifest", f"{MANIFEST_NAME}: npu is not what the target {target.name} has.")
     if entry is None or target.npu is None:
         return None, False
-    if entry.compiler == f"Vela {installed_vela()}":
-        return compile_for_npu(int8, target=target, budget=budget), True
-    compiled = read_compiled_model(emitted)
+    compiler = compiler_for(target)
+    if entry.compiler == compiler.installed():
+        return compiler.compile(int8, target=target, budget=budget), True
+    compiled, arena_bytes = compiler.read(emitted, target)
     ends = [
         [(each.tensors[at].shape, each.tensors[at].dtype) for at in (*each.inputs, *each.outputs)]
         for each in (compiled.graph, graph)
@@ -426,7 +425,7 @@ def _compiled(
             compiler=entry.compiler,
             tflite=emitted,
             compiled=compiled,
-            arena_bytes=compiled_arena(compiled, kernels=target.kernels, core=target.core).min_bytes,
+            arena_bytes=arena_bytes,
             estimate=Estimate(**entry.estimate.model_dump()),
         ),
         False,

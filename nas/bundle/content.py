@@ -21,8 +21,8 @@ from nas.model.input_quantization import InputScaling
 from nas.model.regression import NumberScaling
 from nas.model.trained import TaskInfo, TrainedModel
 from nas.runtimes.interpreter import Engine, Port
+from nas.runtimes.npu import NpuModel, compiler_for, npu_violations
 from nas.runtimes.reference import reference_model
-from nas.runtimes.vela import NpuModel, compile_for_npu, npu_violations
 
 if TYPE_CHECKING:
     from cost_models.budget import Budget
@@ -136,8 +136,8 @@ def make_content(
 
     Raises:
         UserError: A name that cannot begin files and C symbols, operators that TFLM lacks, labels, samples or a front
-            end that do not fit the model, a model over its budget, or one that Vela does not compile for the target's
-            NPU.
+            end that do not fit the model, a model over its budget, or one that the NPU's compiler does not
+            take.
     """
     check_name(model.name)
     graph = read_graph(model.tflite)
@@ -149,7 +149,7 @@ def make_content(
     if budget is not None and (broken := budget.violations(costs)):
         raise UserError(f"The model is over its budget: {broken[0]}.", "Choose a smaller model of the front.")
     npu = (
-        _within(compiled or compile_for_npu(model.tflite, target=target, budget=budget), budget)
+        _within(compiled or compiler_for(target).compile(model.tflite, target=target, budget=budget), budget)
         if target.npu
         else None
     )

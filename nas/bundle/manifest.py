@@ -143,7 +143,7 @@ class CostsEntry(_Strict):
 
 
 class NpuEstimateEntry(_Strict):
-    """See `nas.runtimes.vela.Estimate`: the compiler's own figures."""
+    """See `nas.runtimes.npu.Estimate`: the compiler's own figures."""
 
     clock_hz: int
     sram_bytes: int

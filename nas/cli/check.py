@@ -193,7 +193,7 @@ def _verdict(
     npu = manifest.npu if manifest else None
     lacking = _lacking_arena(manifest, target, costs)
     if npu is not None:
-        from nas.runtimes.vela import npu_violations
+        from nas.runtimes.npu import npu_violations
 
         violations += npu_violations(budget, arena_bytes=npu.arena_bytes, model_bytes=npu.model_bytes)
     return {

@@ -17,7 +17,7 @@ from cost_models.target_file import load_target
 from nas.run.config import RunConfig, check_sampler
 from nas.run.folder import TAKEN_NAMES
 from nas.run.limits import less_front_end, network_budget, taken_by, users_duty
-from nas.runtimes.vela import require_vela
+from nas.runtimes.npu import compiler_for
 from nas.strategy.screening import FRONT_END, Board, FrontEndChoice, Screen
 from nas.tasks import check_task, load_task
 from nas.tasks.dataset import Dataset
@@ -104,7 +104,7 @@ def prepare(config: RunConfig) -> Job:
     targets = _targets(config)
     for target in targets:
         if target.npu is not None:
-            require_vela(target)
+            compiler_for(target).require(target)
         # Mistakes in it are told before the data are read, on which the network's limits depend.
         parse_budget(config.budget, target, certain=config.certain, duty=users_duty(config, target))
     space = load_space(config.space)

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from importlib import metadata, util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from cost_models.budget import Budget, parse_budget
 from cost_models.errors import UserError
-from cost_models.ethos_u import compiled_arena
+from cost_models.ethos_u import CompiledModel, compiled_arena
 from cost_models.lean import lean
+from cost_models.target import Npu, Target
 from cost_models.target_file import load_target
 from nas.cli.run import main
-from nas.runtimes.vela import compile_for_npu, npu_violations, require_vela
+from nas.runtimes.npu import NpuModel, compiler_for, npu_violations
+from nas.runtimes.vela import COMPILER
 from tests.nas import vela_stub
 
 TCN = (Path(__file__).parent / "bundle" / "data" / "tcn.tflite").read_bytes()
@@ -25,13 +29,13 @@ needs_vela = pytest.mark.skipif(
 
 def refusal(*, timeout_s: float = 60, budget: Budget | None = None) -> str:
     with pytest.raises(UserError) as caught:
-        compile_for_npu(TCN, target=TARGET, budget=budget, timeout_s=timeout_s)
+        COMPILER.compile(TCN, target=TARGET, budget=budget, timeout_s=timeout_s)
     return str(caught.value)
 
 
 @needs_vela
 def test_vela_takes_a_lean_model_and_gives_one_that_tflm_runs() -> None:
-    found = compile_for_npu(TCN, target=TARGET)
+    found = COMPILER.compile(TCN, target=TARGET)
     assert found.compiler == f"Vela {metadata.version('ethos-u-vela')}"
     assert found.compiled.graph.kinds() == ("ETHOS_U",)
     arena = compiled_arena(found.compiled, kernels="cmsis_nn", core="cortex-m55")
@@ -46,14 +50,14 @@ def test_vela_takes_a_lean_model_and_gives_one_that_tflm_runs() -> None:
 
 @needs_vela
 def test_the_same_model_compiled_twice_gives_the_same_bytes() -> None:
-    first, second = (compile_for_npu(TCN, target=TARGET).tflite for _ in range(2))
+    first, second = (COMPILER.compile(TCN, target=TARGET).tflite for _ in range(2))
     assert first == second
 
 
 @needs_vela
 def test_a_larger_npu_needs_fewer_cycles() -> None:
     cycles = [
-        compile_for_npu(TCN, target=load_target(f"corstone300-u55-{macs}")).estimate.npu_cycles
+        COMPILER.compile(TCN, target=load_target(f"corstone300-u55-{macs}")).estimate.npu_cycles
         for macs in (32, 256)
     ]
     assert cycles[1] < cycles[0]
@@ -61,8 +65,8 @@ def test_a_larger_npu_needs_fewer_cycles() -> None:
 
 @needs_vela
 def test_over_the_sram_limit_it_is_compiled_for_memory() -> None:
-    large = compile_for_npu(TCN, target=TARGET).arena_bytes
-    small = compile_for_npu(TCN, target=TARGET, budget=parse_budget(f"{large - 16}B", TARGET)).arena_bytes
+    large = COMPILER.compile(TCN, target=TARGET).arena_bytes
+    small = COMPILER.compile(TCN, target=TARGET, budget=parse_budget(f"{large - 16}B", TARGET)).arena_bytes
     assert small < large
 
 
@@ -75,7 +79,7 @@ STEADY = [path for path in OPERATORS if path.stem != "conv_grouped"]
 @pytest.mark.slow
 @pytest.mark.parametrize("path", STEADY, ids=lambda path: path.stem)
 def test_vela_takes_every_operator_lean(path: Path) -> None:
-    found = compile_for_npu(lean(path.read_bytes()), target=TARGET)
+    found = COMPILER.compile(lean(path.read_bytes()), target=TARGET)
     assert found.arena_bytes > 0
 
 
@@ -84,7 +88,7 @@ def test_a_system_that_vela_does_not_know_is_refused_in_its_words() -> None:
     assert TARGET.npu is not None
     target = replace(TARGET, npu=replace(TARGET.npu, system_config="Nowhere"))
     with pytest.raises(UserError, match=r"^Vela \S+ cannot compile the model for ethos-u55-128: .*Nowhere"):
-        compile_for_npu(TCN, target=target)
+        COMPILER.compile(TCN, target=target)
 
 
 def test_without_vela_the_hint_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +97,7 @@ def test_without_vela_the_hint_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("nas.runtimes.vela.metadata.version", missing)
     with pytest.raises(UserError) as caught:
-        require_vela(TARGET)
+        COMPILER.require(TARGET)
     assert str(caught.value) == (
         "ethos-u-vela is not installed, which compiles models for target corstone300_u55_128."
         " Install it: pip install 'mcu-nas[vela]'; or take a target without an NPU."
@@ -134,7 +138,7 @@ def test_a_summary_that_cannot_be_read_is_refused(
 
 def test_its_figures_are_reported_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vela_stub.install(monkeypatch, tmp_path)
-    found = compile_for_npu(TCN, target=TARGET)
+    found = COMPILER.compile(TCN, target=TARGET)
     assert (found.estimate.sram_bytes, found.estimate.off_chip_flash_bytes) == (896, 4080)
     assert (found.estimate.npu_cycles, found.estimate.total_cycles) == (7518, 9513)
     assert found.estimate.clock_hz == 500_000_000
@@ -171,3 +175,40 @@ def test_a_limit_met_to_the_byte_holds_and_one_byte_less_breaks() -> None:
     assert npu_violations(budget, arena_bytes=1360, model_bytes=8256) == ()
     broken = npu_violations(budget, arena_bytes=1361, model_bytes=8257)
     assert [violation.resource for violation in broken] == ["sram", "flash"]
+
+
+class Other:
+    """A compiler of another maker, which hands back what Vela once made."""
+
+    def __init__(self, made: NpuModel) -> None:
+        self.made = made
+
+    def takes(self, npu: Npu) -> bool:
+        return npu.system_config == "Other"
+
+    def installed(self) -> str | None:
+        return "Other 1"
+
+    def require(self, target: Target) -> None:
+        """It is always there."""
+
+    def compile(self, tflite: bytes, *, target: Target, budget: Budget | None = None) -> NpuModel:
+        return replace(self.made, compiler="Other 1")
+
+    def read(self, tflite: bytes, target: Target) -> tuple[CompiledModel, int]:
+        return self.made.compiled, self.made.arena_bytes
+
+
+def test_another_compiler_is_one_module_and_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vela_stub.install(monkeypatch, tmp_path)
+    assert TARGET.npu is not None
+    theirs = replace(TARGET, npu=replace(TARGET.npu, system_config="Other"))
+    module = ModuleType("nas.runtimes.other")
+    module.COMPILER = Other(COMPILER.compile(TCN, target=TARGET))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr("nas.runtimes.npu.COMPILERS", ("other", "vela"))
+    assert compiler_for(TARGET) is COMPILER
+    assert compiler_for(theirs).compile(TCN, target=theirs, budget=None).compiler == "Other 1"
+    monkeypatch.setattr("nas.runtimes.npu.COMPILERS", ("other",))
+    with pytest.raises(UserError, match="No compiler is known for ethos-u55-128"):
+        compiler_for(TARGET)

@@ -164,10 +164,10 @@ def test_without_the_same_vela_the_compiled_model_is_read_and_that_is_said(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert check_bundle(bundle.path).notes == (ON_TRUST,)
-    monkeypatch.setattr("nas.bundle.check.installed_vela", lambda: None)
+    monkeypatch.setattr("nas.runtimes.vela.Vela.installed", lambda self: None)
     assert check_bundle(bundle.path).notes[1:] == (
         "the model compiled for ethos-u55-128 and the estimates of Vela 5.2.0 were not compared with a new"
-        " compilation: this version of Vela is not installed",
+        " compilation: this version of it is not installed",
     )
     refresh(bundle, arena_bytes=1344)
     assert check(bundle).message == "manifest.json: npu.arena_bytes is 1344, model and target give 1360."
