@@ -52,8 +52,8 @@ class ReadBack:
         golden_output: The expected outputs' bytes.
         scores: Of a bundle that finds anomalies: the golden scores, those that the emitted C computes, and the
             threshold.
-        numbers: Of a bundle that predicts numbers: what the emitted C makes of the golden outputs, float32 bytes, and
-            the numbers' names.
+        numbers: Of a bundle that predicts numbers: the golden numbers and what the emitted C makes of the golden
+            outputs, float32 bytes, and the numbers' names.
         golden_quantized: What the emitted C quantizes the raw samples to.
         frontend: Those of the front end, where there is one.
         warnings: Of the compiler.
@@ -72,7 +72,7 @@ class ReadBack:
     golden_output: bytes
     golden_quantized: bytes
     scores: tuple[tuple[int, ...], tuple[int, ...], int] | None = None
-    numbers: tuple[bytes, tuple[str, ...]] | None = None
+    numbers: tuple[bytes, bytes, tuple[str, ...]] | None = None
     frontend: FrontEndReadBack | None = None
     warnings: tuple[str, ...] = ()
 
@@ -164,6 +164,7 @@ def _parse_print(text: str, warnings: tuple[str, ...]) -> ReadBack:
         if "computed_score" in values
         else None,
         numbers=(
+            bytes.fromhex(values["golden_number"]),
             bytes.fromhex(values["computed_number"]),
             tuple(
                 bytes.fromhex(value).decode(errors="replace")

@@ -157,6 +157,7 @@ def _variables(content: BundleContent) -> dict[str, Any]:
         ]
         if content.numbers
         else [],
+        "golden_number_rows": _number_rows(content),
         "fe_model_rows": hex_rows(frontend.spec.tflite) if frontend else (),
         "golden_recording_rows": [
             list(number_rows(row.ravel().tolist(), is_float=False)) for row in frontend.recordings
@@ -172,3 +173,13 @@ def _variables(content: BundleContent) -> dict[str, Any]:
         "esp_nn_commit": ESP_NN_VERSION,
         "esp_tflite_micro_commit": ESP_TFLITE_MICRO_VERSION,
     }
+
+
+def _number_rows(content: BundleContent) -> list[list[tuple[float, int]]]:
+    """The numbers that the golden outputs stand for, and their bits; empty where none are predicted."""
+    if content.numbers is None:
+        return []
+    outputs = content.golden_outputs.reshape(len(content.golden_outputs), -1)
+    numbers = content.numbers.numbers(outputs)
+    bits = numbers.view(np.uint32)
+    return [list(zip(*pair, strict=True)) for pair in zip(numbers.tolist(), bits.tolist(), strict=True)]

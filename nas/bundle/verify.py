@@ -266,7 +266,8 @@ def _check_numbers(manifest: Manifest, found: ReadBack, *, scale: float, zero_po
     )
     scaling = NumberScaling.fold(targets, scale=scale, zero_point=zero_point)
     codes = np.frombuffer(found.golden_output, np.int8).reshape(manifest.golden_count, -1)
-    wanted = (scaling.numbers(codes).tobytes(), tuple(one.name for one in targets))
+    numbers = scaling.numbers(codes).tobytes()
+    wanted = (numbers, numbers, tuple(one.name for one in targets))
     stated = tuple((one.multiplier, one.offset) for one in manifest.numbers)
     if found.numbers != wanted or stated != tuple(zip(scaling.multiplier, scaling.offset, strict=True)):
         raise BundleError("golden", "The emitted C makes other numbers of the golden outputs than Python.")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from cost_models.costing import CostModel
 from cost_models.errors import UserError
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
-from nas.bundle import BundleError, export, verify
+from nas.bundle import Bundle, BundleError, export, verify
 from nas.model.metrics import NUMBER_METRICS
 from nas.model.quality import is_near_chance, quality_warnings
 from nas.model.records import TrialRecord, record_from_json
@@ -27,6 +28,7 @@ from nas.tf.convert import convert
 from nas.tf.train import Schedule, TrainingData, train
 from search_spaces.choices import Choices
 from search_spaces.space import load_space
+from tests.nas.bundle.test_check import rehash
 
 RNG = np.random.default_rng(0)
 RMSE = make_config({"metric": "rmse"}, {})
@@ -189,10 +191,21 @@ def test_the_emitted_c_makes_the_same_numbers(trained: tuple[Dataset, bytes], tm
     assert "pump_classify(" not in text
     card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
     assert "| test | TFLM | torque | 180 |" in card
-    source = tmp_path / "bundle" / "pump_io.cc"
-    source.write_text(source.read_text().replace("kNumberOffset[index] + product", "product"))
-    with pytest.raises(BundleError):
-        verify(bundle, cross=False)
+    golden, source = (tmp_path / "bundle" / name for name in ("pump_golden.cc", "pump_io.cc"))
+    stated = golden.read_text().partition("pump_golden_number[")[2]
+    bits, number = re.findall(r"(0x[0-9a-f]{8})u, /\* (\S+) \*/", stated)[0]
+    assert np.uint32(int(bits, 16)).view(np.float32) == np.float32(number)
+    for path, before, after in (
+        (golden, bits, f"0x{int(bits, 16) ^ 1:08x}"),
+        (source, "kNumberOffset[index] + product", "product"),
+    ):
+        whole = path.read_text()
+        assert before in whole
+        path.write_text(whole.replace(before, after))
+        rehash(bundle.path, "pump")
+        with pytest.raises(BundleError, match="not what"):
+            verify(Bundle.read(bundle.path, target=target), cross=False)
+        path.write_text(whole)
 
 
 def arrays(**changed: Any) -> dict[str, Any]:

@@ -43,13 +43,13 @@ def write_manifest(folder: Path, data: Json) -> None:
     (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
 
 
-def rehash(folder: Path) -> None:
+def rehash(folder: Path, name: str = "kws") -> None:
     """Let hashes and lengths of the manifest follow the files."""
     data = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
     for entry in data["files"]:
         content = (folder / entry["path"]).read_bytes()
         entry |= {"sha256": sha256(content), "bytes": len(content)}
-    model = (folder / "kws.tflite").read_bytes()
+    model = (folder / f"{name}.tflite").read_bytes()
     write_manifest(folder, data | {"model_sha256": sha256(model)})
 
 
