@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+TURNED_DEGREES = 30.0
+"""By which a sample's triples of axes are turned at the most, where a user declares some."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecipe:

@@ -161,6 +161,7 @@ def finished_model(
             "sparsity": config.sparsity,
             "quantization": trial.quantization,
             "recipe": asdict(TrainingRecipe()),
+            **dataset.disturbed.to_json(),
             "versions": dict(versions),
             **({} if robustness is None else {"robustness": dict(robustness)}),
         },

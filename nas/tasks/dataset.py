@@ -22,6 +22,7 @@ from nas.tasks.loading.groups import check_groups
 from nas.tasks.loading.kinds import check_shape, take
 from nas.tasks.loading.labels import clean_labels, index_labels
 from nas.tasks.loading.mapped import chunks, converted
+from nas.tasks.loading.motion import Disturbed, disturbed
 from nas.tasks.loading.raw_type import check_scales, check_values, common_raw_type
 from nas.tasks.loading.report import DataReport, make_report
 from nas.tasks.loading.scaling import fit_scaling
@@ -47,6 +48,7 @@ class Dataset:
         report: What the data hold, and what was guessed or left out.
         golden_recordings: Recordings of the test part that a front end's self-test replays. Shape: (k, samples), or
             (k, samples, channels).
+        disturbed: What training does to signals besides its recipe, as the user asks.
         groups: The subject (person, machine, recording) of each sample by part, where it is known. Shape: (n,).
         behind: The same data behind each front end that the search may choose, by name; this is the first of them.
     """
@@ -57,6 +59,7 @@ class Dataset:
     input_range: tuple[float, float]
     report: DataReport
     golden_recordings: NDArray[np.int16] | None = None
+    disturbed: Disturbed = field(default_factory=Disturbed)
     groups: Mapping[str, Array] = field(default_factory=dict)
     behind: dict[str, Dataset] = field(default_factory=dict)
 
@@ -152,6 +155,7 @@ def make_dataset(
     notes: Sequence[str] = (),
     options: TaskOptions | None = None,
     sample_rate: float | None = None,
+    channel_names: Sequence[str] | None = None,
     frontend: FrontEndSpec | None = None,
     golden_recordings: NDArray[np.int16] | None = None,
 ) -> Dataset:
@@ -171,6 +175,7 @@ def make_dataset(
         options: What the user says of the data; `normal` and `false_alarms` make it a set of anomalies, and with
             `front_end` "spectrum" the samples are recordings, of which the front end makes what a network is given.
         sample_rate: Of signals in Hz, where it is known.
+        channel_names: Of signals, for what the options say of channels.
         frontend: What made the samples, where they are features already.
         golden_recordings: Recordings of the test part, for its self-test.
 
@@ -211,6 +216,8 @@ def make_dataset(
     if not numbers and normal is None:
         _check_classes(name, indices["train"], names)
     doubts = check_scales(arrays, name)
+    disturbance, disturbed_notes = disturbed(options, arrays["train"].shape[1:], channel_names)
+    said += disturbed_notes
     if frontend is None and options is not None and options.front_end == "spectrum":
         behind = spectra(arrays, indices, sample_rate=sample_rate, options=options, name=name)
         arrays, frontend, golden_recordings = behind.samples, behind.spec, behind.recordings
@@ -266,6 +273,7 @@ def make_dataset(
         input_range=scaling.input_range,
         report=report,
         golden_recordings=golden_recordings,
+        disturbed=disturbance,
         groups=groups or {},
     )
 

@@ -44,6 +44,8 @@ class TaskOptions(BaseModel):
         frame_hop: From one frame to the next, in the same way; None for half a frame.
         bands: How many features a frame has; of a spectrum, of each channel.
         band_limits: Where the lowest band begins and the highest ends, as "300-5000" in Hz.
+        rotate: Triples of channels by name, or by number from 0, that training turns: "x,y,z/u,v,w".
+        jitter: Noise on training signals, as a share of a channel's deviation.
         normal: The class of normal samples; a network learns these alone, and all others are anomalies.
         false_alarms: Share of normal validation samples that may be taken for anomalies.
     """
@@ -198,6 +200,22 @@ class TaskOptions(BaseModel):
         default="of audio 125 to 7500 Hz or what the rate holds; of other signals all but the mean",
         tasks=_SIGNALS,
     )
+    rotate: str | None = key(
+        None,
+        "axes x,y,z of sensors on one body, which training turns together; several with / between them",
+        metavar="AXES",
+        example="acc_x,acc_y,acc_z/gyro_x,gyro_y,gyro_z",
+        default="none",
+        tasks=("npz", *_TABLES),
+    )
+    jitter: float = key(
+        0.0,
+        "noise that training adds to signals, as a share of a channel's deviation",
+        metavar="SHARE",
+        tasks=("npz", *_TABLES),
+        ge=0,
+        le=1,
+    )
     normal: str | None = key(
         None,
         "find anomalies: learn from training samples of this class alone",
@@ -272,6 +290,12 @@ def check_options(options: TaskOptions, task: str, *, own: bool = False) -> None
         if getattr(options, name) is not None and options.front_end is None:
             raise UserError(
                 f"--{name.replace('_', '-')} is of no use without a front end.", "Add --front-end spectrum."
+            )
+    for name in ("rotate", "jitter"):
+        if getattr(options, name) and (options.front_end is not None or options.normal is not None):
+            raise UserError(
+                f"--{name} is of no use to features and anomalies.",
+                "It disturbs the signals that a network for classes or numbers is given as they are.",
             )
     if task == "npz" and options.sample_rate is not None and options.front_end is None:
         raise UserError(

@@ -141,6 +141,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         notes=notes,
         options=options,
         sample_rate=rate.hz,
+        channel_names=kept,
     )
 
 

@@ -13,8 +13,11 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
+from nas.model.recipe import TURNED_DEGREES
 from nas.model.trained import Preprocess
+from nas.tasks.loading.motion import Triple
 from nas.tf.adamw import AdamW
+from nas.tf.motion import deviations, turned, turns
 
 _INSTANT = 1e-3  # seconds: no time at all is taken for so much
 _SHARED_BYTES = 1 << 20  # below it a copy does not matter
@@ -37,6 +40,8 @@ class Schedule:
         gain: Standard deviation of a random factor on each sample; 0 for none.
         masks: Widest stretch along (height, width) that a sample's mean takes the place of; (0, 0) for none.
             Source: D. S. Park et al., SpecAugment, arXiv:1904.08779.
+        jitter: Standard deviation of noise on each value, as a share of its channel's.
+        triples: Channels x, y and z of each vector of a sample, which turn together.
     """
 
     steps: int
@@ -47,6 +52,8 @@ class Schedule:
     shift: tuple[int, int] = (0, 0)
     gain: float = 0.0
     masks: tuple[int, int] = (0, 0)
+    jitter: float = 0.0
+    triples: tuple[Triple, ...] = ()
 
     def rates(self) -> npt.NDArray[np.float32]:
         """The learning rate of each step."""
@@ -88,18 +95,23 @@ class TrainingData:
         self.classes = classes
         self.count = len(raw)
         self._raw = shared_tensor(raw)
-        self._preprocess = preprocess
+        self.preprocess = preprocess or Preprocess(raw_type="float32", offset=(0.0,), scale=(1.0,))
+        self.sample_shape = raw.shape[1:]
+        self._array = raw
         self._range = input_range
         self.shape = raw.shape[1:] if shape is None else shape
 
     def batch(self, index: Any, size: int) -> Any:
         """Real-valued samples, in the arithmetic of `Preprocess.apply`. Shape: (size, *shape)."""
         values = tf.cast(tf.gather(self._raw, index), tf.float32)
-        if self._preprocess is not None:
-            offset = tf.constant(self._preprocess.offset, tf.float32)
-            values = (values - offset) * tf.constant(self._preprocess.scale, tf.float32)
-            values = tf.clip_by_value(values, *self._range)
+        offset = tf.constant(self.preprocess.offset, tf.float32)
+        values = (values - offset) * tf.constant(self.preprocess.scale, tf.float32)
+        values = tf.clip_by_value(values, *self._range)
         return tf.reshape(values, (size, *self.shape))
+
+    def deviations(self) -> npt.NDArray[np.float32]:
+        """Standard deviation of each channel's inputs. Shape: (channels,)."""
+        return deviations(self._array, self.preprocess)
 
 
 def shared_tensor(array: npt.NDArray[np.generic]) -> Any:
@@ -148,6 +160,8 @@ def train(
         tf.constant(_shifts(schedule, rng)),
         tf.constant(_gains(schedule, rng)),
         tf.constant(_masks(schedule, data.shape, rng)),
+        tf.constant(_turns(schedule, rng)),
+        tf.constant(_seeds(schedule, rng)),
         tf.constant(until or 0.0, tf.float64),
     )
     return np.asarray(losses[: int(done)].numpy(), np.float32)
@@ -165,7 +179,17 @@ def _loop(
     smoothing = schedule.label_smoothing
     variables = model.trainable_variables
 
-    def augment(batch: Any, shifts: Any, gains: Any, masks: Any) -> Any:
+    deviation = data.deviations() if schedule.jitter > 0 else None
+
+    def augment(batch: Any, shifts: Any, gains: Any, masks: Any, rotations: Any, seed: Any) -> Any:
+        if schedule.triples or deviation is not None:
+            signals = tf.reshape(batch, (schedule.batch, *data.sample_shape))
+            if schedule.triples:
+                signals = turned(signals, rotations, schedule.triples, data.preprocess)
+            if deviation is not None:
+                noise = tf.random.stateless_normal(tf.shape(signals), seed)
+                signals = signals + schedule.jitter * deviation * noise
+            batch = tf.reshape(signals, batch.shape)
         if schedule.gain > 0:
             batch = batch * tf.reshape(gains, (-1, *([1] * (len(batch.shape) - 1))))
         if any(schedule.masks):
@@ -185,7 +209,9 @@ def _loop(
         return tf.ensure_shape(tf.concat(parts, 0), batch.shape)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def loop(batches: Any, rates: Any, shifts: Any, gains: Any, masks: Any, end: Any) -> Any:
+    def loop(
+        batches: Any, rates: Any, shifts: Any, gains: Any, masks: Any, rotations: Any, seeds: Any, end: Any
+    ) -> Any:
         steps = tf.shape(batches)[0]
         began = tf.timestamp()  # in the graph: what it took to build is not the schedule's
 
@@ -208,7 +234,8 @@ def _loop(
             if before_step is not None:
                 before_step(due)
             index = batches[step]
-            samples = augment(data.batch(index, schedule.batch), shifts[step], gains[step], masks[step])
+            drawn = shifts[step], gains[step], masks[step], rotations[step], seeds[step]
+            samples = augment(data.batch(index, schedule.batch), *drawn)
             labels = tf.gather(data.labels, index)
             with tf.GradientTape() as tape:
                 outputs = model(samples, training=True)
@@ -275,6 +302,20 @@ def _masks(schedule: Schedule, shape: tuple[int, ...], rng: np.random.Generator)
         start = rng.integers(0, length - width + 1)
         stretches.append(np.stack([start, start + width], -1))
     return np.stack(stretches, -2).astype(np.int32)
+
+
+def _turns(schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """See `nas.tf.motion.turns`; empty without triples."""
+    if not schedule.triples:
+        return np.zeros((schedule.steps, 0), np.float32)
+    return turns(schedule.steps, schedule.batch, TURNED_DEGREES, rng)
+
+
+def _seeds(schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+    """Of the noise of each step. Shape: (steps, 2), or (steps, 0) without."""
+    if schedule.jitter <= 0:
+        return np.zeros((schedule.steps, 0), np.int32)
+    return rng.integers(0, 1 << 31, (schedule.steps, 2)).astype(np.int32)
 
 
 def hide(batch: Any, masks: Any) -> Any:

@@ -290,6 +290,7 @@ class Evaluator:
         image = len(shape) == 3
         vector = len(spec.input_shape) == 1  # such a network has nothing to shift, whatever the task has
         shift = masks = (0, 0)
+        spectrum = self._dataset.info.frontend is not None and not image  # no band stands for another
         # A sample that is moved, louder or partly hidden may be another number, or just what shall be found.
         as_it_is = self._rebuilds or bool(self._targets)
         if self._dataset.info.frontend is not None and image and spec.input_shape == shape and not as_it_is:
@@ -298,7 +299,7 @@ class Evaluator:
             pass
         elif image and not vector:
             shift = (max(1, shape[0] // 14), max(1, shape[1] // 14))
-        elif len(shape) == 2 and not vector:
+        elif len(shape) == 2 and not vector and not spectrum:
             shift = (min(shape[0] // 16, 400), 0)
         return Schedule(
             steps=steps,
@@ -307,8 +308,10 @@ class Evaluator:
             weight_decay=recipe.weight_decay,
             label_smoothing=recipe.label_smoothing,
             shift=shift,
-            gain=0.0 if image or as_it_is else recipe.gain,
+            gain=0.0 if image or spectrum or as_it_is else recipe.gain,
             masks=masks,
+            jitter=self._dataset.disturbed.jitter,
+            triples=self._dataset.disturbed.triples,
         )
 
     def _representative(self, spec: ArchSpec, rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -1,0 +1,85 @@
+"""What a user says of how training may disturb signals: noise, and triples of axes that may be mounted otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cost_models.errors import UserError, did_you_mean
+from nas.model.recipe import TURNED_DEGREES
+from nas.tasks.options import TaskOptions
+
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disturbed:
+    """How training samples are disturbed besides what the recipe does to all.
+
+    Attributes:
+        jitter: Standard deviation of noise on each value, as a share of its channel's.
+        triples: Channels x, y and z of vectors that turn together, by up to `TURNED_DEGREES`.
+    """
+
+    jitter: float = 0.0
+    triples: tuple[Triple, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """For the provenance; empty where nothing is asked for."""
+        if self == Disturbed():
+            return {}
+        turns = {"degrees": TURNED_DEGREES, "axes": [list(triple) for triple in self.triples]}
+        return {"disturbed": {"jitter": self.jitter, **({"turned": turns} if self.triples else {})}}
+
+
+def disturbed(
+    options: TaskOptions | None, shape: tuple[int, ...], names: Sequence[str] | None
+) -> tuple[Disturbed, list[str]]:
+    """What `--jitter` and `--rotate` ask for, and a word about it.
+
+    Args:
+        options: What the user says of the data.
+        shape: Of a sample: (time, channels).
+        names: Of the channels, where they have some; else they are counted from 0.
+
+    Raises:
+        UserError: Triples that are none, or samples that are no signals.
+    """
+    if options is None or (options.rotate is None and not options.jitter):
+        return Disturbed(), []
+    if len(shape) != 2:
+        raise UserError(
+            f"--rotate and --jitter are for signals, not for samples of the shape {shape}.",
+            "Give arrays of the shape (n, time, channels); --input-kind signals says so.",
+        )
+    notes = []
+    triples = () if options.rotate is None else _triples(options.rotate, shape[-1], names)
+    if triples:
+        notes.append(
+            f"In training {options.rotate} turn together, by up to {TURNED_DEGREES:g} degrees about any axis."
+        )
+    if options.jitter:
+        notes.append(
+            f"In training each value has noise of {100 * options.jitter:g} % of its channel's deviation."
+        )
+    return Disturbed(jitter=options.jitter, triples=triples), notes
+
+
+def _triples(text: str, channels: int, names: Sequence[str] | None) -> tuple[Triple, ...]:
+    known = [str(at) for at in range(channels)] if names is None else list(names)
+    found: list[Triple] = []
+    used: set[str] = set()
+    for group in text.split("/"):
+        words = [word.strip() for word in group.split(",")]
+        for word in words:
+            if word not in known:
+                raise UserError(f"--rotate: there is no channel {word}.", did_you_mean(word, known))
+        if len(words) != 3 or len(set(words)) < 3 or used & set(words):
+            raise UserError(
+                f"--rotate {text} are no triples of axes.", "Write acc_x,acc_y,acc_z/gyro_x,gyro_y,gyro_z."
+            )
+        used |= set(words)
+        x, y, z = (known.index(word) for word in words)
+        found.append((x, y, z))
+    return tuple(found)
