@@ -183,7 +183,8 @@ def hold_out(
     if counts.min() < 2 or round(len(labels) * share) < classes:
         raise UserError(
             f"{name}: {len(labels)} samples of {classes} classes are too few to split.",
-            "Each part needs samples of each class: about 10 samples a class at the least.",
+            "Each part needs samples of each class: about 10 samples a class at the least. --metric rmse predicts"
+            " numbers.",
         )
     shuffle = StratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
     stay, held = next(iter(shuffle.split(blank, labels)))

@@ -232,6 +232,11 @@ BROKEN = np.where(np.arange(60) == 7, np.nan, RNG.normal(size=60))
         ({"target_names": np.array(["a", "b"])}, "2 names of numbers, but y has 1 for each sample"),
         ({"y_train": RNG.normal(size=59)}, "X_train has 60 samples but y_train has 59 labels"),
         ({"y_train": RNG.normal(size=60) * 1e35}, "beyond what float32 can hold"),
+        ({"y_train": RNG.normal(size=60) * 1e-40}, "below what float32 can hold"),
+        (
+            {"y_train": 1.7e9 + 10.5 * RNG.normal(size=60)},
+            "the chip's float32 cannot tell such numbers apart",
+        ),
     ],
 )
 def test_numbers_that_cannot_be_learned_are_refused(

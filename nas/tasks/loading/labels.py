@@ -90,7 +90,8 @@ def index_labels(
     if class_names is None:
         if highest >= MOST_CLASSES:
             raise UserError(
-                f"{name}: label {highest} is out of range.", "Class indices run from 0 to at most 999."
+                f"{name}: label {highest} is out of range.",
+                "Class indices run from 0 to at most 999; --metric rmse predicts numbers.",
             )
         class_names = tuple(str(i) for i in range(highest + 1))
     names = check_class_names(class_names, name)

@@ -21,6 +21,7 @@ _MOST_BINS = 10
 _BIN_SAMPLES = 20  # that a bin of a stratified split has at least
 _FAR = 10.0  # deviations of the training numbers, beyond which another part is on another scale
 _COARSE = 0.05  # of the middle half: a step of the int8 output that is worth a word
+_STEP = 0.05  # of a deviation: what float32 may round a number by, about a step of the int8 output
 _OUTPUT_STEPS = 255
 
 
@@ -124,15 +125,26 @@ def scale_numbers(
     for index, one in enumerate(said):
         mean, deviation = float(means[index]), float(deviations[index])
         # What rounding alone makes of equal numbers is no deviation.
-        if not deviation > 1e-9 * abs(mean) or deviation < np.finfo(np.float32).tiny:
+        if not deviation > 1e-9 * abs(mean):
             raise UserError(
                 f"{name}: {one} is {mean:g} in all training samples.",
                 "Leave it out: there is nothing to learn.",
+            )
+        if deviation < np.finfo(np.float32).tiny:
+            raise UserError(
+                f"{name}: {one} varies by {deviation:.3g}, below what float32 can hold.",
+                "Give it in another unit.",
             )
         if max(abs(mean), deviation) > 1e30:
             raise UserError(
                 f"{name}: {one} has values of {max(abs(mean), deviation):.3g}, beyond what float32 can hold.",
                 "Give it in another unit.",
+            )
+        if float(np.spacing(np.float32(np.abs(numbers["train"][:, index]).max()))) > _STEP * deviation:
+            raise UserError(
+                f"{name}: {one} varies by {deviation:.3g} about {mean:.10g}: the chip's float32 cannot tell such"
+                " numbers apart.",
+                f"Subtract a fixed value, such as {mean:.3g}, and add it where more digits are kept.",
             )
         found.append(TargetScale(name=one, mean=mean, deviation=deviation))
         for part in ("val", "test"):
