@@ -22,6 +22,8 @@ PAIRED = (
     "products*entered(pairs)",
     *(f"{rows}*{name}" for rows in ("pairs", "odd_channel") for name in _PRODUCT),
 )
+# With Helium four channels at once, so many columns a vector.
+QUADS = ("products*entered(quads)", "quads", "quads*vectors", "singles", "singles*vectors")
 _ROW_BY_ROW = ("channels", "rows", "taps", "taps*blocks", "taps*rest")
 _DIRECT = (
     "operator",
@@ -41,6 +43,9 @@ _REVERSED_ABOVE = 16
 FEATURES: dict[str, tuple[str, ...]] = {
     "transpose_conv_direct_dsp": _DIRECT,
     "transpose_conv_direct_scalar": _DIRECT,
+    "transpose_conv_direct_mve": _DIRECT,
+    "transpose_conv_widened_mve": (*_REVERSED, *gemm.IM2COL_MVE),
+    "transpose_conv_reversed_mve": (*_REVERSED, *gemm.IM2COL_MVE),
     "transpose_conv_widened_dsp": (*_REVERSED, *gemm.IM2COL_DSP),
     "transpose_conv_widened_scalar": (*_REVERSED, *gemm.IM2COL_SCALAR),
     "transpose_conv_reversed_dsp": (*_REVERSED, *gemm.IM2COL_DSP),
@@ -63,6 +68,11 @@ FEATURES: dict[str, tuple[str, ...]] = {
     **{f"batch_matmul_{kind}dsp": (*dense.DENSE_DSP, *_AROUND) for kind in ("int8_", "int8_constant_")},
     **{f"batch_matmul_{kind}scalar": (*dense.DENSE_SCALAR, *_AROUND) for kind in ("int8_", "int8_constant_")},
     "batch_matmul_int16_dsp": ("operator", "products", *PAIRED, *_AROUND),
+    **{
+        f"batch_matmul_{kind}mve": (*dense.DENSE_MVE, "batches", "sums", "sums*vectors", *_AROUND)
+        for kind in ("int8_", "int8_constant_")
+    },
+    "batch_matmul_int16_mve": ("operator", "products", *QUADS, *_AROUND),
     "batch_matmul_int16_scalar": ("operator", "products", "outputs", "macs", *_AROUND),
     **{
         f"batch_matmul_reference_{dtype}": ("operator", "batches", "columns", "outputs", "macs", *_AROUND)
@@ -71,11 +81,23 @@ FEATURES: dict[str, tuple[str, ...]] = {
 }
 
 
+def kind_of(isa: str) -> str:
+    """Which of CMSIS-NN's three sources a core compiles: "dsp", "mve" or "scalar"."""
+    return isa if isa in ("dsp", "mve") else "scalar"
+
+
 def paired(channels: int, depth: int, calls: int) -> tuple[float, ...]:
     """A vector by matrix product of two channels at once, four columns a step."""
     passes = (1, depth > 3, depth >> 2, depth & 3 > 0, depth & 3)
     rows = (channels >> 1, channels & 1)
     return (calls if channels > 1 else 0, *(calls * number * count for number in rows for count in passes))
+
+
+def quads(channels: int, depth: int, calls: int, lanes: int) -> tuple[float, ...]:
+    """A vector by matrix product of four channels at once, with Helium."""
+    vectors = (depth + lanes - 1) // lanes
+    whole, single = (channels >> 2) * calls, (channels & 3) * calls
+    return (calls if channels > 3 else 0, whole, whole * vectors, single, single * vectors)
 
 
 def _around(op: Operator, tensors: Tensors) -> tuple[float, ...]:
@@ -96,20 +118,27 @@ def _around(op: Operator, tensors: Tensors) -> tuple[float, ...]:
 def batch_matmul(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_batch_matmul_s8` and `..._s16`: a vector by matrix product for each row of the first input."""
     first, second, output = (tensors[index] for index in (*op.inputs[:2], op.outputs[0]))
-    if first.dtype == "float32" or isa == "mve" or not isinstance(op.options, KernelOptions):
+    if first.dtype == "float32" or not isinstance(op.options, KernelOptions):
         return reference_batch_matmul(op, tensors, isa)
     depth = first.shape[-2] if op.options["adj_x"] else first.shape[-1]
     channels = output.shape[-1]
     calls = output.elements // max(channels, 1)
     around = _around(op, tensors)
-    kind = "dsp" if isa == "dsp" else "scalar"
+    kind = kind_of(isa)
     if first.dtype == "int16":
+        if kind == "mve":
+            return "batch_matmul_int16_mve", (1, calls, *quads(channels, depth, calls, 8), *around)
         if kind == "dsp":
             return "batch_matmul_int16_dsp", (1, calls, *paired(channels, depth, calls), *around)
         outputs = calls * channels
         return "batch_matmul_int16_scalar", (1, calls, outputs, outputs * depth, *around)
     # Weights have the zero point 0, which the kernel leaves out; activations hardly ever do.
     path = f"batch_matmul_int8_{'constant_' if second.is_constant else ''}{kind}"
+    if kind == "mve":
+        # Each matrix is summed up first.
+        batches = calls // max(output.shape[-2], 1)
+        sums = (batches, batches * channels, batches * channels * ((depth + 15) >> 4))
+        return path, (*dense.dense_mve(channels, depth, calls), *sums, *around)
     if kind == "dsp":
         return path, (*dense.dense_dsp(channels, depth, calls, False), *around)
     return path, (*dense.dense_scalar(channels, depth, calls, False), *around)
@@ -119,7 +148,7 @@ def reference_batch_matmul(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`reference_ops::BatchMatMul`: one multiply-accumulate a step."""
     first, output = tensors[op.inputs[0]], tensors[op.outputs[0]]
     path = f"batch_matmul_reference_{first.dtype}"
-    if not isinstance(op.options, KernelOptions) or (isa == "mve" and first.dtype != "float32"):
+    if not isinstance(op.options, KernelOptions):
         return f"{path}_other", ()
     depth = first.shape[-2] if op.options["adj_x"] else first.shape[-1]
     batches = math.prod(output.shape[:-2])
@@ -146,8 +175,6 @@ def transpose_conv(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_transpose_conv_wrapper_s8`: a convolution with the filter turned about, or products that are scattered."""
     if tensors[op.inputs[2]].dtype != "int8":
         return reference_transpose_conv(op, tensors, isa)
-    if isa == "mve":
-        return "transpose_conv_mve", ()
     options, filters, source, output, pads = _places(op, tensors)
     if max(options.stride_h, options.stride_w) <= 2 and source[3] > _REVERSED_ABOVE:
         return _reversed(options, filters, source, output, pads, isa)
@@ -189,9 +216,19 @@ def _reversed(
         by_column,
         fills,
     )
+    if isa == "mve":
+        vectors = (depth + 15) >> 4
+        filled = positions * ((columns + 15) >> 4) if widened else (all_taps - copies) * vectors
+        moved = (*gather[:2], *gather[4:6], copies * vectors, filled)
+        moves = gemm.im2col_mve(out_h, positions, channels, columns, moved, 1)
+        each = tuple(
+            count if name == "operator" else count * batch
+            for name, count in zip(gemm.IM2COL_MVE, moves, strict=True)
+        )
+        return f"transpose_conv_{'widened' if widened else 'reversed'}_mve", (taps, taps * vectors, *each)
     counter = gemm.im2col_dsp if isa == "dsp" else gemm.im2col_scalar
     counts = counter(out_h, positions, channels, columns, gather, 1)
-    kind = "dsp" if isa == "dsp" else "scalar"
+    kind = kind_of(isa)
     once = (taps, taps * copy_instructions(depth, isa), counts[0])
     rest = tuple(count * batch for count in counts[1:])
     return f"transpose_conv_{'widened' if widened else 'reversed'}_{kind}", (*once, *rest)
@@ -227,26 +264,28 @@ def _direct(
         taps = visited * filter_rows * kernel_w
         # With SMLAD four input channels a step; without, two of them for four columns, else one.
         step = 4 if isa == "dsp" else (2 if columns == 4 else 1)
+        blocks, rest = ((depth + 15) >> 4, 0) if isa == "mve" else divmod(depth, step)
         counts += [
             visited * height,
             visited * filter_rows,
             taps,
-            taps * (depth // step),
-            taps * (depth % step),
+            taps * blocks,
+            taps * rest,
         ]
     ring_w = (width - 1) * stride_w + max(kernel_w, stride_w)
     resets = max(kernel_h, stride_h) + written
     if bias:
-        copies, moved = ring_w * resets, ring_w * resets * copy_at(4 * channels, 0, 0, isa)
+        move = (channels + 3) >> 2 if isa == "mve" else copy_at(4 * channels, 0, 0, isa)
+        copies, moved = ring_w * resets, ring_w * resets * move
     else:
         ring_h = max(kernel_h, stride_h)
         copies = 0
         moved = fill_at(4 * ring_w * ring_h * channels, 0, isa)
         moved += written * fill_at(4 * ring_w * channels, 0, isa)
     positions = (written + left_over) * out_w
-    once = (height, *counts, positions, positions * channels, max(kernel_h - stride_h, 0), copies, moved)
-    kind = "dsp" if isa == "dsp" else "scalar"
-    return f"transpose_conv_direct_{kind}", (1, *(batch * count for count in once))
+    outputs = positions * (((channels + 3) >> 2) if isa == "mve" else channels)
+    once = (height, *counts, positions, outputs, max(kernel_h - stride_h, 0), copies, moved)
+    return f"transpose_conv_direct_{kind_of(isa)}", (1, *(batch * count for count in once))
 
 
 def reference_transpose_conv(op: Operator, tensors: Tensors, isa: str) -> Trips:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from cost_models.cycles import dense
 from cost_models.cycles.counting import copy_at
-from cost_models.cycles.matmul import PAIRED, paired
+from cost_models.cycles.matmul import PAIRED, QUADS, kind_of, paired, quads
 from cost_models.graph import KernelOptions, Operator, Tensor
+from cost_models.summing import ordered_sum
 
 Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
@@ -32,6 +33,8 @@ _STATE = ("pairs_of_state", "odd_state")
 FEATURES: dict[str, tuple[str, ...]] = {
     "svdf_int8_dsp": (*_SVDF, *dense.DENSE_DSP),
     "svdf_int8_scalar": (*_SVDF, *dense.DENSE_SCALAR),
+    "svdf_int8_mve": (*_SVDF, *dense.DENSE_MVE),
+    "svdf_int16_mve": (*_SVDF, "operator", "samples", *_TRIPLES),
     "svdf_int16_dsp": (*_SVDF, "operator", "samples", *PAIRED),
     "svdf_int16_scalar": (*_SVDF, "operator", "samples", *_TRIPLES),
     **{
@@ -48,6 +51,8 @@ FEATURES: dict[str, tuple[str, ...]] = {
     },
     "lstm_int8_dsp": (*_STEPS, *PAIRED, *_STATE),
     "lstm_int8_scalar": (*_STEPS, *_TRIPLES, *_STATE),
+    "lstm_int8_mve": (*_STEPS, *QUADS, *_STATE),
+    "lstm_int16_mve": (*_STEPS, *QUADS, *_STATE),
     "lstm_int16_dsp": (*_STEPS, *PAIRED, *_STATE),
     "lstm_int16_scalar": (*_STEPS, "outputs", "macs", *_STATE),
     **{
@@ -66,8 +71,8 @@ def svdf(op: Operator, tensors: Tensors, isa: str) -> Trips:
     source, time = tensors[op.inputs[0]], tensors[op.inputs[2]]
     if source.dtype == "float32":
         return reference_svdf(op, tensors, isa)
-    if isa == "mve" or not isinstance(op.options, KernelOptions):
-        return f"svdf_{time.dtype}_mve", ()
+    if not isinstance(op.options, KernelOptions):
+        return f"svdf_{time.dtype}_other", ()
     batch, depth = source.shape
     filters, memory = time.shape
     rank = op.options["rank"]
@@ -82,8 +87,12 @@ def svdf(op: Operator, tensors: Tensors, isa: str) -> Trips:
         units if rank == 1 else 0,
         0 if rank == 1 else units * rank,
     )
-    kind = "dsp" if isa == "dsp" else "scalar"
+    kind = kind_of(isa)
     path = f"svdf_{time.dtype}_{kind}"
+    if kind == "mve":
+        if time.dtype == "int8":
+            return path, (*around, *dense.dense_mve(filters, depth, batch))
+        return path, (*around, 1, batch, *_triples(filters, (depth + 15) >> 4, batch))
     if time.dtype == "int8":
         count: Callable[[int, int, int, bool], tuple[float, ...]] = (
             dense.dense_dsp if kind == "dsp" else dense.dense_scalar
@@ -125,8 +134,8 @@ def lstm(op: Operator, tensors: Tensors, isa: str) -> Trips:
     source = tensors[op.inputs[0]]
     if source.dtype == "float32":
         return reference_lstm(op, tensors, isa)
-    if isa == "mve" or not isinstance(op.options, KernelOptions):
-        return f"lstm_{source.dtype}_mve", ()
+    if not isinstance(op.options, KernelOptions):
+        return f"lstm_{source.dtype}_other", ()
     batch, time, depth, units = _sizes(op, tensors)
     visits = batch * time
     # The first step has no state yet, and leaves its products out.
@@ -135,8 +144,10 @@ def lstm(op: Operator, tensors: Tensors, isa: str) -> Trips:
     steps, states = (time, batch * units) if op.options["time_major"] else (visits, units)
     around = (1, batch, steps, 4 * (visits + again))
     state = (steps * (states >> 1), steps * (states & 1))
-    kind = "dsp" if isa == "dsp" else "scalar"
+    kind = kind_of(isa)
     path = f"lstm_{source.dtype}_{kind}"
+    if kind == "mve":
+        state = (steps * ((states + 3) >> 2), steps * (states & 3))
     if kind == "scalar" and source.dtype == "int16":
         return path, (
             *around,
@@ -144,12 +155,14 @@ def lstm(op: Operator, tensors: Tensors, isa: str) -> Trips:
             4 * units * (visits * depth + again * units),
             *state,
         )
-    count = paired if kind == "dsp" else _triples
-    products = (
-        first + second
-        for first, second in zip(count(units, depth, 4 * visits), count(units, units, 4 * again), strict=True)
-    )
-    return path, (*around, *products, *state)
+    products = [(depth, 4 * visits), (units, 4 * again)]
+    if kind == "mve":
+        lanes = 16 if source.dtype == "int8" else 8
+        parts = [quads(units, columns, calls, lanes) for columns, calls in products]
+    else:
+        count = paired if kind == "dsp" else _triples
+        parts = [count(units, columns, calls) for columns, calls in products]
+    return path, (*around, *map(ordered_sum, zip(*parts, strict=True)), *state)
 
 
 def reference_lstm(op: Operator, tensors: Tensors, isa: str) -> Trips:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from cost_models.cycles import portable, reference, simple
 from cost_models.cycles.counting import copy_instructions, fill_instructions
 from cost_models.cycles.gemm import GATHER
-from cost_models.cycles.matmul import PAIRED, paired
+from cost_models.cycles.matmul import PAIRED, QUADS, kind_of, paired, quads
 from cost_models.graph import Conv2DOptions, DepthwiseConv2DOptions, Operator, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
@@ -32,6 +32,13 @@ FEATURES: dict[str, tuple[str, ...]] = {
         for bias in ("", "bias32_")
         for kind in ("dsp", "scalar")
     },
+    **{
+        f"conv_int16_{bias}mve": (
+            *_CONV,
+            *(f"{tile}*{name}" for tile in ("tiles", "left_over") for name in ("1", "vectors", "slow")),
+        )
+        for bias in ("", "bias32_")
+    },
     "depthwise_int16": (
         "operator",
         "samples",
@@ -50,9 +57,21 @@ FEATURES: dict[str, tuple[str, ...]] = {
         "slow_products",
         "biases",
     ),
+    "dense_int16_mve": ("operator", "products", *QUADS, "slow_products", "biases"),
     "dense_int16_scalar": ("operator", "products", "outputs", "macs", "biases"),
     "average_pool_int16_dsp": simple.FEATURES["average_pool_dsp"],
     "average_pool_int16_scalar": simple.FEATURES["average_pool_scalar"],
+    "average_pool_int16_mve": simple.FEATURES["average_pool_mve"],
+    "max_pool_int16_mve": (
+        "operator",
+        "rows",
+        "positions",
+        "tap_rows",
+        "copy_instructions",
+        "compares",
+        "compare_vectors",
+        "clamp_vectors",
+    ),
     "max_pool_int16": (
         "operator",
         "rows",
@@ -70,6 +89,8 @@ FEATURES: dict[str, tuple[str, ...]] = {
         for name in ("add", "mul")
         for kind in ("dsp", "scalar")
     },
+    "add_int16_mve": ("operator", "vectors"),
+    "mul_int16_mve": ("operator", "vectors"),
     **{
         f"{path.replace('reference_', '')}_{dtype}": (*features, *(("biases",) if path in _BIASED else ()))
         for path, features in reference.FEATURES.items()
@@ -106,7 +127,7 @@ def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
         return reference_conv(op, tensors, isa)
     options = op.options
     assert isinstance(options, Conv2DOptions)
-    if isa == "mve" or source.shape[3] != filters.shape[3]:
+    if source.shape[3] != filters.shape[3]:
         return "conv_int16_other", ()
     _, height, width, depth = source.shape
     channels, kernel_h, kernel_w, _ = filters.shape
@@ -118,13 +139,7 @@ def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     by_column = rows_in * (out_w * kernel_w - columns_in)
     columns = kernel_h * kernel_w * depth
     fast = min(columns, _FAST_COLUMNS)
-    step = 4 if isa == "dsp" else 1
-    blocks = (fast >= step, fast // step, fast % step > 0, fast % step, columns - fast)
-    last = (columns >= step, columns // step, columns % step > 0, columns % step, 0)
-    halves, left = positions >> 1, positions & 1
-    tiles = halves * (channels >> 1)
-    odd = halves * (channels & 1)
-    counts = (
+    moved = (
         out_h,
         positions,
         positions * kernel_h,
@@ -134,15 +149,33 @@ def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
         taps - copies - by_column,
         by_column,
         (taps - copies) * fill_instructions(2 * depth, isa),
+    )
+    # A missing bias is taken for one of 32 bits.
+    path = f"conv_int16_{'' if _bias_type(op, tensors) == 'int64' else 'bias32_'}{kind_of(isa)}"
+    if isa == "mve":
+        fours, left = positions >> 2, positions & 3
+        passes = (1, (fast + 7) >> 3, columns - fast)
+        return path, (
+            1,
+            1,
+            *moved,
+            fours,
+            left,
+            *(rows * channels * count for rows in (fours, left) for count in passes),
+        )
+    step = 4 if isa == "dsp" else 1
+    blocks = (fast >= step, fast // step, fast % step > 0, fast % step, columns - fast)
+    last = (columns >= step, columns // step, columns % step > 0, columns % step, 0)
+    halves, left = positions >> 1, positions & 1
+    return path, (
+        1,
+        1,
+        *moved,
         halves,
         left,
-        *(number * count for number in (tiles, odd) for count in (1, *blocks)),
+        *(halves * number * count for number in (channels >> 1, channels & 1) for count in (1, *blocks)),
         *(left * channels * count for count in (1, *last)),
     )
-    kind = "dsp" if isa == "dsp" else "scalar"
-    # A missing bias is taken for one of 32 bits.
-    wide = "" if _bias_type(op, tensors) == "int64" else "bias32_"
-    return f"conv_int16_{wide}{kind}", (1, 1, *counts)
 
 
 def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
@@ -174,12 +207,14 @@ def fully_connected(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_fully_connected_s16` on 16-bit activations."""
     if tensors[op.inputs[0]].dtype != "int16":
         return reference_dense(op, tensors, isa)
-    if isa == "mve":
-        return "dense_int16_mve", ()
     channels, depth = tensors[op.inputs[1]].shape[-2:]
     outputs = tensors[op.outputs[0]].elements
     calls = outputs // max(channels, 1)
     biases = _biases(op, tensors)
+    if isa == "mve":
+        fast = min(depth, _FAST_COLUMNS)
+        products = quads(channels, fast, calls, 8)
+        return "dense_int16_mve", (1, calls, *products, outputs * (depth - fast), biases)
     if isa != "dsp":
         return "dense_int16_scalar", (1, calls, outputs, outputs * depth, biases)
     fast = min(depth, _FAST_COLUMNS)
@@ -191,9 +226,17 @@ def average_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_avgpool_s16`, which goes as the one for int8."""
     if tensors[op.inputs[0]].dtype != "int16":
         return reference_pool(op, tensors, isa)
-    path, trips = simple.average_pool_2d(op, tensors, isa)
     if isa == "mve":
-        return "average_pool_int16_mve", ()
+        depth, out_h, out_w, rows_in, columns_in, _ = simple.window(op, tensors)
+        vectors = (depth + 7) >> 3
+        passes = (out_h * out_w, rows_in * out_w, rows_in * columns_in)
+        return "average_pool_int16_mve", (
+            1,
+            out_h,
+            out_h * out_w,
+            *(count * vectors for count in passes),
+        )
+    path, trips = simple.average_pool_2d(op, tensors, isa)
     return path.replace("pool", "pool_int16"), trips
 
 
@@ -201,12 +244,21 @@ def max_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_max_pool_s16`: copies the first tap, compares two channels a step with the others, clamps at the end."""
     if tensors[op.inputs[0]].dtype != "int16":
         return reference_pool(op, tensors, isa)
-    if isa == "mve":
-        return "max_pool_int16_mve", ()
     depth, out_h, out_w, rows_in, columns_in, _ = simple.window(op, tensors)
     positions = out_h * out_w
     compares = rows_in * columns_in - positions
     total = positions * depth
+    if isa == "mve":
+        return "max_pool_int16_mve", (
+            1,
+            out_h,
+            positions,
+            rows_in * out_w,
+            positions * copy_instructions(2 * depth, isa),
+            compares,
+            compares * ((depth + 7) >> 3),
+            (total + 7) >> 3,
+        )
     return "max_pool_int16", (
         1,
         out_h,
@@ -227,9 +279,8 @@ def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
     if source.dtype != "int16":
         return portable.binary(op, tensors, isa)
     if isa == "mve":
-        return f"{op.kind.lower()}_int16_mve", ()
-    kind = "dsp" if isa == "dsp" else "scalar"
-    return f"{op.kind.lower()}_int16_{kind}", (1, output.elements >> 1, output.elements & 1)
+        return f"{op.kind.lower()}_int16_mve", (1, (output.elements + 3) >> 2)
+    return f"{op.kind.lower()}_int16_{kind_of(isa)}", (1, output.elements >> 1, output.elements & 1)
 
 
 def reference_conv(op: Operator, tensors: Tensors, isa: str) -> Trips:

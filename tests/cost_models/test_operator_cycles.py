@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cost_models.cores import CORES
 from cost_models.cycles.counting import copy_at, fill_at
 from cost_models.cycles.fit import Sample, fit_paths
+from cost_models.cycles.matmul import kind_of
 from cost_models.cycles.measurements import read_portable
 from cost_models.cycles.paths import COUNTERS, FEATURES
 from cost_models.cycles.table import core_table
@@ -40,6 +42,7 @@ def counted() -> dict[tuple[str, str], list[Sample]]:
         ("cmsis_nn", "cortex-m7"),
         ("cmsis_nn", "cortex-m33"),
         ("cmsis_nn", "cortex-m0plus"),
+        ("cmsis_nn", "cortex-m55"),
         ("reference", "cortex-m4"),
     ],
 )
@@ -123,11 +126,13 @@ def test_a_constant_matrix_is_turned_once_and_not_at_each_inference() -> None:
     assert (path, counts["turned"]) == ("batch_matmul_int8_constant_dsp", 0)
 
 
-@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m33"])
+@pytest.mark.parametrize(
+    "core", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"]
+)
 def test_every_counted_core_knows_16_bit_activations_and_floats(core: str) -> None:
     table = core_table("cmsis_nn", core)
     assert table is not None
-    kind = "scalar" if core == "cortex-m0plus" else "dsp"
+    kind = kind_of(CORES[core].isa)
     for path in (f"conv_int16_{kind}", "depthwise_int16", f"dense_int16_{kind}", f"add_int16_{kind}"):
         assert path in table.instructions
         assert path in table.cycles
@@ -169,3 +174,12 @@ def test_the_mean_of_a_float_map_is_a_kernel_of_its_own_where_it_keeps_its_dimen
     tensors = (Tensor(shape=(1, 4, 5, 6), dtype="float32"), integers(1, 2), Tensor(shape=(1, 1, 1, 6)))
     assert trips("MEAN", tensors, ReducerOptions(keep_dims=True))[0] == "mean_float32_image"
     assert trips("MEAN", tensors, ReducerOptions(keep_dims=False))[0] == "mean_float32"
+
+
+def test_helium_multiplies_sixteen_columns_of_four_channels_at_once() -> None:
+    first, second, output = Tensor(shape=(5, 40)), Tensor(shape=(7, 40)), Tensor(shape=(5, 7))
+    options = KernelOptions(values=(("adj_x", 0), ("adj_y", 1)))
+    path, counts = trips("BATCH_MATMUL", (first, second, output), options, isa="mve")
+    # Five rows by one group of four channels and three single ones, in three vectors each; seven sums before.
+    assert path == "batch_matmul_int8_mve"
+    assert (counts["quads*vectors"], counts["singles*vectors"], counts["sums"]) == (15, 45, 7)
