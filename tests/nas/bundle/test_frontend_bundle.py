@@ -419,7 +419,7 @@ def test_decisions_of_a_stream_are_those_of_python(exported: Bundle, tmp_path: P
 @needs_compiler
 def test_the_example_of_the_manual_compiles_as_c99(exported: Bundle, tmp_path: Path) -> None:
     manual = (Path(__file__).parents[3] / "docs" / "firmware.md").read_text(encoding="utf-8")
-    section = manual.split("## Audio: pushing samples")[1]
+    section = manual.split("## Audio and vibration: pushing samples")[1]
     head, body = section.split("```c\n")[1].split("```")[0].split("\n\nif (")
     source = tmp_path / "example.c"
     source.write_text(
