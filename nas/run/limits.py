@@ -87,7 +87,7 @@ def less_front_end(budget: Budget, target: Target, spec: FrontEndSpec) -> Budget
     if frame.latency_us is not None and share is not None:
         note += (
             f" A frame takes {format_quantity('latency', frame.latency_us)}, one every {costs.hop_us / 1000:g} ms:"
-            f" {100 * share:.2g} % of the chip's time."
+            f" {_percent(share)} % of the chip's time."
         )
         if share >= 1:
             note += " Frames come faster than this chip makes them."
@@ -100,6 +100,10 @@ def less_front_end(budget: Budget, target: Target, spec: FrontEndSpec) -> Budget
             f" The limit of {' and '.join(uncounted)} is the network's alone: the front end's is not known."
         )
     return budget.less(taken, note)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g}" if share < 1 else f"{100 * share:,.0f}"
 
 
 def _work(name: str, costs: FrontEndCosts, budget: Budget) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from cost_models.target_file import load_target
 from nas.frontend.front_end import FrontEnd
 from nas.frontend.spec import settings_of
 from nas.frontend.spectrum import SpectrumSettings
+from nas.model.words import FRONT_END
+from nas.run.limits import network_budget
 from nas.tasks import Dataset, load_task
 from tests.nas.tasks.written_recordings import folder
 
@@ -182,3 +186,13 @@ def test_pictures_have_no_spectrum(tmp_path: Path) -> None:
         UserError, match=r"--front-end spectrum takes signals; the samples of p have 3 axes\."
     ):
         spectrum(f"npz:{tmp_path / 'p.npz'}", sample_rate=800)
+
+
+def test_a_chip_that_is_too_slow_is_told_its_share_in_whole_percent(tmp_path: Path) -> None:
+    spec = spectrum(stored(tmp_path), sample_rate=50_000).info.frontend
+    (note,) = (
+        note
+        for note in network_budget(None, load_target("rp2040"), spec, certain=False).notes
+        if FRONT_END in note
+    )
+    assert re.search(r" [\d,]+ % of the chip's time\. Frames come faster than this chip makes them\.", note)
