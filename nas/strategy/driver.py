@@ -27,6 +27,7 @@ _POLL_SECONDS = 0.25
 _SEARCH_OVERTIME = 1 / 3  # of the time kept for the finalists, that trainings of the search may take
 # A full training that cannot end is begun where it gets so many times further than the last one.
 _WORTH_MORE = 1.5
+_WORTH_FEWER = 2.0  # times the steps of a training in full, for which fewer finalists are trained
 _START_SECONDS = 12.0  # of workers, for the first estimate
 
 
@@ -266,14 +267,15 @@ class Driver:
     def _choose_finalists(self) -> tuple[list[dict[str, Any]], int]:
         """The most promising networks and their training steps: more than in full where there is time for that.
 
-        In full only those are trained that are not yet.
+        Where it is short, fewer are trained for longer. In full only those are trained that are not yet.
         """
         count, spread = self.plan.finalists, self._spread
         if self.plan.stretch > 1:
-            chosen = self.engine.finalists(count, spread=spread, trained=True)
-            steps = self._longer_steps(chosen)
-            if steps >= _WORTH_MORE * self.plan.steps[-1]:
-                return [one.params for one in chosen], steps
+            for fewer in range(count, min(count, self.executor.slots) - 1, -1):
+                chosen = self.engine.finalists(fewer, spread=spread, trained=True)
+                steps = self._longer_steps(chosen)
+                if steps >= _WORTH_FEWER * self.plan.steps[-1]:
+                    return [one.params for one in chosen], steps
         return [one.params for one in self.engine.finalists(count, spread=spread)], self.plan.steps[-1]
 
     def _longer_steps(self, chosen: Sequence[Proposal]) -> int:

@@ -226,7 +226,7 @@ class SearchEngine:
             more: Whether a new network may be begun.
         """
         settings = self.settings
-        front = order % settings.leader_every != 0
+        front = order % settings.turns >= settings.leaders
         rung, waiting = self._next_promotion()
         if waiting:
             improvement = self._acquisition(waiting, self._conditioned(), front=front)

@@ -11,7 +11,9 @@ class SearchSettings:
 
     Attributes:
         reduction_factor: Of this many networks trained at a rung, one goes on to the next.
-        leader_every: Every so many proposals, one looks for the most accurate network within the whole budget.
+        turns: Proposals that take turns in what they look for.
+        leaders: Of these, how many look for the most accurate network within the whole budget; the others for the
+            front.
         random_first: Networks drawn at random before the surrogate is asked.
         generation: Proposals that share their candidates.
         pool_size: Candidates drawn for a generation, which also looks at those of the generation before.
@@ -23,7 +25,8 @@ class SearchSettings:
     """
 
     reduction_factor: int = 3
-    leader_every: int = 3
+    turns: int = 3
+    leaders: int = 1
     random_first: int = 6
     generation: int = 12
     pool_size: int = 64

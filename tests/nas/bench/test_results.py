@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.bench import results
+from nas.tasks import load_task
+from nas.tasks.options import TaskOptions
+from tests.nas.report.synthetic_summary import synthetic_summary
+from tests.nas.runs_on_disk import write_run
+
+
+def test_recordings_of_an_npz_become_folders_that_the_audio_task_reads(tmp_path: Path) -> None:
+    pytest.importorskip("soundfile")
+    rng = np.random.default_rng(0)
+    parts = {
+        f"X_{part}": rng.integers(-9000, 9000, (4, 4000)).astype(np.int16)
+        for part in ("train", "val", "test")
+    }
+    labels = {f"y_{part}": np.arange(4) % 2 for part in ("train", "val", "test")}
+    np.savez(tmp_path / "words.npz", sample_rate=8000, class_names=np.array(["no", "yes"]), **parts, **labels)
+    task = results.write_recordings(tmp_path / "words.npz", tmp_path / "out")
+    data = load_task(task, TaskOptions(augment=0))
+    assert data.info.class_names == ("no", "yes")
+    assert data.info.samples == {"train": 4, "val": 4, "test": 4}
+    assert results.write_recordings(tmp_path / "words.npz", tmp_path / "out") == task
+
+
+def test_a_row_that_has_a_result_is_not_run_again_and_stands_in_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*words: object, **more: object) -> None:
+        raise AssertionError(words)
+
+    monkeypatch.setattr("nas.bench.results.subprocess.run", fail)
+    write_run(tmp_path / "har-small-1", synthetic_summary())
+    assert results.main([str(tmp_path), "--rows", "har-small", "--out", str(tmp_path)]) == 0
+    head, _, row = capsys.readouterr().out.strip().split("\n")
+    assert head.count("|") == row.count("|")
+
+
+def test_a_row_that_is_not_known_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        results.main([str(tmp_path), "--rows", "nothing"])
+    assert "There is no row 'nothing'" in capsys.readouterr().err
