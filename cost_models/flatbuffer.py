@@ -34,6 +34,18 @@ def broken(detail: str) -> DamagedModelError:
     )
 
 
+class UnfitModelError(UserError):
+    """A model is sound, but TFLM's kernels do not take it."""
+
+
+def refused(detail: str) -> UnfitModelError:
+    """The error for a sound model that TFLM's kernels do not take."""
+    return UnfitModelError(
+        f"TFLM does not run this model: {detail}.",
+        "Convert the network again with other settings, or build it of other operators.",
+    )
+
+
 class Reader:
     """The bytes of a flatbuffer and what is left of the work allowed on them.
 

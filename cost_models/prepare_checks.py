@@ -8,7 +8,7 @@ Source: tensorflow/lite/micro/kernels and tensorflow/lite/kernels/internal/refer
 
 from __future__ import annotations
 
-from cost_models.flatbuffer import broken
+from cost_models.flatbuffer import broken, refused
 from cost_models.graph import Conv2DOptions, DepthwiseConv2DOptions, KernelOptions, SoftmaxOptions, Tensor
 from cost_models.prepare_case import Case, Rules, cannot_make, made, retyped, too_deep
 from cost_models.prepare_layout import LAYOUT_RULES
@@ -44,9 +44,7 @@ def check_prepare(index: int, case: Case) -> None:
     if op.kind in _SYMMETRIC:
         for at in (*op.inputs, *op.outputs):
             if at >= 0 and case.tensors[at].dtype == "int16" and (case.quantization(at) or (0, 0))[1]:
-                raise broken(
-                    f"{name} has an int16 tensor with a zero point, which TFLM's kernel does not take"
-                )
+                raise refused(f"{name} has an int16 tensor with a zero point")
     for at in (*op.inputs[:1], *op.outputs):
         if case.tensors[at].elements < 1:
             raise broken(f"{name} has a tensor of shape {list(case.tensors[at].shape)}")
@@ -55,7 +53,7 @@ def check_prepare(index: int, case: Case) -> None:
     except (IndexError, ValueError, ZeroDivisionError):
         fault = "has shapes that do not fit"
     if fault is not None:
-        raise broken(f"{name} {fault}")
+        raise refused(f"{name} {fault}")
 
 
 def inputs_of(kind: str) -> tuple[int, int]:

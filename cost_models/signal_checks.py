@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cost_models.flatbuffer import broken
+from cost_models.flatbuffer import broken, refused
 from cost_models.graph import SignalOptions
 from cost_models.prepare_case import Case
 from cost_models.signal_operators import element_type
@@ -56,7 +56,7 @@ def check_signal(index: int, case: Case) -> None:
     except (IndexError, ValueError, ZeroDivisionError):
         fault = "has shapes that do not fit"
     if fault is not None:
-        raise broken(f"{name} {fault}")
+        raise refused(f"{name} {fault}")
 
 
 def _shifts(options: SignalOptions, *names: str) -> str | None:

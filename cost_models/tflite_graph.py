@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from cost_models import tflite_schema as schema
 from cost_models.errors import UserError
-from cost_models.flatbuffer import DamagedModelError, Reader, Table, broken
+from cost_models.flatbuffer import DamagedModelError, Reader, Table, UnfitModelError, broken
 from cost_models.flexbuffer import read_numbers
 from cost_models.graph import (
     ITEM_BYTES,
@@ -193,7 +193,7 @@ def _dynamic_shapes(tables: tuple[Table, ...]) -> Iterator[None]:
     """
     try:
         yield
-    except DamagedModelError as error:
+    except (DamagedModelError, UnfitModelError) as error:
         if all(-1 not in table.numbers(schema.TENSOR_SHAPE_SIGNATURE, "i") for table in tables):
             raise
         raise UserError(

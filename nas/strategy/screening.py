@@ -44,9 +44,10 @@ class Board:
         """What a graph costs there, and the limits that it breaks."""
         try:
             costs = self.model.estimate(graph, file_bytes=file_bytes)
+            violations = self.budget.violations(costs)  # which operators without counts may leave open
         except UserError as error:
             return Judgement(costs=None, refused=str(error))
-        return Judgement(costs=costs.plus(self.taken), violations=self.budget.violations(costs))
+        return Judgement(costs=costs.plus(self.taken), violations=violations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
