@@ -16,8 +16,9 @@ import numpy as np
 
 from cost_models.resources import format_quantity
 from nas.model.metrics import METRICS
+from nas.model.result import RunSummary
 from nas.run.folder import open_run_folder
-from nas.run.result import RunSummary, read_result
+from nas.run.result import read_result
 
 _HEAD = (
     "| data | limits | asked | seed | test metric (95 % interval) | SRAM | flash | cycles | trainings |\n"

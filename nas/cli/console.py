@@ -43,12 +43,12 @@ def print_result(result: RunResult, *, as_json: bool) -> None:
         for name, part in (result.boards or {"": result}).items():
             if name:
                 console.print(f"== {name}", markup=False, highlight=False)
-            print_front(part.content, console)
+            print_front(part.summary, console)
             for what, path in (("report", part.report), ("bundle", RunFolder(path=part.path).bundle)):
                 if path.exists():
                     console.print(f"{what} {path}", markup=False, highlight=False, soft_wrap=True)
         if result.boards:
-            print_boards(result.content, console)
+            print_boards(result.summary, console)
             console.print(f"report {result.report}", markup=False, highlight=False, soft_wrap=True)
     if not result.delivered:
         for text in (result.refusal, *result.refusal_notes):

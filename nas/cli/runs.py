@@ -168,7 +168,7 @@ def _write_page(comparison: Comparison, path: Path) -> None:
     from nas.run.stored_run import damage_is_an_error
 
     with damage_is_an_error(comparison.runs[0].path):
-        page = render_comparison(comparison.to_json(), [run.content or {} for run in comparison.runs])
+        page = render_comparison(comparison.to_json(), [run.summary for run in comparison.runs])
     try:
         path.write_text(page, encoding="utf-8", newline="\n")
     except (OSError, ValueError) as error:

@@ -105,7 +105,7 @@ def _target(run: StoredRun) -> str:
     summary = run.summary
     limits = [(resource_of(one.resource), one.limit) for one in summary.budget]
     said = ", ".join(f"{resource.label} {resource.text(limit)}" for resource, limit in limits)
-    return f"{summary.target.get('name', run.entry.target)}: {said}"
+    return f"{summary.target.name or run.entry.target}: {said}"
 
 
 def _verdict(run: StoredRun) -> Iterator[str]:
@@ -122,9 +122,9 @@ def _verdict(run: StoredRun) -> Iterator[str]:
         force_terminal=real.is_terminal,
         color_system="auto" if real.is_terminal else None,
     )
-    print_front(run.content or {}, console)
-    if (run.content or {}).get("boards"):
-        print_boards(run.content or {}, console)
+    print_front(run.summary, console)
+    if run.summary.boards:
+        print_boards(run.summary, console)
     yield page.getvalue().rstrip("\n")
 
 

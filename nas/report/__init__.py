@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from nas.model.result import RunSummary
 
 __all__ = ["print_boards", "print_front", "write_report"]
 
 
 def write_report(
-    path: Path, summary: Mapping[str, Any], write: Callable[[Path, bytes], object] = Path.write_bytes
+    path: Path, summary: RunSummary, write: Callable[[Path, bytes], object] = Path.write_bytes
 ) -> None:
     """Write the self-contained `report.html` of a run; see `nas.report.page`."""
     from nas.report import page
@@ -21,14 +23,14 @@ def write_report(
     page.write_report(path, summary, write)
 
 
-def print_boards(summary: Mapping[str, Any], console: Console) -> None:
+def print_boards(summary: RunSummary, console: Console) -> None:
     """Print the boards of a run for several side by side; see `nas.report.table`."""
     from nas.report import table
 
     table.print_boards(summary, console)
 
 
-def print_front(summary: Mapping[str, Any], console: Console) -> None:
+def print_front(summary: RunSummary, console: Console) -> None:
     """Print the Pareto front and the verdict; see `nas.report.table`."""
     from nas.report import table
 

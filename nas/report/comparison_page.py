@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.model.metrics import METRICS
+from nas.model.result import RunSummary
 from nas.model.words import printable
 from nas.report import comparison as words
 from nas.report.overlay import COLOURS, overlay
@@ -15,12 +16,12 @@ from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, SRAM, sentence
 _COSTS = (SRAM, FLASH, LATENCY, CYCLES, ENERGY)
 
 
-def render_comparison(comparison: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]]) -> str:
+def render_comparison(comparison: Mapping[str, Any], summaries: Sequence[RunSummary]) -> str:
     """The page's HTML.
 
     Args:
         comparison: As JSON values: `nas.run.comparison.Comparison.to_json`.
-        summaries: What the runs wrote to `result.json`, in the same order.
+        summaries: Of the runs, in the same order.
     """
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
@@ -53,18 +54,17 @@ def render_comparison(comparison: Mapping[str, Any], summaries: Sequence[Mapping
     )
 
 
-def _by_metric(
-    comparison: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]]
-) -> list[Mapping[str, Any]]:
+def _by_metric(comparison: Mapping[str, Any], summaries: Sequence[RunSummary]) -> list[RunSummary]:
     """The summaries with the metric by which they are compared: accuracy, where they went by different ones."""
     if all(run["metric"] == comparison["metric"] for run in comparison["runs"]):
         return list(summaries)
     return [
-        {
-            **one,
-            "task": {**one["task"], "metric": "accuracy"},
-            "trials": [{**trial, "score": None} for trial in one["trials"]],
-        }
+        one.model_copy(
+            update={
+                "task": one.task.model_copy(update={"metric": "accuracy"}),
+                "trials": [trial.model_copy(update={"score": None}) for trial in one.trials],
+            }
+        )
         for one in summaries
     ]
 

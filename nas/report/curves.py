@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from nas.model.result import RunSummary, TrialSummary
 
 _MOST_OTHERS = 12  # curves that a reader can still tell apart
 _TICKS = 4
@@ -42,24 +43,24 @@ class TrainingCurves:
     text: str
 
 
-def training_curves(summary: Mapping[str, Any]) -> TrainingCurves | None:
+def training_curves(summary: RunSummary) -> TrainingCurves | None:
     """Curves of the full trainings; None where the chosen model's was not kept."""
-    chosen = summary["chosen"]["number"]
-    known = {trial["number"]: trial for trial in summary["trials"] if len(trial.get("curve") or ()) > 1}
-    if chosen not in known:
+    chosen = None if summary.chosen is None else summary.chosen.number
+    known = {trial.number: trial for trial in summary.trials if len(trial.curve) > 1}
+    if chosen is None or chosen not in known:
         return None
-    others = [t for t in known.values() if t.get("rung") == "full" and t["number"] != chosen]
+    others = [t for t in known.values() if t.rung == "full" and t.number != chosen]
     shown = [*others[-_MOST_OTHERS:], known[chosen]]
     most_steps = max(_steps(trial) for trial in shown)
-    most_loss = max(max(trial["curve"]) for trial in shown) or 1.0
-    mine = known[chosen]["curve"]
+    most_loss = max(max(trial.curve) for trial in shown) or 1.0
+    mine = known[chosen].curve
     return TrainingCurves(
         curves=tuple(
             Curve(
-                title=f"trial {trial['number']}: loss {trial['curve'][0]:.2f} to {trial['curve'][-1]:.2f}"
+                title=f"trial {trial.number}: loss {trial.curve[0]:.2f} to {trial.curve[-1]:.2f}"
                 f" in {_steps(trial):,} steps",
-                points=_points(trial["curve"], _steps(trial) / most_steps, most_loss),
-                chosen=trial["number"] == chosen,
+                points=_points(trial.curve, _steps(trial) / most_steps, most_loss),
+                chosen=trial.number == chosen,
             )
             for trial in shown
         ),
@@ -70,8 +71,8 @@ def training_curves(summary: Mapping[str, Any]) -> TrainingCurves | None:
     )
 
 
-def _steps(trial: Mapping[str, Any]) -> int:
-    done: int = trial["steps"] if trial.get("cut_at") is None else trial["cut_at"]
+def _steps(trial: TrialSummary) -> int:
+    done: int = trial.steps if trial.cut_at is None else trial.cut_at
     return done
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from nas.model.groups import column_title, left_out_text, rows_text
+from nas.model.result import RunSummary
 from nas.report.facts import groups_of, metric_name
 from nas.report.quantities import sentence
 
 _LEAST_GROUPS = 2  # for a table
 
 
-def group_table(summary: Mapping[str, Any]) -> dict[str, Any] | None:
+def group_table(summary: RunSummary) -> dict[str, Any] | None:
     """A row for each group that is told, the worst first; None where the data have no groups to compare.
 
     `between` is how many groups are left out before the row `half`.

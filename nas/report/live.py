@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.model.records import TrialRecord
+from nas.model.result import RunSummary
 from nas.report.page import render
 
 _LEAST_SECONDS = 10.0
@@ -62,7 +63,10 @@ class LiveReport:
             self._earlier = self._done  # of the part before a resume: says nothing of the pace
         if now < self._next:
             return
-        self._write(self._path, render(self._summarize() | {"progress": self._progress(now)}).encode())
+        self._write(
+            self._path,
+            render(RunSummary.model_validate(self._summarize() | {"progress": self._progress(now)})).encode(),
+        )
         took = self._clock() - now
         self._next = now + max(_LEAST_SECONDS, took / _SHARE)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from nas.model.result import RunSummary, TrialSummary
 from nas.report import facts
 from nas.report.picture import Heights, hover, is_near, scale, speeds, stairs
 from nas.report.quantities import FLASH, SRAM, Resource
@@ -19,7 +20,7 @@ COLOURS = 6  # that the style has for runs; more runs repeat them with other sym
 def overlay(
     letters: Sequence[str],
     names: Sequence[str],
-    summaries: Sequence[Mapping[str, Any]],
+    summaries: Sequence[RunSummary],
     *,
     memory_alone: bool,
 ) -> dict[str, Any] | None:
@@ -31,7 +32,7 @@ def overlay(
         summaries: Of the runs, which go by one metric.
         memory_alone: Leave out what means something else on another target.
     """
-    fronts = [[trial for trial in facts.front(one) if trial.get("costs")] for one in summaries]
+    fronts = [[trial for trial in facts.front(one) if trial.costs] for one in summaries]
     drawn = [trial for front in fronts for trial in front]
     if not drawn:
         return None
@@ -39,7 +40,7 @@ def overlay(
     limits, metric = [facts.limits(one) for one in summaries], facts.metric(summaries[0])
     together = {name: limit for own in limits for name, limit in own.items()}
     resources = (SRAM,) if memory_alone else (SRAM, FLASH, *speeds(drawn, together))
-    chosen = [(one["chosen"] or {}).get("number") for one in summaries]
+    chosen = [None if one.chosen is None else one.chosen.number for one in summaries]
     return {
         "panels": [
             _panel(resource, letters, fronts, chosen, heights, limits, metric) for resource in resources
@@ -66,7 +67,7 @@ def _end(name: str) -> str:
 def _panel(
     resource: Resource,
     letters: Sequence[str],
-    fronts: Sequence[Sequence[facts.Trial]],
+    fronts: Sequence[Sequence[TrialSummary]],
     chosen: Sequence[int | None],
     heights: Heights,
     limits: Sequence[Mapping[str, float]],
@@ -75,9 +76,9 @@ def _panel(
     points, lines = {}, {}
     at: list[float] = []
     for letter, front, star in zip(letters, fronts, chosen):
-        shown = [trial for trial in front if trial["costs"].get(resource.key) is not None]
-        x = [max(float(trial["costs"][resource.key]), 1.0) for trial in shown]
-        kinds = ["chosen" if trial["number"] == star else "front" for trial in shown]
+        shown = [trial for trial in front if trial.known_costs.get(resource.key) is not None]
+        x = [max(float(trial.known_costs[resource.key]), 1.0) for trial in shown]
+        kinds = ["chosen" if trial.number == star else "front" for trial in shown]
         at += x
         points[letter] = {
             "x": x,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from nas.model.result import ChosenSummary, RunSummary, TrialSummary
 from nas.model.words import listed
 from nas.report import drawing, facts, quantities
 from nas.report.curves import training_curves
@@ -28,7 +29,7 @@ _COSTS = (SRAM, FLASH, MACS, CYCLES, LATENCY, ENERGY)
 
 
 def write_report(
-    path: Path, summary: Mapping[str, Any], write: Callable[[Path, bytes], object] = Path.write_bytes
+    path: Path, summary: RunSummary, write: Callable[[Path, bytes], object] = Path.write_bytes
 ) -> None:
     """Write the report of a run; the same summary gives the same bytes.
 
@@ -43,7 +44,7 @@ def write_report(
     write(path, render(summary).encode())
 
 
-def render(summary: Mapping[str, Any]) -> str:
+def render(summary: RunSummary) -> str:
     """The report's HTML."""
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
@@ -81,16 +82,16 @@ def template_environment() -> tuple[Environment, Callable[[str], str]]:
     return environment, lambda name: loader.get_source(environment, name)[0]
 
 
-def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = summary["chosen"]
-    trials = summary["trials"]
-    found = facts.uses(summary, chosen["costs"]) if chosen else []
+def _context(summary: RunSummary) -> dict[str, Any]:
+    chosen = summary.chosen
+    trials = summary.trials
+    found = facts.uses(summary, chosen.costs) if chosen else []
     return {
         "s": summary,
         "chosen": chosen,
-        "npu": facts.npu_lines(chosen["npu"]) if chosen and chosen.get("npu") else [],
+        "npu": facts.npu_lines(chosen.npu) if chosen and chosen.npu else [],
         "headline": facts.headline(summary),
-        "progress": summary.get("progress"),
+        "progress": summary.progress,
         "reload_seconds": _RELOAD_SECONDS,
         "score_text": facts.score_text(summary) if chosen and facts.metric(summary) != "accuracy" else "",
         "boards": facts.boards(summary),
@@ -98,9 +99,7 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "robustness": facts.robustness_text(chosen) if chosen else "",
         "quantization": facts.quantization_text(summary),
         "tested": facts.tested(summary),
-        "numbers_text": facts.numbers_text(chosen["test_accuracy"])
-        if chosen and chosen["test_accuracy"].get("numbers")
-        else "",
+        "numbers_text": facts.numbers_text(chosen.tested) if chosen and chosen.tested.numbers else "",
         "groups": group_table(summary),
         "scatters": scatters(chosen) if chosen else [],
         "group_text": facts.group_text(summary) if chosen else "",
@@ -108,34 +107,34 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "front_end": facts.front_end_notes(summary),
         "metric_word": facts.metric(summary),
         "metric": quantities.sentence(facts.metric(summary)),
-        "stopped": facts.STOPPED.get(summary["stopped_by"], summary["stopped_by"]),
+        "stopped": facts.STOPPED.get(summary.stopped_by, summary.stopped_by),
         "counts": facts.counts_by_state(summary),
-        "warnings": chosen.get("warnings", ()) if chosen else (),
+        "warnings": chosen.warnings if chosen else (),
         "uses": found,
         "tight": facts.tight(found),
-        "engine": facts.engine_title(chosen["test_accuracy"]["engine"]) if chosen else "",
+        "engine": facts.engine_title(chosen.tested.engine) if chosen else "",
         "picture": picture(summary),
         "front": facts.front(summary),
-        "full": all(trial.get("rung") == "full" for trial in facts.front(summary)),
+        "full": all(trial.rung == "full" for trial in facts.front(summary)),
         "front_costs": _known(facts.front(summary)),
         "trials": trials,
         "trial_costs": _known(trials),
-        "calibrated": any((t.get("costs") or {}).get("cycles") is not None for t in trials),
+        "calibrated": any(t.known_costs.get("cycles") is not None for t in trials),
         "layers": _layers(chosen) if chosen else None,
         "curves": training_curves(summary) if chosen else None,
-        "network": drawing.network(chosen["layers"]) if chosen else (),
-        "arena": arena_picture(chosen["timeline"], chosen["costs"].get("sram_bytes")) if chosen else None,
-        "confusion": _confusion(summary) if chosen and chosen.get("confusion") else None,
+        "network": drawing.network(chosen.layers) if chosen else (),
+        "arena": arena_picture(chosen.timeline, chosen.costs.get("sram_bytes")) if chosen else None,
+        "confusion": _confusion(summary) if chosen and chosen.confusion else None,
         "rejections": facts.rejections(summary),
         "misses": facts.closest_misses(summary),
         "failures": facts.failures(summary),
         "time": time_use(summary),
-        "data": _data(summary.get("data")),
+        "data": _data(summary.data),
         "settings": {
-            "Configuration": _rows(summary["config"]),
-            "Target": _rows(summary["target"]),
-            "Data": _rows(summary["task"]),
-            "Versions": _rows(summary["versions"]),
+            "Configuration": _rows(summary.config),
+            "Target": _rows(summary.target.model_dump(exclude_unset=True)),
+            "Data": _rows(summary.task.model_dump(exclude_unset=True)),
+            "Versions": _rows(summary.versions),
         },
         "interval_text": quantities.interval_text,
         "duration_us": quantities.duration_us,
@@ -178,20 +177,20 @@ def _data(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _known(trials: Sequence[facts.Trial]) -> list[Resource]:
+def _known(trials: Sequence[TrialSummary]) -> list[Resource]:
     """The costs that at least one trial has."""
-    return [r for r in _COSTS if any((t.get("costs") or {}).get(r.key) is not None for t in trials)]
+    return [r for r in _COSTS if any(t.known_costs.get(r.key) is not None for t in trials)]
 
 
-def _layers(chosen: Mapping[str, Any]) -> dict[str, Any]:
+def _layers(chosen: ChosenSummary) -> dict[str, Any]:
     """The chosen model's operators with their share of the best-known measure of work."""
-    layers = chosen["layers"]
+    layers = chosen.layers
     work = next(
         (key for key in ("cycles", "instructions") if any(layer.get(key) is not None for layer in layers)),
         "macs",
     )
     total = sum(layer.get(work) or 0 for layer in layers)
-    live = {step["index"]: step["bytes"] for step in chosen["timeline"]}
+    live = {step["index"]: step["bytes"] for step in chosen.timeline}
     rows = [
         {
             **layer,
@@ -206,10 +205,11 @@ def _layers(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {"rows": rows, "work": names[work], "key": work}
 
 
-def _confusion(summary: Mapping[str, Any]) -> dict[str, Any]:
+def _confusion(summary: RunSummary) -> dict[str, Any]:
     """Counts with the shade of each cell, recall by row, precision by column and the worst mix-ups."""
-    counts: Sequence[Sequence[int]] = summary["chosen"]["confusion"]
-    names = [str(name) for name in summary["task"]["class_names"]]
+    assert summary.chosen is not None
+    counts = summary.chosen.confusion
+    names = [str(name) for name in summary.task.class_names]
     names += [str(index) for index in range(len(names), len(counts))]
     of_row = [sum(row) for row in counts]
     of_column = [sum(column) for column in zip(*counts, strict=True)]

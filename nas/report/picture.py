@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from nas.model.result import RunSummary, TrialSummary
 from nas.report import facts
 from nas.report.quantities import (
     CYCLES,
@@ -33,13 +34,13 @@ _LANE = 0.16
 """Distance of the lane of untrained trials below the worst accuracy, as a share of the axis."""
 
 
-def picture(summary: Mapping[str, Any]) -> dict[str, Any] | None:
+def picture(summary: RunSummary) -> dict[str, Any] | None:
     """Everything the browser draws, colours apart; None when no trial has costs.
 
     Accuracy is drawn by the logarithm of its error, so that 98 and 99 % are as far apart as 80 and 90 %.
     """
     drawn = ("evaluated", "rejected")
-    trials = [t for t in summary["trials"] if t.get("costs") and t["state"] in drawn]
+    trials = [t for t in summary.trials if t.costs and t.state in drawn]
     if not trials:
         return None
     heights = Heights([a for t in trials if (a := facts.validation(t)[0]) is not None])
@@ -52,9 +53,11 @@ def picture(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def speeds(trials: Sequence[facts.Trial], limits: Mapping[str, float]) -> list[Resource]:
+def speeds(trials: Sequence[TrialSummary], limits: Mapping[str, float]) -> list[Resource]:
     """Resources drawn next to memory: those of latency, energy and cycles that are limited, else cycles, else MACs."""
-    known = [r for r in (LATENCY, ENERGY, CYCLES) if any(t["costs"].get(r.key) is not None for t in trials)]
+    known = [
+        r for r in (LATENCY, ENERGY, CYCLES) if any(t.known_costs.get(r.key) is not None for t in trials)
+    ]
     limited = [resource for resource in known if resource.name in limits]
     return limited or ([CYCLES] if CYCLES in known else [MACS])
 
@@ -121,29 +124,29 @@ def _accuracy_tick(accuracy: float) -> str:
     return f"{round(100 * accuracy, 2):g}{GAP}%"
 
 
-def _kinds(summary: Mapping[str, Any]) -> dict[int, str]:
-    kinds = dict.fromkeys(summary["front"], "front")
-    if summary["chosen"] is not None:
-        kinds[summary["chosen"]["number"]] = "chosen"
+def _kinds(summary: RunSummary) -> dict[int, str]:
+    kinds = dict.fromkeys(summary.front, "front")
+    if summary.chosen is not None:
+        kinds[summary.chosen.number] = "chosen"
     return kinds
 
 
 def _panel(
     resource: Resource,
-    trials: Sequence[facts.Trial],
+    trials: Sequence[TrialSummary],
     kinds: Mapping[int, str],
     heights: Heights,
     limits: Mapping[str, float],
     metric: str,
 ) -> dict[str, Any]:
-    shown = [trial for trial in trials if trial["costs"].get(resource.key) is not None]
+    shown = [trial for trial in trials if trial.known_costs.get(resource.key) is not None]
     points: dict[str, list[tuple[float, float, str, int]]] = {kind: [] for kind in KINDS}
     for trial in shown:
-        own = "rejected" if trial.get("violations") or trial["state"] == "rejected" else "evaluated"
-        kind = kinds.get(trial["number"], own)
-        x = max(float(trial["costs"][resource.key]), 1.0)
+        own = "rejected" if trial.violations or trial.state == "rejected" else "evaluated"
+        kind = kinds.get(trial.number, own)
+        x = max(float(trial.known_costs[resource.key]), 1.0)
         height = heights.of(facts.validation(trial)[0])
-        points[kind].append((x, height, hover(trial, kind, metric), trial["number"]))
+        points[kind].append((x, height, hover(trial, kind, metric), trial.number))
     at = [point[0] for group in points.values() for point in group]
     limit = limits.get(resource.name)
     inside = limit is not None and is_near(limit, at)
@@ -152,7 +155,7 @@ def _panel(
         "limit": limit if inside else None,
         "limit_text": "" if limit is None else f"limit {resource.text(limit)}",
         "limit_beyond": limit is not None and not inside,
-        "stairs": stairs([t for t in shown if kinds.get(t["number"])], resource, heights),
+        "stairs": stairs([t for t in shown if kinds.get(t.number)], resource, heights),
         "points": {
             kind: {
                 "x": [p[0] for p in g],
@@ -192,27 +195,27 @@ def scale(resource: Resource, at: Sequence[float], least: float = 2.0) -> dict[s
     }
 
 
-def stairs(trials: Sequence[facts.Trial], resource: Resource, heights: Heights) -> list[tuple[float, float]]:
+def stairs(trials: Sequence[TrialSummary], resource: Resource, heights: Heights) -> list[tuple[float, float]]:
     """The front's best accuracy at this cost or less, from left to right."""
     best = -1.0
     steps = []
-    for trial in sorted(trials, key=lambda t: (t["costs"][resource.key], -(facts.validation(t)[0] or 0))):
+    for trial in sorted(trials, key=lambda t: (t.known_costs[resource.key], -(facts.validation(t)[0] or 0))):
         accuracy = facts.validation(trial)[0]
         if accuracy is not None and accuracy > best:
             best = accuracy
-            steps.append((max(float(trial["costs"][resource.key]), 1.0), heights.of(best)))
+            steps.append((max(float(trial.known_costs[resource.key]), 1.0), heights.of(best)))
     return steps
 
 
-def hover(trial: facts.Trial, kind: str, metric: str) -> str:
+def hover(trial: TrialSummary, kind: str, metric: str) -> str:
     """The text of a trial's point; HTML that names of choices cannot break."""
-    costs = trial["costs"]
-    lines = [f"<b>Trial {trial['number']}</b> · {kind}"]
+    costs = trial.known_costs
+    lines = [f"<b>Trial {trial.number}</b> · {kind}"]
     accuracy, engine = facts.validation(trial)
     if accuracy is None:
         lines.append("rejected before training")
     else:
-        trained = "trained in full" if trial.get("rung") == "full" else "short training"
+        trained = "trained in full" if trial.rung == "full" else "short training"
         lines.append(f"{metric} {percent(accuracy)} (int8, validation, {engine}, {trained})")
     for resource in (SRAM, FLASH, CYCLES, LATENCY, MACS):
         if costs.get(resource.key) is not None:
@@ -221,7 +224,7 @@ def hover(trial: facts.Trial, kind: str, metric: str) -> str:
             between = f" ({resource.between} {ends})" if ends and resource is not FLASH else exact
             lines.append(f"{resource.label} {resource.text(costs[resource.key])}{between}")
     lines.append("")
-    lines += [f"{name} = {value}" for name, value in (trial.get("params") or {}).items()]
+    lines += [f"{name} = {value}" for name, value in trial.params.items()]
     return "<br>".join([lines[0], *(escape(line) for line in lines[1:])])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.model.result import ChosenSummary
 from nas.report.picture import linear_ticks
 
 _MARGIN = 0.04  # of the range, so that no dot lies on the frame
@@ -32,9 +33,9 @@ class Scatter:
     text: str
 
 
-def scatters(chosen: Mapping[str, Any]) -> list[Scatter]:
+def scatters(chosen: ChosenSummary) -> list[Scatter]:
     """The pictures of a chosen model; none where classes or anomalies are told."""
-    return [_scatter(one) for one in chosen.get("predictions") or ()]
+    return [_scatter(one) for one in chosen.predictions or ()]
 
 
 def _scatter(found: Mapping[str, Any]) -> Scatter:

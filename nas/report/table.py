@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from textwrap import TextWrapper
-from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nas.model.result import ChosenSummary, RunSummary, TrialSummary
 from nas.report import facts
 from nas.report.quantities import (
     CYCLES,
@@ -36,7 +35,7 @@ _LEAST_ROOM = 24
 """Characters below which the choices of a trial are not worth a column."""
 
 
-def print_front(summary: Mapping[str, Any], console: Console) -> None:
+def print_front(summary: RunSummary, console: Console) -> None:
     """Print the front as a table, the chosen row marked, and a verdict of a few lines."""
     members = facts.front(summary)
     if members:
@@ -53,7 +52,7 @@ def print_front(summary: Mapping[str, Any], console: Console) -> None:
             console.print(part.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
 
-def print_boards(summary: Mapping[str, Any], console: Console) -> None:
+def print_boards(summary: RunSummary, console: Console) -> None:
     """The boards of a run for several side by side: the choice, its accuracy, and what it takes of each limit."""
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -79,15 +78,15 @@ def print_boards(summary: Mapping[str, Any], console: Console) -> None:
     console.print(table)
 
 
-def _table(summary: Mapping[str, Any], members: list[facts.Trial], width: int) -> Table:
+def _table(summary: RunSummary, members: list[TrialSummary], width: int) -> Table:
     """The table; what has no room is left out from the right, so that no number is ever cut."""
-    chosen = (summary["chosen"] or {}).get("number")
+    chosen = summary.chosen and summary.chosen.number
     columns = [
-        ("Trial", [f"{'* ' if trial['number'] == chosen else ''}{trial['number']}" for trial in members]),
+        ("Trial", [f"{'* ' if trial.number == chosen else ''}{trial.number}" for trial in members]),
         (sentence(facts.metric(summary)), [percent(facts.validation(trial)[0]) for trial in members]),
     ]
     for resource in _COLUMNS:
-        values = [(trial.get("costs") or {}).get(resource.key) for trial in members]
+        values = [trial.known_costs.get(resource.key) for trial in members]
         if any(value is not None for value in values):
             columns.append((resource.label, [resource.text(value) for value in values]))
     table = Table(
@@ -107,29 +106,29 @@ def _table(summary: Mapping[str, Any], members: list[facts.Trial], width: int) -
     room -= _GAP
     if room >= _LEAST_ROOM:
         table.add_column("Choices", overflow="ellipsis", no_wrap=True, max_width=room)
-        shown.append([escape(choices(trial.get("params") or {})) for trial in members])
+        shown.append([escape(choices(trial.params)) for trial in members])
     for trial, row in zip(members, zip(*shown, strict=True), strict=True):
-        table.add_row(*row, style="bold green" if trial["number"] == chosen else "")
+        table.add_row(*row, style="bold green" if trial.number == chosen else "")
     return table
 
 
-def verdict(summary: Mapping[str, Any]) -> list[str]:
+def verdict(summary: RunSummary) -> list[str]:
     """What was chosen, how good it is and what it takes of each limit, a line each."""
     lines = [facts.headline(summary)]
-    chosen = summary["chosen"]
+    chosen = summary.chosen
     if chosen is None:
         lines += [
-            f"Closest miss: trial {miss.trial['number']}, {'; '.join(miss.reasons)}"
+            f"Closest miss: trial {miss.trial.number}, {'; '.join(miss.reasons)}"
             for miss in facts.closest_misses(summary, most=1)
         ]
         lines += [f"{times} failed: {reason}" for reason, times in facts.failures(summary)[:3]]
         return lines
     rows = [
-        ("Chosen", f"trial {chosen['number']} {_of_trials(summary)}"),
-        ("Policy", str(chosen["policy"])),
+        ("Chosen", f"trial {chosen.number} {_of_trials(summary)}"),
+        ("Policy", str(chosen.policy)),
         (
             facts.tested(summary),
-            f"{facts.accuracy_text(chosen['test_accuracy'])}, int8, measured{_by(chosen)}",
+            f"{facts.accuracy_text(chosen.tested)}, int8, measured{_by(chosen)}",
         ),
         *([] if facts.metric(summary) == "accuracy" else [("Searched by", facts.score_text(summary))]),
         *([("By group", text)] if (text := facts.group_text(summary)) else []),
@@ -137,9 +136,9 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         *([("Threshold", text)] if (text := facts.anomaly_text(summary)) else []),
         *([("Robustness", text)] if (text := facts.robustness_text(chosen, most=2)) else []),
         *([("Not verified", NOT_BY_TFLM)] if _by(chosen) else []),
-        *(("Warning", text) for text in chosen.get("warnings") or ()),
+        *(("Warning", text) for text in chosen.warnings),
     ]
-    found = facts.uses(summary, chosen["costs"])
+    found = facts.uses(summary, chosen.costs)
     for use in found:
         text = f"{use.text}, {use.verdict}" if use.value is not None and use.verdict else use.text
         rows.append((use.resource.label, f"{text} [{use.basis}]"))
@@ -152,18 +151,18 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
     rows += [("Front end", note) for note in facts.front_end_notes(summary)]
     if shares := facts.worker_time(summary):
         rows.append(("Worker time", shares))
-    if chosen.get("npu"):
-        rows += [("On the NPU", text) for text in facts.npu_lines(chosen["npu"])]
+    if chosen.npu:
+        rows += [("On the NPU", text) for text in facts.npu_lines(chosen.npu)]
     return lines + [f"  {name:<{_NAME_WIDTH - 3}} {text}" for name, text in rows]
 
 
-def _by(chosen: Mapping[str, Any]) -> str:
+def _by(chosen: ChosenSummary) -> str:
     """Who measured where it was not TFLM's interpreter, which is what people take for granted."""
-    engine = chosen["test_accuracy"]["engine"]
+    engine = chosen.tested.engine
     return "" if engine == "tflm" else f" by {facts.engine_title(engine)}"
 
 
-def _of_trials(summary: Mapping[str, Any]) -> str:
+def _of_trials(summary: RunSummary) -> str:
     counted = facts.counts_by_state(summary)
     parts = ", ".join(f"{times} {state}" for state, times in counted.items())
     return f"of {sum(counted.values())} trials ({parts})"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.model.result import RunSummary, TrialSummary
 from nas.report.quantities import GAP, percent, seconds
 
 WAITING = "waiting"
@@ -64,23 +65,23 @@ class TimeUse:
     ticks: tuple[tuple[float, str], ...]
 
 
-def time_use(summary: Mapping[str, Any]) -> TimeUse:
+def time_use(summary: RunSummary) -> TimeUse:
     """Sum the seconds of all trials by stage and lay out the workers' lines.
 
     Trials of a resumed run began on another clock; then there are no lines.
     """
-    whole = max(float(summary["seconds"]), 1e-9)
+    whole = max(float(summary.seconds), 1e-9)
     spent: defaultdict[str, float] = defaultdict(float)
     bars: defaultdict[str, list[Bar]] = defaultdict(list)
-    for trial in summary["trials"]:
-        stages = trial.get("seconds") or {}
+    for trial in summary.trials:
+        stages = trial.seconds
         for stage, took in stages.items():
             spent[stage] += took
         work = {stage: took for stage, took in stages.items() if stage != WAITING}
-        if trial.get("worker") and trial.get("started") is not None and any(work.values()):
-            begun = trial["started"] + stages.get(WAITING, 0.0)
-            bars[str(trial["worker"])].append(_bar(trial, begun, work, whole))
-    shares = _shares(spent, summary.get("time") or {})
+        if trial.worker and trial.started is not None and any(work.values()):
+            begun = trial.started + stages.get(WAITING, 0.0)
+            bars[str(trial.worker)].append(_bar(trial, begun, work, whole))
+    shares = _shares(spent, summary.time or {})
     ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     one_clock = all(map(_one_clock, bars.values()))
     return TimeUse(
@@ -96,14 +97,14 @@ def time_use(summary: Mapping[str, Any]) -> TimeUse:
     )
 
 
-def _bar(trial: Mapping[str, Any], begun: float, work: Mapping[str, float], whole: float) -> Bar:
+def _bar(trial: TrialSummary, begun: float, work: Mapping[str, float], whole: float) -> Bar:
     took = sum(work.values())
     parts = ", ".join(f"{stage} {seconds(s)}" for stage, s in work.items())
     return Bar(
         x=100 * begun / whole,
         width=100 * took / whole,
-        kind="full" if trial.get("rung") == "full" else str(trial["state"]),
-        title=f"Trial {trial['number']}: {seconds(took)} from {seconds(begun)} on ({parts})",
+        kind="full" if trial.rung == "full" else str(trial.state),
+        title=f"Trial {trial.number}: {seconds(took)} from {seconds(begun)} on ({parts})",
     )
 
 

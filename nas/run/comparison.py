@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from cost_models.errors import UserError
 from nas.model.metrics import METRICS
-from nas.run.result import RunSummary, TrialSummary
+from nas.model.result import RunSummary, TrialSummary
 from nas.run.stored_run import StoredRun, damage_is_an_error
 from nas.strategy.pareto import dominates, hypervolume
 
@@ -181,7 +181,7 @@ def _objectives(
     if not _same(summaries, lambda one: one.task.metric):
         metric = "accuracy"
         notes.append("The runs were searched by different metrics: their fronts are compared by accuracy.")
-    if not _same(summaries, lambda one: (one.target.get("name"), _target(one))):
+    if not _same(summaries, lambda one: (one.target.name, _target(one))):
         notes.append(
             "The targets differ, so flash and cycles are not comparable: the fronts are compared by accuracy and SRAM."
         )
@@ -270,7 +270,11 @@ def _changes(runs: Sequence[StoredRun], summaries: Sequence[RunSummary]) -> list
 
 def _target(summary: RunSummary) -> dict[str, Any]:
     """The parts of a target that decide costs; its name is the configuration's."""
-    return {name: value for name, value in summary.target.items() if name not in ("name", "title")}
+    return {
+        name: value
+        for name, value in summary.target.model_dump(exclude_unset=True).items()
+        if name not in ("name", "title")
+    }
 
 
 def _data(run: StoredRun, summary: RunSummary) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from cost_models.errors import UserError
 from cost_models.resources import format_quantity
 from cost_models.tflite_graph import read_graph
 from nas.model.records import TrialRecord
+from nas.model.result import RunSummary, TrialSummary
 from nas.model.trained import Accuracy, TaskInfo
 from nas.model.words import FRONT_END as FRONT_END_TAKES
 from nas.run.folder import RunFolder, model_key, versions, write_atomically
 from nas.run.listeners import RunListener
-from nas.run.result import RunResult, TrialSummary
+from nas.run.result import RunResult
 from nas.run.setup import Job
 from nas.strategy.screening import FRONT_END
 
@@ -69,7 +70,9 @@ def finalize(
     summary = summary_of(job, folder, records, stopped_by, clock, notes=notes, chosen=chosen)
     text = json.dumps(summary, indent=1)
     write_atomically(folder.result_file, f"{text}\n".encode())
-    write_report(folder.report_file, summary, write_atomically)  # the page of the search reloads itself
+    write_report(
+        folder.report_file, RunSummary.model_validate(summary), write_atomically
+    )  # the page of the search reloads itself
     if chosen is None and not refusal:
         refusal = _nothing_chosen(folder, records)
         notes = _time_notes(
@@ -107,7 +110,7 @@ def _finalize_boards(
     summary = _side_by_side(job, folder, records, [result.content for result in results.values()])
     text = json.dumps(summary, indent=1)
     write_atomically(folder.result_file, f"{text}\n".encode())
-    write_report(folder.report_file, summary, write_atomically)
+    write_report(folder.report_file, RunSummary.model_validate(summary), write_atomically)
     return RunResult(
         path=folder.path,
         content=json.loads(text),

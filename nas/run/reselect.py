@@ -18,10 +18,11 @@ from nas.frontend.spec import remake_spec
 from nas.model.metrics import METRICS
 from nas.model.policy import MetricName, Policy
 from nas.model.records import TrialRecord
+from nas.model.result import RunSummary, TrialSummary
 from nas.model.trained import Accuracy, FrontEndSpec
 from nas.run.folder import RunFolder, open_run_folder, saved_config
 from nas.run.limits import less_front_end, network_budget, taken_by, users_duty
-from nas.run.result import RunSummary, TrialSummary, read_result
+from nas.run.result import read_result
 from nas.run.stored_model import model_bytes
 from nas.strategy.pareto import choose, pareto_front
 from nas.strategy.screening import FRONT_END

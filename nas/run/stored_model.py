@@ -17,11 +17,12 @@ from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 from nas.model.recipe import TrainingRecipe
+from nas.model.result import TrialSummary
 from nas.model.trained import Accuracy, TrainedModel
 from nas.run.config import RunConfig
 from nas.run.folder import RunFolder, model_key, open_run_folder, saved_config
 from nas.run.limits import less_front_end, network_budget, users_duty
-from nas.run.result import TrialSummary, read_result
+from nas.run.result import read_result
 from nas.run.trust import refuse_export
 from nas.strategy.screening import FRONT_END
 from nas.tasks import load_task

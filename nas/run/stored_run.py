@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cost_models.errors import UserError
 from cost_models.reading import read_bounded
+from nas.model.result import RunSummary
 from nas.model.words import printable
 from nas.report.quantities import RESOURCES, resource_of
 from nas.run.config import keys
 from nas.run.file_lock import is_locked
 from nas.run.folder import SCHEMA, RunFolder
-from nas.run.result import RunSummary
 
 RunState = Literal[
     "finished", "time limit", "Ctrl-C", "failed", "running", "interrupted", "not begun", "damaged"

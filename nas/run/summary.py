@@ -16,9 +16,9 @@ from nas.model.metrics import METRICS
 from nas.model.policy import POLICIES
 from nas.model.quality import quality_warnings
 from nas.model.records import TrialRecord
+from nas.model.result import SCHEMA
 from nas.model.trained import Accuracy, FrontEndSpec, TaskInfo
 from nas.run.config import RunConfig
-from nas.run.result import SCHEMA
 from nas.strategy.pareto import pareto_front
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from cost_models.errors import UserError
 from nas.cli.runs import main
+from nas.model.result import RunSummary
 from nas.report.comparison_page import render_comparison
 from nas.run.comparison import MOST_RUNS, compare
 from nas.run.stored_run import open_stored_run
@@ -210,9 +211,9 @@ def test_empty_fronts_are_compared_all_the_same(here: Path, capsys: Capture) -> 
     assert "The fronts are empty" in page
 
 
-def page_parts(*paths: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def page_parts(*paths: Path) -> tuple[dict[str, Any], list[RunSummary]]:
     found = compare([open_stored_run(path) for path in paths])
-    return found.to_json(), [run.content or {} for run in found.runs]
+    return found.to_json(), [run.summary for run in found.runs]
 
 
 def picture_of(page: str) -> Any:

@@ -13,9 +13,9 @@ from cost_models.tflite_graph import read_graph
 from nas.model.metrics import CLASS_METRICS
 from nas.model.policy import MetricName, Policy
 from nas.model.records import TrialRecord
+from nas.model.result import TrialSummary
 from nas.model.trained import Accuracy
 from nas.run.reselect import _interval_notes, _record
-from nas.run.result import TrialSummary
 from nas.strategy.pareto import choose
 from tests.nas.bundle.conftest import TCN
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,11 @@ from tests.nas.runs_on_disk import write_run
 def test_recordings_of_an_npz_become_folders_that_the_audio_task_reads(tmp_path: Path) -> None:
     pytest.importorskip("soundfile")
     rng = np.random.default_rng(0)
-    parts = {
+    parts: dict[str, Any] = {
         f"X_{part}": rng.integers(-9000, 9000, (4, 4000)).astype(np.int16)
         for part in ("train", "val", "test")
     }
-    labels = {f"y_{part}": np.arange(4) % 2 for part in ("train", "val", "test")}
+    labels: dict[str, Any] = {f"y_{part}": np.arange(4) % 2 for part in ("train", "val", "test")}
     np.savez(tmp_path / "words.npz", sample_rate=8000, class_names=np.array(["no", "yes"]), **parts, **labels)
     task = results.write_recordings(tmp_path / "words.npz", tmp_path / "out")
     data = load_task(task, TaskOptions(augment=0))

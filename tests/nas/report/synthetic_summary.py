@@ -7,8 +7,20 @@ import math
 import random
 from typing import Any
 
+from nas.model.result import ChosenSummary, RunSummary
+
 CLASSES = [str(digit) for digit in range(10)]
 SRAM_LIMIT, FLASH_LIMIT = 24_576, 1_032_192
+
+
+def typed(content: dict[str, Any]) -> RunSummary:
+    """A result as the report takes it."""
+    return RunSummary.model_validate({"trials": [], "front": [], "chosen": None} | content)
+
+
+def chosen_of(content: dict[str, Any]) -> ChosenSummary:
+    """The chosen model of a result."""
+    return ChosenSummary.model_validate({"number": 0} | content)
 
 
 def synthetic_summary(trials: int = 64, seed: int = 3, *, calibrated: bool = True) -> dict[str, Any]:

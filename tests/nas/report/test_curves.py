@@ -8,6 +8,7 @@ import pytest
 
 from nas.report.curves import training_curves
 from nas.report.page import render
+from tests.nas.report.synthetic_summary import typed
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def trained(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_chosen_training_lies_on_top_of_other_full_ones(trained: dict[str, Any]) -> None:
-    curves = training_curves(trained)
+    curves = training_curves(typed(trained))
     assert curves is not None
     assert [curve.chosen for curve in curves.curves] == [False, True], "short trainings are left out"
     assert curves.curves[1].points == "12.50,0.00 37.50,50.00 62.50,75.00 87.50,100.00"
@@ -36,9 +37,11 @@ def test_the_chosen_training_lies_on_top_of_other_full_ones(trained: dict[str, A
 
 def test_the_page_says_the_curve_in_words(trained: dict[str, Any]) -> None:
     number = trained["chosen"]["number"]
-    assert f"Training loss of trial {number}: 4.00 at first, 0.00 at the end, 400 steps" in render(trained)
+    assert f"Training loss of trial {number}: 4.00 at first, 0.00 at the end, 400 steps" in render(
+        typed(trained)
+    )
 
 
 def test_a_run_without_curves_draws_none(summary: dict[str, Any]) -> None:
-    assert training_curves(summary) is None
-    assert "Mean training loss" not in render(summary)
+    assert training_curves(typed(summary)) is None
+    assert "Mean training loss" not in render(typed(summary))

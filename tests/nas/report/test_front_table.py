@@ -10,11 +10,12 @@ from rich.console import Console
 from nas.report import facts, print_front, table
 from nas.report.page import render
 from nas.report.quantities import GAP, RESOURCES
+from tests.nas.report.synthetic_summary import chosen_of, typed
 
 
 def printed(summary: dict[str, Any], width: int = 140) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    print_front(summary, console)
+    print_front(typed(summary), console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -32,10 +33,10 @@ def test_every_front_member_has_a_row_and_the_chosen_one_a_mark(summary: dict[st
 def test_no_number_of_the_table_is_cut_at_any_width(summary: dict[str, Any], width: int) -> None:
     table = printed(summary, width).split("\nTrial ")[0]
     headings = next(line for line in table.splitlines() if "Accuracy" in line).split()
-    for trial in facts.front(summary):
+    for trial in facts.front(typed(summary)):
         for resource in RESOURCES:
             if resource.label in headings:
-                assert resource.text(trial["costs"][resource.key]).replace("\xa0", " ") in table
+                assert resource.text(trial.known_costs[resource.key]).replace("\xa0", " ") in table
 
 
 def test_a_wide_table_has_every_cost_and_the_choices(summary: dict[str, Any]) -> None:
@@ -100,7 +101,7 @@ def test_an_npus_model_is_told_from_its_compilers_estimate(summary: dict[str, An
     assert "compiled for ethos-u55-128: tensor arena 1,360 B, model 8,256 B [exact]; 1 operator(s)" in text
     assert "9,513 cycles, 0.019 ms at 500 MHz; SRAM 896 B" in text
     assert "[estimated by Vela 5.2.0]" in text
-    page = render(summary)
+    page = render(typed(summary))
     assert "<p>compiled for ethos-u55-128: tensor arena 1,360 B" in page
     assert "[estimated by Vela 5.2.0].</p>" in page
 
@@ -114,16 +115,16 @@ def test_the_table_ends_with_where_the_workers_time_went(summary: dict[str, Any]
 
 def test_warnings_stand_beside_the_accuracy_in_terminal_and_report(summary: dict[str, Any]) -> None:
     summary["chosen"]["warnings"] = ["Never predicted on test data, so its recall is 0: <rare> (1 sample)."]
-    lines = table.verdict(summary)
+    lines = table.verdict(typed(summary))
     place = next(i for i, line in enumerate(lines) if "Test accuracy" in line)
     assert lines[place + 1].split() == ["Warning", *summary["chosen"]["warnings"][0].split()]
-    assert "its recall is 0: &lt;rare&gt; (1 sample)" in render(summary)
+    assert "its recall is 0: &lt;rare&gt; (1 sample)" in render(typed(summary))
 
 
 def test_a_terminal_of_80_columns_breaks_no_word(summary: dict[str, Any]) -> None:
     summary["chosen"]["warnings"] = ["Extraordinarily " * 12]
     stream = io.StringIO()
-    print_front(summary, Console(file=stream, width=80, force_terminal=True, no_color=True))
+    print_front(typed(summary), Console(file=stream, width=80, force_terminal=True, no_color=True))
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in stream.getvalue().splitlines()]
     assert all(len(line) <= 80 for line in lines)
     assert " ".join(stream.getvalue().split()).count("Extraordinarily") == 12
@@ -142,16 +143,16 @@ def test_the_verdict_says_what_of_the_limits_is_left_and_what_more_would_have_bo
         if trial["state"] == "evaluated" and trial["rung"] == "full" and trial is not chosen
     )
     larger["costs"] = larger["costs"] | {"sram_bytes": chosen["costs"]["sram_bytes"] + 16}
-    left = [line for line in table.verdict(summary) if "Left unused" in line]
+    left = [line for line in table.verdict(typed(summary)) if "Left unused" in line]
     assert len(left) == 1
     assert (
         f"75{GAP}% of the SRAM: the best of 1 training in full of networks that take more came to" in left[0]
     )
     larger["rung"] = "search"
-    left = [line for line in table.verdict(summary) if "Left unused" in line]
+    left = [line for line in table.verdict(typed(summary)) if "Left unused" in line]
     assert left[0].endswith(f"75{GAP}% of the SRAM: no network that takes more was trained in full")
     summary["config"]["budget"] = None
-    assert not any("Left unused" in line for line in table.verdict(summary))
+    assert not any("Left unused" in line for line in table.verdict(typed(summary)))
 
 
 def test_the_verdict_names_the_disturbances_that_cost_most() -> None:
@@ -162,7 +163,7 @@ def test_the_verdict_names_the_disturbances_that_cost_most() -> None:
     ]
     chosen = {"robustness": {"samples": 1000, "metric": 0.95, "disturbances": rows}}
     shown = "95.0 % of 1,000 test samples as they are; lowest 70.0 % with noise, 80.0 % with loss"
-    assert facts.robustness_text(chosen, most=2).replace("\N{NO-BREAK SPACE}", " ") == shown
-    every = facts.robustness_text(chosen).replace("\N{NO-BREAK SPACE}", " ")
+    assert facts.robustness_text(chosen_of(chosen), most=2).replace("\N{NO-BREAK SPACE}", " ") == shown
+    every = facts.robustness_text(chosen_of(chosen)).replace("\N{NO-BREAK SPACE}", " ")
     assert every.endswith("; 90.0 % with gain 0.8, 70.0 % with noise, 80.0 % with loss")
-    assert facts.robustness_text({}) == ""
+    assert facts.robustness_text(chosen_of({})) == ""

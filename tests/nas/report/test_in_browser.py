@@ -17,7 +17,7 @@ from nas.report.comparison_page import render_comparison
 from nas.report.page import render
 from nas.run.comparison import compare
 from nas.run.stored_run import open_stored_run
-from tests.nas.report.synthetic_summary import synthetic_summary
+from tests.nas.report.synthetic_summary import synthetic_summary, typed
 from tests.nas.runs_on_disk import write_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -32,7 +32,7 @@ ERRORS = '<script>window.errors = []; addEventListener("error", (e) => errors.pu
 
 def look(folder: Path, summary: dict[str, Any], width: int, *, dark: bool = False) -> dict[str, Any]:
     """What the probe saw of a report in a frame of that width."""
-    return look_at(folder, render(summary), width, dark=dark)
+    return look_at(folder, render(typed(summary)), width, dark=dark)
 
 
 def look_at(folder: Path, page: str, width: int, *, dark: bool = False) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def test_a_comparison_is_laid_out_well(tmp_path: Path, kind: str, width: int, da
         for place, one in enumerate(summaries)
     ]
     found = compare([open_stored_run(path) for path in paths])
-    page = render_comparison(found.to_json(), [run.content or {} for run in found.runs])
+    page = render_comparison(found.to_json(), [run.summary for run in found.runs])
     seen = look_at(tmp_path, page, width, dark=dark)
     assert seen["errors"] == []
     assert seen["wanted"] <= width

@@ -6,6 +6,7 @@ from typing import Any
 from nas.model.records import State, TrialRecord
 from nas.report.live import LiveReport
 from nas.report.page import render
+from tests.nas.report.synthetic_summary import typed
 
 
 class Clock:
@@ -66,5 +67,5 @@ def test_trainings_before_a_resume_say_nothing_of_the_pace(summary: dict[str, An
 
 
 def test_a_finished_report_does_not_reload(summary: dict[str, Any]) -> None:
-    assert "location.reload" not in render(summary)
-    assert 'http-equiv="refresh"' not in render(summary)
+    assert "location.reload" not in render(typed(summary))
+    assert 'http-equiv="refresh"' not in render(typed(summary))

@@ -28,6 +28,7 @@ from nas.report.quantities import (
 )
 from nas.report.time_use import time_use
 from nas.strategy.driver import StoppedBy
+from tests.nas.report.synthetic_summary import typed
 
 COSTS = {
     "sram_bytes": 16_000,
@@ -87,10 +88,10 @@ def budget(**limits: float) -> dict[str, Any]:
 
 
 def test_a_limit_that_only_the_upper_end_breaks_is_pointed_out() -> None:
-    found = facts.uses(budget(latency=16_000), COSTS)
+    found = facts.uses(typed(budget(latency=16_000)), COSTS)
     assert [use.fits for use in found if use.resource is LATENCY] == [True]
     assert [use.resource for use in facts.tight(found)] == [LATENCY]
-    assert facts.tight(facts.uses(budget(latency=19_000), COSTS)) == []
+    assert facts.tight(facts.uses(typed(budget(latency=19_000)), COSTS)) == []
 
 
 def test_a_latency_says_what_it_rests_on() -> None:
@@ -100,36 +101,40 @@ def test_a_latency_says_what_it_rests_on() -> None:
         ("bound", "bound: no board of its core was measured, "),
     ):
         summary = budget(latency=16_000) | {"target": {"basis": basis}}
-        (use,) = (use for use in facts.uses(summary, COSTS) if use.resource is LATENCY)
+        (use,) = (use for use in facts.uses(typed(summary), COSTS) if use.resource is LATENCY)
         assert use.basis.startswith(expected)
 
 
 def test_the_latency_of_a_model_for_an_npu_is_said_to_be_the_cores() -> None:
-    summary = budget(latency=16_000) | {"chosen": {"npu": {"accelerator": "ethos-u55-128"}}}
-    (use,) = (use for use in facts.uses(summary, COSTS) if use.resource is LATENCY)
+    summary = budget(latency=16_000) | {"chosen": {"number": 1, "npu": {"accelerator": "ethos-u55-128"}}}
+    (use,) = (use for use in facts.uses(typed(summary), COSTS) if use.resource is LATENCY)
     assert use.basis.startswith("of the core alone, without the NPU; calibrated, ")
 
 
 def test_a_limit_on_instructions_is_shown() -> None:
-    (use,) = (u for u in facts.uses(budget(instructions=2_000), COSTS | {"instructions": 1_500}) if u.limit)
+    (use,) = (
+        u for u in facts.uses(typed(budget(instructions=2_000)), COSTS | {"instructions": 1_500}) if u.limit
+    )
     assert (use.resource.label, use.basis, use.fits) == ("Instructions", "counted", True)
 
 
 def test_certainty_fails_what_only_the_upper_end_breaks() -> None:
     summary = budget(latency=16_000) | {"config": {"certain": True}}
-    (use,) = (use for use in facts.uses(summary, COSTS) if use.resource is LATENCY)
+    (use,) = (use for use in facts.uses(typed(summary), COSTS) if use.resource is LATENCY)
     assert use.fits is False
     assert use.basis.endswith(", held to its limit by the upper end")
 
 
 def test_budgets_may_name_a_resource_by_its_cost_key() -> None:
-    by_name, by_key = (facts.uses(budget(**{name: 32_768}), COSTS)[0] for name in ("sram", "sram_bytes"))
+    by_name, by_key = (
+        facts.uses(typed(budget(**{name: 32_768})), COSTS)[0] for name in ("sram", "sram_bytes")
+    )
     assert by_name == by_key
     assert by_name.verdict.replace("\xa0", " ") == "49 % of 32.0 KB, 16.4 KB to spare"
 
 
 def test_a_cost_over_its_limit_says_by_how_much() -> None:
-    use = facts.uses(budget(sram=15_000), COSTS)[0]
+    use = facts.uses(typed(budget(sram=15_000)), COSTS)[0]
     assert use.fits is False
     assert use.verdict.replace("\xa0", " ") == "1,000 B over the limit of 14.6 KB".replace(
         "1,000 B", "1.0 KB"
@@ -138,13 +143,15 @@ def test_a_cost_over_its_limit_says_by_how_much() -> None:
 
 def test_an_unknown_resource_is_a_bug_and_said_so() -> None:
     with pytest.raises(ValueError, match="unknown resource 'weight'"):
-        facts.uses(budget(weight=1), COSTS)
+        facts.uses(typed(budget(weight=1)), COSTS)
 
 
 def test_rejections_count_each_limit_and_misses_come_closest_first(summary: dict[str, Any]) -> None:
     rejected = [trial for trial in summary["trials"] if trial["violations"]]
-    assert [(resource.name, n) for resource, n in facts.rejections(summary)] == [("sram", len(rejected))]
-    excesses = [miss.excess for miss in facts.closest_misses(summary)]
+    assert [(resource.name, n) for resource, n in facts.rejections(typed(summary))] == [
+        ("sram", len(rejected))
+    ]
+    excesses = [miss.excess for miss in facts.closest_misses(typed(summary))]
     assert excesses == sorted(excesses)
     assert excesses[0] == pytest.approx(min(t["costs"]["sram_bytes"] for t in rejected) / 24_576 - 1)
 
@@ -202,7 +209,7 @@ def test_linear_ticks_are_few_and_evenly_spaced(low: float, span: float) -> None
 
 
 def test_the_picture_has_each_trial_once_in_the_group_it_belongs_to(summary: dict[str, Any]) -> None:
-    made = picture(summary)
+    made = picture(typed(summary))
     assert made is not None
     for panel in made["panels"]:
         groups = {kind: points["n"] for kind, points in panel["points"].items()}
@@ -215,7 +222,7 @@ def test_the_picture_has_each_trial_once_in_the_group_it_belongs_to(summary: dic
 
 
 def test_the_staircase_climbs_along_the_front(summary: dict[str, Any]) -> None:
-    made = picture(summary)
+    made = picture(typed(summary))
     assert made is not None
     for panel in made["panels"]:
         stairs = panel["stairs"]
@@ -228,7 +235,7 @@ def test_the_staircase_climbs_along_the_front(summary: dict[str, Any]) -> None:
 
 def test_a_perfect_score_has_a_place_on_the_axis(summary: dict[str, Any]) -> None:
     summary["trials"][0]["accuracy"] = 1.0
-    made = picture(summary)
+    made = picture(typed(summary))
     assert made is not None
     ys = [y for points in made["panels"][0]["points"].values() for y in points["y"]]
     assert all(map(math.isfinite, ys))
@@ -236,7 +243,7 @@ def test_a_perfect_score_has_a_place_on_the_axis(summary: dict[str, Any]) -> Non
 
 
 def test_hover_names_every_choice(summary: dict[str, Any]) -> None:
-    made = picture(summary)
+    made = picture(typed(summary))
     assert made is not None
     trial = next(t for t in summary["trials"] if t["number"] == summary["chosen"]["number"])
     for panel in made["panels"]:
@@ -247,7 +254,7 @@ def test_hover_names_every_choice(summary: dict[str, Any]) -> None:
 def test_worker_lines_have_each_trial_after_it_waited(summary: dict[str, Any]) -> None:
     trial = next(t for t in summary["trials"] if t["number"] == summary["chosen"]["number"])
     trial["seconds"] = {"waiting": 1.0, "train": 2.0}
-    made = time_use(summary)
+    made = time_use(typed(summary))
     assert [name for name, _, _ in made.workers] == ["worker-0", "worker-1"]
     bar = next(
         b for _, bars, _ in made.workers for b in bars if b.title.startswith(f"Trial {trial['number']}:")
@@ -260,21 +267,21 @@ def test_a_resumed_run_has_no_worker_lines_and_says_why(summary: dict[str, Any])
     evaluated = [trial for trial in summary["trials"] if trial["state"] == "evaluated"]
     for trial in evaluated[-4:]:
         trial["started"] = evaluated[0]["started"]
-    made = time_use(summary)
+    made = time_use(typed(summary))
     assert made.resumed
     assert made.workers == ()
-    assert "The run was resumed" in render(summary)
+    assert "The run was resumed" in render(typed(summary))
 
 
 def test_stage_shares_fall_back_on_the_seconds_of_the_trials(summary: dict[str, Any]) -> None:
     summary["time"] = {}
-    shares = {stage: share for stage, share, _ in time_use(summary).stages}
+    shares = {stage: share for stage, share, _ in time_use(typed(summary)).stages}
     assert sum(shares.values()) == pytest.approx(1)
     assert max(shares, key=shares.__getitem__) == "train"
 
 
 def test_a_run_without_trials_has_no_time_to_show(summary: dict[str, Any]) -> None:
-    made = time_use(summary | {"trials": [], "time": {}, "seconds": 0.0})
+    made = time_use(typed(summary | {"trials": [], "time": {}, "seconds": 0.0}))
     assert made.stages == ()
     assert made.workers == ()
 
@@ -310,7 +317,7 @@ def test_a_single_point_lies_in_the_middle_of_its_axis(summary: dict[str, Any]) 
     number = summary["chosen"]["number"]
     summary["trials"] = [trial for trial in summary["trials"] if trial["number"] == number]
     summary["front"] = [number]
-    made = picture(summary)
+    made = picture(typed(summary))
     assert made is not None
     for panel in made["panels"][1:]:
         low, high = panel["range"]
@@ -321,7 +328,7 @@ def test_a_single_point_lies_in_the_middle_of_its_axis(summary: dict[str, Any]) 
 
 def test_ticks_of_latency_have_units(summary: dict[str, Any]) -> None:
     summary["budget"].append({"resource": "latency", "limit": 9_000.0, "note": ""})
-    made = picture(summary)
+    made = picture(typed(summary))
     assert made is not None
     panel = made["panels"][2]
     assert panel["title"] == "Latency"
@@ -331,7 +338,7 @@ def test_ticks_of_latency_have_units(summary: dict[str, Any]) -> None:
 
 def test_settings_are_written_for_people(summary: dict[str, Any]) -> None:
     summary["task"]["class_names"] = [f"c{index}" for index in range(40)]
-    page = render(summary)
+    page = render(typed(summary))
     for name, value in (
         ("clock", "64 MHz"),
         ("input shape", "8 × 8 × 1"),
@@ -344,9 +351,9 @@ def test_settings_are_written_for_people(summary: dict[str, Any]) -> None:
 
 def test_what_a_front_end_takes_is_said_beside_the_network() -> None:
     note = "The front end takes 6,184 B of SRAM off the limits."
-    summary = {"task": {"frontend": {"kind": "log_mel"}}, "notes": ["another", note]}
-    assert facts.front_end_notes(summary) == [note]
-    assert facts.front_end_notes(summary | {"task": {"frontend": None}}) == []
+    summary = {"task": {"frontend": {"kind": "log_mel", "settings": {}, "clip_samples": 8000}}, "notes": ["another", note]}
+    assert facts.front_end_notes(typed(summary)) == [note]
+    assert facts.front_end_notes(typed(summary | {"task": {"frontend": None}})) == []
 
 
 def test_each_way_in_which_a_search_ends_has_words() -> None:
