@@ -19,7 +19,7 @@ from nas.model.config_key import facts_of, group_of, help_text
 from nas.run.config import SAMPLERS, keys, make_config, read_job_file
 
 _EPILOG = """\
-exit code: 0 a verified bundle, 1 no model worth delivering, 2 a mistake in what was given,
+exit code: 0 a verified bundle, 1 no model worth delivering, 2 usage error,
 3 nothing fits the budget, 130 ended by Ctrl-C and 143 by SIGTERM before there was a model to export
 
 examples:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 Policy = Literal["accuracy", "balanced", "smallest"]
-MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "auc", "partial_auc", "rmse", "mae", "r2"]
+NumberMetricName = Literal["rmse", "mae", "r2"]
+MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "auc", "partial_auc", NumberMetricName]
 
 POLICIES: dict[Policy, str] = {
     "accuracy": "highest int8 validation {metric}; among equals the fewest cycles",

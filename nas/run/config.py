@@ -6,7 +6,7 @@ import math
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -14,8 +14,7 @@ from pydantic.fields import FieldInfo
 from cost_models.errors import UserError, did_you_mean
 from cost_models.reading import read_toml
 from nas.model.config_key import facts_of, key
-from nas.model.metrics import NUMBER_METRICS
-from nas.model.policy import MetricName, Policy
+from nas.model.policy import MetricName, NumberMetricName, Policy
 from nas.model.storage_url import StorageUrl
 from nas.tasks.options import TaskOptions
 
@@ -202,7 +201,7 @@ class RunConfig(TaskOptions):
 
     @property
     def wants_numbers(self) -> bool:
-        return self.metric in NUMBER_METRICS
+        return self.metric in get_args(NumberMetricName)
 
     def networks(self) -> int | None:
         """How many networks to train; None for as many as there is time for."""

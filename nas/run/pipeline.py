@@ -224,6 +224,17 @@ def _search(job: Job, folder: RunFolder, listener: RunListener, *, verbose: bool
         ) from error
 
 
+def _longest_steps(job: Job) -> int:
+    """Training steps that finalists may have; of anomalies more than in full only where the user asks for it.
+
+    A network that rebuilds normal samples better and better may rebuild anomalies better as well.
+    """
+    anomalies = job.dataset.info.false_alarms is not None
+    if anomalies and job.config.finalist_steps is None:
+        return job.config.final_steps
+    return job.config.longest_steps()
+
+
 def _own_files(config: RunConfig) -> dict[str, bytes]:
     """The user's search space, if it is a file: workers on other machines cannot read it."""
     return {config.space: Path(config.space).read_bytes()} if config.space.endswith(".py") else {}
@@ -361,7 +372,7 @@ def _search_feasible(
                 validation=job.dataset.info.samples["val"],
                 test_share=job.dataset.info.samples["test"] / job.dataset.info.samples["val"],
                 starts=starts,
-                finalist_steps=config.longest_steps(),
+                finalist_steps=_longest_steps(job),
                 longest=_LONGEST_SHARE * config.trial_timeout,
             ),
             study=study,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from cost_models.costing import Costs
+from nas.model.metrics import ANOMALY_METRICS
 from nas.model.policy import Policy
 from nas.model.records import TrialRecord
 from nas.model.statistics import Z95
@@ -62,11 +63,15 @@ def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -
 
 
 def pareto_front(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """The non-dominated evaluated trials, most accurate first; a longer training replaces a shorter one."""
+    """The non-dominated evaluated trials, most accurate first; a longer training replaces a shorter one.
+
+    Not so of anomalies: a network that learns to rebuild normal samples for longer may rebuild the others better too,
+    so that the training that tells them apart best stands for it.
+    """
     best: dict[str, TrialRecord] = {}
     for record in records:
         known = best.get(record.digest)
-        if record.state == "evaluated" and (known is None or record.trained_steps >= known.trained_steps):
+        if record.state == "evaluated" and (known is None or _stands_for(record, known)):
             best[record.digest] = record
     # In this order nothing is dominated by what follows, so each need be compared with the front alone.
     vectors = sorted(((objectives(record), record) for record in best.values()), key=lambda pair: pair[0])
@@ -83,13 +88,24 @@ def pareto_front(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
     return tuple(sorted(unique.values(), key=lambda r: (objectives(r), r.number)))
 
 
+def _stands_for(record: TrialRecord, known: TrialRecord) -> bool:
+    """Whether one training of a network takes another's place."""
+    if _is_of_anomalies(record):
+        return record.value > known.value
+    return record.trained_steps >= known.trained_steps
+
+
+def _is_of_anomalies(record: TrialRecord) -> bool:
+    return record.accuracy is not None and record.accuracy.metric in ANOMALY_METRICS
+
+
 def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
-    """The one to export. Fully trained models come before briefly trained ones.
+    """The one to export. Fully trained models come before briefly trained ones, except of anomalies.
 
     Raises:
         ValueError: The front is empty.
     """
-    full = [record for record in front if record.full] or list(front)
+    full = [record for record in front if record.full or _is_of_anomalies(record)] or list(front)
     best = min(full, key=lambda r: (objectives(r)[0], WORK.read(_costs(r)), r.number))
     if policy == "accuracy":
         return best

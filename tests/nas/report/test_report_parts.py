@@ -351,7 +351,10 @@ def test_settings_are_written_for_people(summary: dict[str, Any]) -> None:
 
 def test_what_a_front_end_takes_is_said_beside_the_network() -> None:
     note = "The front end takes 6,184 B of SRAM off the limits."
-    summary = {"task": {"frontend": {"kind": "log_mel", "settings": {}, "clip_samples": 8000}}, "notes": ["another", note]}
+    summary = {
+        "task": {"frontend": {"kind": "log_mel", "settings": {}, "clip_samples": 8000}},
+        "notes": ["another", note],
+    }
     assert facts.front_end_notes(typed(summary)) == [note]
     assert facts.front_end_notes(typed(summary | {"task": {"frontend": None}})) == []
 

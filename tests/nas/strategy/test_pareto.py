@@ -84,3 +84,17 @@ def test_hypervolumes_in_closed_form() -> None:
     # A staircase of ten steps: 55 of 100 squares.
     stairs = [(i / 10, (9 - i) / 10) for i in range(10)]
     assert hypervolume(stairs, (1.0, 1.0)) == pytest.approx(0.55)
+
+
+def test_of_anomalies_the_training_that_tells_them_apart_best_stands_for_its_network(
+    sample: TrialRecord,
+) -> None:
+    def scored(number: int, area: float, full: bool) -> TrialRecord:
+        record = trial(sample, number, 500, 100, 100, full=full)
+        assert record.accuracy is not None
+        accuracy = dataclasses.replace(record.accuracy, metric="auc", score=area)
+        return dataclasses.replace(record, digest="k", accuracy=accuracy)
+
+    short, long = scored(1, 0.94, full=False), scored(2, 0.92, full=True)
+    assert pareto_front([short, long]) == pareto_front([long, short]) == (short,)
+    assert choose([short, dataclasses.replace(long, digest="other")], "accuracy") == short
