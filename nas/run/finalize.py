@@ -148,12 +148,22 @@ def summary_of(
     notes: Sequence[str] = (),
     chosen: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The run's result as it stands; of several boards on the first."""
-    from nas.run.summary import summarize
+    """The run's result as it stands; of several boards on the first, with the front of each."""
+    from nas.run.summary import board_summary, summarize
 
     if len(job.boards) > 1:
-        records = [record.on(job.boards[0].name, job.budget) for record in records]
-
+        parts = [
+            summary_of(
+                job.on(index),
+                folder,
+                [record.on(board.name, board.budget) for record in records],
+                stopped_by,
+                clock,
+                notes=notes,
+            )
+            for index, board in enumerate(job.boards)
+        ]
+        return parts[0] | {"config": job.config.shown(), "boards": [board_summary(part) for part in parts]}
     return summarize(
         run=folder.path.resolve().name,
         started=str(folder.load_config()["started"]),

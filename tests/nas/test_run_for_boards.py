@@ -12,15 +12,27 @@ import nas
 from nas.cli.export import main as nas_export
 from nas.cli.run import main as nas_run
 from nas.cli.runs import main as nas_runs
+from nas.model.result import RunSummary
+from nas.report.page import render
 
 TINY = "--space mlp --trials 4 --finalists 2 --steps 30 --final-steps 60 --workers 1 --seed 1"
+
+
+SHOWN: list[tuple[RunSummary, str]] = []  # what the page showed while the search ran
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of some seconds on the digits, for two boards."""
+
+    def noted(summary: RunSummary) -> str:
+        SHOWN.append((summary, render(summary)))
+        return SHOWN[-1][1]
+
     place = tmp_path_factory.mktemp("boards") / "run"
-    assert nas_run([*TINY.split(), "--targets", "nrf52840, esp32s3", "--out", str(place)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nas.report.live.render", noted)
+        assert nas_run([*TINY.split(), "--targets", "nrf52840, esp32s3", "--out", str(place)]) == 0
     return place
 
 
@@ -46,6 +58,16 @@ def test_each_board_has_a_front_a_choice_a_bundle_and_a_report(run: Path) -> Non
     assert "== esp32s3" in str(result)
     page = result.report.read_text(encoding="utf-8")
     assert 'href="./esp32s3/report.html"' in page
+
+
+@pytest.mark.slow
+def test_while_the_search_runs_the_page_shows_the_front_of_each_board(run: Path) -> None:
+    summary, page = SHOWN[-1]
+    assert summary.progress is not None
+    assert [board.target.name for board in summary.boards] == ["nrf52840", "esp32s3"]
+    assert all(board.front and board.chosen is None for board in summary.boards)
+    assert "One search serves 2 boards" in page
+    assert "esp32s3/report.html" not in page
 
 
 @pytest.mark.slow
