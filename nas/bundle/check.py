@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from cost_models.target import Target
 
 _MOST_FILES = 200
+_EXACT_COSTS = {"ops", "macs", "sram_bytes", "arena_used_bytes", "model_bytes"}
 _LARGEST_COUNT = 1 << 53
 
 ON_TRUST = (
@@ -445,6 +446,8 @@ def _check_fields(manifest: Manifest, again: Manifest, *, leave_out: set[str]) -
     hint = ""
     if where.split(".")[0] in ("costs", "target"):
         hint = f" If {manifest.target.name} is a target file of your own, give it: --target FILE."
+    if where.startswith("costs.") and where.removeprefix("costs.") not in _EXACT_COSTS:
+        hint += " It is a prediction: another build of mcu-nas, also of this version, may make another."
     raise BundleError(
         "manifest",
         f"{MANIFEST_NAME}: {where} is {_brief(said)}, model and target give {_brief(given)}.{hint}",
