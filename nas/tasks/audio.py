@@ -4,42 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cost_models.errors import UserError
-from nas.frontend.kinds import FrontEndSettings
-from nas.frontend.settings import LogMelSettings
-from nas.frontend.spec import make_spec, settings_of
-from nas.frontend.spectrum import SpectrumSettings
-from nas.model.trained import FrontEndSpec
 from nas.model.words import counted, listed
-from nas.tasks.dataset import Array, Dataset, make_dataset
+from nas.tasks.dataset import Dataset
 from nas.tasks.loading import PARTS
-from nas.tasks.loading.audio_clip import audible, padded, parse_clip
-from nas.tasks.loading.audio_features import Plan, Source, features
+from nas.tasks.loading.audio_features import Source
 from nas.tasks.loading.audio_file import AudioInfo, Waveform, content_hash, inspect, read
 from nas.tasks.loading.class_folders import PART_FOLDERS, RECORDINGS, Layout, read_layout, show
-from nas.tasks.loading.memory import require_memory
 from nas.tasks.loading.progress import tell
-from nas.tasks.options import SEARCH, TaskOptions, least_classes, parse_limits
+from nas.tasks.options import TaskOptions, least_classes
+from nas.tasks.sounds import make_sounds
 from nas.tasks.split import split_indices, validation_indices
 
-_RATE = 16_000  # Hz; higher ones cost memory and cycles and say little more of words
-_CLIP_S = 1.0
-_LONGEST_CLIP_S = 60.0
-_WINDOW_MS, _HOP_MS, _LONG_HOP_MS = 32.0, 20.0, 30.0
-_FEWER, _FEWEST_BANDS = 0.6, 8  # of the bands, in the smaller front ends of a search
-_GOLDEN = 2
 _SPEAKER = re.compile(r"^([0-9a-f]+)_nohash_\d+$")  # of Speech Commands' files
 _LISTS = {"val": "validation_list.txt", "test": "testing_list.txt"}
-_DEEPER = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32", "DWVW_24")  # than 16 bits
 _NAMED = 3
 
 
@@ -79,68 +64,21 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     elif "val" not in parts:
         notes.append("There is no val folder: a fifth of the training recordings is held out for it.")
         parts = _without_validation(parts, root)
-    every = [file for files in parts.values() for file in files]
-    rate = _rate(every, options.sample_rate, notes)
-    clip = parse_clip(options.clip) if options.clip else _usual_clip(every)
-    front_end = options.front_end or "pcan"
-    settings = (
-        _searched(rate, options) if front_end == SEARCH else {front_end: _settings(front_end, rate, options)}
-    )
-    specs = {label: make_spec(each, round(clip * rate)) for label, each in settings.items()}
-    times = {part: options.augment + 1 if part == "train" else 1 for part in parts}
-    require_memory(
-        sum(times[part] * len(files) for part, files in parts.items())
-        * sum(spec.frames * spec.bands for spec in specs.values()),
-        str(root),
-        "Give fewer recordings, a smaller --augment, a shorter --clip or fewer --bands.",
-    )
-    noises = _noises(root, rate, notes) if options.augment else {}
-    if options.augment:
-        notes.append(
-            f"Each training recording is there {options.augment + 1} times: as it is, and with other speed, level,"
-            f" place and {'background' if noises else 'white'} noise; --augment 0 leaves that out."
-        )
     index = {name: i for i, name in enumerate(layout.classes)}
-
-    def by_row(value: Callable[[_File], object]) -> dict[str, Array]:
-        return {
-            part: np.repeat([value(file) for file in files], times[part]) for part, files in parts.items()
-        }
-
     name = root.resolve().name or "audio"
-    labels = by_row(lambda file: index[file.label])
-    groups = None if group_of is None else by_row(lambda file: file.group or "")
-    golden = _golden(parts["test"], rate, round(clip * rate))
-
-    def behind(spec: FrontEndSpec, said: Sequence[str]) -> Dataset:
-        plan = Plan(
-            settings=settings_of(spec),
-            clip_samples=spec.clip_samples,
-            versions={part: count - 1 for part, count in times.items()},
-        )
-        samples, tally = features(
-            plan, {part: [file.source for file in files] for part, files in parts.items()}, noises
-        )
-        return make_dataset(
-            name=name,
-            samples=samples,
-            labels=labels,
-            class_names=layout.classes,
-            source=f"recordings of {name}",
-            groups=groups,
-            input_kind="images",
-            notes=[*notes, *_format_notes(every, rate), *tally.notes(), *said],
-            options=options,
-            frontend=spec,
-            golden_recordings=golden,
-        )
-
-    said = [_front_end_note(spec, label) for label, spec in specs.items()]
-    if len(specs) == 1:
-        return behind(next(iter(specs.values())), said)
-    said = [f"The front end is searched, of {len(specs)}. {' '.join(said)}"]
-    found = {label: behind(spec, said) for label, spec in specs.items()}
-    return replace(next(iter(found.values())), behind=found)
+    return make_sounds(
+        name=name,
+        recordings={part: [file.source for file in files] for part, files in parts.items()},
+        labels={part: np.array([index[file.label] for file in files]) for part, files in parts.items()},
+        options=options,
+        noises=lambda rate, said: _noises(root, rate, said),
+        groups=None
+        if group_of is None
+        else {part: np.array([file.group or "" for file in files]) for part, files in parts.items()},
+        class_names=layout.classes,
+        source=f"recordings of {name}",
+        notes=notes,
+    )
 
 
 def _grouping(layout: Layout, pattern: str | None, notes: list[str]) -> Callable[[Path], str] | None:
@@ -268,84 +206,6 @@ def _without_validation(parts: dict[str, list[_File]], root: Path) -> dict[str, 
     return {"train": [train[i] for i in stay], "val": [train[i] for i in held], "test": parts["test"]}
 
 
-def _rate(files: list[_File], asked: float | None, notes: list[str]) -> int:
-    lowest = min(file.info.rate for file in files)
-    rate = min(_RATE, lowest) if asked is None else round(asked)
-    if asked is not None and rate != asked:
-        raise UserError(f"--sample-rate {asked:g} is no whole number.", "Audio is sampled at whole rates.")
-    if rate > lowest:
-        notes.append(f"Some recordings have {lowest:,} Hz only: resampled to {rate:,} Hz they gain nothing.")
-    return rate
-
-
-def _usual_clip(files: list[_File]) -> float:
-    """Seconds of a recording: their own length where they have one, else a second."""
-    lengths = {file.info.seconds for file in files}
-    longest = max(lengths)
-    if len(lengths) == 1 and longest <= _LONGEST_CLIP_S:
-        return longest
-    return _CLIP_S
-
-
-def _settings(name: str, rate: int, options: TaskOptions) -> FrontEndSettings:
-    """The front end that a name stands for, at a sample rate."""
-    bands = options.bands or (40 if rate >= _RATE else 24)
-    low, high = (125.0, min(7500.0, 0.475 * rate))
-    if options.band_limits is not None:
-        low, high = parse_limits(options.band_limits)
-    if name == "spectrum":
-        return SpectrumSettings(
-            sample_rate=rate,
-            window_ms=_WINDOW_MS,
-            hop_ms=_HOP_MS,
-            bands=bands,
-            low_hz=low,
-            high_hz=high,
-            channels=1,
-            units_per_count=(1.0,),
-        )
-    return LogMelSettings(
-        sample_rate=rate,
-        window_ms=_WINDOW_MS,
-        hop_ms=_HOP_MS,
-        bands=bands,
-        low_hz=low,
-        high_hz=high,
-        pcan=name != "log_mel",
-        noise_subtraction=name == "micro_speech",
-    )
-
-
-def _searched(rate: int, options: TaskOptions) -> dict[str, FrontEndSettings]:
-    """The front ends that a search may choose, by name; the first is the one that is taken without a search.
-
-    They differ in how many bands a frame has, in how many frames there are, and in whether noise is subtracted. All
-    adapt to the level: how loud it is where the device hears is what validation recordings seldom show.
-    """
-    usual, quiet = _settings("pcan", rate, options), _settings("micro_speech", rate, options)
-    fewer = max(_FEWEST_BANDS, round(usual.bands * _FEWER))
-    return {
-        f"{name}, {settings.bands} bands, {settings.hop_ms:g} ms": settings
-        for name, settings in (
-            ("pcan", usual),
-            ("pcan", replace(usual, bands=fewer)),
-            ("pcan", replace(usual, hop_ms=_LONG_HOP_MS)),
-            ("pcan", replace(usual, bands=fewer, hop_ms=_LONG_HOP_MS)),
-            ("micro_speech", quiet),
-        )
-    }
-
-
-def _golden(files: Sequence[_File], rate: int, samples: int) -> NDArray[np.int16]:
-    """The first recording of each of the first classes, as the self-test replays them. Shape: (k, samples)."""
-    first: dict[str, _File] = {}
-    for file in files:
-        first.setdefault(file.label, file)
-    chosen = [file for file in files if first[file.label] is file][:_GOLDEN]
-    clips = [audible(read(file.source.path, file.info, rate).samples, samples) for file in chosen]
-    return np.stack([padded(clip, samples) for clip in clips])
-
-
 def _noises(root: Path, rate: int, notes: list[str]) -> dict[str, Waveform]:
     """The recordings of `_background_noise_`, in the folder or in its training part, by the hash of their samples."""
     found = {}
@@ -362,27 +222,6 @@ def _noises(root: Path, rate: int, notes: list[str]) -> dict[str, Waveform]:
             f"Mixed into versions of training recordings: {counted(len(found), 'recording')} of background noise."
         )
     return found
-
-
-def _format_notes(files: Sequence[_File], rate: int) -> list[str]:
-    notes = []
-    rates = Counter(file.info.rate for file in files)
-    if others := {found: count for found, count in rates.items() if found != rate}:
-        text = ", ".join(f"{count:,} of {found:,} Hz" for found, count in sorted(others.items()))
-        notes.append(f"Resampled to {rate:,} Hz: {text}.")
-    if mixed := sum(file.info.channels > 1 for file in files):
-        notes.append(f"Mixed to one channel: {counted(mixed, 'recording')}.")
-    if deep := sum(file.info.subtype in _DEEPER for file in files):
-        notes.append(f"Rounded to 16 bits: {counted(deep, 'recording')} of other depths.")
-    return notes
-
-
-def _front_end_note(spec: FrontEndSpec, name: str) -> str:
-    settings = settings_of(spec)
-    return (
-        f"Features by {name.partition(',')[0]}: {spec.frames} frames of {spec.bands} bands, a frame of"
-        f" {settings.window_ms:g} ms every {settings.hop_ms:g} ms, made by TFLM as on the chip."
-    )
 
 
 TASK = load

@@ -202,13 +202,13 @@ def make_dataset(
     targets: tuple[TargetScale, ...] = ()
     if numbers:
         indices = {part: clean_numbers(labels[part], f"{name}: y_{part}") for part in PARTS}
-        _check_counts(name, arrays, indices)
+        check_counts(name, arrays, indices)
         _refuse_classes(name, normal, class_names)
         targets, said = scale_numbers(indices, target_names, name)
     else:
         cleaned = {part: clean_labels(labels[part], f"{name}: y_{part}") for part in PARTS}
         indices, names = index_labels(cleaned, class_names, name)
-        _check_counts(name, arrays, indices)
+        check_counts(name, arrays, indices)
         if target_names is not None:
             said = ["target_names is not used: y holds classes."]
     if groups is not None:
@@ -297,7 +297,12 @@ def _features_text(spec: FrontEndSpec) -> str:
     return f"features of {counted(spec.frames, 'frame')}, {spec.bands} bands{channels}"
 
 
-def _check_counts(name: str, samples: Mapping[str, Array], labels: Mapping[str, Array]) -> None:
+def check_counts(name: str, samples: Mapping[str, Array], labels: Mapping[str, Array]) -> None:
+    """Refuses parts without samples, or with more or fewer labels than samples.
+
+    Raises:
+        UserError: Such a part.
+    """
     for part in PARTS:
         if len(samples[part]) != len(labels[part]):
             raise UserError(

@@ -14,8 +14,9 @@ from nas.tasks.loading.groups import check_groups
 from nas.tasks.loading.labels import clean_labels, names_of
 from nas.tasks.loading.npz_file import Contents, read_npz
 from nas.tasks.loading.targets import clean_numbers, predicts_numbers
-from nas.tasks.options import TaskOptions
+from nas.tasks.options import AUDIO_FRONT_ENDS, TaskOptions
 from nas.tasks.split import hold_out_validation, split_parts
+from nas.tasks.waveforms import make_waveforms
 
 _HINT = (
     "Expected X_train, y_train, X_val, y_val, X_test, y_test; or X and y (optional: groups, class_names,"
@@ -39,7 +40,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     """Reads `X_train y_train X_val y_val X_test y_test`, or `X y` and splits them.
 
     `groups` keeps a subject's samples on one side of a split; beside given parts, `groups_train`, `groups_val` and
-    `groups_test` do (`groups` is that of X_train).
+    `groups_test` do (`groups` is that of X_train). With a front end of audio the samples are waveforms.
 
     Raises:
         UserError: The file is missing, broken, holds pickled objects or the wrong arrays.
@@ -52,6 +53,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     arrays = dict(contents.arrays)
     rate = _rate(arrays, options, path)
     name = path.stem
+    make = make_waveforms if options.front_end in AUDIO_FRONT_ENDS else make_dataset
     class_names, target_names = (
         names_of(arrays[key], f"{name}: {key}") if key in arrays else None
         for key in ("class_names", "target_names")
@@ -81,6 +83,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
             notes=notes,
             options=options,
             sample_rate=rate,
+            make=make,
         )
     for key in ("X_train", "y_train", "X_test", "y_test"):
         if key not in arrays:
@@ -100,7 +103,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     if "val" not in samples:
         notes.append("There is no X_val: a fifth of the training samples is held out for it.")
         samples, labels, groups = hold_out_validation(samples, labels, groups, name=name)
-    return make_dataset(
+    return make(
         name=name,
         samples=samples,
         labels=labels,
@@ -124,7 +127,7 @@ def _rate(arrays: dict[str, Array], options: TaskOptions, path: Path) -> float |
     if stored.size != 1 or stored.dtype.kind not in "iuf" or not 0 < float(stored.ravel()[0]) < 1e7:
         raise UserError(f"{path}: sample_rate is no number of Hz.", "Store one number, such as 50.")
     rate = float(stored.ravel()[0])
-    if options.sample_rate not in (None, rate):
+    if options.sample_rate not in (None, rate) and options.front_end not in AUDIO_FRONT_ENDS:
         raise UserError(
             f"{path} was sampled at {rate:g} Hz, not at {options.sample_rate:g} Hz: arrays are not resampled.",
             "Leave --sample-rate out.",
@@ -169,7 +172,11 @@ def _unused_notes(contents: Contents) -> list[str]:
     """Names what the file holds and nobody reads, with a hint where it looks like subjects."""
     notes = []
     subjects = sorted(key for key in contents.unused if _SUBJECTS.fullmatch(key))
-    others = sorted({*contents.unused, *contents.strangers} - set(subjects))
+    others = sorted({*contents.unused, *contents.strangers} - {*subjects, "sample_rate"})
+    if "sample_rate" in contents.unused:
+        notes.append(
+            "sample_rate is not used: --front-end pcan makes features of waveforms, --front-end spectrum of vibration."
+        )
     if subjects:
         one = len(subjects) == 1
         notes.append(

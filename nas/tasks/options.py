@@ -20,6 +20,13 @@ _SIGNALS = ("npz", *_TABLES, *_AUDIO)
 _LABELLED = ("npz", "images", *_TABLES, *_AUDIO)
 FrontEndName = Literal["log_mel", "pcan", "micro_speech", "spectrum", "search"]
 SEARCH = "search"  # the front end is a choice of the search
+_AUGMENT = 8  # versions of a training recording besides itself
+AUDIO_FRONT_ENDS = (
+    "log_mel",
+    "pcan",
+    "micro_speech",
+    SEARCH,
+)  # they make waveforms of an array a task of audio
 
 
 class TaskOptions(BaseModel):
@@ -147,20 +154,21 @@ class TaskOptions(BaseModel):
         metavar="LENGTH",
         example="1s",
         default="their own where it is one, else 1s",
-        tasks=_AUDIO,
+        tasks=("npz", *_AUDIO),
     )
     augment: int = key(
-        8,
+        _AUGMENT,
         "versions of each training recording of audio with another speed, level, place and noise",
         metavar="N",
-        tasks=_AUDIO,
+        tasks=("npz", *_AUDIO),
         ge=0,
         le=100,
     )
     front_end: FrontEndName | None = key(
         None,
-        "features made on the chip: of audio log_mel, pcan, which adapts to the level, micro_speech, which subtracts"
-        " noise as well, or search, which chooses among five; of vibration, motion and audio spectrum",
+        "features made on the chip: of audio, also of waveforms in an npz, log_mel, pcan, which adapts to the level,"
+        " micro_speech, which subtracts noise as well, or search, which chooses among five; of vibration, motion and"
+        " audio spectrum",
         metavar="NAME",
         example="spectrum",
         default="pcan of audio, else none",
@@ -281,9 +289,10 @@ def check_options(options: TaskOptions, task: str, *, own: bool = False) -> None
             raise UserError(
                 f"{flag} is of no use to the task {task}.", f"It is for {' and '.join(map(_written, tasks))}."
             )
-    if task not in _AUDIO and options.front_end not in (None, "spectrum"):
+    sounds = task in _AUDIO or (task == "npz" and options.front_end in AUDIO_FRONT_ENDS)
+    if not sounds and options.front_end not in (None, "spectrum"):
         raise UserError(
-            f"--front-end {options.front_end} is for audio:FOLDER.",
+            f"--front-end {options.front_end} is for audio:FOLDER and npz:PATH.",
             "Vibration and motion take --front-end spectrum.",
         )
     for name in ("frame", "frame_hop", *(() if task in _AUDIO else ("bands", "band_limits"))):
@@ -291,6 +300,8 @@ def check_options(options: TaskOptions, task: str, *, own: bool = False) -> None
             raise UserError(
                 f"--{name.replace('_', '-')} is of no use without a front end.", "Add --front-end spectrum."
             )
+    if task == "npz":
+        _check_arrays(options, sounds=sounds)
     for name in ("rotate", "jitter"):
         if getattr(options, name) and (options.front_end is not None or options.normal is not None):
             raise UserError(
@@ -306,6 +317,21 @@ def check_options(options: TaskOptions, task: str, *, own: bool = False) -> None
             "--false-alarms is of no use without anomalies.",
             "Name the class of normal samples: --normal CLASS.",
         )
+
+
+def _check_arrays(options: TaskOptions, *, sounds: bool) -> None:
+    """Refuses options of audio for other arrays, and those of other signals for waveforms."""
+    what, hint = "arrays without a front end of audio", "Waveforms take --front-end pcan."
+    others: dict[str, object] = {"clip": None, "augment": _AUGMENT}
+    if sounds:
+        what, hint = (
+            "waveforms",
+            "A front end of audio has frames of its own, and takes (recordings, samples).",
+        )
+        others = {"frame": None, "frame_hop": None, "input_kind": "auto"}
+    for name, usual in others.items():
+        if getattr(options, name) != usual:
+            raise UserError(f"--{name.replace('_', '-')} is of no use to {what}.", hint)
 
 
 def parse_limits(text: str) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ def split_parts(
     notes: Sequence[str] = (),
     options: TaskOptions | None = None,
     sample_rate: float | None = None,
+    make: Callable[..., Dataset] = make_dataset,
 ) -> Dataset:
     """A data set of samples that come in one heap: 60 % train, 20 % val, 20 % test.
 
@@ -51,6 +52,7 @@ def split_parts(
         notes: What the loading has to say of the data.
         options: What the user says of the data; see `make_dataset`.
         sample_rate: Of signals in Hz, where it is known.
+        make: Makes the data set of the parts, as `make_dataset` does.
 
     Raises:
         UserError: Arrays that do not go together, or too few samples to split.
@@ -68,7 +70,7 @@ def split_parts(
     flat: Array = clean_numbers(labels, f"{name}: y") if numbers else clean_labels(labels, f"{name}: y")
     known = None if groups is None else check_groups(groups, len(flat), name)
     index = split_indices(flat, known, name)
-    return make_dataset(
+    return make(
         name=name,
         samples={part: gathered(samples, index[part]) for part in PARTS},
         labels={part: flat[index[part]] for part in PARTS},

@@ -23,17 +23,19 @@ from nas.frontend.front_end import FrontEnd
 from nas.frontend.kinds import FrontEndSettings, kind_of, read_settings
 from nas.tasks.loading.audio_augment import varied
 from nas.tasks.loading.audio_clip import ClipTally, audible, padded
-from nas.tasks.loading.audio_file import AudioInfo, Waveform, read
+from nas.tasks.loading.audio_file import AudioInfo, Recording, Waveform, read
 from nas.tasks.loading.kept import kept
 from nas.tasks.loading.mapped import Array
 from nas.tasks.loading.progress import tell
+from nas.tasks.loading.waveforms import heard
 
 _BLOCK = 64  # recordings that a process is given at a time
 _MANY = 8_000  # clips, from which processes are worth their start
 _MADE_BY = (  # what makes features: with other code they are others
     "nas.frontend.filter_bank", "nas.frontend.frames", "nas.frontend.front_end", "nas.frontend.kinds",
     "nas.frontend.log_mel", "nas.frontend.settings", "nas.frontend.signal_graph", "nas.frontend.spectrum",
-    "nas.tasks.loading.audio_augment", "nas.tasks.loading.audio_clip", "nas.tasks.loading.audio_file", __name__,
+    "nas.tasks.loading.audio_augment", "nas.tasks.loading.audio_clip", "nas.tasks.loading.audio_file",
+    "nas.tasks.loading.waveforms", __name__,
 )  # fmt: skip
 
 
@@ -42,14 +44,24 @@ class Source:
     """A recording before it is read.
 
     Attributes:
-        path: The file.
+        path: The file; of an array of recordings, that of all.
         info: What its head says.
         digest: Hash of its content.
+        row: Its samples in an array, as `waveforms.heard` takes them; None where the file is this recording alone.
     """
 
     path: Path
     info: AudioInfo
     digest: str
+    row: NDArray[Any] | None = None
+
+    def read(self, rate: int) -> Recording:
+        """The recording at a rate in Hz.
+
+        Raises:
+            UserError: The file is damaged.
+        """
+        return read(self.path, self.info, rate) if self.row is None else heard(self.row, self.info, rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +111,9 @@ def features(
         total = sum(len(sources) for sources in parts.values())
         clips = sum(shape[0] for shape in shapes.values())
         workers = min(os.cpu_count() or 1, clips // (_MANY // 2))
-        if files and workers > 1:
+        # Other processes read files; rows of an array stay in this one.
+        on_disk = all(source.row is None for sources in parts.values() for source in sources)
+        if files and workers > 1 and on_disk:
             _in_processes(plan, parts, noises, files, tally, workers, total)
         else:
             maker = _Maker(plan, list(noises.values()))
@@ -130,13 +144,13 @@ class _Maker:
     def make(self, source: Source, part: str, at: int, into: Array, tally: ClipTally) -> None:
         """The rows of the recording that is number `at` of its part."""
         plan = self._plan
-        recording = read(source.path, source.info, plan.settings.sample_rate)
+        recording = source.read(plan.settings.sample_rate)
         tally.add(recording, plan.clip_samples)
-        heard = audible(recording.samples, plan.clip_samples)
+        sound = audible(recording.samples, plan.clip_samples)
         rng = np.random.default_rng([0, at])
         rows = plan.versions[part] + 1
-        clips = [padded(heard, plan.clip_samples)]
-        clips += [varied(heard, plan.clip_samples, self._noises, rng) for _ in range(rows - 1)]
+        clips = [padded(sound, plan.clip_samples)]
+        clips += [varied(sound, plan.clip_samples, self._noises, rng) for _ in range(rows - 1)]
         into[at * rows : (at + 1) * rows] = self._front_end.raw_features(np.stack(clips))
 
 

@@ -19,9 +19,9 @@ from nas.tasks.loading.class_folders import show
 Waveform = NDArray[np.int16]
 
 _LONGEST_S = 3600.0
-_FULL_SCALE = 32768.0
+FULL_SCALE = 32768.0
 LOUDEST = 32767  # -32768 is left out: TFLM's scaling of a frame takes it for a small number
-_RATES = (1000, 384_000)
+RATES = (1000, 384_000)  # samples a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def inspect(path: Path) -> AudioInfo:
     )
     if info.samples < 1:
         raise UserError(f"{show(path)} holds no sample.", "Remove it.")
-    if not _RATES[0] <= info.rate <= _RATES[1]:
+    if not RATES[0] <= info.rate <= RATES[1]:
         raise UserError(f"{show(path)} has {info.rate} samples a second.", "Check the file's head.")
     if info.seconds > _LONGEST_S:
         raise UserError(
@@ -163,8 +163,8 @@ def _low_pass(factor: int) -> NDArray[np.float64]:
 
 def to_int16(samples: NDArray[np.float64]) -> Recording:
     """Samples whose full scale is 1, rounded to int16."""
-    codes = np.rint(samples * _FULL_SCALE)
+    codes = np.rint(samples * FULL_SCALE)
     kept = np.clip(codes, -LOUDEST, LOUDEST)
     return Recording(
-        samples=kept.astype(np.int16), clipped=int(np.count_nonzero(np.abs(samples) > 1 + 1 / _FULL_SCALE))
+        samples=kept.astype(np.int16), clipped=int(np.count_nonzero(np.abs(samples) > 1 + 1 / FULL_SCALE))
     )

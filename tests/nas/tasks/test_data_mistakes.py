@@ -333,7 +333,7 @@ PICTURES: dict[str, tuple[Change, list[str], str]] = {
     "an option of recordings": (
         photos,
         ["--clip", "1s"],
-        "--clip is of no use to the task images. It is for audio:FOLDER.",
+        "--clip is of no use to the task images. It is for npz:PATH and audio:FOLDER.",
     ),
 }
 MISTAKES = [

@@ -153,7 +153,11 @@ def test_mistakes_get_a_sentence(tmp_path: Path, options: dict[str, Any], messag
 @pytest.mark.parametrize(
     ("task", "options", "message"),
     [
-        ("npz:v.npz", {"front_end": "pcan"}, r"--front-end pcan is for audio:FOLDER\. Vibration and motion"),
+        (
+            "timeseries:v",
+            {"front_end": "pcan"},
+            r"--front-end pcan is for audio:FOLDER and npz:PATH\. Vibration",
+        ),
         (
             "timeseries:v",
             {"bands": 8},
