@@ -191,7 +191,7 @@ def parse_budget(
         duty: How often the chip infers: average power can be limited, and an inference must end within the period.
 
     Raises:
-        UserError: The words are no budget, or limit something that this target has no calibration for.
+        UserError: The words are not a budget, or limit something that this target has no calibration for.
     """
     given = {} if text is None else parse_limits(text)
     for name, row in RESOURCES.items():
@@ -242,7 +242,7 @@ def parse_limits(text: str) -> dict[str, Fraction]:
     """The words of `--budget`, before any target is looked at: bytes, microseconds, microjoules, microwatts or counts.
 
     Raises:
-        UserError: The words are no budget.
+        UserError: The words are not a budget.
     """
     if not text.strip():
         raise UserError("The budget is empty.", _EXAMPLE)

@@ -238,7 +238,7 @@ def _target_text(path: Path, extends: str | None) -> str:
             )
         return read_text(path)
     if path.exists():
-        raise UserError(f"{path} is no file.", "Give the path of a TOML file.")
+        raise UserError(f"{path} is not a file.", "Give the path of a TOML file.")
     if not extends:
         raise UserError(
             f"{path} does not exist.", "Write it first, or start from a shipped target: --extends NAME."
@@ -251,7 +251,7 @@ def read_log(path: Path) -> Log:
     """Reads one profiler log.
 
     Raises:
-        UserError: It is no profiler log, or its model is not found.
+        UserError: It is not a profiler log, or its model is not found.
     """
     lines = read_bounded(path, LARGEST_TEXT_BYTES).decode("utf-8", errors="replace").splitlines()
     notes, inferences = _inferences(path, lines)
@@ -345,7 +345,7 @@ def measurement(log: Log, ticks_per_cycle: float = 1.0) -> Measurement:
         wanted = kinds[at] if at < len(kinds) else "nothing more"
         found = log.tags[at] if at < len(log.tags) else "nothing more"
         raise UserError(
-            f"{log.path} is no log of {log.model}: at operator {at} the model has {wanted}, the log {found}.",
+            f"{log.path} is not a log of {log.model}: at operator {at} the model has {wanted}, the log {found}.",
             "Log the very file that ran.",
         )
     cycles = tuple(ticks / ticks_per_cycle for ticks in log.ticks)

@@ -123,7 +123,7 @@ def _opened(port: str, baud: int, until: float) -> Iterator[int]:
         termios.tcsetattr(descriptor, termios.TCSANOW, settings)
         yield descriptor
     except termios.error:
-        raise UserError(f"{port} is no serial port.", "Check --port.") from None
+        raise UserError(f"{port} is not a serial port.", "Check --port.") from None
     finally:
         os.close(descriptor)
 

@@ -28,7 +28,7 @@ def parse_period(text: str) -> float:
     """The microseconds of `--period`.
 
     Raises:
-        UserError: It is no positive time with a unit.
+        UserError: It is not a positive time with a unit.
     """
     return _parsed("--period", text, _PERIOD_US, "Write a time with its unit, like 100ms, 1s, 5m or 1h.")
 
@@ -37,7 +37,7 @@ def parse_charge(text: str) -> float:
     """The mAh of `--battery`.
 
     Raises:
-        UserError: It is no positive charge with a unit.
+        UserError: It is not a positive charge with a unit.
     """
     return _parsed("--battery", text, _CHARGE_MAH, "Write its charge like 230mAh or 1.2Ah.")
 

@@ -26,12 +26,12 @@ def read_integers(data: bytes) -> dict[str, int]:
     Numbers are read as signed whatever their type says, as TFLM's kernels do.
 
     Raises:
-        UserError: The bytes are no map of integers.
+        UserError: The bytes are not a map of integers.
     """
     found = _entries(data)
     for name, value in found.items():
         if value is None:
-            raise broken(f"a custom operator's option {name} is no integer")
+            raise broken(f"a custom operator's option {name} is not an integer")
     return read_numbers(data)
 
 
@@ -39,7 +39,7 @@ def read_numbers(data: bytes) -> dict[str, int]:
     """As `read_integers`, of a map that has other values too, such as fractions: those are left out.
 
     Raises:
-        UserError: The bytes are no map.
+        UserError: The bytes are not a map.
     """
     return {name: value for name, value in _entries(data).items() if value is not None}
 
@@ -50,7 +50,7 @@ def _entries(data: bytes) -> dict[str, int | None]:
         raise broken("a custom operator's options are no FlexBuffer")
     kind, child = divmod(data[-2], 4)
     if kind != _MAP or data[-1] not in _WIDTHS:
-        raise broken("a custom operator's options are no map")
+        raise broken("a custom operator's options are not a map")
     root = len(data) - 2 - data[-1]
     width = 1 << child
     at = _follow(data, root, data[-1])
@@ -58,7 +58,7 @@ def _entries(data: bytes) -> dict[str, int | None]:
     keys = _follow(data, at - 3 * width, width)
     key_width = _number(data, at - 2 * width, width)
     if key_width not in _WIDTHS or not 0 <= count <= _MOST_ENTRIES:
-        raise broken("a custom operator's options are no map of a few names")
+        raise broken("a custom operator's options are not a map of a few names")
     if _number(data, keys - key_width, key_width) != count:
         raise broken("a custom operator's options have other names than values")
     found: dict[str, int | None] = {}

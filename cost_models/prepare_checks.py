@@ -146,14 +146,14 @@ def _alike(case: Case) -> str | None:
 def _broadcast_to(case: Case) -> str | None:
     want = case.values(1)
     if want is None:
-        return "broadcasts to a shape that is no constant"
+        return "broadcasts to a shape that is not a constant"
     return too_deep(want, 5) or made(case, want)
 
 
 def _fill(case: Case) -> str | None:
     want = case.values(0)
     if want is None or case.input(1).shape:
-        return "fills a shape that is no constant, or with more than one value"
+        return "fills a shape that is not a constant, or with more than one value"
     return None if case.output.shape == want else cannot_make(case.output.shape, want)
 
 
@@ -210,7 +210,7 @@ def _svdf(case: Case) -> str | None:
     if len(source) != 2 or len(features) != 2 or len(times) != 2 or rank < 1 or features[0] % rank:
         return f"has weights of {list(features)} and {list(times)} for {list(source)} and a rank of {rank}"
     if not state.is_variable:
-        return "has a state that is no variable"
+        return "has a state that is not a variable"
     if (
         features[1] != source[1]
         or times[0] != features[0]
@@ -229,7 +229,7 @@ def _lstm(case: Case) -> str | None:
     if len(source) != 3 or case.op.inputs[18] < 0 or case.op.inputs[19] < 0:
         return f"has an input of {list(source)}, TFLM three dimensions"
     if any(len(state.shape) != 2 or not state.is_variable for state in states):
-        return "has states that are no variables of two dimensions"
+        return "has states that are not variables of two dimensions"
     if any(case.op.inputs[position] < 0 for position in (*range(1, 9), *range(12, 16))):
         return "lacks weights or biases: TFLM has no coupled gates"
     if any(case.op.inputs[position] >= 0 for position in (9, 10, 11, 16, 17, 20, 21, 22, 23)):
@@ -249,7 +249,7 @@ def _detection(case: Case) -> str | None:
 def _circular_buffer(case: Case) -> str | None:
     source, shape = case.input(0).shape, case.output.shape
     if len(source) != 4 or source[1] != 1 or not case.output.is_variable:
-        return "is no buffer of rows that keeps its output"
+        return "is not a buffer of rows that keeps its output"
     return None if (source[0], *source[2:]) == (shape[0], *shape[2:]) else cannot_make(shape, source)
 
 
@@ -264,7 +264,7 @@ def _prelu(case: Case) -> str | None:
 def _reduce(case: Case) -> str | None:
     shape, axes = case.input(0).shape, case.values(1)
     if case.input(1).dtype != "int32" or axes is None or not axes:
-        return "reduces axes that are no constant of int32"
+        return "reduces axes that are not a constant of int32"
     if any(not -len(shape) <= axis < len(shape) for axis in axes):
         return f"reduces axes {list(axes)} of {list(shape)}"
     gone = {axis % len(shape) for axis in axes}
@@ -281,7 +281,7 @@ def _reduce(case: Case) -> str | None:
 def _resize(case: Case) -> str | None:
     shape, size = case.input(0).shape, case.values(1)
     if len(shape) != 4 or case.input(1).dtype != "int32" or size is None or len(size) != 2 or min(size) < 1:
-        return "resizes to a size that is no two constant integers, or other than a picture"
+        return "resizes to a size that is not two constant integers, or other than a picture"
     if case.scalars.get("half_pixel_centers", 0) and case.scalars.get("align_corners", 0):
         return "aligns corners and centres of pixels at once"
     return retyped(case) or made(case, (shape[0], *size, shape[3]))
@@ -290,7 +290,7 @@ def _resize(case: Case) -> str | None:
 def _arg(case: Case) -> str | None:
     shape, axes = case.input(0).shape, case.values(1)
     if axes is None or len(axes) != 1 or not -len(shape) <= axes[0] < len(shape):
-        return "looks along an axis that is no constant of its input's"
+        return "looks along an axis that its input does not have, or that is not a constant"
     axis = axes[0] % len(shape)
     return made(case, (*shape[:axis], *shape[axis + 1 :]))
 

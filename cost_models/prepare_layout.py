@@ -51,7 +51,7 @@ def _transpose(case: Case) -> str | None:
 def _pad(case: Case) -> str | None:
     shape, amounts = case.input(0).shape, case.values(1)
     if amounts is None:
-        return "has paddings that are no constant integers"
+        return "has paddings that are not constant integers"
     if len(amounts) != 2 * len(shape) or case.input(1).shape != (len(shape), 2):
         return f"has {len(amounts)} paddings for {len(shape)} dimensions"
     if min(amounts) < 0:
@@ -101,7 +101,7 @@ def _strided_slice(case: Case) -> str | None:
     shape = case.input(0).shape
     ends = [case.values(position) for position in (1, 2, 3)]
     if any(values is None or len(values) != len(shape) for values in ends):
-        return f"has begin, end and strides that are no {len(shape)} constant integers"
+        return f"has begin, end and strides that are not {len(shape)} constant integers"
     if fault := too_deep(shape, 4):
         return fault
     begin, end, strides = (values or () for values in ends)

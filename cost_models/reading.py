@@ -48,7 +48,9 @@ def read_bounded(path: Path, limit: int, *, follow_links: bool = True, called: s
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UserError(f"{name} cannot be read: {reason}.", "Give a file that can be read.") from None
     if data is None or len(data) > limit:
-        raise UserError(f"{name} has more than {_size(limit)}.", "That is no file of the kind expected here.")
+        raise UserError(
+            f"{name} has more than {_size(limit)}.", "That is not a file of the kind expected here."
+        )
     return data
 
 
@@ -62,7 +64,7 @@ def read_text(path: Path, limit: int = LARGEST_TEXT_BYTES) -> str:
         return read_bounded(path, limit).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}).", "Save it as UTF-8."
+            f"{path} is not text in UTF-8 ({error.reason} at byte {error.start}).", "Save it as UTF-8."
         ) from None
 
 

@@ -107,7 +107,7 @@ def _filter_bank(case: Case, options: SignalOptions) -> str | None:
         return f"makes {case.output.elements} bands, not {bands}"
     lists = [case.values(position) for position in (3, 4, 5)]
     if any(values is None or len(values) != bands + 1 for values in lists):
-        return f"has band edges that are no {bands + 1} constants"
+        return f"has band edges that are not {bands + 1} constants"
     spectrum = case.input(0).elements
     weights = min(case.input(1).elements, case.input(2).elements)
     starts, places, widths = (values or () for values in lists)

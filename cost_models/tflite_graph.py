@@ -222,7 +222,7 @@ def _check_prepare(
         if tensor.scales and not all(0 < scale < math.inf for scale in real):
             raise broken(f"tensor {index} has a scale of {min(real):g}")
         if tensor.dtype == "int8" and any(not -128 <= point <= 127 for point in zero_points[index]):
-            raise broken(f"tensor {index} has a zero point that is no int8")
+            raise broken(f"tensor {index} has a zero point that is not int8")
     for index, (op, table) in enumerate(zip(graph.operators, tables, strict=True)):
         scalars: dict[str, int | float] = {}
         if op.kind in schema.OTHER_OPTIONS:

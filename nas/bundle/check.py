@@ -167,7 +167,7 @@ def _listed(folder: Path) -> dict[str, int]:
             if stat.S_ISDIR(status.st_mode):
                 folders.append(path)
             elif not stat.S_ISREG(status.st_mode):
-                raise BundleError("files", f"{shown(path)} is no regular file.")
+                raise BundleError("files", f"{shown(path)} is not a regular file.")
             else:
                 found[path] = status.st_size
             if len(found) + len(folders) > _MOST_FILES:
@@ -202,10 +202,10 @@ def _check_accuracies(manifest: Manifest) -> None:
     """What is counted must at least agree with itself."""
     task = manifest.task
     if any(not 0 <= count <= _LARGEST_COUNT for count in task.samples.values()):
-        raise BundleError("manifest", f"{MANIFEST_NAME}: task.samples are no counts.")
+        raise BundleError("manifest", f"{MANIFEST_NAME}: task.samples are not counts.")
     share = manifest.golden_share
     if share and not (0 <= share.noticed <= share.tried <= _LARGEST_COUNT and share.tried):
-        raise BundleError("manifest", f"{MANIFEST_NAME}: golden_share is no share.")
+        raise BundleError("manifest", f"{MANIFEST_NAME}: golden_share is not a share.")
     parts = [(entry.part, entry.engine) for entry in manifest.accuracies]
     if len(set(parts)) != len(parts):
         raise BundleError("manifest", f"{MANIFEST_NAME}: accuracies state one part by one engine twice.")
@@ -219,7 +219,7 @@ def _check_accuracies(manifest: Manifest) -> None:
 
 def _fault(entry: AccuracyEntry, classes: int, samples: int | None) -> str | None:
     if not 0 < entry.total <= _LARGEST_COUNT or not 0 <= entry.correct <= entry.total:
-        return f"{entry.correct} of {entry.total} is no share"
+        return f"{entry.correct} of {entry.total} is not a share"
     if samples is not None and entry.total != samples:
         return f"{entry.total} answers, but the task has {samples} samples"
     if (found := entry.groups) is not None:
@@ -230,7 +230,7 @@ def _fault(entry: AccuracyEntry, classes: int, samples: int | None) -> str | Non
     if not table:
         return None
     if len(table) != classes or any(len(row) != classes or min(row, default=0) < 0 for row in table):
-        return f"the confusion matrix is no table of {classes} classes"
+        return f"the confusion matrix is not a table of {classes} classes"
     if sum(map(sum, table)) != entry.total:
         return f"the confusion matrix counts {sum(map(sum, table))} answers and not {entry.total}"
     right = sum(row[at] for at, row in enumerate(table))

@@ -159,7 +159,7 @@ def make_content(
     if outputs and outputs != interpreter.output.size:
         raise UserError(
             f"The model has {interpreter.output.size} outputs and the task {_outputs_text(model.task)}.",
-            "Give one name per output, or none for a model that is no classifier.",
+            "Give one name per output, or none for a model that is not a classifier.",
         )
     # A space may see a sample in another shape (a picture as a vector), but with the same elements in the same order.
     if math.prod(model.task.input_shape) != math.prod(interpreter.input.shape):

@@ -257,7 +257,7 @@ class RayExecutor:
         except RayError as error:
             self._end(slot)
             slot.start_at = time.monotonic() + _RESTART_SECONDS
-            # One that was placed on a node that dies is no fault of the evaluator: the next is placed elsewhere.
+            # One that was placed on a node that dies is not a fault of the evaluator: the next is placed elsewhere.
             unlucky = isinstance(error, RayActorError) and "creation task" not in str(error)
             if unlucky or not self._queue:
                 return []

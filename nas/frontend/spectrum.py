@@ -57,7 +57,8 @@ class SpectrumSettings(FrameSettings):
             math.isfinite(unit) and unit > 0 for unit in self.units_per_count
         ):
             raise UserError(
-                f"The units of {self.channels} channels are no numbers above 0.", "Give one for each channel."
+                f"The units of {self.channels} channels are not numbers above 0.",
+                "Give one for each channel.",
             )
         if self.spacing not in _SCALES:
             raise UserError(f"Bands are not spaced by {self.spacing!r}.", "Take linear or octave.")

@@ -23,7 +23,7 @@ class KeyFacts:
         example: A value for documentation where the default is None.
         default: What the default means, in words; empty for the value itself.
         is_time: Whether text such as "90s", "30m" or "8h" may be given for it.
-        tasks: The tasks that read it; empty for what is no option of a task.
+        tasks: The tasks that read it; empty for what is not an option of a task.
     """
 
     meaning: str

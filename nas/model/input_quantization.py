@@ -42,7 +42,7 @@ class InputScaling:
         """Fold a task's scaling with the quantization of the input tensor.
 
         Raises:
-            ValueError: Offsets and scales of different channel counts, or a scale that is no positive number.
+            ValueError: Offsets and scales of different channel counts, or a scale that is not a positive number.
         """
         channels = max(len(preprocess.offset), len(preprocess.scale))
         if {len(preprocess.offset), len(preprocess.scale)} - {1, channels}:

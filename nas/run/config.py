@@ -289,7 +289,7 @@ def parse_time(text: str, flag: str) -> float:
     """Seconds of "90s", "30m", "8h", "2d" or a plain number.
 
     Raises:
-        UserError: It is no positive time.
+        UserError: It is not a positive time.
     """
     factor = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:].lower(), 0)
     try:

@@ -46,7 +46,7 @@ def network_budget(
         duty: How often the chip infers.
 
     Raises:
-        UserError: The words are no budget, or the front end alone is over it.
+        UserError: The words are not a budget, or the front end alone is over it.
     """
     budget = parse_budget(text, target, certain=certain, duty=duty)
     return budget if spec is None else less_front_end(budget, target, spec)

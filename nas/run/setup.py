@@ -196,7 +196,7 @@ def _targets(config: RunConfig) -> tuple[Target, ...]:
     """The boards of the run.
 
     Raises:
-        UserError: One of them is no target, or is named twice.
+        UserError: One of them is not a target, or is named twice.
     """
     if config.targets is None:
         return (load_target(config.target),)

@@ -203,7 +203,7 @@ def _seconds(time: datetime | None) -> float:
 
 
 def start_time(text: str) -> datetime | None:
-    """The start of a run; None where the text is no time with its zone."""
+    """The start of a run; None where the text is not a time with its zone."""
     try:
         time = datetime.fromisoformat(text)
         return time if time.tzinfo and time.timestamp() >= 0 else None

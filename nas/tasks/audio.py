@@ -100,7 +100,7 @@ def _grouping(layout: Layout, pattern: str | None, notes: list[str]) -> Callable
         found = re.compile(pattern)
     except re.error as error:
         raise UserError(
-            f"--group {pattern!r} is no pattern ({error}).", "Write it like '^([a-z]+)_'."
+            f"--group {pattern!r} is not a pattern ({error}).", "Write it like '^([a-z]+)_'."
         ) from None
     if found.groups != 1:
         raise UserError(

@@ -125,7 +125,7 @@ def _rate(arrays: dict[str, Array], options: TaskOptions, path: Path) -> float |
         return options.sample_rate
     stored = arrays.pop("sample_rate")
     if stored.size != 1 or stored.dtype.kind not in "iuf" or not 0 < float(stored.ravel()[0]) < 1e7:
-        raise UserError(f"{path}: sample_rate is no number of Hz.", "Store one number, such as 50.")
+        raise UserError(f"{path}: sample_rate is not a number of Hz.", "Store one number, such as 50.")
     rate = float(stored.ravel()[0])
     if options.sample_rate not in (None, rate) and options.front_end not in AUDIO_FRONT_ENDS:
         raise UserError(

@@ -260,7 +260,7 @@ def make_options(given: Mapping[str, object]) -> TaskOptions:
         name = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
             raise UserError(
-                f"{name} is no option of a task.", did_you_mean(name, TaskOptions.model_fields)
+                f"{name} is not an option of a task.", did_you_mean(name, TaskOptions.model_fields)
             ) from None
         raise UserError(f"{name} is {first['input']!r}.", f"{first['msg']}.") from None
 

@@ -131,7 +131,7 @@ def _rate(files: Sequence[Source], asked: float | None, notes: list[str]) -> int
     lowest = min(file.info.rate for file in files)
     rate = min(_RATE, lowest) if asked is None else round(asked)
     if asked is not None and rate != asked:
-        raise UserError(f"--sample-rate {asked:g} is no whole number.", "Audio is sampled at whole rates.")
+        raise UserError(f"--sample-rate {asked:g} is not a whole number.", "Audio is sampled at whole rates.")
     if rate > lowest:
         notes.append(f"Some recordings have {lowest:,} Hz only: resampled to {rate:,} Hz they gain nothing.")
     return rate

@@ -172,7 +172,7 @@ def test_a_log_of_another_model_is_refused(tmp_path: Path, capsys: pytest.Captur
     log = write_log(tmp_path, model, BOARD)
     log.write_text('"Event","Tag","Ticks"\n0,SOFTMAX,12\n')
     error = complaint(capsys, str(log), "--target", str(tmp_path / "t.toml"), "--extends", "nrf52840")
-    assert f"{log} is no log of {tmp_path / model.name}: at operator 0" in error
+    assert f"{log} is not a log of {tmp_path / model.name}: at operator 0" in error
 
 
 def test_target_file_mistakes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,10 +230,10 @@ def test_a_target_that_cannot_be_read_or_written_is_refused(
     binary.write_bytes(b"\xff\xfe")
     log = tmp_path / "log.csv"
     log.write_text("hello\n")
-    assert f"{folder} is no file." in complaint(
+    assert f"{folder} is not a file." in complaint(
         capsys, str(log), "--target", str(folder), "--extends", "nrf52840"
     )
-    assert f"{binary} is no text in UTF-8" in complaint(capsys, str(log), "--target", str(binary))
+    assert f"{binary} is not text in UTF-8" in complaint(capsys, str(log), "--target", str(binary))
 
 
 def test_rates_that_no_target_can_have_leave_the_file_as_it_was(tmp_path: Path) -> None:

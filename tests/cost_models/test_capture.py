@@ -98,7 +98,7 @@ def test_a_fake_board_on_a_serial_port_is_read_until_its_log_is_whole(
         ("raise SystemExit(3)", (), "The command ended with exit code 3."),
         ("import time; time.sleep(60)", ("--timeout", "0.5"), "The command has not ended after 0.5 s."),
         ("print('hello')", (), "No whole log came from the command's stdout"),
-        ("pass", ("--port", "/dev/null", "--timeout", "1"), "/dev/null is no serial port. Check --port."),
+        ("pass", ("--port", "/dev/null", "--timeout", "1"), "/dev/null is not a serial port. Check --port."),
         ("pass", ("--port", "nowhere", "--timeout", "0.3"), "nowhere cannot be opened"),
         ("pass", ("--baud", "9600"), "--baud needs --port. Name the serial port."),
         ("pass", ("--timeout", "0"), "--timeout is not a number above zero."),

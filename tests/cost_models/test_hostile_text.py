@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).parents[2] / "cost_models" / "targets" / "nrf52840.toml
 def test_text_that_is_no_utf8_is_told_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "latin"
     path.write_bytes("für".encode("latin-1"))
-    with pytest.raises(UserError, match=r"is no text in UTF-8 .* at byte 1"):
+    with pytest.raises(UserError, match=r"is not text in UTF-8 .* at byte 1"):
         read_text(path)
 
 

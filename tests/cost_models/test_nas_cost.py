@@ -180,7 +180,7 @@ def test_a_file_larger_than_any_flash_is_refused_unread(run: Run, tmp_path: Path
         file.truncate(65 * 1024 * 1024)
     code, _, err = run(str(path))
     assert code == 2
-    assert "It has more than 64 MB. That is no file of the kind expected here." in err
+    assert "It has more than 64 MB. That is not a file of the kind expected here." in err
 
 
 @pytest.mark.parametrize(

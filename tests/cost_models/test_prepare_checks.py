@@ -114,7 +114,7 @@ FAULTS: list[tuple[str, Callable[[Any], None], str]] = [
     ("concatenation", _same_scale, r"joins tensors of several scales"),
     ("dense_of_one", _zero_scale, "has a scale of 0"),
     ("dense_of_one", _nan_scale, "has a scale of nan"),
-    ("dense_of_one", _zero_point, "has a zero point that is no int8"),
+    ("dense_of_one", _zero_point, "has a zero point that is not int8"),
     ("dense_of_one", _bias_scale, "bias of another scale"),
     ("transpose", _axes, "has an order of axes that is none"),
     ("strided_slice", _strides, "has a stride of 0"),

@@ -20,7 +20,7 @@ def test_a_file_of_the_limit_is_read_and_a_byte_more_refused(tmp_path: Path) -> 
     path = tmp_path / "f"
     path.write_bytes(b"x" * 100)
     assert read_bounded(path, 100) == b"x" * 100
-    assert refused(path, 99) == f"{path} has more than 99 B. That is no file of the kind expected here."
+    assert refused(path, 99) == f"{path} has more than 99 B. That is not a file of the kind expected here."
 
 
 def test_a_sparse_file_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:

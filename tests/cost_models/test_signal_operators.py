@@ -72,7 +72,7 @@ def test_the_arena_holds_what_a_transform_keeps() -> None:
         (filter_bank(starts=(1, 8)), "has a band that reaches beyond the 9 places or the 4 weights"),
         (filter_bank(places=(0, 3)), "has a band that reaches beyond the 9 places or the 4 weights"),
         (filter_bank(widths=(2, -1)), "has a band that reaches beyond the 9 places or the 4 weights"),
-        (filter_bank(bands=2), "has band edges that are no 3 constants"),
+        (filter_bank(bands=2), "has band edges that are not 3 constants"),
         (
             single(
                 "SignalEnergy",

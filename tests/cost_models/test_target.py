@@ -224,7 +224,7 @@ def test_a_mistake_in_the_extended_file_is_found_there(folder: Path) -> None:
 def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
     path = folder / "bytes.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"bytes\.toml is no text in UTF-8"):
+    with pytest.raises(UserError, match=r"bytes\.toml is not text in UTF-8"):
         load_target(path)
 
 

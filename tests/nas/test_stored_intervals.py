@@ -1,4 +1,4 @@
-"""The interval of a metric that is no share of samples is kept in result.json, for whoever chooses again."""
+"""The interval of a metric that is not a share of samples is kept in result.json, for whoever chooses again."""
 
 from __future__ import annotations
 

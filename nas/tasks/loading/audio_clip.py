@@ -96,7 +96,7 @@ def parse_clip(text: str) -> float:
     """Seconds of "1s" or "800ms".
 
     Raises:
-        UserError: It is no length, or out of range.
+        UserError: It is not a length, or out of range.
     """
     seconds = parse_length(text, "--clip", rows="").seconds
     least, most = _RANGE_S

@@ -114,7 +114,7 @@ class _LeftOut:
             )
         if self.suffixes:
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.suffixes.items()))
-            lines.append(f"Files in class folders that are no {self.kind.many} left out: {kinds}.")
+            lines.append(f"Files in class folders that are not {self.kind.many} left out: {kinds}.")
         if self.skipped:
             lines.append(f"Not a class: {listed(sorted(set(self.skipped)), _NAMED)}.")
         return lines

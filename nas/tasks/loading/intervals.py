@@ -114,7 +114,7 @@ def _times(
         times, kind = to_times(cells, decimal)
     except NoNumberError as error:
         raise UserError(
-            f"{show(path)}: {error.cell!a} in {place(error.row)}, column {name}, is no time or row.",
+            f"{show(path)}: {error.cell!a} in {place(error.row)}, column {name}, is not a time or row.",
             "Write it as the recordings write their times; or the number of a row, from 0, where they have none.",
         ) from None
     bad = ~np.isfinite(times)

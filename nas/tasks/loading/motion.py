@@ -44,7 +44,7 @@ def disturbed(
         names: Of the channels, where they have some; else they are counted from 0.
 
     Raises:
-        UserError: Triples that are none, or samples that are no signals.
+        UserError: Triples that are none, or samples that are not signals.
     """
     if options is None or (options.rotate is None and not options.jitter):
         return Disturbed(), []
@@ -77,7 +77,7 @@ def _triples(text: str, channels: int, names: Sequence[str] | None) -> tuple[Tri
                 raise UserError(f"--rotate: there is no channel {word}.", did_you_mean(word, known))
         if len(words) != 3 or len(set(words)) < 3 or used & set(words):
             raise UserError(
-                f"--rotate {text} are no triples of axes.", "Write acc_x,acc_y,acc_z/gyro_x,gyro_y,gyro_z."
+                f"--rotate {text} are not triples of axes.", "Write acc_x,acc_y,acc_z/gyro_x,gyro_y,gyro_z."
             )
         used |= set(words)
         x, y, z = (known.index(word) for word in words)

@@ -80,7 +80,7 @@ def is_almost_number(cell: str) -> bool:
 
 
 def hint_for(cell: str) -> str:
-    """What to do about a cell that is no number."""
+    """What to do about a cell that is not a number."""
     if _GROUPED.fullmatch(cell):
         return "Write numbers without separators of thousands, and with one decimal sign in the whole file."
     if _WITH_UNIT.fullmatch(cell):

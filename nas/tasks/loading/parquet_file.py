@@ -22,7 +22,7 @@ def read_head(path: Path) -> Head:
     """Reads the schema of a file.
 
     Raises:
-        UserError: pyarrow is missing, or the file is none of Parquet, empty, or has columns that are no columns.
+        UserError: pyarrow is missing, or the file is none of Parquet, empty, or has columns that are not columns.
     """
     arrow = _arrow(path)
     with _opened(path) as file:

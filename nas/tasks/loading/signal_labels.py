@@ -54,7 +54,7 @@ def class_order(words: Sequence[str], name: str, *, least: int = 2) -> tuple[lis
 
 
 def check_words(words: Sequence[str], name: str) -> None:
-    """Refuses what are no labels.
+    """Refuses what are not labels.
 
     Raises:
         UserError: Measured quantities, or too many.

@@ -99,7 +99,7 @@ def find_files(root: Path, *, skipped: Collection[Path]) -> TableFiles:
         notes.append(f"{hidden} hidden file{'s or folders' if hidden > 1 else ' or folder'} left out.")
     if others:
         kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(others.items()))
-        notes.append(f"Files that are no tables left out: {kinds}.")
+        notes.append(f"Files that are not tables left out: {kinds}.")
     if outside:
         raise UserError(
             f"{root} has {listed(outside, _NAMED)} outside of the folders train, val and test.",
@@ -154,7 +154,7 @@ def _walk(root: Path, skipped: Collection[Path]) -> tuple[list[Path], Counter[st
             if name.startswith(".") or path.resolve() in skipped:
                 continue
             if path.exists() and not path.is_file():
-                raise UserError(f"{show(path)} is no regular file.", "Remove it, or write it as a file.")
+                raise UserError(f"{show(path)} is not a regular file.", "Remove it, or write it as a file.")
             suffix = path.suffix.lower()
             if is_table(path):
                 tables.append(path)

@@ -15,7 +15,7 @@ def read_head(path: Path) -> Head:
     """Reads the beginning of a file.
 
     Raises:
-        UserError: It is no table.
+        UserError: It is not a table.
     """
     if path.suffix.lower() in PARQUET_SUFFIXES:
         return parquet_file.read_head(path)

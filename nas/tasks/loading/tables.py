@@ -104,7 +104,7 @@ def read_text_head(path: Path) -> Head:
     """Reads the beginning of a text file.
 
     Raises:
-        UserError: It is no table.
+        UserError: It is not a table.
     """
     text, sample = find_format(path)
     kinds = tuple(
@@ -119,7 +119,7 @@ def read_text_table(
     """Reads the named columns of a text file.
 
     Raises:
-        UserError: A row of another length, a cell that is no number, quotes that do not end, another encoding
+        UserError: A row of another length, a cell that is not a number, quotes that do not end, another encoding
             further down.
     """
     return _Reader(head, text, tuple(channels), tuple(words), time).table()
@@ -258,7 +258,7 @@ class _Reader:
         try:
             return to_numbers(cells, self.text.decimal)
         except NoNumberError as error:
-            self._refuse(name, error, "is no number", hint_for(error.cell))
+            self._refuse(name, error, "is not a number", hint_for(error.cell))
 
     def _times(self, name: str, cells: Sequence[str]) -> Floats:
         try:
@@ -267,7 +267,7 @@ class _Reader:
             hint = (
                 "Write numbers or ISO 8601 (2026-01-31T12:00:00.25), or give --time none and --sample-rate."
             )
-            self._refuse(name, error, "is no time", hint)
+            self._refuse(name, error, "is not a time", hint)
         if not np.isnan(times).all():
             if self.times_kind not in ("", kind):
                 first = NoNumberError(0, cells[0])

@@ -124,7 +124,7 @@ def scale_numbers(
     found, notes = [], []
     for index, one in enumerate(said):
         mean, deviation = float(means[index]), float(deviations[index])
-        # What rounding alone makes of equal numbers is no deviation.
+        # What rounding alone makes of equal numbers is not a deviation.
         if not deviation > 1e-9 * abs(mean):
             raise UserError(
                 f"{name}: {one} is {mean:g} in all training samples.",

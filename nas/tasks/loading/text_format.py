@@ -130,10 +130,10 @@ def _decode(path: Path, start: bytes, *, cut: bool) -> tuple[str, str]:
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(start, final=not cut)
     except UnicodeDecodeError:
-        # Every byte but five is a character there: what is no text shows by its control characters.
+        # Every byte but five is a character there: what is not text shows by its control characters.
         encoding, text = "cp1252", start.decode("cp1252", errors="replace")
     if "\0" in text or sum(ord(char) < 9 for char in text[:4096]):
-        raise UserError(f"{show(path)} is no text.", "Give CSV or Parquet files.")
+        raise UserError(f"{show(path)} is not text.", "Give CSV or Parquet files.")
     return encoding, text
 
 
@@ -225,7 +225,7 @@ def _header(
         ):
             cells = [cell.strip() for cell in body[0][1] if cell.strip()]
             notes.append(
-                f"Line {body[0][0]} below the header is no data and is left out: {listed(cells, 6)}."
+                f"Line {body[0][0]} below the header is not data and is left out: {listed(cells, 6)}."
             )
             body = body[1:]
     return _clean(first), body, notes

@@ -35,7 +35,7 @@ def check_waveforms(samples: Mapping[str, Array], name: str) -> dict[str, Array]
         The same arrays by part. Shape: (n, samples).
 
     Raises:
-        UserError: Another shape, values that are no numbers, or of another full scale.
+        UserError: Another shape, values that are not numbers, or of another full scale.
     """
     return {part: _checked(array, f"{name}: X_{part}") for part, array in samples.items()}
 

@@ -75,7 +75,7 @@ def parse_length(text: str, flag: str, *, rows: str = "rows, such as 64, or ") -
     bare = match is not None and match[2] is None
     if match is None or (bare and ("." in match[1] or not rows)) or not float(match[1]):
         example = "seconds, such as 2.5s" if rows else "seconds or milliseconds, such as 1s or 800ms"
-        raise UserError(f"{flag} {text} is no length.", f"Write {rows}{example}.")
+        raise UserError(f"{flag} {text} is not a length.", f"Write {rows}{example}.")
     if match[2] is None:
         return Length(int(match[1]), None)
     return Length(None, float(match[1]) * (1e-3 if match[2].lower() == "ms" else 1.0))
@@ -107,7 +107,7 @@ def choose_window(
             span = " to ".join(dict.fromkeys((f"{min(lengths):,}", f"{max(lengths):,}")))
             usual = f"{max(_SHORTEST, round(2 * rate_hz))} or 2s" if rate_hz else "128"
             raise UserError(
-                f"The length of a window is not given, and recordings of {span} rows are no samples by themselves.",
+                f"The length of a window is not given, and recordings of {span} rows are not samples by themselves.",
                 f"Give --window, such as {usual}: long enough for what is to be told apart.",
             )
         return lengths[0], lengths[0], [f"Each recording is one sample, as all have {lengths[0]:,} rows."]

@@ -150,7 +150,7 @@ def test_hidden_and_other_files_are_left_out_and_said(tmp_path: Path) -> None:
     assert load_task(f"images:{tmp_path}").notes == (
         "2 hidden files or folders left out: .git, cat/._00.png.",
         "1 file outside of class folders left out: loose.png.",
-        "Files in class folders that are no pictures left out: 1 .txt.",
+        "Files in class folders that are not pictures left out: 1 .txt.",
     )
 
 

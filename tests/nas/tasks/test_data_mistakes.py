@@ -133,12 +133,12 @@ AUDIO: dict[str, tuple[Change, list[str], str]] = {
     "a clip without a unit": (
         words,
         ["--clip", "1"],
-        "--clip 1 is no length. Write seconds or milliseconds, such as 1s or 800ms.",
+        "--clip 1 is not a length. Write seconds or milliseconds, such as 1s or 800ms.",
     ),
     "a clip beyond a minute": (
         words,
         ["--clip", "2m"],
-        "--clip 2m is no length. Write seconds or milliseconds, such as 1s or 800ms.",
+        "--clip 2m is not a length. Write seconds or milliseconds, such as 1s or 800ms.",
     ),
     "a speaker's pattern without brackets": (
         words,
@@ -233,7 +233,7 @@ TABLES: dict[str, tuple[Change, list[str], str]] = {
     "a word among numbers": (
         lambda r: walks(r, put(7, "0.12,high,walk")),
         ["--window", "10"],
-        "data/w0.csv: 'high' in line 8, column x, is no number. Leave a missing value empty; a column of"
+        "data/w0.csv: 'high' in line 8, column x, is not a number. Leave a missing value empty; a column of"
         " words alone is left out by itself.",
     ),
     "a clock that goes back": (
@@ -246,7 +246,7 @@ TABLES: dict[str, tuple[Change, list[str], str]] = {
     "a length of a window that is none": (
         walks,
         ["--window", "ten"],
-        "--window ten is no length. Write rows, such as 64, or seconds, such as 2.5s.",
+        "--window ten is not a length. Write rows, such as 64, or seconds, such as 2.5s.",
     ),
     "a window longer than the recordings": (
         walks,
@@ -260,7 +260,7 @@ TABLES: dict[str, tuple[Change, list[str], str]] = {
             table(r / "w0.csv", ["t,x,label", *[f"{i / 50},{i % 7},walk" for i in range(40)]]),
         ),
         [],
-        "The length of a window is not given, and recordings of 40 rows are no samples by themselves."
+        "The length of a window is not given, and recordings of 40 rows are not samples by themselves."
         " Give --window, such as 100 or 2s: long enough for what is to be told apart.",
     ),
     "half a label": (

@@ -118,7 +118,7 @@ def test_a_label_file_of_intervals_may_have_groups(tmp_path: Path) -> None:
         ([*BY_TIME, "a.csv,7,7,rest"], "R/labels.csv: line 20 ends at 7, but starts at 7."),
         (
             [*BY_TIME, "a.csv,soon,7,rest"],
-            "R/labels.csv: 'soon' in line 20, column start, is no time or row.",
+            "R/labels.csv: 'soon' in line 20, column start, is not a time or row.",
         ),
         ([*BY_TIME, "a.csv,7,,rest"], "R/labels.csv: line 20 has no time in column end."),
         ([*BY_TIME, "a.csv,7,8,"], "R/labels.csv: line 20 gives no label."),
@@ -129,7 +129,7 @@ def test_a_label_file_of_intervals_may_have_groups(tmp_path: Path) -> None:
         ),
         (
             [*BY_TIME, "a.csv,7,2026-01-31 12:00:02,rest"],
-            "R/labels.csv: '2026-01-31 12:00:02' in line 20, column end, is no time or row.",
+            "R/labels.csv: '2026-01-31 12:00:02' in line 20, column end, is not a time or row.",
         ),
         (
             for_all("2,2026-01-31 12:00:02,rest"),

@@ -133,7 +133,7 @@ def test_made_anomalies_are_made_of_features(tmp_path: Path) -> None:
             {"sample_rate": 800, "frame_hop": "2s"},
             r"A hop of 1,600 rows is out of range\. Use 1 to 64 rows\.",
         ),
-        ({"sample_rate": 800, "frame": "long"}, r"--frame long is no length\."),
+        ({"sample_rate": 800, "frame": "long"}, r"--frame long is not a length\."),
         (
             {"sample_rate": 800, "band_limits": "100"},
             r"--band-limits 100 are none\. Write Hz like 300-5000\.",
@@ -176,7 +176,7 @@ def test_options_that_go_nowhere_are_refused(task: str, options: dict[str, Any],
 def test_a_stored_rate_is_not_overruled(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"was sampled at 800 Hz, not at 400 Hz: arrays are not resampled\."):
         spectrum(stored(tmp_path, sample_rate=800), sample_rate=400)
-    with pytest.raises(UserError, match=r"sample_rate is no number of Hz\."):
+    with pytest.raises(UserError, match=r"sample_rate is not a number of Hz\."):
         spectrum(stored(tmp_path, sample_rate=np.array(["800"])))
 
 

@@ -83,7 +83,7 @@ def test_a_format_is_found_and_said(content: str | bytes, note: str, tmp_path: P
         (
             PLAIN.replace("\n", "\ns,m/s²,m/s²,\n", 1),
             {},
-            "Line 2 below the header is no data and is left out: s, m/s², m/s².",
+            "Line 2 below the header is not data and is left out: s, m/s², m/s².",
         ),
         (
             PLAIN.replace("acc_x", "acc_x [m/s²]", 1).encode("latin-1"),
@@ -161,7 +161,7 @@ def test_missing_values_have_many_names_and_numbers_only_one(tmp_path: Path) -> 
 
 def test_formulas_are_text(tmp_path: Path) -> None:
     text = table(HEADER, seconds, lambda i: "=1+1" if i == 300 else 1.5, noise(2), turns)
-    with pytest.raises(UserError, match=r"'=1\+1' in line 302, column acc_x, is no number"):
+    with pytest.raises(UserError, match=r"'=1\+1' in line 302, column acc_x, is not a number"):
         loaded(written(tmp_path, text))
 
 

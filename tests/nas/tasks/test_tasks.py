@@ -259,7 +259,7 @@ def test_words_that_a_task_has_no_use_for_are_refused() -> None:
 def test_options_may_be_given_by_keyword(tmp_path: Path) -> None:
     pictures(tmp_path, {"cat": 10, "dog": 10})
     assert load_task(f"images:{tmp_path}", image_size=16).info.input_shape == (16, 16, 1)
-    with pytest.raises(UserError, match=r"imagesize is no option of a task\. Did you mean image_size\?"):
+    with pytest.raises(UserError, match=r"imagesize is not an option of a task\. Did you mean image_size\?"):
         load_task("digits", imagesize=3)
     with pytest.raises(UserError, match="image_size is 3"):
         load_task("digits", image_size=3)

@@ -369,7 +369,7 @@ def test_a_text_file_is_read_where_nothing_else_is_there(tmp_path: Path) -> None
     folder(tmp_path)
     (tmp_path / "README.txt").write_text("hello")
     (tmp_path / ".hidden").write_text("")
-    assert "Files that are no tables left out: 1 .txt." in loaded(tmp_path).notes
+    assert "Files that are not tables left out: 1 .txt." in loaded(tmp_path).notes
     assert "1 hidden file or folder left out." in loaded(tmp_path).notes
     (tmp_path / "README.txt").unlink()
     for name in NAMES:

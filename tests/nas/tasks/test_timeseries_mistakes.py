@@ -133,10 +133,10 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     "an Excel workbook": (a_csv(b"PK\3\4rest"), {}, "R/a.csv is a zip archive or an Excel workbook."),
     "an old Excel workbook": (a_csv(b"\xd0\xcf\x11\xe0\xa1"), {}, "R/a.csv is an Excel workbook."),
     "a compressed file": (a_csv(gzip.compress(b"a,b\n1,2\n")), {}, "R/a.csv is compressed."),
-    "a picture": (a_csv(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), {}, "R/a.csv is no text."),
+    "a picture": (a_csv(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), {}, "R/a.csv is not text."),
     "a web page": (a_csv("<!DOCTYPE html><html>"), {}, "R/a.csv is a web page."),
     "Parquet by another name": (a_csv(b"PAR1abcd"), {}, "R/a.csv is a Parquet file by its content."),
-    "a pipe": (lambda root: os.mkfifo(root / "z.csv"), {}, "R/z.csv is no regular file."),
+    "a pipe": (lambda root: os.mkfifo(root / "z.csv"), {}, "R/z.csv is not a regular file."),
     "one line for all": (a_csv(b"1,2,3," * 20_000), {}, "R/a.csv has no ends of lines."),
     "no tables": (pictures, {}, "R holds no tables (6 .png)."),
     "a folder of empty folders": (
@@ -169,33 +169,37 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     "a word among numbers": (
         cell(20, 1, "ERR"),
         {},
-        "R/a.csv: 'ERR' in line 20, column acc_x, is no number.",
+        "R/a.csv: 'ERR' in line 20, column acc_x, is not a number.",
     ),
     "a unit behind a number": (
         cell(20, 1, "1.5 g"),
         {},
-        "R/a.csv: '1.5 g' in line 20, column acc_x, is no number.",
+        "R/a.csv: '1.5 g' in line 20, column acc_x, is not a number.",
     ),
     "a separator of thousands": (
         cell(20, 1, '"1,234.5"'),
         {},
-        "R/a.csv: '1,234.5' in line 20, column acc_x, is no number.",
+        "R/a.csv: '1,234.5' in line 20, column acc_x, is not a number.",
     ),
     "units behind all numbers": (
         a_csv(table(HEADER, seconds, lambda i: f"{i}g", noise(1), turns)),
         {},
-        "R/a.csv: '0g' in line 2, column acc_x, is no number.",
+        "R/a.csv: '0g' in line 2, column acc_x, is not a number.",
     ),
     "a semicolon at the end of each line": (
         a_csv(table("time,label,acc_x,acc_y", seconds, turns, noise(1), lambda i: f"{i % 9 - 4}.5;")),
         {},
-        "R/a.csv: '-4.5;' in line 2, column acc_y, is no number.",
+        "R/a.csv: '-4.5;' in line 2, column acc_y, is not a number.",
     ),
-    "an underscore": (cell(20, 1, "1_000"), {}, "R/a.csv: '1_000' in line 20, column acc_x, is no number."),
+    "an underscore": (
+        cell(20, 1, "1_000"),
+        {},
+        "R/a.csv: '1_000' in line 20, column acc_x, is not a number.",
+    ),
     "a decimal comma among points": (
         cell(20, 1, '"1,5"'),
         {},
-        "R/a.csv: '1,5' in line 20, column acc_x, is no number.",
+        "R/a.csv: '1,5' in line 20, column acc_x, is not a number.",
     ),
     "two encodings": (late_latin, {}, "R/a.csv has characters further down that are not UTF-8."),
     # Columns
@@ -394,12 +398,12 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     "a time of another kind": (
         cell(31, 0, "2026-01-31 12:00"),
         {},
-        "R/a.csv: '2026-01-31 12:00' in line 31, column time, is no time.",
+        "R/a.csv: '2026-01-31 12:00' in line 31, column time, is not a time.",
     ),
     "a local date": (
         a_csv(table(HEADER, lambda i: f"31.01.2026 12:00:{i // 50:02}", noise(1), noise(2), turns)),
         {},
-        "R/a.csv: '31.01.2026 12:00:00' in line 2, column time, is no time.",
+        "R/a.csv: '31.01.2026 12:00:00' in line 2, column time, is not a time.",
     ),
     "text here and numbers there": (
         a_csv(table(HEADER, lambda i: f"2026-01-31T12:00:{i * 0.02:09.6f}", noise(1), noise(2), turns)),
@@ -430,10 +434,10 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     "no window": (
         unchanged,
         {"window": None},
-        "The length of a window is not given, and recordings of 100 rows are no samples by themselves.",
+        "The length of a window is not given, and recordings of 100 rows are not samples by themselves.",
     ),
-    "a window in other words": (unchanged, {"window": "2.5"}, "--window 2.5 is no length."),
-    "a negative hop": (unchanged, {"hop": "-4"}, "--hop -4 is no length."),
+    "a window in other words": (unchanged, {"window": "2.5"}, "--window 2.5 is not a length."),
+    "a negative hop": (unchanged, {"hop": "-4"}, "--hop -4 is not a length."),
     "a hop of nothing": (unchanged, {"hop": "1ms"}, "A hop of 0 rows is out of range."),
     "a window of three rows": (unchanged, {"window": "3"}, "A window of 3 rows is out of range."),
     "a window longer than all": (

@@ -148,7 +148,7 @@ def test_lengths_are_rows_or_seconds(text: str, expected: Length) -> None:
 
 @pytest.mark.parametrize("text", ["", "s", "-3", "2.5", "1e3", "0", "0s", "nan", "2 minutes", "64 rows"])
 def test_other_lengths_are_refused(text: str) -> None:
-    with pytest.raises(UserError, match="is no length"):
+    with pytest.raises(UserError, match="is not a length"):
         parse_length(text, "--window")
 
 

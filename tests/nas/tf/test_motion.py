@@ -99,9 +99,9 @@ def test_what_is_asked_for_is_said_and_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rotate": "0,1"}, r"--rotate 0,1 are no triples of axes\. Write acc_x,acc_y,acc_z"),
-        ({"rotate": "0,1,1"}, r"--rotate 0,1,1 are no triples of axes\."),
-        ({"rotate": "0,1,2/2,1,0"}, r"are no triples of axes\."),
+        ({"rotate": "0,1"}, r"--rotate 0,1 are not triples of axes\. Write acc_x,acc_y,acc_z"),
+        ({"rotate": "0,1,1"}, r"--rotate 0,1,1 are not triples of axes\."),
+        ({"rotate": "0,1,2/2,1,0"}, r"are not triples of axes\."),
         ({"rotate": "0,1,acc"}, r"--rotate: there is no channel acc\."),
         ({"rotate": "0,1,2", "normal": "0"}, r"--rotate is of no use to features and anomalies\."),
         ({"jitter": 0.1, "front_end": "spectrum"}, r"--jitter is of no use to features and anomalies\."),
