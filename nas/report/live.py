@@ -1,4 +1,4 @@
-"""The report page of a run that is still under way: written anew as trainings end, reloaded by the browser itself."""
+"""The report page of a run that is still under way: written again as trainings end, reloaded by the browser itself."""
 
 from __future__ import annotations
 

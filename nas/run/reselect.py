@@ -30,7 +30,7 @@ from nas.strategy.screening import FRONT_END
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What a run offers under the limits asked for, costed anew from the bytes of its models.
+    """What a run offers under the limits asked for, costed again from the bytes of its models.
 
     Attributes:
         target: Whose costs count.

@@ -22,7 +22,7 @@ from search_spaces.choices import Choices
 from search_spaces.lower import lower
 from search_spaces.space import NoChoiceError, load_space
 
-# Mutations that look for the ends of a space: how many for each end, and how many choices each draws anew.
+# Mutations that look for the ends of a space: how many for each end, and how many choices each draws again.
 _CLIMB, _CHANGE = 100, 0.25
 
 

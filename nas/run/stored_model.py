@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunModel:
-    """A finished model of a run, costed anew.
+    """A finished model of a run, costed again.
 
     Attributes:
         model: The finished model.

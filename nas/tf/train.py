@@ -271,7 +271,7 @@ def _huber(errors: Any) -> Any:
 
 
 def _batches(count: int, schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.int32]:
-    """Sample indices of each batch: epochs without repetition, shuffled anew. Shape: (steps, batch)."""
+    """Sample indices of each batch: epochs without repetition, shuffled again. Shape: (steps, batch)."""
     needed = schedule.steps * schedule.batch
     epochs = [rng.permutation(count) for _ in range(math.ceil(needed / count))]
     return np.concatenate(epochs)[:needed].reshape(schedule.steps, schedule.batch).astype(np.int32)

@@ -171,7 +171,7 @@ _ON_TRUST = ("accuracies", "provenance", "golden_share", "task", "notes")
 
 
 def _only_on_trust(files: dict[str, bytes], own: dict[str, bytes]) -> bool:
-    """Whether a bundle differs in what it cannot prove alone, and was written anew from that."""
+    """Whether a bundle differs in what it cannot prove alone, and was written again from that."""
     mine, theirs = (json.loads(content["manifest.json"]) for content in (own, files))
     return any(mine.get(key) != theirs.get(key) for key in (*_ON_TRUST, "name", "target"))
 

@@ -9,7 +9,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 
 def test_the_reference_is_that_of_the_configuration() -> None:
-    assert PAGE.read_text(encoding="utf-8") == reference_text(), "scripts/reference writes it anew"
+    assert PAGE.read_text(encoding="utf-8") == reference_text(), "scripts/reference writes it again"
 
 
 def test_the_reference_names_every_flag_with_its_values() -> None:

@@ -233,7 +233,7 @@ def _in_processes(
 class _Helper:
     """A process that makes features of blocks, one line of JSON for each.
 
-    It is a program of its own: a fork would copy threads' locks, and multiprocessing would run the user's script anew.
+    It is a program of its own: a fork would copy threads' locks, and multiprocessing would run the user's script again.
     """
 
     def __init__(self, head: dict[str, Any]) -> None:

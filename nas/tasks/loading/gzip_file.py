@@ -76,7 +76,7 @@ class _Unpacked(io.RawIOBase):
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise UserError(
                 f"{show(self._path)} cannot be unpacked ({first_line(error)}).",
-                "The file is damaged or was not downloaded wholly; write or download it anew.",
+                "The file is damaged or was not downloaded wholly; write or download it again.",
             ) from None
         self._count += count
         if self._count > _BOMB_BYTES and self._count > _BOMB_RATIO * self._packed:

@@ -161,7 +161,7 @@ def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> _Hea
         raise UserError(
             f"{path}: the array {name} has {info.file_size - length:,} bytes where its header says"
             f" {header.bytes:,}.",
-            "The file is damaged; write or download it anew.",
+            "The file is damaged; write or download it again.",
         )
     if info.file_size > _BOMB_BYTES and info.file_size > _BOMB_RATIO * max(1, info.compress_size):
         raise UserError(
@@ -243,5 +243,5 @@ def _damaged(path: Path, error: Exception) -> UserError:
     reason = "its end is missing" if cut else first_line(error)
     return UserError(
         f"{path} cannot be read as .npz ({reason}).",
-        "The file is damaged or was not downloaded wholly; write or download it anew.",
+        "The file is damaged or was not downloaded wholly; write or download it again.",
     )

@@ -98,7 +98,7 @@ def _opened(path: Path) -> Any:
 
 def _damaged(path: Path, error: Exception) -> UserError:
     return UserError(
-        f"{show(path)} cannot be read as Parquet ({first_line(error)}).", "Write or download it anew."
+        f"{show(path)} cannot be read as Parquet ({first_line(error)}).", "Write or download it again."
     )
 
 

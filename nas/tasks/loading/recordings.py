@@ -235,7 +235,7 @@ def _runs(
 def _rising(
     table: Table, index: NDArray[np.intp], missing: Missing, time: str | None, tally: Tally
 ) -> list[NDArray[np.intp]]:
-    """The rows of a stretch in the order of time, each time once; apart where the clock starts anew."""
+    """The rows of a stretch in the order of time, each time once; apart where the clock starts again."""
     if table.times is None:
         return [index]
     times = table.times[index]

@@ -90,7 +90,7 @@ class Tally:
             done = "left out" if missing == "drop" else "sorted in; of rows with one time the first is kept"
             lines.append(f"Times do not rise in {counted(self.unsorted, 'row')}: {done}.")
         if self.restarts:
-            lines.append(f"The clock starts anew {counted(self.restarts, 'time')}; no window crosses that.")
+            lines.append(f"The clock starts again {counted(self.restarts, 'time')}; no window crosses that.")
         if self.filled:
             lines.append(f"Interpolated: {counted(self.filled, 'missing value')}.")
         if self.bridged:

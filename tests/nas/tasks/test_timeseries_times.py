@@ -162,7 +162,7 @@ def test_a_clock_that_starts_anew_begins_another_recording(missing: str, tmp_pat
     path = timed(tmp_path, "t", lambda i: f"{i % 250 * 0.02:.2f}", acc=lambda i: i * 7919 % 4001)
     dataset = loaded(path, missing=missing, window="20", hop="20")
     # At 500 the label changes as well.
-    assert "The clock starts anew 2 times; no window crosses that." in dataset.notes
+    assert "The clock starts again 2 times; no window crosses that." in dataset.notes
     assert not any("do not rise" in note for note in dataset.notes)
     starts = np.concatenate([array[:, 0, 0] for array in dataset.samples.values()]).tolist()
     assert {i * 7919 % 4001 for i in (200, 220, 250, 270)} <= set(starts)
