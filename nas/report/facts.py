@@ -27,6 +27,7 @@ from nas.report.quantities import (
     interval_text,
     percent,
     resource_of,
+    uncounted,
 )
 
 _MOST_NUMBERS = 4  # that a line tells the errors of
@@ -59,6 +60,7 @@ class Use:
         rests_on: What a prediction of cycles rests on: measured, class or bound.
         core_alone: Whether the model runs on an NPU, while a prediction of cycles is of the core alone.
         certain: Whether the limit is held by the upper end of the interval.
+        uncounted: Operators that the value leaves out: it is a lower bound then.
     """
 
     resource: Resource
@@ -71,6 +73,7 @@ class Use:
     rests_on: str = "measured"
     core_alone: bool = False
     certain: bool = False
+    uncounted: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool | None:
@@ -79,7 +82,8 @@ class Use:
 
     @property
     def text(self) -> str:
-        return self.resource.text(self.value)
+        text = self.resource.text(self.value)
+        return f"at least {text}" if self.uncounted and self.value is not None else text
 
     @property
     def basis(self) -> str:
@@ -91,6 +95,8 @@ class Use:
             basis = _BASES.get(self.rests_on, basis)
             if self.core_alone:
                 basis = f"of the core alone, without the NPU; {basis}"
+        if self.uncounted:
+            basis += f", without {', '.join(self.uncounted)}, which nobody counted"
         held = ", held to its limit by the upper end" if self.certain and self.limit and between else ""
         return basis + between + held
 
@@ -210,6 +216,7 @@ def _use(
         rests_on=summary.target.basis or "measured",
         core_alone=summary.chosen is not None and summary.chosen.npu is not None,
         certain=bool(summary.config.get("certain")),
+        uncounted=uncounted(resource, costs),
     )
 
 

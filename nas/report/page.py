@@ -137,6 +137,7 @@ def _context(summary: RunSummary) -> dict[str, Any]:
             "Versions": _rows(summary.versions),
         },
         "interval_text": quantities.interval_text,
+        "cost_text": quantities.cost_text,
         "duration_us": quantities.duration_us,
     }
 

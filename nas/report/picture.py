@@ -18,6 +18,7 @@ from nas.report.quantities import (
     MACS,
     SRAM,
     Resource,
+    cost_text,
     interval_text,
     percent,
 )
@@ -222,7 +223,7 @@ def hover(trial: TrialSummary, kind: str, metric: str) -> str:
             ends = interval_text(resource, costs)
             exact = f" ({resource.exact(costs[resource.key])})" if resource.scale == "bytes" else ""
             between = f" ({resource.between} {ends})" if ends and resource is not FLASH else exact
-            lines.append(f"{resource.label} {resource.text(costs[resource.key])}{between}")
+            lines.append(f"{resource.label} {cost_text(resource, costs)}{between}")
     lines.append("")
     lines += [f"{name} = {value}" for name, value in trial.params.items()]
     return "<br>".join([lines[0], *(escape(line) for line in lines[1:])])

@@ -48,6 +48,17 @@ class Resource:
         return f"{value:,.0f}{GAP}{unit}" if float(value).is_integer() else f"{value:,.1f}{GAP}{unit}"
 
 
+def uncounted(resource: Resource, costs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Operators that a cost leaves out, as nobody counted them: it is a lower bound then."""
+    return tuple(costs.get("uncounted") or ()) if resources.RESOURCES[resource.name].of_work else ()
+
+
+def cost_text(resource: Resource, costs: Mapping[str, Any]) -> str:
+    """A cost as tables write it; a lower bound with a sign that says so."""
+    text = resource.text(costs.get(resource.key))
+    return f"≥{GAP}{text}" if text != UNKNOWN and uncounted(resource, costs) else text
+
+
 def _shown(name: str) -> Resource:
     row = resources.RESOURCES[name]
     return Resource(

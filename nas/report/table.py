@@ -21,6 +21,7 @@ from nas.report.quantities import (
     SRAM,
     UNKNOWN,
     choices,
+    cost_text,
     percent,
     sentence,
 )
@@ -88,7 +89,7 @@ def _table(summary: RunSummary, members: list[TrialSummary], width: int) -> Tabl
     for resource in _COLUMNS:
         values = [trial.known_costs.get(resource.key) for trial in members]
         if any(value is not None for value in values):
-            columns.append((resource.label, [resource.text(value) for value in values]))
+            columns.append((resource.label, [cost_text(resource, trial.known_costs) for trial in members]))
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"Pareto front (* chosen), {facts.metric(summary)} on validation data",

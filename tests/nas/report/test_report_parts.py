@@ -361,3 +361,17 @@ def test_what_a_front_end_takes_is_said_beside_the_network() -> None:
 
 def test_each_way_in_which_a_search_ends_has_words() -> None:
     assert {*get_args(StoppedBy), "running"} <= facts.STOPPED.keys()
+
+
+def test_a_lower_bound_is_said_to_be_one_and_what_it_leaves_out(summary: dict[str, Any]) -> None:
+    costs = summary["chosen"]["costs"] | {"uncounted": ["L2_POOL_2D"]}
+    (latency,) = [use for use in facts.uses(typed(summary), costs) if use.resource.name == "latency"]
+    assert latency.text.startswith("at least ")
+    assert "without L2_POOL_2D, which nobody counted" in latency.basis
+    for trial in summary["trials"]:
+        if trial["costs"]:
+            trial["costs"]["uncounted"] = ["L2_POOL_2D"]
+    page = render(typed(summary))
+    assert "≥\N{NO-BREAK SPACE}" in page
+    (sram,) = [use for use in facts.uses(typed(summary), costs) if use.resource.name == "sram"]
+    assert "least" not in sram.text
