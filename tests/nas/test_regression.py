@@ -187,7 +187,8 @@ def test_the_emitted_c_makes_the_same_numbers(trained: tuple[Dataset, bytes], tm
     entries = bundle.manifest.numbers
     assert [one.name for one in entries] == ["torque", "flow"]
     text = (tmp_path / "bundle" / "pump.h").read_text()
-    assert "argmax" not in text and "CLASS" not in text
+    assert "argmax" not in text
+    assert "CLASS" not in text
     assert "pump_predict(" in text
     assert "pump_classify(" not in text
     card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
