@@ -246,6 +246,7 @@ class NumberMetric(Metric):
     skill: Callable[[Numbers, Numbers], Numbers]
     of: Callable[[Numbers, Numbers], Numbers]
     has_unit: bool = True
+    interval_name: str = "bootstrap interval"  # of all of them
 
 
 CLASS_METRICS: dict[str, ClassMetric] = {
@@ -306,7 +307,6 @@ NUMBER_METRICS: dict[str, NumberMetric] = {
             short="RMSE",
             skill=_skill(_root_mean_square),
             of=lambda errors, usual: _root_mean_square(errors),
-            interval_name="bootstrap interval",
         ),
         NumberMetric(
             name="mae",
@@ -314,7 +314,6 @@ NUMBER_METRICS: dict[str, NumberMetric] = {
             short="MAE",
             skill=_skill(_mean_absolute),
             of=lambda errors, usual: _mean_absolute(errors),
-            interval_name="bootstrap interval",
         ),
         NumberMetric(
             name="r2",
@@ -322,7 +321,6 @@ NUMBER_METRICS: dict[str, NumberMetric] = {
             short="R2",
             skill=_skill(_mean_square),
             of=_skill(_mean_square),
-            interval_name="bootstrap interval",
             has_unit=False,
         ),
     )
