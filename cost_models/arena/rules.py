@@ -58,48 +58,44 @@ def _kept(temp: int, last: int, temps: Temporaries, build: Build) -> int:
 
 
 def _conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
-    inputs = op.inputs
-    output = op.outputs[0]
-    dtype = tensors[inputs[0]].dtype
-    filter_ = tensors[inputs[1]].shape
-    # Prepare holds input, filter and output while CalculateOpDataConv asks for them again, with the bias.
-    temp = 2 * (temps[inputs[0]] + temps[inputs[1]] + temps[output])
-    if len(inputs) > 2 and inputs[2] >= 0:
-        temp += temps[inputs[2]]
-    channels = 4 * filter_[0]
-    if not (build.cmsis_nn or build.esp_nn):
-        return 28, 4, (56,), (channels, channels), temp, _NONE, -1
-    size = 0
+    input_, filter_, output = (tensors[index] for index in (op.inputs[0], op.inputs[1], op.outputs[0]))
     options = op.options
     assert isinstance(options, Conv2DOptions)
-    if dtype == "int8":
+    size = 0
+    if input_.dtype == "int8" and (build.cmsis_nn or build.esp_nn):
         rule = scratch_esp_nn.convolution if build.esp_nn else scratch.convolution
-        size = rule(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
-    elif dtype == "int16" and build.cmsis_nn:
-        size = scratch.convolution_int16(build, tensors[inputs[0]].shape, filter_)
-    persistent = _NONE if dtype == "float32" and build.cmsis_nn else (channels, channels)
-    return 28, 4, (60,), persistent, temp, (size,) if size > 0 else _NONE, -1
+        size = rule(build, options, input_.shape, filter_.shape, output.shape)
+    elif input_.dtype == "int16" and build.cmsis_nn:
+        size = scratch.convolution_int16(build, input_.shape, filter_.shape)
+    return _convolution(op, tensors, temps, build, filter_.shape[0], size)
 
 
 def _depthwise_conv_2d(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:
-    inputs = op.inputs
-    output = op.outputs[0]
-    dtype = tensors[inputs[0]].dtype
-    filter_ = tensors[inputs[1]].shape
-    temp = 2 * (temps[inputs[0]] + temps[inputs[1]] + temps[output])
-    if len(inputs) > 2 and inputs[2] >= 0:
-        temp += temps[inputs[2]]
-    channels = 4 * filter_[3]
-    if not (build.cmsis_nn or build.esp_nn):
-        return 28, 4, (56,), (channels, channels), temp, _NONE, -1
-    size = 0
+    input_, filter_, output = (tensors[index] for index in (op.inputs[0], op.inputs[1], op.outputs[0]))
     options = op.options
     assert isinstance(options, DepthwiseConv2DOptions)
-    if dtype == "int8":  # of other types, TFLM's portable kernel runs
+    size = 0
+    # Of other types, TFLM's portable kernel runs.
+    if input_.dtype == "int8" and (build.cmsis_nn or build.esp_nn):
         rule = scratch_esp_nn.depthwise if build.esp_nn else scratch.depthwise
-        size = rule(build, options, tensors[inputs[0]].shape, filter_, tensors[output].shape)
-    persistent = _NONE if dtype == "float32" and build.cmsis_nn else (channels, channels)
-    return 28, 4, (60,), persistent, temp, (size,) if size > 0 else _NONE, -1
+        size = rule(build, options, input_.shape, filter_.shape, output.shape)
+    return _convolution(op, tensors, temps, build, filter_.shape[3], size)
+
+
+def _convolution(
+    op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build, channels: int, scratch_: int
+) -> Demand:
+    """What CONV_2D and DEPTHWISE_CONV_2D ask for of so many output channels, with so much scratch."""
+    # Prepare holds input, filter and output while CalculateOpDataConv asks for them again, with the bias.
+    temp = 2 * sum(temps[index] for index in (*op.inputs[:2], op.outputs[0]))
+    if len(op.inputs) > 2 and op.inputs[2] >= 0:
+        temp += temps[op.inputs[2]]
+    scales: tuple[int, ...] = (4 * channels, 4 * channels)
+    if not (build.cmsis_nn or build.esp_nn):
+        return 28, 4, (56,), scales, temp, _NONE, -1
+    if build.cmsis_nn and tensors[op.inputs[0]].dtype == "float32":
+        scales = _NONE
+    return 28, 4, (60,), scales, temp, (scratch_,) if scratch_ > 0 else _NONE, -1
 
 
 def _transpose_conv(op: Operator, tensors: tuple[Tensor, ...], temps: Temporaries, build: Build) -> Demand:

@@ -7,8 +7,9 @@ tflite-micro 90b983c2; arm_batch_matmul_s8, arm_transpose_conv_s8 and what they 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-from cost_models.cycles import dense, gemm
+from cost_models.cycles import conv, dense, gemm
 from cost_models.cycles.counting import copy_at, copy_instructions, fill_at, pad_before, taps_inside
 from cost_models.graph import KernelOptions, Operator, Tensor, TransposeConv2DOptions
 
@@ -157,158 +158,161 @@ def reference_batch_matmul(op: Operator, tensors: Tensors, isa: str) -> Trips:
     return path, (1, batches, columns, output.elements, output.elements * depth, *_around(op, tensors))
 
 
-def _places(
-    op: Operator, tensors: Tensors
-) -> tuple[TransposeConv2DOptions, tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, int]]:
-    """Options, filter, input and output shapes, and the padding before each dimension."""
+class _Places(NamedTuple):
+    """A transpose convolution: its output is larger than its source."""
+
+    batch: int
+    height: int
+    width: int
+    depth: int
+    channels: int
+    kernel_h: int
+    kernel_w: int
+    out_h: int
+    out_w: int
+    stride_h: int
+    stride_w: int
+    pad_h: int
+    pad_w: int
+    rows_in: int
+    """Pairs (source row, filter row) whose product lies inside the output."""
+    columns_in: int
+    """Pairs (source column, filter column) whose product lies inside the output."""
+
+
+def _places(op: Operator, tensors: Tensors) -> _Places:
     options = op.options
     assert isinstance(options, TransposeConv2DOptions)
-    filters, source, output = (tensors[index].shape for index in (*op.inputs[1:3], op.outputs[0]))
-    pads = (
-        pad_before(options.padding, output[1], source[1], filters[1], options.stride_h, 1),
-        pad_before(options.padding, output[2], source[2], filters[2], options.stride_w, 1),
+    channels, kernel_h, kernel_w, depth = tensors[op.inputs[1]].shape
+    batch, height, width, _ = tensors[op.inputs[2]].shape
+    out_h, out_w = tensors[op.outputs[0]].shape[1:3]
+    stride_h, stride_w = options.stride_h, options.stride_w
+    pad_h = pad_before(options.padding, out_h, height, kernel_h, stride_h, 1)
+    pad_w = pad_before(options.padding, out_w, width, kernel_w, stride_w, 1)
+    return _Places(
+        batch=batch,
+        height=height,
+        width=width,
+        depth=depth,
+        channels=channels,
+        kernel_h=kernel_h,
+        kernel_w=kernel_w,
+        out_h=out_h,
+        out_w=out_w,
+        stride_h=stride_h,
+        stride_w=stride_w,
+        pad_h=pad_h,
+        pad_w=pad_w,
+        rows_in=taps_inside(out_h, height, kernel_h, stride_h, pad_h, 1),
+        columns_in=taps_inside(out_w, width, kernel_w, stride_w, pad_w, 1),
     )
-    return options, filters, source, output, pads
 
 
 def transpose_conv(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_transpose_conv_wrapper_s8`: a convolution with the filter turned about, or products that are scattered."""
     if tensors[op.inputs[2]].dtype != "int8":
         return reference_transpose_conv(op, tensors, isa)
-    options, filters, source, output, pads = _places(op, tensors)
-    if max(options.stride_h, options.stride_w) <= 2 and source[3] > _REVERSED_ABOVE:
-        return _reversed(options, filters, source, output, pads, isa)
-    return _direct(options, filters, source, output, pads, isa, bias=len(op.inputs) > 3 and op.inputs[3] >= 0)
+    at = _places(op, tensors)
+    if max(at.stride_h, at.stride_w) <= 2 and at.depth > _REVERSED_ABOVE:
+        return _reversed(at, isa)
+    return _direct(at, isa, bias=len(op.inputs) > 3 and op.inputs[3] >= 0)
 
 
-def _reversed(
-    options: TransposeConv2DOptions,
-    filters: tuple[int, ...],
-    source: tuple[int, ...],
-    output: tuple[int, ...],
-    pads: tuple[int, int],
-    isa: str,
-) -> Trips:
-    """`arm_convolve_s8` over the input, between whose pixels zeros are thought where there is a stride."""
-    channels, kernel_h, kernel_w, depth = filters
-    batch, height, width, _ = source
-    out_h, out_w = output[1:3]
-    stride_h, stride_w = options.stride_h, options.stride_w
-    taps = channels * kernel_h * kernel_w
-    # Output y meets row r of the input by the tap y + pad - stride * r of the filter as it was given.
-    rows_in = taps_inside(out_h, height, kernel_h, stride_h, pads[0], 1)
-    columns_in = taps_inside(out_w, width, kernel_w, stride_w, pads[1], 1)
-    columns = kernel_h * kernel_w * depth
-    positions = out_h * out_w
-    copies = rows_in * columns_in
-    tap_rows = positions * kernel_h
-    all_taps = tap_rows * kernel_w
-    widened = max(stride_h, stride_w) > 1
-    by_column = rows_in * (out_w * kernel_w - columns_in)
-    by_row = all_taps - copies - by_column
-    fills = positions * fill_at(columns, 0, isa) if widened else (all_taps - copies) * fill_at(depth, 0, isa)
-    gather = (
-        tap_rows,
-        all_taps,
-        copies,
-        copies * copy_instructions(depth, isa),
-        by_row / kernel_w if widened else by_row,
-        by_column,
-        fills,
-    )
+def _reversed(at: _Places, isa: str) -> Trips:
+    """`arm_convolve_s8` over the input, between whose pixels zeros are thought where there is a stride.
+
+    Output y meets row r of the input by the tap y + pad - stride * r of the filter as it was given.
+    """
+    taps = at.channels * at.kernel_h * at.kernel_w
+    columns = at.kernel_h * at.kernel_w * at.depth
+    positions = at.out_h * at.out_w
+    copies = at.rows_in * at.columns_in
+    tap_rows = positions * at.kernel_h
+    all_taps = tap_rows * at.kernel_w
+    widened = max(at.stride_h, at.stride_w) > 1
+    by_column = at.rows_in * (at.out_w * at.kernel_w - at.columns_in)
+    by_row = (all_taps - copies - by_column) / (at.kernel_w if widened else 1)
+    path = f"transpose_conv_{'widened' if widened else 'reversed'}_{kind_of(isa)}"
     if isa == "mve":
-        vectors = (depth + 15) >> 4
+        vectors = (at.depth + 15) >> 4
         filled = positions * ((columns + 15) >> 4) if widened else (all_taps - copies) * vectors
-        moved = (*gather[:2], *gather[4:6], copies * vectors, filled)
-        moves = gemm.im2col_mve(out_h, positions, channels, columns, moved, 1)
-        each = tuple(
-            count if name == "operator" else count * batch
-            for name, count in zip(gemm.IM2COL_MVE, moves, strict=True)
-        )
-        return f"transpose_conv_{'widened' if widened else 'reversed'}_mve", (taps, taps * vectors, *each)
-    counter = gemm.im2col_dsp if isa == "dsp" else gemm.im2col_scalar
-    counts = counter(out_h, positions, channels, columns, gather, 1)
-    kind = kind_of(isa)
-    once = (taps, taps * copy_instructions(depth, isa), counts[0])
-    rest = tuple(count * batch for count in counts[1:])
-    return f"transpose_conv_{'widened' if widened else 'reversed'}_{kind}", (*once, *rest)
+        moved = (tap_rows, all_taps, by_row, by_column, copies * vectors, filled)
+        names: tuple[str, ...] = gemm.IM2COL_MVE
+        trips = gemm.im2col_mve(at.out_h, positions, at.channels, columns, moved, 1)
+        return path, (taps, taps * vectors, *conv.repeated(names, trips, at.batch))
+    copied = copy_instructions(at.depth, isa)
+    if widened:
+        filled = positions * fill_at(columns, 0, isa)
+    else:
+        filled = (all_taps - copies) * fill_at(at.depth, 0, isa)
+    gather = (tap_rows, all_taps, copies, copies * copied, by_row, by_column, filled)
+    if isa == "dsp":
+        names, counter = gemm.IM2COL_DSP, gemm.im2col_dsp
+    else:
+        names, counter = gemm.IM2COL_SCALAR, gemm.im2col_scalar
+    trips = counter(at.out_h, positions, at.channels, columns, gather, 1)
+    return path, (taps, taps * copied, *conv.repeated(names, trips, at.batch))
 
 
-def _direct(
-    options: TransposeConv2DOptions,
-    filters: tuple[int, ...],
-    source: tuple[int, ...],
-    output: tuple[int, ...],
-    pads: tuple[int, int],
-    isa: str,
-    *,
-    bias: bool,
-) -> Trips:
+def _direct(at: _Places, isa: str, *, bias: bool) -> Trips:
     """`arm_transpose_conv_s8`: a row of the input at a time into a ring of output rows, four columns at once."""
-    channels, kernel_h, kernel_w, depth = filters
-    batch, height, width, _ = source
-    out_h, out_w = output[1:3]
-    stride_h, stride_w = options.stride_h, options.stride_w
+    channels, kernel_w, stride_h = at.channels, at.kernel_w, at.stride_h
     filter_rows = written = 0
-    for row in range(height):
-        above = max(0, pads[0] - row * stride_h)
-        below = max(0, row * stride_h + kernel_h - (pads[0] + out_h) - 1)
-        filter_rows += kernel_h - above - below
+    for row in range(at.height):
+        above = max(0, at.pad_h - row * stride_h)
+        below = max(0, row * stride_h + at.kernel_h - (at.pad_h + at.out_h) - 1)
+        filter_rows += at.kernel_h - above - below
         written += stride_h if above == 0 else 0
-    left_over = sum(
-        pads[0] <= height * stride_h + row < pads[0] + out_h for row in range(max(kernel_h - stride_h, 0))
-    )
+    last = max(at.kernel_h - stride_h, 0)
+    left_over = sum(at.pad_h <= at.height * stride_h + row < at.pad_h + at.out_h for row in range(last))
     counts: list[float] = []
-    for columns, groups in ((4, width >> 2), (2, (width >> 1) & 1), (1, width & 1)):
+    for columns, groups in ((4, at.width >> 2), (2, (at.width >> 1) & 1), (1, at.width & 1)):
         visited = groups * channels
         taps = visited * filter_rows * kernel_w
         # With SMLAD four input channels a step; without, two of them for four columns, else one.
         step = 4 if isa == "dsp" else (2 if columns == 4 else 1)
-        blocks, rest = ((depth + 15) >> 4, 0) if isa == "mve" else divmod(depth, step)
+        blocks, rest = ((at.depth + 15) >> 4, 0) if isa == "mve" else divmod(at.depth, step)
         counts += [
-            visited * height,
+            visited * at.height,
             visited * filter_rows,
             taps,
             taps * blocks,
             taps * rest,
         ]
-    ring_w = (width - 1) * stride_w + max(kernel_w, stride_w)
-    resets = max(kernel_h, stride_h) + written
+    ring_w = (at.width - 1) * at.stride_w + max(kernel_w, at.stride_w)
+    ring_h = max(at.kernel_h, stride_h)
+    resets = ring_h + written
     if bias:
         move = (channels + 3) >> 2 if isa == "mve" else copy_at(4 * channels, 0, 0, isa)
         copies, moved = ring_w * resets, ring_w * resets * move
     else:
-        ring_h = max(kernel_h, stride_h)
         copies = 0
         moved = fill_at(4 * ring_w * ring_h * channels, 0, isa)
         moved += written * fill_at(4 * ring_w * channels, 0, isa)
-    positions = (written + left_over) * out_w
+    positions = (written + left_over) * at.out_w
     outputs = positions * (((channels + 3) >> 2) if isa == "mve" else channels)
-    once = (height, *counts, positions, outputs, max(kernel_h - stride_h, 0), copies, moved)
-    return f"transpose_conv_direct_{kind_of(isa)}", (1, *(batch * count for count in once))
+    once = (at.height, *counts, positions, outputs, last, copies, moved)
+    return f"transpose_conv_direct_{kind_of(isa)}", (1, *(at.batch * count for count in once))
 
 
 def reference_transpose_conv(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`TransposeConv`: each input scatters its products with every filter over the output."""
-    options, filters, source, output, pads = _places(op, tensors)
-    channels, kernel_h, kernel_w, depth = filters
-    batch, height, width, _ = source
-    pixels = batch * height * width
+    at = _places(op, tensors)
+    pixels = at.batch * at.height * at.width
+    taps = pixels * at.depth * at.kernel_h * at.kernel_w
     # Whether an output column lies inside is asked before its row.
-    columns_in = taps_inside(output[2], width, kernel_w, options.stride_w, pads[1], 1)
-    rows_in = taps_inside(output[1], height, kernel_h, options.stride_h, pads[0], 1)
-    taps = pixels * depth * kernel_h * kernel_w
-    in_column = batch * depth * height * kernel_h * columns_in * channels
-    inside = batch * depth * rows_in * columns_in * channels
+    products = at.batch * at.depth * at.columns_in * at.channels
+    in_column = products * at.height * at.kernel_h
+    inside = products * at.rows_in
     return f"transpose_conv_reference_{tensors[op.inputs[2]].dtype}", (
         1,
         pixels,
-        pixels * depth,
-        pixels * depth * kernel_h,
+        pixels * at.depth,
+        pixels * at.depth * at.kernel_h,
         taps,
-        taps * channels,
-        taps * channels - in_column,
+        taps * at.channels,
+        taps * at.channels - in_column,
         in_column - inside,
         inside,
-        math.prod(output),
+        tensors[op.outputs[0]].elements,
     )

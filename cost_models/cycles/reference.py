@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from cost_models.cycles import simple
-from cost_models.cycles.counting import pad_before, taps_inside
-from cost_models.graph import Conv2DOptions, DepthwiseConv2DOptions, Operator, Tensor
+from cost_models.cycles.window import window
+from cost_models.graph import Operator, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
@@ -43,67 +42,37 @@ FEATURES: dict[str, tuple[str, ...]] = {
 
 def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`ConvPerChannel`: seven nested loops."""
-    options = op.options
-    assert isinstance(options, Conv2DOptions)
-    _, height, width, _ = tensors[op.inputs[0]].shape
-    channels, kernel_h, kernel_w, depth = tensors[op.inputs[1]].shape
-    _, out_h, out_w, _ = tensors[op.outputs[0]].shape
-    rows_in, columns_in = inside_image(options, height, width, out_h, out_w, kernel_h, kernel_w)
-    inside = rows_in * columns_in * channels
-    outputs = out_h * out_w * channels
+    at = window(op, tensors)
+    filter_depth = tensors[op.inputs[1]].shape[3]
+    inside = at.inside * at.channels
+    outputs = at.positions * at.channels
     return "reference_conv", (
         1,
-        out_h,
-        out_h * out_w,
+        at.out_h,
+        at.positions,
         outputs,
-        outputs * kernel_h,
-        outputs * kernel_h * kernel_w,
-        out_h * kernel_h * columns_in * channels,
+        outputs * at.kernel_h,
+        outputs * at.kernel_h * at.kernel_w,
+        at.out_h * at.kernel_h * at.columns_in * at.channels,
         inside,
-        inside * depth,
+        inside * filter_depth,
     )
 
 
 def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`DepthwiseConvPerChannel`."""
-    options = op.options
-    assert isinstance(options, DepthwiseConv2DOptions)
-    _, height, width, depth = tensors[op.inputs[0]].shape
-    _, kernel_h, kernel_w, channels = tensors[op.inputs[1]].shape
-    _, out_h, out_w, _ = tensors[op.outputs[0]].shape
-    rows_in, columns_in = inside_image(options, height, width, out_h, out_w, kernel_h, kernel_w)
-    inside = rows_in * columns_in * channels
-    outputs = out_h * out_w * channels
+    at = window(op, tensors)
+    outputs = at.positions * at.channels
     return "reference_depthwise", (
         1,
-        out_h,
-        out_h * out_w,
-        out_h * out_w * depth,
+        at.out_h,
+        at.positions,
+        at.positions * at.depth,
         outputs,
-        outputs * kernel_h,
-        outputs * kernel_h * kernel_w,
-        out_h * kernel_h * columns_in * channels,
-        inside,
-    )
-
-
-def inside_image(
-    options: Conv2DOptions | DepthwiseConv2DOptions,
-    height: int,
-    width: int,
-    out_h: int,
-    out_w: int,
-    kernel_h: int,
-    kernel_w: int,
-) -> tuple[int, int]:
-    """Taps inside the image, per dimension."""
-    stride_h, stride_w = options.stride_h, options.stride_w
-    dilation_h, dilation_w = options.dilation_h, options.dilation_w
-    pad_h = pad_before(options.padding, height, out_h, kernel_h, stride_h, dilation_h)
-    pad_w = pad_before(options.padding, width, out_w, kernel_w, stride_w, dilation_w)
-    return (
-        taps_inside(height, out_h, kernel_h, stride_h, pad_h, dilation_h),
-        taps_inside(width, out_w, kernel_w, stride_w, pad_w, dilation_w),
+        outputs * at.kernel_h,
+        outputs * at.kernel_h * at.kernel_w,
+        at.out_h * at.kernel_h * at.columns_in * at.channels,
+        at.inside * at.channels,
     )
 
 
@@ -125,9 +94,9 @@ def max_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 
 def _pool(op: Operator, tensors: Tensors) -> tuple[float, ...]:
-    depth, out_h, out_w, rows_in, columns_in, _ = simple.window(op, tensors)
-    positions = out_h * out_w
-    return (1, out_h, positions, positions * depth, rows_in * out_w * depth, rows_in * columns_in * depth)
+    at = window(op, tensors)
+    outputs = at.positions * at.depth
+    return (1, at.out_h, at.positions, outputs, at.rows_in * at.out_w * at.depth, at.inside * at.depth)
 
 
 def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from cost_models.cycles.counting import copy_at, copy_instructions, fill_at, pad_before, taps_inside
-from cost_models.graph import ConcatenationOptions, Operator, Pool2DOptions, Tensor
+from cost_models.cycles.counting import copy_at, copy_instructions, fill_at
+from cost_models.cycles.window import Window, window
+from cost_models.graph import ConcatenationOptions, Operator, Tensor
 from cost_models.summing import ordered_sum
 
 Trips = tuple[str, tuple[float, ...]]
@@ -18,6 +19,21 @@ ODOMETER = (
     "elements*kept",
     "carries",
     "outputs",
+)
+
+# A maximum pool copies the first tap and compares the others with it.
+_MAX_POOL = ("operator", "rows", "positions", "tap_rows", "copy_instructions", "compares")
+MAX_POOL_INT16 = (*_MAX_POOL, "compares*blocks2", "compares*rest", "clamps2", "clamps1")
+MAX_POOL_INT16_MVE = (*_MAX_POOL, "compare_vectors", "clamp_vectors")
+_MAX_POOL_MVE = (
+    "operator",
+    "rows",
+    "positions",
+    "tap_rows",
+    "copy_vectors",
+    "compares",
+    "compare_vectors",
+    "clamp_vectors",
 )
 
 FEATURES: dict[str, tuple[str, ...]] = {
@@ -41,12 +57,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     ),
     "average_pool_mve": ("operator", "rows", "positions", "vectors", "vectors*tap_rows", "vectors*taps"),
     "max_pool": (
-        "operator",
-        "rows",
-        "positions",
-        "tap_rows",
-        "copy_instructions",
-        "compares",
+        *_MAX_POOL,
         "compares*entered(blocks4)",
         "compares*blocks4",
         "compares*entered(rest)",
@@ -54,16 +65,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
         "clamps4",
         "clamps1",
     ),
-    "max_pool_mve": (
-        "operator",
-        "rows",
-        "positions",
-        "tap_rows",
-        "copy_vectors",
-        "compares",
-        "compare_vectors",
-        "clamp_vectors",
-    ),
+    "max_pool_mve": _MAX_POOL_MVE,
     "add_dsp": ("operator", "entered(blocks4)", "blocks4", "entered(rest)", "rest"),
     "add_scalar": ("operator", "elements"),
     "add_mve": ("operator", "blocks4"),
@@ -85,67 +87,57 @@ FEATURES: dict[str, tuple[str, ...]] = {
 
 def average_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_avgpool_s8`: sums of whole channel rows (DSP, Helium) or channel by channel."""
-    depth, out_h, out_w, rows_in, columns_in, (kernel_h, kernel_w) = window(op, tensors)
-    positions = out_h * out_w
-    inside = rows_in * columns_in
+    at = window(op, tensors)
+    outputs = at.positions * at.depth
     if isa == "dsp":
         return "average_pool_dsp", (
             1,
-            out_h,
-            positions,
-            rows_in * out_w,
-            inside,
-            positions * depth,
-            (inside - positions) * depth,
-            positions * depth,
+            at.out_h,
+            at.positions,
+            at.rows_in * at.out_w,
+            at.inside,
+            outputs,
+            (at.inside - at.positions) * at.depth,
+            outputs,
         )
     if isa == "mve":
-        vectors = (depth + 15) >> 4
-        return "average_pool_mve", (
-            1,
-            out_h,
-            positions,
-            positions * vectors,
-            rows_in * out_w * vectors,
-            inside * vectors,
-        )
-    outputs = positions * depth
+        return "average_pool_mve", average_vectors(at, lanes=16)
     return "average_pool_scalar", (
         1,
-        positions,
+        at.positions,
         outputs,
-        outputs * kernel_h,
-        outputs * kernel_h * kernel_w,
-        inside * depth,
+        outputs * at.kernel_h,
+        outputs * at.kernel_h * at.kernel_w,
+        at.inside * at.depth,
     )
+
+
+def average_vectors(at: Window, lanes: int) -> tuple[float, ...]:
+    """Trips of an average pool with Helium, so many channels at once."""
+    vectors = (at.depth + lanes - 1) // lanes
+    passes = (at.positions, at.rows_in * at.out_w, at.inside)
+    return (1, at.out_h, at.positions, *(count * vectors for count in passes))
 
 
 def max_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_max_pool_s8`: copy the first tap, compare with the others, clamp everything at the end."""
-    depth, out_h, out_w, rows_in, columns_in, _ = window(op, tensors)
-    positions = out_h * out_w
-    inside = rows_in * columns_in
-    compares = inside - positions
-    total = positions * depth
+    at = window(op, tensors)
+    compares = at.inside - at.positions
+    total = at.positions * at.depth
+    once = (1, at.out_h, at.positions, at.rows_in * at.out_w)
     if isa == "mve":
-        vectors = (depth + 15) >> 4
+        vectors = (at.depth + 15) >> 4
         return "max_pool_mve", (
-            1,
-            out_h,
-            positions,
-            rows_in * out_w,
-            positions * vectors,
+            *once,
+            at.positions * vectors,
             compares,
             compares * vectors,
             (total + 15) >> 4,
         )
-    blocks, rest = depth >> 2, depth & 3
+    blocks, rest = at.depth >> 2, at.depth & 3
     return "max_pool", (
-        1,
-        out_h,
-        positions,
-        rows_in * out_w,
-        positions * copy_instructions(depth, isa),
+        *once,
+        at.positions * copy_instructions(at.depth, isa),
         compares,
         compares if blocks else 0,
         compares * blocks,
@@ -154,21 +146,6 @@ def max_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
         total >> 2,
         total & 3,
     )
-
-
-def window(op: Operator, tensors: Tensors) -> tuple[int, int, int, int, int, tuple[int, int]]:
-    """Channels, output height and width, taps inside per dimension, and the kernel of a pool."""
-    options = op.options
-    assert isinstance(options, Pool2DOptions)
-    _, height, width, depth = tensors[op.inputs[0]].shape
-    _, out_h, out_w, _ = tensors[op.outputs[0]].shape
-    kernel_h, kernel_w = options.filter_h, options.filter_w
-    stride_h, stride_w = options.stride_h, options.stride_w
-    pad_h = pad_before(options.padding, height, out_h, kernel_h, stride_h, 1)
-    pad_w = pad_before(options.padding, width, out_w, kernel_w, stride_w, 1)
-    rows_in = taps_inside(height, out_h, kernel_h, stride_h, pad_h, 1)
-    columns_in = taps_inside(width, out_w, kernel_w, stride_w, pad_w, 1)
-    return depth, out_h, out_w, rows_in, columns_in, (kernel_h, kernel_w)
 
 
 def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:

@@ -11,7 +11,8 @@ from cost_models.cycles import portable, reference, simple
 from cost_models.cycles.counting import copy_instructions, fill_instructions
 from cost_models.cycles.gemm import GATHER
 from cost_models.cycles.matmul import PAIRED, QUADS, kind_of, paired, quads
-from cost_models.graph import Conv2DOptions, DepthwiseConv2DOptions, Operator, Tensor
+from cost_models.cycles.window import window
+from cost_models.graph import DepthwiseConv2DOptions, Operator, Tensor
 
 Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
@@ -62,28 +63,8 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "average_pool_int16_dsp": simple.FEATURES["average_pool_dsp"],
     "average_pool_int16_scalar": simple.FEATURES["average_pool_scalar"],
     "average_pool_int16_mve": simple.FEATURES["average_pool_mve"],
-    "max_pool_int16_mve": (
-        "operator",
-        "rows",
-        "positions",
-        "tap_rows",
-        "copy_instructions",
-        "compares",
-        "compare_vectors",
-        "clamp_vectors",
-    ),
-    "max_pool_int16": (
-        "operator",
-        "rows",
-        "positions",
-        "tap_rows",
-        "copy_instructions",
-        "compares",
-        "compares*blocks2",
-        "compares*rest",
-        "clamps2",
-        "clamps1",
-    ),
+    "max_pool_int16_mve": simple.MAX_POOL_INT16_MVE,
+    "max_pool_int16": simple.MAX_POOL_INT16,
     **{
         f"{name}_int16_{kind}": ("operator", "pairs", "odd_element")
         for name in ("add", "mul")
@@ -122,33 +103,27 @@ def _bias_type(op: Operator, tensors: Tensors) -> str:
 
 def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_convolve_s16` on 16-bit activations: im2col of two positions, by two channels."""
-    source, filters, output = (tensors[index] for index in (*op.inputs[:2], op.outputs[0]))
+    source, filters = (tensors[index] for index in op.inputs[:2])
     if source.dtype != "int16":
         return reference_conv(op, tensors, isa)
-    options = op.options
-    assert isinstance(options, Conv2DOptions)
     if source.shape[3] != filters.shape[3]:
         return "conv_int16_other", ()
-    _, height, width, depth = source.shape
-    channels, kernel_h, kernel_w, _ = filters.shape
-    out_h, out_w = output.shape[1:3]
-    rows_in, columns_in = reference.inside_image(options, height, width, out_h, out_w, kernel_h, kernel_w)
-    positions = out_h * out_w
-    copies = rows_in * columns_in
-    taps = positions * kernel_h * kernel_w
-    by_column = rows_in * (out_w * kernel_w - columns_in)
-    columns = kernel_h * kernel_w * depth
+    at = window(op, tensors)
+    channels, positions = at.channels, at.positions
+    taps = positions * at.kernel_h * at.kernel_w
+    by_column = at.rows_in * (at.out_w * at.kernel_w - at.columns_in)
+    columns = at.kernel_h * at.kernel_w * at.depth
     fast = min(columns, _FAST_COLUMNS)
     moved = (
-        out_h,
+        at.out_h,
         positions,
-        positions * kernel_h,
+        positions * at.kernel_h,
         taps,
-        copies,
-        copies * copy_instructions(2 * depth, isa),
-        taps - copies - by_column,
+        at.inside,
+        at.inside * copy_instructions(2 * at.depth, isa),
+        taps - at.inside - by_column,
         by_column,
-        (taps - copies) * fill_instructions(2 * depth, isa),
+        (taps - at.inside) * fill_instructions(2 * at.depth, isa),
     )
     # A missing bias is taken for one of 32 bits.
     path = f"conv_int16_{'' if _bias_type(op, tensors) == 'int64' else 'bias32_'}{kind_of(isa)}"
@@ -180,27 +155,24 @@ def conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_depthwise_conv_s16` on 16-bit activations: the generic loop, tap by tap."""
-    source, filters, output = (tensors[index] for index in (*op.inputs[:2], op.outputs[0]))
-    if source.dtype != "int16":
+    if tensors[op.inputs[0]].dtype != "int16":
         return reference_depthwise(op, tensors, isa)
     options = op.options
     assert isinstance(options, DepthwiseConv2DOptions)
-    _, height, width, depth = source.shape
-    _, kernel_h, kernel_w, channels = filters.shape
-    out_h, out_w = output.shape[1:3]
-    rows_in, columns_in = reference.inside_image(options, height, width, out_h, out_w, kernel_h, kernel_w)
-    outputs = out_h * out_w * channels
+    at = window(op, tensors)
+    outputs = at.positions * at.channels
     dilated = (options.dilation_h > 1) + (options.dilation_w > 1)
-    counts = (
-        out_h,
-        out_h * out_w,
-        out_h * out_w * depth,
+    return "depthwise_int16", (
+        1,
+        1,
+        at.out_h,
+        at.positions,
+        at.positions * at.depth,
         outputs,
         outputs * dilated,
-        rows_in * out_w * channels,
-        rows_in * columns_in * channels,
+        at.rows_in * at.out_w * at.channels,
+        at.inside * at.channels,
     )
-    return "depthwise_int16", (1, 1, *counts)
 
 
 def fully_connected(op: Operator, tensors: Tensors, isa: str) -> Trips:
@@ -227,15 +199,7 @@ def average_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     if tensors[op.inputs[0]].dtype != "int16":
         return reference_pool(op, tensors, isa)
     if isa == "mve":
-        depth, out_h, out_w, rows_in, columns_in, _ = simple.window(op, tensors)
-        vectors = (depth + 7) >> 3
-        passes = (out_h * out_w, rows_in * out_w, rows_in * columns_in)
-        return "average_pool_int16_mve", (
-            1,
-            out_h,
-            out_h * out_w,
-            *(count * vectors for count in passes),
-        )
+        return "average_pool_int16_mve", simple.average_vectors(window(op, tensors), lanes=8)
     path, trips = simple.average_pool_2d(op, tensors, isa)
     return path.replace("pool", "pool_int16"), trips
 
@@ -244,30 +208,23 @@ def max_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_max_pool_s16`: copies the first tap, compares two channels a step with the others, clamps at the end."""
     if tensors[op.inputs[0]].dtype != "int16":
         return reference_pool(op, tensors, isa)
-    depth, out_h, out_w, rows_in, columns_in, _ = simple.window(op, tensors)
-    positions = out_h * out_w
-    compares = rows_in * columns_in - positions
-    total = positions * depth
-    if isa == "mve":
-        return "max_pool_int16_mve", (
-            1,
-            out_h,
-            positions,
-            rows_in * out_w,
-            positions * copy_instructions(2 * depth, isa),
-            compares,
-            compares * ((depth + 7) >> 3),
-            (total + 7) >> 3,
-        )
-    return "max_pool_int16", (
+    at = window(op, tensors)
+    compares = at.inside - at.positions
+    total = at.positions * at.depth
+    once = (
         1,
-        out_h,
-        positions,
-        rows_in * out_w,
-        positions * copy_instructions(2 * depth, isa),
+        at.out_h,
+        at.positions,
+        at.rows_in * at.out_w,
+        at.positions * copy_instructions(2 * at.depth, isa),
         compares,
-        compares * (depth >> 1),
-        compares * (depth & 1),
+    )
+    if isa == "mve":
+        return "max_pool_int16_mve", (*once, compares * ((at.depth + 7) >> 3), (total + 7) >> 3)
+    return "max_pool_int16", (
+        *once,
+        compares * (at.depth >> 1),
+        compares * (at.depth & 1),
         total >> 1,
         total & 1,
     )

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cost_models.budget import parse_budget
-from cost_models.cli import main
 from cost_models.costing import CostModel, Costs
 from cost_models.cycles.paths import COUNTERS
 from cost_models.duty_cycle import duty_cycle, duty_on, parse_charge, parse_period, rests_on
 from cost_models.errors import UserError
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
+from tests.cost_models.conftest import Run
 
 MODEL = str(Path(__file__).parents[1] / "data" / "calibration" / "ds_cnn-20059.tflite")
 TARGET = load_target("nrf52840")
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*argv: str) -> tuple[int, str, str]:
-        code = main(argv)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

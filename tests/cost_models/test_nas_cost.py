@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cost_models.arena.report import timeline
-from cost_models.cli import main
 from cost_models.cycles.paths import COUNTERS
 from cost_models.lean import lean
 from cost_models.target_names import list_targets
 from cost_models.tflite_graph import read_graph
+from tests.cost_models.conftest import Run
 
 MODELS = Path(__file__).parents[1] / "data" / "calibration"
 MODEL = str(MODELS / "ds_cnn-20059.tflite")
@@ -40,18 +39,6 @@ KEYS = [
     "fits",
     "per_op",
 ]
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*argv: str) -> tuple[int, str, str]:
-        code = main(argv)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

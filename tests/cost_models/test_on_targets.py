@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +12,17 @@ import pytest
 import cost_models
 from cost_models.arena import arena, timeline
 from cost_models.arena.rules import RULES
-from cost_models.cli import main
 from cost_models.cycles.paths import COUNTERS
 from cost_models.target_file import load_target
 from cost_models.target_names import list_targets
 from cost_models.tflite_graph import read_graph
 from cost_models.timeline_text import timeline_text
+from tests.cost_models.conftest import Run
 
 DATA = Path(__file__).parents[1] / "data"
 MODEL = str(DATA / "calibration" / "ds_cnn-20059.tflite")
 LARGE = str(DATA / "calibration" / "resnet-20138.tflite")
 UNKNOWN = str(DATA / "operators" / "batch_matmul.tflite")
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*argv: str) -> tuple[int, str, str]:
-        code = main(argv)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def rows(out: str) -> list[list[str]]:
