@@ -9,16 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cost_models.arena.build import Build, find_build
+from cost_models.arena.build import EVAL_TENSOR_BYTES, Build, find_build
+from cost_models.arena.demand import Demand
+from cost_models.arena.moving_rules import first_assignment
 from cost_models.arena.planner import Requirement, head_bytes
-from cost_models.arena.rules import (
-    EVAL_TENSOR_BYTES,
-    RULES,
-    Demand,
-    first_assignment,
-    misused_operator,
-    unknown_operator,
-)
+from cost_models.arena.rules import RULES, misused_operator, unknown_operator
 from cost_models.errors import UserError
 from cost_models.graph import ITEM_BYTES, KernelOptions, OpGraph
 from cost_models.tflite_schema import CALLED_SUBGRAPHS, VAR_HANDLE
@@ -163,17 +158,18 @@ def fill(
     count = sum([len(part.tensors) for part in parts])
     tail = fixed_bytes(graph) + EVAL_TENSOR_BYTES * count + NODE_BYTES * len(kernels)
     for demand in kernels:
-        if demand[0]:
-            tail = (tail + demand[0] + demand[1] - 1) & -demand[1]
+        size, align = demand.options
+        if size:
+            tail = (tail + size + align - 1) & -align
     for demand in kernels:
-        for size in demand[2]:
+        for size in demand.data:
             tail = (tail + size + 15) & -16
 
     requests = 0
     least = 0
     scratch: list[Requirement] = []
     times = operator_times(graph)
-    for index, (_, _, _, persistent, temp, sizes, slack) in enumerate(kernels):
+    for index, (_, _, persistent, temp, sizes, slack) in enumerate(kernels):
         if slack < -1:
             least = max(least, _REQUEST_BYTES * (requests + _SPARE_REQUESTS) + temp + tail)
             temp += slack + 1
@@ -191,8 +187,8 @@ def fill(
             begin, end = times[index]
             if begin < 0:
                 raise UserError(
-                    "TFLM takes the size of a scratch buffer in a subgraph that nothing calls from memory that nobody"
-                    " has written: its memory is that of chance.",
+                    "TFLM sizes a scratch buffer in a subgraph that nothing calls from an uninitialized value, so it"
+                    " cannot be predicted.",
                     "Convert the model without the functions that it does not run.",
                 )
             scratch.append(((size + 15) & -16, begin, end))

@@ -14,6 +14,7 @@ CMSIS_NN_VERSION = "4ab83cc3"
 ESP_NN_VERSION = "d45b843c"
 ESP_TFLITE_MICRO_VERSION = "99f49e14"
 KERNELS = ("cmsis_nn", "esp_nn", "reference")
+EVAL_TENSOR_BYTES = 12  # sizeof(TfLiteEvalTensor) on 32 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,8 @@ from cost_models.arena.allocator import (
     operator_times,
     temporaries,
 )
-from cost_models.arena.build import find_build
+from cost_models.arena.build import EVAL_TENSOR_BYTES, find_build
 from cost_models.arena.planner import offsets
-from cost_models.arena.rules import EVAL_TENSOR_BYTES
 from cost_models.graph import OpGraph
 
 # Own parts of the recording allocator: 52 + 44 + 124.
@@ -119,7 +118,7 @@ def plan(graph: OpGraph, *, kernels: str, core: str) -> tuple[Buffer, ...]:
     scratch = [
         (operator, (size + 15) & -16)
         for operator, demand in enumerate(demands(graph, build))
-        for size in demand[5]
+        for size in demand.scratch
     ]
     requirements, tensors = activations(graph)
     times = operator_times(graph)
@@ -212,19 +211,20 @@ def persistent(graph: OpGraph, *, kernels: str, core: str) -> Persistent:
         position = start + eval_tensors + nodes
         begin = position
         for demand in wanted:
-            if demand[0]:
-                position = (position + demand[0] + demand[1] - 1) & -demand[1]
+            size, align = demand.options
+            if size:
+                position = (position + size + align - 1) & -align
         options = position - begin
         begin = position
         for demand in wanted:
-            for size in demand[2]:
+            for size in demand.data:
                 position = (position + size + 15) & -16
         for demand in wanted:
-            for size in demand[3]:
+            for size in demand.persistent:
                 position = (position + size + 15) & -16
         operators = position - begin
         begin = position
-        requests = sum(len(demand[5]) for demand in wanted)
+        requests = sum(len(demand.scratch) for demand in wanted)
         if requests:
             position = ((position + 3) & -4) + SCRATCH_HANDLE_BYTES * requests
         handles = position - begin

@@ -8,11 +8,10 @@ tools/kiss_fftr.c of KissFFT v130; tflite-micro 90b983c2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cost_models.arena.build import Build
+from cost_models.arena.demand import Demand, Temporaries, Tensors
 from cost_models.errors import UserError
-from cost_models.graph import ITEM_BYTES, Operator, SignalOptions, Tensor
+from cost_models.graph import ITEM_BYTES, Operator, SignalOptions
 
 _POINTER = 4
 _NO_BYTES: tuple[int, ...] = ()
@@ -23,12 +22,9 @@ _ITEM_TWICE = 4
 _REAL_TRANSFORM = 3 * _POINTER
 _TRANSFORM = 4 * (2 + 64)
 
-# As of `cost_models.arena.rules`.
-_Demand = tuple[int, int, tuple[int, ...], tuple[int, ...], int, tuple[int, ...], int]
 
-
-def signal_demand(op: Operator, tensors: tuple[Tensor, ...], temps: Sequence[int], build: Build) -> _Demand:
-    """The demand of any signal operator, by the rules of `cost_models.arena.rules`.
+def signal_demand(op: Operator, tensors: Tensors, temps: Temporaries, build: Build) -> Demand:
+    """The demand of any signal operator.
 
     Raises:
         UserError: Its options are missing.
@@ -38,7 +34,7 @@ def signal_demand(op: Operator, tensors: tuple[Tensor, ...], temps: Sequence[int
         raise UserError(f"The memory of {op.kind} is not known without its options.", "Replace the operator.")
     temp = sum(temps[index] for index in (*op.inputs, *op.outputs))
     data, persistent, scratch = _BUFFERS[op.kind](options, op, tensors)
-    return 0, 1, data, persistent, temp, scratch, -1
+    return Demand(data=data, persistent=persistent, temporaries=temp, scratch=scratch)
 
 
 def transform_bytes(length: int, item_bytes: int) -> int:
@@ -71,45 +67,45 @@ def _rows(shape: tuple[int, ...]) -> int:
     return rows
 
 
-def _delay(options: SignalOptions, op: Operator, tensors: tuple[Tensor, ...]) -> _Buffers:
+def _delay(options: SignalOptions, op: Operator, tensors: Tensors) -> _Buffers:
     shape = tensors[op.inputs[0]].shape
     rows, state = _rows(shape), _circular(shape[-1] + options["delay_length"])
     return (20,), (_POINTER * rows, _POINTER * rows, *[state] * rows), _NO_BYTES
 
 
-def _framer(options: SignalOptions, op: Operator, tensors: tuple[Tensor, ...]) -> _Buffers:
+def _framer(options: SignalOptions, op: Operator, tensors: Tensors) -> _Buffers:
     size, step = options["frame_size"], options["frame_step"]
     rows, state = _rows(tensors[op.inputs[0]].shape), _circular(-(-size // step) * step)
     return (28,), (_POINTER * rows, _POINTER * rows, *[state] * rows), _NO_BYTES
 
 
-def _overlap_add(options: SignalOptions, op: Operator, tensors: tuple[Tensor, ...]) -> _Buffers:
+def _overlap_add(options: SignalOptions, op: Operator, tensors: Tensors) -> _Buffers:
     source = tensors[op.inputs[0]]
     rows = _rows(source.shape[:-1])
     state = source.shape[-1] * ITEM_BYTES[source.dtype]
     return (24,), (_POINTER * rows, *[state] * rows), _NO_BYTES
 
 
-def _rfft(options: SignalOptions, op: Operator, tensors: tuple[Tensor, ...]) -> _Buffers:
+def _rfft(options: SignalOptions, op: Operator, tensors: Tensors) -> _Buffers:
     length, item = options["fft_length"], ITEM_BYTES[tensors[op.inputs[0]].dtype]
     return (32, transform_bytes(length, item)), _NO_BYTES, (length * item,)
 
 
-def _irfft(options: SignalOptions, op: Operator, tensors: tuple[Tensor, ...]) -> _Buffers:
+def _irfft(options: SignalOptions, op: Operator, tensors: Tensors) -> _Buffers:
     item = ITEM_BYTES[tensors[op.inputs[0]].dtype]
     return (24, transform_bytes(options["fft_length"], item)), _NO_BYTES, _NO_BYTES
 
 
-def _filter_bank(options: SignalOptions, op: Operator, tensors: tuple[Tensor, ...]) -> _Buffers:
+def _filter_bank(options: SignalOptions, op: Operator, tensors: Tensors) -> _Buffers:
     # Sums of 64 bits, one more than there are bands.
     return (36, 8 * (options["num_channels"] + 1)), _NO_BYTES, _NO_BYTES
 
 
-def _spectral_subtraction(options: SignalOptions, op: Operator, tensors: tuple[Tensor, ...]) -> _Buffers:
+def _spectral_subtraction(options: SignalOptions, op: Operator, tensors: Tensors) -> _Buffers:
     return (44, 4 * options["num_channels"]), _NO_BYTES, _NO_BYTES
 
 
-def _stacker(options: SignalOptions, op: Operator, tensors: tuple[Tensor, ...]) -> _Buffers:
+def _stacker(options: SignalOptions, op: Operator, tensors: Tensors) -> _Buffers:
     frames = options["stacker_left_context"] + 1 + options["stacker_right_context"]
     return (36, _circular(options["num_channels"] * frames)), _NO_BYTES, _NO_BYTES
 

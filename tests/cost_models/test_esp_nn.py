@@ -13,6 +13,7 @@ import pytest
 from cost_models.arena import arena, needs
 from cost_models.arena.allocator import demands
 from cost_models.arena.build import find_build
+from cost_models.arena.demand import Demand
 from cost_models.code_size import CodeSizes
 from cost_models.cores import CORES as ALL_CORES
 from cost_models.costing import CostModel
@@ -115,7 +116,7 @@ def graph_of(row: dict[str, str]) -> OpGraph:
 def test_scratch_is_what_esp_nns_own_functions_return(row: dict[str, str]) -> None:
     graph, expected = graph_of(row), int(row["bytes"])
     for core in CORES[row["chip"]]:
-        scratches = demands(graph, find_build("esp_nn", core))[0][5]
+        scratches = demands(graph, find_build("esp_nn", core))[0].scratch
         assert scratches == ((expected,) if expected else ())
 
 
@@ -131,18 +132,18 @@ def test_every_path_of_the_scratch_rules_is_among_the_rows() -> None:
 def test_a_softmax_keeps_its_exponentials_by_the_second_dimension() -> None:
     for core in ("xtensa-lx6", "xtensa-lx7", "riscv32", "riscv32-pie"):
         build = find_build("esp_nn", core)
-        assert demands(softmax((1, 12)), build)[0][2:6] == ((64,), (), 120, (48,))
-        assert demands(softmax((1, 5, 7, 3)), build)[0][5] == (20,)
-        assert demands(softmax((1, 12), output="int16"), build)[0][5] == ()
-    assert demands(softmax((1, 12)), find_build("reference", "riscv32"))[0][5] == ()
+        assert demands(softmax((1, 12)), build)[0] == Demand((4, 4), (64,), (), 120, (48,))
+        assert demands(softmax((1, 5, 7, 3)), build)[0].scratch == (20,)
+        assert demands(softmax((1, 12), output="int16"), build)[0].scratch == ()
+    assert demands(softmax((1, 12)), find_build("reference", "riscv32"))[0].scratch == ()
 
 
 def test_a_softmax_of_one_dimension_is_refused() -> None:
     with pytest.raises(UserError) as caught:
         arena(softmax((12,)), kernels="esp_nn", core="xtensa-lx7")
     assert str(caught.value) == (
-        "ESP-NN's SOFTMAX sizes its memory by the second dimension, and this tensor has none: its memory is that of"
-        " chance. Give the softmax a batch dimension, or set kernels to reference."
+        "ESP-NN's SOFTMAX sizes its scratch by the second dimension, which this tensor does not have, so it cannot be"
+        " predicted. Give the softmax a batch dimension, or set kernels to reference."
     )
     assert arena(softmax((12,)), kernels="reference", core="xtensa-lx7").min_bytes > 0
 
