@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -63,6 +64,24 @@ class Source:
         """
         return read(self.path, self.info, rate) if self.row is None else heard(self.row, self.info, rate)
 
+    def packed(self) -> dict[str, Any]:
+        """It as JSON values, for another process."""
+        row = None
+        if self.row is not None:
+            row = {"dtype": self.row.dtype.str, "base64": b64encode(self.row.tobytes()).decode()}
+        return {"path": str(self.path), "info": asdict(self.info), "digest": self.digest, "row": row}
+
+    @classmethod
+    def unpacked(cls, item: Mapping[str, Any]) -> Source:
+        """What `packed` made JSON of."""
+        row = item["row"]
+        return cls(
+            path=Path(item["path"]),
+            info=AudioInfo(**item["info"]),
+            digest=item["digest"],
+            row=None if row is None else np.frombuffer(b64decode(row["base64"]), row["dtype"]),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -111,9 +130,7 @@ def features(
         total = sum(len(sources) for sources in parts.values())
         clips = sum(shape[0] for shape in shapes.values())
         workers = min(os.cpu_count() or 1, clips // (_MANY // 2))
-        # Other processes read files; rows of an array stay in this one.
-        on_disk = all(source.row is None for sources in parts.values() for source in sources)
-        if files and workers > 1 and on_disk:
+        if files and workers > 1:
             _in_processes(plan, parts, noises, files, tally, workers, total)
         else:
             maker = _Maker(plan, list(noises.values()))
@@ -195,24 +212,20 @@ def _in_processes(
         "noises": names,
         "files": {part: str(file) for part, file in files.items()},
     }
-    blocks = [
+    blocks = (
         {
             "part": part,
             "first": first,
-            "sources": [
-                {"path": str(source.path), "info": asdict(source.info), "digest": source.digest}
-                for source in sources[first : first + _BLOCK]
-            ],
+            "sources": [source.packed() for source in sources[first : first + _BLOCK]],
         }
         for part, sources in parts.items()
         for first in range(0, len(sources), _BLOCK)
-    ]
+    )
     done = 0
     helpers = [_Helper(head) for _ in range(workers)]
     try:
         with ThreadPoolExecutor(workers) as pool:
-            left = iter(blocks)
-            under_way = {pool.submit(helper.ask, block): helper for helper, block in zip(helpers, left)}
+            under_way = {pool.submit(helper.ask, block): helper for helper, block in zip(helpers, blocks)}
             while under_way:
                 ready, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for one in ready:
@@ -221,7 +234,7 @@ def _in_processes(
                     tally.merge(counts)
                     done += count
                     tell("making features of recordings", done, total)
-                    if (block := next(left, None)) is not None:
+                    if (block := next(blocks, None)) is not None:
                         under_way[pool.submit(helper.ask, block)] = helper
     finally:
         for helper in helpers:
@@ -298,10 +311,7 @@ def serve(lines: IO[str], answers: IO[str]) -> None:
         tally = ClipTally(clip=0.0)
         try:
             for at, item in enumerate(block["sources"], start=block["first"]):
-                source = Source(
-                    path=Path(item["path"]), info=AudioInfo(**item["info"]), digest=item["digest"]
-                )
-                maker.make(source, block["part"], at, arrays[block["part"]], tally)
+                maker.make(Source.unpacked(item), block["part"], at, arrays[block["part"]], tally)
             answer: dict[str, Any] = tally.counts()
         except UserError as error:
             answer = {"message": error.message, "hint": error.hint}

@@ -10,6 +10,7 @@ import pytest
 
 from cost_models.errors import UserError
 from nas.tasks import load_task
+from nas.tasks.loading import audio_features
 from nas.tasks.options import TaskOptions
 
 soundfile = pytest.importorskip("soundfile")
@@ -79,6 +80,30 @@ def test_versions_groups_and_floats_go_with_their_waveforms(tmp_path: Path) -> N
     searched = load(tmp_path, heap, front_end="search")
     assert len(searched.behind) == 5
     assert not set(searched.groups["train"]) & set(searched.groups["test"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [np.int16, np.float32])
+def test_several_processes_make_the_features_of_an_array_that_one_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(audio_features, "tell", lambda what, *_: told.append(what))
+    content = arrays()
+    if kind is np.float32:
+        content |= {key: (value / 32768).astype(kind) for key, value in content.items() if key[0] == "X"}
+    given: dict[str, Any] = {"augment": 2, "sample_rate": 4000.0}
+    monkeypatch.setenv("MCU_NAS_CACHE", str(tmp_path / "one"))
+    one = load(tmp_path, content, **given)
+    monkeypatch.setenv("MCU_NAS_CACHE", str(tmp_path / "two"))
+    monkeypatch.setattr(audio_features, "_MANY", 4)
+    monkeypatch.setattr(audio_features, "_BLOCK", 5)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(audio_features._Maker, "make", None)  # not in this process
+    told.clear()
+    two = load(tmp_path, content, **given)
+    assert (one.digest(), one.notes) == (two.digest(), two.notes)
+    assert set(told) == {"making features of recordings"}
 
 
 def test_without_a_front_end_the_rate_of_an_npz_is_said_to_be_unused(tmp_path: Path) -> None:
