@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from cost_models.errors import UserError
-from nas.model.words import sized
+from nas.model.words import counted, sized
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.class_folders import Layout, read_layout
@@ -34,8 +34,8 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     """Reads FOLDER/<class>/*.png|jpg|..., or FOLDER/{train,val,test}/<class>/*.
 
     Pictures become squares of `image_size` pixels; by default they keep their size when all are equal and
-    at most 96 pixels wide, and become 48 x 48 otherwise. They stay grey when all are grey, and keep 16 bits or
-    floats when all have them.
+    at most 96 pixels wide, and become 48 x 48 otherwise. They stay grey when all are grey, are made grey with
+    `grayscale`, and keep 16 bits or floats when all have them.
 
     Raises:
         UserError: No folder, fewer than two classes, a class without pictures, unreadable pictures.
@@ -51,7 +51,8 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     name = root.resolve().name or "images"
     pictures = _inspect_all([path for files in layout.files.values() for _, path in files])
     size, format_notes = _common_size(list(pictures.values()), options.image_size)
-    grey = all(picture.grey for picture in pictures.values())
+    coloured = sum(not picture.grey for picture in pictures.values())
+    grey = options.grayscale or not coloured
     _check_depths(list(pictures.values()), root)
     deep = next(iter(pictures.values())).depth != "8 bits"
     shape = (len(pictures), *size, 1 if grey else 3)
@@ -63,10 +64,12 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         part: np.array([index[label] for label, _ in files], np.int64) for part, files in layout.files.items()
     }
     notes = [*layout.notes, *format_notes]
+    if options.grayscale and coloured:
+        notes.append(f"Made grey: {coloured:,} of {len(pictures):,} pictures, by their luminance.")
     if turned := sum(picture.turned for picture in pictures.values()):
-        notes.append(f"{turned} pictures were turned upright, as their cameras noted.")
+        notes.append(f"{counted(turned, 'picture')} turned upright, as the camera noted.")
     if through:
-        notes.append(f"{through} pictures are transparent in places: shown over white.")
+        notes.append(f"{counted(through, 'picture')} with transparent places: shown over white.")
     source = f"pictures of {name}"
     if "all" in samples:
         return split_parts(

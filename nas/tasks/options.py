@@ -34,6 +34,7 @@ class TaskOptions(BaseModel):
 
     Attributes:
         image_size: Side of the pictures in pixels; None keeps or chooses one.
+        grayscale: Whether pictures in colour are made grey.
         input_kind: What the axes of arrays are.
         label: Column of labels in tables; a file of them; "folder" for class folders; None finds them.
         group: Column of groups, which no split parts; "folder" for the first folder; "none"; None finds one.
@@ -68,6 +69,7 @@ class TaskOptions(BaseModel):
         ge=4,
         le=512,
     )
+    grayscale: bool = key(False, "make pictures in colour grey, for images:FOLDER", tasks=("images",))
     input_kind: InputKind = key(
         "auto",
         "axes of npz arrays: features, signals, images or channels-first",

@@ -8,16 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError
+from nas.model.words import counted
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.groups import check_groups
 from nas.tasks.loading.labels import clean_labels
 from nas.tasks.loading.mapped import gathered
+from nas.tasks.loading.raw_type import check_values
 from nas.tasks.loading.targets import clean_numbers, predicts_numbers, strata
 from nas.tasks.options import InputKind, TaskOptions
 
 Indices = NDArray[np.int64]
 
+_MANY_CLASSES = 10  # of so few samples: rather numbers
 _SEED = 0  # the data set's own split: the run's seed must not move the test set
 
 
@@ -61,9 +64,10 @@ def split_parts(
     if samples.ndim < 2 or labels.ndim == 0 or (labels.size != len(labels) and not numbers):
         raise UserError(
             f"{name}: samples of shape {samples.shape} and labels of shape {labels.shape} do not go together.",
-            "Labels are one class index for each sample (not one-hot).",
+            "Labels are one class index for each sample (not one-hot); --metric rmse predicts several numbers.",
         )
     _same_length(name, samples, labels)
+    check_values(samples, f"{name}: X")  # while a sample has the number that its owner knows
     said = list(notes)
     if labels.dtype.kind == "f" and not numbers:
         said.append("y: floats of whole numbers, taken as class indices.")
@@ -115,6 +119,7 @@ def hold_out_validation(
         name: The task, for messages.
     """
     _same_length(name, samples["train"], labels["train"])
+    check_values(samples["train"], f"{name}: X_train")
     stay, held = validation_indices(labels["train"], groups.get("train"), name)
 
     def parted(arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -174,7 +179,8 @@ def hold_out(
         found = len(np.unique(groups))
         if found < folds:
             raise UserError(
-                f"{name}: {found} groups are too few to hold out {share:.0%} of the samples by group.",
+                f"{name}: {counted(found, 'group')} {'is' if found == 1 else 'are'} too few to hold out {share:.0%}"
+                " of the samples by group.",
                 f"Give at least {folds} groups, or the parts themselves (X_train, X_val, X_test; train, val, test).",
             )
         splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
@@ -185,8 +191,8 @@ def hold_out(
     if counts.min() < 2 or round(len(labels) * share) < classes:
         raise UserError(
             f"{name}: {len(labels)} samples of {classes} classes are too few to split.",
-            "Each part needs samples of each class: about 10 samples a class at the least. --metric rmse predicts"
-            " numbers.",
+            "Each part needs samples of each class: about 10 samples a class at the least."
+            + (" --metric rmse predicts numbers." if classes > _MANY_CLASSES else ""),
         )
     shuffle = StratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
     stay, held = next(iter(shuffle.split(blank, labels)))

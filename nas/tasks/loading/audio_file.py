@@ -21,6 +21,10 @@ Waveform = NDArray[np.int16]
 _LONGEST_S = 3600.0
 FULL_SCALE = 32768.0
 LOUDEST = 32767  # -32768 is left out: TFLM's scaling of a frame takes it for a small number
+_STREAM = (
+    0x7FFF0000  # bytes, from which a WAV file's head says that its length was not known when it was begun
+)
+_OTHER_SCALE = 100.0  # times full scale: floats that are counts
 RATES = (1000, 384_000)  # samples a second
 
 
@@ -67,6 +71,11 @@ def inspect(path: Path) -> AudioInfo:
         samples=int(found.frames),
         subtype=str(found.subtype),
     )
+    if (stated := _stated_bytes(path)) is not None and stated > path.stat().st_size:
+        raise UserError(
+            f"{show(path)} is cut: its head says {stated:,} B, and it has {path.stat().st_size:,} B.",
+            "Get it again, or remove it; a program that writes whole files mends its head.",
+        )
     if info.samples < 1:
         raise UserError(f"{show(path)} holds no sample.", "Remove it.")
     if not RATES[0] <= info.rate <= RATES[1]:
@@ -77,6 +86,23 @@ def inspect(path: Path) -> AudioInfo:
             "Cut it into recordings of single events.",
         )
     return info
+
+
+def _stated_bytes(path: Path) -> int | None:
+    """Where the samples of a WAV file end by its head, of which libsndfile reads what is there without a word.
+
+    None for other files, and for heads of streams, which say 0 or as much as the field holds.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return None
+        while len(chunk := file.read(8)) == 8:
+            size = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                return None if size == 0 or size >= _STREAM else file.tell() + size
+            file.seek(size + size % 2, 1)
+    return None
 
 
 def content_hash(path: Path) -> str:
@@ -116,7 +142,7 @@ def read(path: Path, info: AudioInfo, rate: int) -> Recording:
         rate: Samples a second that are wanted.
 
     Raises:
-        UserError: It is damaged, or holds NaN or infinite samples.
+        UserError: It is damaged, or holds samples that are NaN, infinite or of another full scale.
     """
     import soundfile
 
@@ -137,6 +163,11 @@ def read(path: Path, info: AudioInfo, rate: int) -> Recording:
     mono = samples.mean(axis=1)
     if not np.isfinite(mono).all():
         raise UserError(f"{show(path)} holds samples that are NaN or infinite.", "Remove it or correct them.")
+    if (loudest := float(np.abs(mono).max())) > _OTHER_SCALE:
+        raise UserError(
+            f"{show(path)} holds samples of {loudest:,.0f} times full scale.",
+            "The full scale of floats is 1: divide the samples, or save them as whole numbers.",
+        )
     if info.rate != rate:
         mono = resample(mono, info.rate, rate)
     return to_int16(mono)

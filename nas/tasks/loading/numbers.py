@@ -15,6 +15,7 @@ MISSING_LABELS = frozenset(("", "nan", "na", "n/a", "#n/a", "<na>"))
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\u2019 \u00a0\u202f]\d{3})+([.,]\d+)?")
+_OTHER_DECIMAL = re.compile(r"[+-]?\d+[.,]\d+([eE][+-]?\d+)?", re.ASCII)
 _WITH_UNIT = re.compile(r"[+-]?\d+([.,]\d+)?\s*[a-zA-Z%°µ/²^;:,]+\d?", re.ASCII)
 
 
@@ -74,15 +75,17 @@ def _number(row: int, cell: str, decimal: str) -> float:
 
 
 def is_almost_number(cell: str) -> bool:
-    """Whether a cell holds a number with a unit, a separator of thousands or a stray sign, no word."""
+    """Whether a cell holds a number with a unit, a separator of thousands or another decimal sign, no word."""
     text = cell.strip()
-    return _GROUPED.fullmatch(text) is not None or _WITH_UNIT.fullmatch(text) is not None
+    return any(kind.fullmatch(text) for kind in (_GROUPED, _OTHER_DECIMAL, _WITH_UNIT))
 
 
 def hint_for(cell: str) -> str:
     """What to do about a cell that is not a number."""
     if _GROUPED.fullmatch(cell):
         return "Write numbers without separators of thousands, and with one decimal sign in the whole file."
+    if _OTHER_DECIMAL.fullmatch(cell):
+        return "Write one decimal sign in the whole file; with decimal commas, semicolons or tabs between the cells."
     if _WITH_UNIT.fullmatch(cell):
         return "Write units into the header, and nothing behind a number."
     return "Leave a missing value empty; a column of words alone is left out by itself."

@@ -61,6 +61,11 @@ def common_rate(
     """
     known = [step for step in steps if step is not None]
     if column is None or not known:
+        if seconds and sample_rate is None and column is not None:
+            raise UserError(
+                f"Column {column} tells no sample rate: nowhere do two rows of one label follow each other.",
+                "Look at the labels; --label-share 0.75 keeps windows across their changes.",
+            )
         if seconds and sample_rate is None:
             raise UserError(
                 "Windows in seconds need a sample rate.", "Give --sample-rate, a column with --time, or rows."

@@ -44,7 +44,10 @@ def check_values(array: Array, what: str) -> None:
         finite = np.isfinite(chunk).reshape(len(chunk), -1).all(axis=1)
         if not finite.all():
             bad = first + int(np.argmin(finite))
-            raise UserError(f"{what} has NaN or infinite values (first in sample {bad}).", "Clean the data.")
+            raise UserError(
+                f"{what} has NaN or infinite values (first in sample {bad}, from 0).",
+                "Remove these samples, or fill the gaps in them.",
+            )
         low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
         first += len(chunk)
     if max(-low, high) > LARGEST:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nas.model.regression import TargetScale
 from nas.model.trained import Preprocess
-from nas.model.words import listed
+from nas.model.words import counted, listed
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.mapped import chunks, extremes
 
@@ -148,7 +148,7 @@ def make_report(
         groups: Groups of the samples by part, where they are known.
         notes: What the loading found.
     """
-    copies = _copies(samples)
+    copies, contrary = _copies(samples, labels, classes=not targets)
     ends = {part: extremes(samples[part]) for part in PARTS}
     parts = {
         part: PartReport(
@@ -171,6 +171,7 @@ def make_report(
         *_constant_notes(parts, constant, channels=len(levels)),
         *_clipped_notes(parts),
         *_copy_notes(parts),
+        *_contrary_notes(contrary),
     ]
     shared = None if groups is None else _shared(groups)
     if shared is not None and shared[1]:
@@ -247,15 +248,34 @@ def _copy_notes(parts: Mapping[str, PartReport]) -> list[str]:
     return notes
 
 
-def _copies(samples: Mapping[str, Array]) -> dict[str, int]:
-    """Exact copies by part, of training samples; 16 bytes of hash a sample are kept."""
-    known: set[bytes] = set()
-    repeated = 0
-    for digest in _digests(samples["train"]):
-        repeated += digest in known
-        known.add(digest)
-    others = {part: sum(digest in known for digest in _digests(samples[part])) for part in ("val", "test")}
-    return {"train": repeated, **others}
+def _contrary_notes(contrary: int) -> list[str]:
+    if not contrary:
+        return []
+    return [
+        f"{counted(contrary, 'sample')} {'is' if contrary == 1 else 'are'} of another class than an exact copy among"
+        " the training samples: one of the two labels is wrong."
+    ]
+
+
+def _copies(
+    samples: Mapping[str, Array], labels: Mapping[str, NDArray[Any]], *, classes: bool
+) -> tuple[dict[str, int], int]:
+    """Exact copies by part, of training samples, and how many of all have another class than the first of these.
+
+    16 bytes of hash a sample are kept.
+    """
+    known: dict[bytes, int] = {}
+    copies, contrary = {}, 0
+    for part in PARTS:
+        copies[part] = 0
+        of_classes = labels[part].tolist() if classes else [0] * len(samples[part])
+        for digest, label in zip(_digests(samples[part]), of_classes, strict=True):
+            if digest in known:
+                copies[part] += 1
+                contrary += known[digest] != label
+            elif part == "train":
+                known[digest] = label
+    return copies, contrary
 
 
 def _digests(array: Array) -> list[bytes]:

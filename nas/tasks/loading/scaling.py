@@ -62,10 +62,15 @@ def fit_scaling(samples: Mapping[str, Array], raw_type: RawType, name: str) -> S
         name: The task, for messages.
 
     Raises:
-        UserError: A channel varies less than float32 can tell.
+        UserError: A channel varies less than float32 can tell, or none varies at all.
     """
     train = samples["train"]
     constant = _constant_channels(train, name)
+    if len(constant) == train.shape[-1]:
+        raise UserError(
+            f"{name}: every channel of the training part holds a single value.",
+            "There is nothing to learn from: look at how the samples were read or recorded.",
+        )
     if raw_type == "uint8":
         # Small bytes (pictures of 16 shades) get the whole range.
         largest = max(int(extremes(array)[1].max()) for array in samples.values())

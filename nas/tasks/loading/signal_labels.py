@@ -30,7 +30,7 @@ def class_order(words: Sequence[str], name: str, *, least: int = 2) -> tuple[lis
         least: How many classes there are at the least.
 
     Raises:
-        UserError: Too few labels, or names that differ in case only.
+        UserError: Too few labels, or what `check_words` refuses.
     """
     check_words(words, name)
     if len(words) < least:
@@ -39,13 +39,6 @@ def class_order(words: Sequence[str], name: str, *, least: int = 2) -> tuple[lis
             "A classifier needs recordings of at least two classes; to find anomalies name the normal one:"
             " --normal CLASS.",
         )
-    seen: dict[str, str] = {}
-    for word in words:
-        if (same := seen.setdefault(" ".join(word.casefold().split()), word)) != word:
-            raise UserError(
-                f"{name}: the labels {same!r} and {word!r} differ in case or spaces only.",
-                "Write each label alike.",
-            )
     numbers = all(_WHOLE.fullmatch(word) for word in words)
     order = sorted(words, key=(lambda word: int(word)) if numbers else str)
     names = check_class_names(order, name)
@@ -57,7 +50,7 @@ def check_words(words: Sequence[str], name: str) -> None:
     """Refuses what are not labels.
 
     Raises:
-        UserError: Measured quantities, or too many.
+        UserError: Measured quantities, names that differ in case only, or too many.
     """
     fractions = [word for word in words if _FRACTION.fullmatch(word)]
     if fractions:
@@ -65,6 +58,13 @@ def check_words(words: Sequence[str], name: str) -> None:
             f"{name}: the labels are numbers with fractions, such as {fractions[0]}.",
             "Use classes; --metric rmse predicts numbers.",
         )
+    seen: dict[str, str] = {}
+    for word in words:
+        if (same := seen.setdefault(" ".join(word.casefold().split()), word)) != word:
+            raise UserError(
+                f"{name}: the labels {same!r} and {word!r} differ in case or spaces only.",
+                "Write each label alike.",
+            )
     if len(words) > _MOST:
         raise UserError(
             f"{name}: there are {len(words):,} different labels, such as {listed(list(words), _NAMED)}.",

@@ -85,7 +85,7 @@ def find_format(path: Path) -> tuple[TextFormat, list[Row]]:
         raise UserError(f"{show(path)} is empty.", "Give each file a header and rows, or remove it.")
     header, body, notes = _header(rows, decimal, comment, separator)
     _check_header(path, rows, header, body, separator)
-    notes += [f"Read as Windows-1252, as it is not UTF-8: {path.name}."] if encoding == "cp1252" else []
+    notes += ["Read as Windows-1252, not being UTF-8."] if encoding == "cp1252" else []
     words = [] if len(header) == 1 else [f"separated by {_SEPARATORS[separator]}"]
     words += ["decimal commas"] if decimal == "," else []
     words += [encoding.upper()] if encoding.startswith("utf-16") else []

@@ -178,7 +178,7 @@ def _too_few(
     return UserError(
         f"{name}: label {labels[label]} has {count:,} windows, too few for the parts"
         f" {', '.join(shares)} without overlap.",
-        f"Record more of it, or give a shorter --window or --hop (a window overlaps {overlap} others)."
+        f"Record more of it, or give a shorter --window or --hop (a window overlaps {counted(overlap, 'other')})."
         if overlap
         else "Record more of it, or give a shorter --window.",
     )

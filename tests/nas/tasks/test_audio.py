@@ -155,6 +155,17 @@ def test_resampling_keeps_what_is_heard_and_no_more(tmp_path: Path) -> None:
     assert rest.max() < spectrum.max() / 300, "9 kHz does not come back as 1 kHz"
 
 
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])
+def test_a_recording_that_a_stream_wrote_says_no_length_and_is_taken(size: int, tmp_path: Path) -> None:
+    write(tmp_path / "a.wav", tone(300.0))
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    at = data.index(b"data") + 4
+    data[at : at + 4] = size.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(data)
+    if size:  # of none libsndfile reads none
+        assert inspect(tmp_path / "a.wav").samples == 4000
+
+
 def test_clips_keep_the_loudest_stretch_and_put_short_ones_in_the_middle() -> None:
     tally = ClipTally(clip=1.0)
     long = Recording(samples=np.array([1, 1, 90, 90, 1, 1, 1], np.int16), clipped=0)
@@ -292,6 +303,16 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
         {},
         "x.wav holds samples that are NaN or infinite.",
     ),
+    "a download that broke off": (
+        lambda r: (r / "low" / "x.wav").write_bytes((r / "low" / "s0_0.wav").read_bytes()[:5000]),
+        {},
+        "x.wav is cut: its head says 8,044 B, and it has 5,000 B.",
+    ),
+    "floats that are counts": (
+        lambda r: write(r / "low" / "x.wav", 20_000 * tone(300.0), subtype="FLOAT"),
+        {},
+        " times full scale. The full scale of floats is 1",
+    ),
     "lists that name nothing": (
         lambda r: (
             [
@@ -329,7 +350,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "no pattern": (lambda r: None, {"group": "("}, "--group '(' is not a pattern"),
     "no group in it": (lambda r: None, {"group": "abc"}, "has 0 groups. Put one part in brackets"),
     "no match": (lambda r: None, {"group": "^(q)"}, "does not match"),
-    "too few speakers": (lambda r: None, {"group": "^(s)[0-9]_"}, "1 groups are too few to hold out 20%"),
+    "too few speakers": (lambda r: None, {"group": "^(s)[0-9]_"}, "1 group is too few to hold out 20%"),
     "no length": (
         lambda r: None,
         {"clip": "1"},

@@ -154,7 +154,7 @@ AUDIO: dict[str, tuple[Change, list[str], str]] = {
     "one speaker": (
         words,
         ["--group", "^(s)"],
-        "data: 1 groups are too few to hold out 20% of the samples by group. Give at least 5 groups, or the"
+        "data: 1 group is too few to hold out 20% of the samples by group. Give at least 5 groups, or the"
         " parts themselves (X_train, X_val, X_test; train, val, test).",
     ),
     "a training part alone": (

@@ -56,6 +56,17 @@ def test_copies_of_training_samples_are_counted_and_said() -> None:
     assert report.lines()[-1] == f"note: {report.notes[1]}"
 
 
+def test_copies_of_another_class_are_said() -> None:
+    made = arrays()
+    made["samples"]["test"][:2] = made["samples"]["train"][:2]
+    made["labels"]["test"][:2] = [made["labels"]["train"][0], 1 - made["labels"]["train"][1]]
+    made["samples"]["train"][9] = made["samples"]["train"][8]
+    made["labels"]["train"][9] = 1 - made["labels"]["train"][8]
+    assert make_dataset(**made).notes[-1] == (
+        "2 samples are of another class than an exact copy among the training samples: one of the two labels is wrong."
+    )
+
+
 def test_repeated_training_samples_are_said_where_they_are_many() -> None:
     made = arrays()
     made["samples"]["train"][30:] = made["samples"]["train"][:30]

@@ -36,6 +36,17 @@ def levels(name: str, high: int, wide: int) -> Any:
     return (RNG.normal(9000 if name == "cat" else 30000, 400, (high, wide))).astype(np.uint16)
 
 
+def test_colour_is_left_out_where_that_is_asked_for_and_said(tmp_path: Path) -> None:
+    def save(path: Path, name: str) -> None:
+        shade = noise()
+        Image.fromarray(shade if name == "cat" else shade[:, :, 0]).save(f"{path}.png")
+
+    dataset = load(tmp_path, save, grayscale=True)
+    assert dataset.info.input_shape == (12, 12, 1)
+    assert dataset.notes[0] == "Made grey: 10 of 20 pictures, by their luminance."
+    assert load_task(f"images:{tmp_path}", TaskOptions()).info.input_shape == (12, 12, 3)
+
+
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("side", [12, 120])
 def test_sixteen_bits_keep_their_values(suffix: str, side: int, tmp_path: Path) -> None:
@@ -64,7 +75,7 @@ def test_transparent_pictures_are_shown_over_white_and_counted(tmp_path: Path) -
     dataset = load(tmp_path, save)
     assert (dataset.samples["train"][dataset.labels["train"] == 0] == 255).all()
     assert dataset.samples["train"][dataset.labels["train"] == 1].max() < 128
-    assert dataset.notes[0] == "10 pictures are transparent in places: shown over white."
+    assert dataset.notes[0] == "10 pictures with transparent places: shown over white."
 
 
 def test_a_palette_with_a_transparent_colour_is_shown_over_white(tmp_path: Path) -> None:
@@ -111,15 +122,18 @@ def test_pictures_are_turned_as_their_cameras_noted(
     assert dataset.info.input_shape == (20, 12, 1)
     assert (dataset.samples["train"][..., 0] == upright).all()
     if orientation > 1:
-        assert dataset.notes[0] == "20 pictures were turned upright, as their cameras noted."
+        assert dataset.notes[0] == "20 pictures turned upright, as the camera noted."
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "LAB", "YCbCr"])
 def test_other_colour_spaces_look_the_same(mode: str, tmp_path: Path) -> None:
     colour = np.full((8, 8, 3), (200, 40, 20), np.uint8)
     suffix = "jpg" if mode != "LAB" else "tif"
-    dataset = load(tmp_path, lambda p, n: Image.fromarray(colour).convert(mode).save(f"{p}.{suffix}"))
-    assert np.abs(dataset.samples["train"].astype(int) - (200, 40, 20)).max() < 12
+    shades = {"cat": colour, "dog": colour // 2}
+    dataset = load(tmp_path, lambda p, n: Image.fromarray(shades[n]).convert(mode).save(f"{p}.{suffix}"))
+    for label, shade in enumerate(shades.values()):
+        seen = dataset.samples["train"][dataset.labels["train"] == label]
+        assert np.abs(seen.astype(int) - shade).max() < 12
 
 
 def animated(path: Path, suffix: str) -> None:

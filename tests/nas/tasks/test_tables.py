@@ -88,7 +88,7 @@ def test_a_format_is_found_and_said(content: str | bytes, note: str, tmp_path: P
         (
             PLAIN.replace("acc_x", "acc_x [m/s²]", 1).encode("latin-1"),
             {},
-            "Read as Windows-1252, as it is not UTF-8: a.csv.",
+            "Read as Windows-1252, not being UTF-8.",
         ),
         (PLAIN.replace("\n4.", "\n# lost\n4."), {}, "Comments between the rows are skipped (50 lines)."),
     ],

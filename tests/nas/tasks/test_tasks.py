@@ -140,7 +140,16 @@ def with_nan() -> Any:
 
 
 REFUSED = [
-    (parts(X_train=with_nan()), "X_train has NaN or infinite values (first in sample 7)"),
+    (parts(X_train=with_nan()), "X_train has NaN or infinite values (first in sample 7, from 0)"),
+    ({"X": with_nan(), "y": np.arange(40) % 2}, ": X has NaN or infinite values (first in sample 7, from 0)"),
+    (
+        parts(X_train=with_nan(), X_val=None, y_val=None),
+        "X_train has NaN or infinite values (first in sample 7, from 0)",
+    ),
+    (
+        {"X": np.full((40, 4), 7.5), "y": np.arange(40) % 2},
+        "every channel of the training part holds a single value",
+    ),
     (parts(X_val=np.zeros((20, 16, 4))), "X_val has samples of shape (16, 4), but X_train has (16, 3)"),
     (parts(X_test=np.zeros((19, 16, 3))), "X_test has 19 samples but y_test has 20 labels"),
     (parts(X_train=np.zeros((40, 2, 2, 2, 2))), "X_train has shape (40, 2, 2, 2, 2)"),
@@ -157,6 +166,10 @@ REFUSED = [
     ),
     (parts(y_train=np.arange(40) % 3), "class 3 has no training sample"),
     (parts(y_train=np.eye(4)[np.arange(40) % 4]), "y_train has shape (40, 4)"),
+    (
+        {"X": np.ones((40, 4)), "y": np.eye(4)[np.arange(40) % 4]},
+        "samples of shape (40, 4) and labels of shape (40, 4) do not go together",
+    ),
     (parts(y_train=np.arange(40) + 0.5), "y_train has labels that are not whole numbers"),
     (parts(y_test=None), "has no array y_test: it holds X_test, X_train, X_val, y_train, y_val"),
     (parts(y_val=None), "has only one of X_val and y_val"),

@@ -201,6 +201,11 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
         {},
         "R/a.csv: '1,5' in line 20, column acc_x, is not a number.",
     ),
+    "a column of quoted decimal commas": (
+        a_csv(table(HEADER, seconds, lambda i: f'"{i % 7},25"', noise(1), turns)),
+        {},
+        "R/a.csv: '0,25' in line 2, column acc_x, is not a number.",
+    ),
     "two encodings": (late_latin, {}, "R/a.csv has characters further down that are not UTF-8."),
     # Columns
     "a name twice": (
@@ -440,6 +445,11 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     "a negative hop": (unchanged, {"hop": "-4"}, "--hop -4 is not a length."),
     "a hop of nothing": (unchanged, {"hop": "1ms"}, "A hop of 0 rows is out of range."),
     "a window of three rows": (unchanged, {"window": "3"}, "A window of 3 rows is out of range."),
+    "labels that change with each row": (
+        only(table(HEADER, seconds, noise(1), noise(2), lambda i: "ab"[i % 2], rows=90)),
+        {"window": "1s"},
+        "Column time tells no sample rate: nowhere do two rows of one label follow each other.",
+    ),
     "a window longer than all": (
         unchanged,
         {"window": "500"},
