@@ -11,6 +11,7 @@ from cost_models.arena import (
     ESP_NN_VERSION,
     ESP_TFLITE_MICRO_VERSION,
     TFLM_VERSION,
+    ArenaPartner,
     arena,
 )
 from cost_models.code_size import CodeSizes, registrations
@@ -36,8 +37,9 @@ class Costs:
     Attributes:
         ops: Number of operators.
         macs: Multiply-accumulates, padding counted as work.
-        sram_bytes: The smallest tensor arena with which AllocateTensors and Invoke succeed. Exact.
-        arena_used_bytes: What TFLM reports as used after AllocateTensors. Exact.
+        sram_bytes: The smallest tensor arena with which AllocateTensors and Invoke succeed, or what the network adds
+            to that of a front end, with which it shares the arena. Exact.
+        arena_used_bytes: What TFLM reports as used after AllocateTensors, likewise. Exact.
         flash_bytes: Model, kernels and runtime.
         model_bytes: Length of the flatbuffer. Exact.
         code_bytes: Linked code and constants of runtime and kernels, without the model.
@@ -165,10 +167,15 @@ class CostModel:
 
     Args:
         target: The chip or board.
+        beside: A graph with which networks share the arena, such as a front end: their memory is what they add to its
+            own, and all else is theirs alone.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, beside: OpGraph | None = None) -> None:
         self.target = target
+        self._partner = (
+            None if beside is None else ArenaPartner(beside, kernels=target.kernels, core=target.core)
+        )
         self._rates = target.cycle_rates
         self._code_sizes = CodeSizes(kernels=target.kernels, core=target.core)
 
@@ -248,6 +255,9 @@ class CostModel:
     def _costs(self, graph: OpGraph, work: Work, file_bytes: int | None) -> Costs:
         target = self.target
         memory = arena(graph, kernels=target.kernels, core=target.core)
+        arena_bytes, used_bytes = memory.min_bytes, memory.used_bytes
+        if self._partner is not None:
+            arena_bytes, used_bytes = self._partner.added_by(memory)
         size = model_bytes(graph) if file_bytes is None else file_bytes
         code = self._code_sizes.of(registrations(graph))
         tensors = graph.tensors
@@ -255,8 +265,8 @@ class CostModel:
         costs = Costs(
             ops=len(graph.operators),
             macs=sum([macs(op, tensors) for op in graph.operators]),
-            sram_bytes=memory.min_bytes,
-            arena_used_bytes=memory.used_bytes,
+            sram_bytes=arena_bytes,
+            arena_used_bytes=used_bytes,
             flash_bytes=size + code.value_bytes,
             model_bytes=size,
             code_bytes=code.value_bytes,

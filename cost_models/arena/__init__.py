@@ -9,6 +9,7 @@ from cost_models.arena.build import (
     TFLM_VERSION,
 )
 from cost_models.arena.report import Buffer, Persistent, Step, Timeline, needs, persistent, plan, timeline
+from cost_models.arena.sharing import ArenaPartner
 from cost_models.arena.verify import verify_plan
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "KERNELS",
     "TFLM_VERSION",
     "Arena",
+    "ArenaPartner",
     "Buffer",
     "Persistent",
     "Step",

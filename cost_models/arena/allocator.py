@@ -141,6 +141,7 @@ def fill(
     kernels: list[Demand],
     needs: list[Need] | None = None,
     fixed: Sequence[int] | None = None,
+    own: int = _OWN_BYTES,
 ) -> Arena:
     """AllocateTensors, step by step, with positions counted from both ends of the arena.
 
@@ -153,10 +154,11 @@ def fill(
         kernels: What `demands` says.
         needs: Filled with what each step needs, where given.
         fixed: Per tensor, the offset that the model states for it; -1 where TFLM plans it.
+        own: What stands at the end of the arena before anything of this graph.
     """
     parts = graph.subgraphs
     count = sum([len(part.tensors) for part in parts])
-    tail = fixed_bytes(graph) + EVAL_TENSOR_BYTES * count + NODE_BYTES * len(kernels)
+    tail = fixed_bytes(graph, own) + EVAL_TENSOR_BYTES * count + NODE_BYTES * len(kernels)
     for demand in kernels:
         size, align = demand.options
         if size:

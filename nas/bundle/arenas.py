@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-def loose_arena(exact_bytes: int, *, operators: int) -> int:
+def loose_arena(exact_bytes: int, *, operators: int, graphs: int) -> int:
     """An arena that does for 32-bit TFLM built without TF_LITE_STATIC_MEMORY.
 
     Source: there NodeAndRegistration has 44 B instead of 32 B, one for each operator, and TfLiteTensor 64 B
-        instead of 32 B, one for the input and one for the output (sizeof in 90b983c2).
+        instead of 32 B, one for the input and one for the output of a graph (sizeof in 90b983c2).
     """
-    return -(-(exact_bytes + 12 * operators + 64) // 16) * 16
+    return -(-(exact_bytes + 12 * operators + 64 * graphs) // 16) * 16
 
 
 def host_arena(exact_bytes: int, *, tensors: int, operators: int) -> int:

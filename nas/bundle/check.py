@@ -259,8 +259,8 @@ def _content(
     folder: Path, manifest: Manifest, target: Target, present: Mapping[str, int]
 ) -> tuple[BundleContent, bool]:
     """What the exporter wrote the bundle from, and whether a model for an NPU was compiled again."""
-    from cost_models.costing import CostModel
     from cost_models.tflite_graph import read_graph
+    from nas.frontend.costs import cost_model
 
     try:
         check_name(manifest.name)
@@ -273,7 +273,8 @@ def _content(
         int8 = _model(folder, f"{manifest.name}_int8.tflite", manifest.npu.int8_sha256, present)
     try:
         graph = read_graph(int8)
-        costs = CostModel(target).estimate(graph, file_bytes=len(int8))
+        front_end = front_end_of(manifest)
+        costs = cost_model(target, front_end).estimate(graph, file_bytes=len(int8))
         budget = _budget(manifest, target, costs)
         raw = golden_raw(folder, manifest, graph, present)
         recordings = golden_recordings(folder, manifest, present)
@@ -326,7 +327,7 @@ def _budget(manifest: Manifest, target: Target, costs: Costs) -> Budget | None:
     return budget
 
 
-def _front_end(manifest: Manifest) -> FrontEndSpec | None:
+def front_end_of(manifest: Manifest) -> FrontEndSpec | None:
     """The front end that the manifest's settings give; its other fields and files are compared later."""
     from nas.frontend.spec import remake_spec
 
@@ -372,7 +373,7 @@ def _finished(
             source=task.source,
             licence=task.licence,
             samples=task.samples,
-            frontend=_front_end(manifest),
+            frontend=front_end_of(manifest),
             false_alarms=None if manifest.anomaly is None else manifest.anomaly.false_alarms,
             targets=tuple(
                 TargetScale(name=one.name, mean=one.mean, deviation=one.deviation) for one in manifest.numbers

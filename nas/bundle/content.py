@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_models.arena import ArenaPartner
 from cost_models.errors import UserError
+from cost_models.ethos_u import compiled_arena
 from cost_models.tflite_graph import read_graph
 from nas.bundle.arenas import host_arena, loose_arena
 from nas.bundle.front_end import FrontEndContent, make_front_end_content
@@ -19,7 +21,7 @@ from nas.bundle.operators import Registration, registrations
 from nas.model.anomaly_score import AnomalyScore
 from nas.model.input_quantization import InputScaling
 from nas.model.regression import NumberScaling
-from nas.model.trained import TaskInfo, TrainedModel
+from nas.model.trained import FrontEndSpec, TaskInfo, TrainedModel
 from nas.runtimes.interpreter import Engine, Port
 from nas.runtimes.npu import NpuModel, compiler_for, npu_violations
 from nas.runtimes.reference import reference_model
@@ -103,18 +105,27 @@ class BundleContent:
 
     @property
     def arena_bytes(self) -> int:
-        """The smallest arena that it works in on the target."""
-        return self.npu.arena_bytes if self.npu else self.costs.sram_bytes
+        """The smallest arena that it works in on the target, with its front end."""
+        own = self.npu.arena_bytes if self.npu else self.costs.sram_bytes
+        return own + (self.frontend.costs.arena_bytes if self.frontend else 0)
+
+    @property
+    def all_operator_count(self) -> int:
+        """Number of operators of the graph and of the front end's."""
+        return self.operator_count + (len(self.frontend.operators) if self.frontend else 0)
 
     @property
     def loose_arena_bytes(self) -> int:
         """See `loose_arena`."""
-        return loose_arena(self.arena_bytes, operators=self.operator_count)
+        return loose_arena(
+            self.arena_bytes, operators=self.all_operator_count, graphs=2 if self.frontend else 1
+        )
 
     @property
     def host_arena_bytes(self) -> int:
         """See `host_arena`."""
-        return host_arena(self.arena_bytes, tensors=self.tensors, operators=self.operator_count)
+        tensors = self.tensors + (self.frontend.tensors if self.frontend else 0)
+        return host_arena(self.arena_bytes, tensors=tensors, operators=self.all_operator_count)
 
 
 def make_content(
@@ -148,11 +159,10 @@ def make_content(
         )
     if budget is not None and (broken := budget.violations(costs)):
         raise UserError(f"The model is over its budget: {broken[0]}.", "Choose a smaller model of the front.")
-    npu = (
-        _within(compiled or compiler_for(target).compile(model.tflite, target=target, budget=budget), budget)
-        if target.npu
-        else None
-    )
+    npu = None
+    if target.npu:
+        npu = compiled or compiler_for(target).compile(model.tflite, target=target, budget=budget)
+        npu = _within(_beside_front_end(npu, target, model.task.frontend), budget)
     emitted = npu.compiled.graph if npu else graph
     interpreter = reference_model(model.tflite)
     outputs = model.task.outputs
@@ -248,6 +258,16 @@ def fnv1a(data: bytes) -> int:
 def sha256(data: bytes) -> str:
     """The digest that the manifest states of a file."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _beside_front_end(found: NpuModel, target: Target, spec: FrontEndSpec | None) -> NpuModel:
+    """The same with the arena that it adds to its front end's, where it has one."""
+    if spec is None:
+        return found
+    build = {"kernels": target.kernels, "core": target.core}
+    partner = ArenaPartner(read_graph(spec.tflite), **build)
+    arena_bytes, _ = partner.added_by(compiled_arena(found.compiled, **build))
+    return replace(found, arena_bytes=arena_bytes)
 
 
 def _within(found: NpuModel, budget: Budget | None) -> NpuModel:

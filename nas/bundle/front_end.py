@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from cost_models.errors import UserError
 from cost_models.tflite_graph import read_graph
-from nas.bundle.arenas import host_arena, loose_arena
 from nas.bundle.operators import Registration, front_end_registrations
 from nas.frontend.costs import FrontEndCosts, front_end_costs
 from nas.frontend.front_end import FrontEnd
@@ -56,16 +55,6 @@ class FrontEndContent:
         """Of a sample of 1, by channel, in the unit of the recordings; empty where samples are counts themselves."""
         units = getattr(settings_of(self.spec), "units_per_count", ())
         return units if any(unit != 1 for unit in units) else ()
-
-    @property
-    def loose_arena_bytes(self) -> int:
-        """See `loose_arena`."""
-        return loose_arena(self.costs.arena_bytes, operators=len(self.operators))
-
-    @property
-    def host_arena_bytes(self) -> int:
-        """See `host_arena`."""
-        return host_arena(self.costs.arena_bytes, tensors=self.tensors, operators=len(self.operators))
 
 
 def make_front_end_content(

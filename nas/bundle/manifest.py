@@ -225,7 +225,8 @@ class FrontEndEntry(_Strict):
     """What makes the network's raw samples of recordings: a graph that TFLM runs once a hop, for each channel.
 
     `arena_bytes`, `buffer_bytes` and `model_bytes` are exact, `code_bytes` (its kernels) is predicted. None of them
-    is in `costs`. Bundles of before its cycles were known have no `frame`.
+    is in `costs`: it shares the arena with the network, which adds the `sram_bytes` of `costs` to the `arena_bytes`
+    that the front end would take by itself. Bundles of before its cycles were known have no `frame`.
     """
 
     kind: FrontEndKind
@@ -384,8 +385,9 @@ class Manifest(_Strict):
 
     @property
     def arena_bytes(self) -> int:
-        """The arena that the header states for the target."""
-        return self.npu.arena_bytes if self.npu else self.costs.sram_bytes
+        """The arena that the header states for the target: the network's, and what a front end takes of it."""
+        own = self.npu.arena_bytes if self.npu else self.costs.sram_bytes
+        return own + (self.frontend.arena_bytes if self.frontend else 0)
 
     @property
     def emitted_bytes(self) -> int:

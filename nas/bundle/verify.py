@@ -173,7 +173,7 @@ def _check_front_end(folder: Path, manifest: Manifest, found: ReadBack) -> None:
     if front_end.model != tflite or front_end.misalignment:
         raise BundleError("array", f"The front end's array is not {manifest.name}_frontend.tflite, aligned.")
     sizes = (entry.sample_rate, entry.clip_samples, entry.window_samples, entry.hop_samples)
-    if front_end.sizes != (*sizes, entry.frames, entry.bands, entry.channels, entry.arena_bytes):
+    if front_end.sizes != (*sizes, entry.frames, entry.bands, entry.channels):
         raise BundleError("interface", "The front end's header states other sizes than the manifest.")
     recordings = np.array(front_end.golden_recordings, np.int16)
     if recordings.size != entry.recordings * entry.clip_samples * entry.channels:

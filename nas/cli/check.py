@@ -112,7 +112,9 @@ def _check_bundle(
 ) -> dict[str, Any]:
     from cost_models.target_file import load_target
     from nas.bundle import BundleError, check_bundle, verify
+    from nas.bundle.check import front_end_of
     from nas.bundle.manifest import MANIFEST_NAME
+    from nas.run.limits import less_front_end
 
     if not os.path.lexists(folder / MANIFEST_NAME):
         raise UserError(
@@ -126,28 +128,38 @@ def _check_bundle(
         else:
             checked, ran = check_bundle(folder, target=given), ()
     except BundleError as error:
-        return {
-            "schema": 1,
-            "path": str(folder),
-            "kind": "bundle",
-            "target": None,
-            "ok": False,
-            "reason": error.reason,
-            "verdict": f"FAIL {folder}: {error.message}",
-            "costs": None,
-            "budget": [],
-            "violations": [],
-            "notes": [],
-        }
+        return _refused(folder, error.reason, error.message)
     manifest = checked.manifest
     target = given or checked.target
     limits = None if budget_text else {limit.resource: limit.limit for limit in manifest.budget}
     budget = _budget(budget_text, target, certain, limits, _duty(manifest, target, period))
+    if budget_text is not None and (spec := front_end_of(manifest)) is not None:
+        try:  # limits in a manifest are the network's, those of a user hold for the front end as well
+            budget = less_front_end(budget, target, spec)
+        except UserError as error:
+            return _refused(folder, "budget", error.message)
     notes = list(dict.fromkeys([*manifest.notes, *checked.notes, *ran]))
     verdict = _verdict(folder, "bundle", target, budget, checked.int8, notes, manifest)
     if checked.engine != "tflm":
         verdict["verdict"] += "; golden vectors by LiteRT, not verified by TFLM"
     return verdict | {"engine": checked.engine}
+
+
+def _refused(folder: Path, reason: str, message: str) -> dict[str, Any]:
+    """The verdict on a bundle whose model is not judged."""
+    return {
+        "schema": 1,
+        "path": str(folder),
+        "kind": "bundle",
+        "target": None,
+        "ok": False,
+        "reason": reason,
+        "verdict": f"FAIL {folder}: {message}",
+        "costs": None,
+        "budget": [],
+        "violations": [],
+        "notes": [],
+    }
 
 
 def _duty(manifest: Manifest, target: Target, period: str | None) -> Duty | None:
@@ -181,17 +193,22 @@ def _verdict(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from cost_models.costing import CostModel
     from cost_models.costing_report import require_counted
     from cost_models.tflite_graph import read_graph
+    from nas.bundle.check import front_end_of
+    from nas.frontend.costs import cost_model, front_end_costs
 
-    model = CostModel(target)
+    front_end = None if manifest is None else front_end_of(manifest)
+    model = cost_model(target, front_end)
     explanation = model.explain(read_graph(data), file_bytes=len(data))
     require_counted(explanation, model, budget)
     costs = explanation.costs
     violations = budget.violations(costs)
     npu = manifest.npu if manifest else None
-    lacking = _lacking_arena(manifest, target, costs)
+    arena_bytes = costs.sram_bytes
+    if front_end is not None:
+        arena_bytes += front_end_costs(front_end, target).arena_bytes
+    lacking = _lacking_arena(manifest, target, arena_bytes)
     if npu is not None:
         from nas.runtimes.npu import npu_violations
 
@@ -213,11 +230,11 @@ def _verdict(
     }
 
 
-def _lacking_arena(manifest: Manifest | None, target: Target, costs: Costs) -> str | None:
-    """What the bundle's own arena lacks on a target; None where the model starts in it."""
-    if manifest is None or manifest.npu is not None or costs.sram_bytes <= manifest.arena_bytes:
+def _lacking_arena(manifest: Manifest | None, target: Target, needed_bytes: int) -> str | None:
+    """What the bundle's own arena lacks on a target; None where the model, and its front end, start in it."""
+    if manifest is None or manifest.npu is not None or needed_bytes <= manifest.arena_bytes:
         return None
-    more = costs.sram_bytes - manifest.arena_bytes
+    more = needed_bytes - manifest.arena_bytes
     return f"its arena was exported for {manifest.target.name}; {target.name} needs {more:,} B more"
 
 

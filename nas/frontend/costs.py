@@ -1,4 +1,7 @@
-"""Costs of a front end on a chip: an arena of its own, buffers, its model, its kernels, and the work of a frame."""
+"""Costs of a front end on a chip: its part of the arena, buffers, model, kernels, and the work of a frame.
+
+Front end and network share an arena. The front end is counted as if it had it alone, the network by what it adds.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ class FrontEndCosts:
     """What a front end takes.
 
     Attributes:
-        arena_bytes: The smallest tensor arena that it runs in. Exact.
+        arena_bytes: The smallest tensor arena that it runs in by itself. Exact.
         buffer_bytes: Static buffers of the streaming runner: a frame of int16 samples of all channels, and the
             features of a recording.
         model_bytes: Its flatbuffer. Exact.
@@ -47,6 +50,11 @@ class FrontEndCosts:
         """Share of the chip's time that frames take, one a hop; None where it is not known."""
         latency = self.frame.latency_us
         return None if latency is None or self.frame.at_least else latency / self.hop_us
+
+
+def cost_model(target: Target, spec: FrontEndSpec | None) -> CostModel:
+    """Costs of networks behind a front end: in memory what they add to the front end's; None without one."""
+    return CostModel(target, beside=None if spec is None else read_graph(spec.tflite))
 
 
 def front_end_costs(spec: FrontEndSpec, target: Target) -> FrontEndCosts:

@@ -155,8 +155,9 @@ class MeasuredAccuracy(_Part):
 class ChosenSummary(_Part):
     """The chosen model: which, by what policy, how good, and what it costs.
 
-    `robustness` is that of `nas.tasks.robustness`; None where it was not measured. `predictions` are those of numbers
-    on some test samples, see `nas.model.regression`.
+    `robustness` is that of `nas.tasks.robustness`; None where it was not measured. `arena_bytes` is the arena that the
+    model shares with a front end; None without one, where it is the `sram_bytes` of its costs. `predictions` are those
+    of numbers on some test samples, see `nas.model.regression`.
     """
 
     number: int
@@ -171,6 +172,7 @@ class ChosenSummary(_Part):
     confusion: list[list[int]] = []
     layers: list[dict[str, Any]] = []
     timeline: list[dict[str, Any]] = []
+    arena_bytes: int | None = None
     npu: dict[str, Any] | None = None
     duty_cycle: dict[str, Any] | None = None
     front_end: str | None = None

@@ -123,7 +123,9 @@ def _context(summary: RunSummary) -> dict[str, Any]:
         "layers": _layers(chosen) if chosen else None,
         "curves": training_curves(summary) if chosen else None,
         "network": drawing.network(chosen.layers) if chosen else (),
-        "arena": arena_picture(chosen.timeline, chosen.costs.get("sram_bytes")) if chosen else None,
+        "arena": arena_picture(chosen.timeline, chosen.arena_bytes or chosen.costs.get("sram_bytes"))
+        if chosen
+        else None,
         "confusion": _confusion(summary) if chosen and chosen.confusion else None,
         "rejections": facts.rejections(summary),
         "misses": facts.closest_misses(summary),

@@ -324,6 +324,8 @@ def _export(
         part["front_end"] = record.params[FRONT_END]
     if robustness is not None:
         part["robustness"] = robustness
+    if (front_end := bundle.manifest.frontend) is not None:
+        part["arena_bytes"] = bundle.manifest.costs.sram_bytes + front_end.arena_bytes
     if bundle.manifest.npu is not None:
         part["npu"] = bundle.manifest.npu.model_dump()
     return part, (*verification.notes, *_front_end_note(record, taken))

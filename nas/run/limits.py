@@ -57,7 +57,8 @@ def taken_by(spec: FrontEndSpec, target: Target) -> dict[str, float]:
     costs = front_end_costs(spec, target)
     work = ("instructions", "cycles", "cycles_low", "cycles_high", "latency_us", "energy_uj")
     frame = {} if costs.frame.at_least else {name: getattr(costs.frame, name) for name in work}
-    memory = {"sram_bytes": costs.sram_bytes, "arena_used_bytes": costs.sram_bytes}
+    used_bytes = costs.frame.arena_used_bytes + costs.buffer_bytes
+    memory = {"sram_bytes": costs.sram_bytes, "arena_used_bytes": used_bytes}
     memory |= {"flash_bytes": costs.flash_bytes, "model_bytes": costs.model_bytes}
     memory |= dict.fromkeys(("code_bytes", "code_low_bytes", "code_high_bytes"), costs.code_bytes)
     return {name: value for name, value in {**memory, **frame}.items() if value is not None}
@@ -81,7 +82,8 @@ def less_front_end(budget: Budget, target: Target, spec: FrontEndSpec) -> Budget
     sram, flash = f"{costs.sram_bytes:,} B of SRAM", f"about {costs.flash_bytes:,} B of flash"
     note = (
         f"{FRONT_END} {sram} ({costs.arena_bytes:,} B of arena, {costs.buffer_bytes:,} B of buffers) and"
-        f" {flash} off the limits: what is left is the network's."
+        f" {flash} off the limits: what is left is the network's. They share the arena: a network costs what it"
+        " adds to it."
     )
     frame, share = costs.frame, costs.busy_share
     if frame.latency_us is not None and share is not None:

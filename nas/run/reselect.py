@@ -14,6 +14,7 @@ from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
+from nas.frontend.costs import cost_model
 from nas.frontend.spec import remake_spec
 from nas.model.metrics import METRICS
 from nas.model.policy import MetricName, Policy
@@ -72,15 +73,16 @@ def reselect(
         name: remake_spec(each.kind, each.settings, each.clip_samples)
         for name, each in summary.task.front_ends.items()
     }
+    spec = None if searched else _front_end(summary)
     limits = network_budget(
         text,
         chip,
-        None if searched else _front_end(summary),
+        spec,
         certain=config.certain,
         duty=users_duty(config, chip),
     )
-    costs = CostModel(chip)
-    behind = {name: _Behind.of(spec, chip, limits) for name, spec in searched.items()}
+    usual = _Behind(limits=limits, model=cost_model(chip, spec))
+    behind = {name: _Behind.of(one, chip, limits) for name, one in searched.items()}
     fitting: list[TrialRecord] = []
     misses: list[tuple[Violation, int]] = []
     refused: dict[int, UserError] = {}
@@ -92,8 +94,8 @@ def reselect(
             lost += 1
             continue
         try:
-            its = behind.get(trial.params.get(FRONT_END, ""), _Behind(limits=limits))
-            record, violations = _judged(trial, costs, tflite, samples, summary.task.metric, its)
+            its = behind.get(trial.params.get(FRONT_END, ""), usual)
+            record, violations = _judged(trial, tflite, samples, summary.task.metric, its)
         except UserError as error:
             refused[trial.number] = error
             continue
@@ -174,29 +176,32 @@ def _nothing(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Behind:
-    """What a searched front end leaves to the network, and what it adds to its costs.
+    """What a front end leaves to the network, and what it adds to its costs.
 
     Attributes:
         limits: Of the network; None where the front end alone is over them.
-        taken: By field of `Costs`.
+        model: The network's costs.
+        taken: By field of `Costs`, where the front end was searched.
         error: Why the limits are too tight.
     """
 
     limits: Budget | None
+    model: CostModel
     taken: Mapping[str, float] = field(default_factory=dict)
     error: UserError | None = None
 
     @classmethod
     def of(cls, spec: FrontEndSpec, target: Target, limits: Budget) -> _Behind:
+        model = cost_model(target, spec)
         try:
             left = less_front_end(limits, target, spec)
         except UserError as error:
-            return cls(limits=None, error=error)
-        return cls(limits=left, taken=taken_by(spec, target))
+            return cls(limits=None, model=model, error=error)
+        return cls(limits=left, model=model, taken=taken_by(spec, target))
 
 
 def _judged(
-    trial: TrialSummary, model: CostModel, tflite: bytes, samples: int, metric: MetricName, behind: _Behind
+    trial: TrialSummary, tflite: bytes, samples: int, metric: MetricName, behind: _Behind
 ) -> tuple[TrialRecord, tuple[Violation, ...]]:
     """A trial of the result as a record with the costs of its bytes, and the limits that it breaks.
 
@@ -206,8 +211,8 @@ def _judged(
     if behind.limits is None:
         assert behind.error is not None
         raise behind.error
-    explanation = model.explain(read_graph(tflite), file_bytes=len(tflite))
-    require_counted(explanation, model, behind.limits)
+    explanation = behind.model.explain(read_graph(tflite), file_bytes=len(tflite))
+    require_counted(explanation, behind.model, behind.limits)
     costs = explanation.costs
     record = _record(trial, costs.plus(behind.taken), samples, metric)
     return record, behind.limits.violations(costs)

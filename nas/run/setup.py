@@ -14,6 +14,7 @@ from cost_models.errors import UserError
 from cost_models.on_targets import ALL, chosen_targets
 from cost_models.target import Target
 from cost_models.target_file import load_target
+from nas.frontend.costs import cost_model
 from nas.run.config import RunConfig, check_sampler
 from nas.run.folder import TAKEN_NAMES
 from nas.run.limits import less_front_end, network_budget, taken_by, users_duty
@@ -71,10 +72,12 @@ class Job:
             space=self.space,
             input_shape=dataset.info.input_shape,
             classes=dataset.info.outputs,
-            model=self.model,
+            model=board.model,
             budget=board.budget,
         )
-        return replace(self, dataset=dataset, budget=board.budget, screen=screen, front_ends=())
+        return replace(
+            self, dataset=dataset, budget=board.budget, model=board.model, screen=screen, front_ends=()
+        )
 
     def taken(self, params: Mapping[str, Any]) -> Mapping[str, float]:
         """What the front end of a network adds to its costs, where the front end is searched."""
@@ -109,13 +112,14 @@ def prepare(config: RunConfig) -> Job:
         parse_budget(config.budget, target, certain=config.certain, duty=users_duty(config, target))
     space = load_space(config.space)
     dataset = load_task(config.task, config).judged_by(config.metric)
+    spec = None if dataset.behind else dataset.info.frontend
     boards = [
         Board(
-            model=CostModel(target),
+            model=cost_model(target, spec),
             budget=network_budget(
                 config.budget,
                 target,
-                None if dataset.behind else dataset.info.frontend,
+                spec,
                 certain=config.certain,
                 duty=users_duty(config, target),
             ),
@@ -172,6 +176,7 @@ def _front_ends(dataset: Dataset, boards: Sequence[Board]) -> tuple[tuple[FrontE
             left = tuple(
                 replace(
                     board,
+                    model=cost_model(board.model.target, spec),
                     budget=less_front_end(board.budget, board.model.target, spec),
                     taken=taken_by(spec, board.model.target),
                 )

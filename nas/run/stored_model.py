@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.budget import Budget
-from cost_models.costing import CostModel, Costs
+from cost_models.costing import Costs
 from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
+from nas.frontend.costs import cost_model
 from nas.model.recipe import TrainingRecipe
 from nas.model.result import TrialSummary
 from nas.model.trained import Accuracy, TrainedModel
@@ -102,7 +103,7 @@ def load_run_model(
             robustness=chosen.robustness if chosen is not None and chosen.number == trial.number else None,
         ),
         target=target,
-        costs=CostModel(target).estimate(graph, file_bytes=len(tflite)),
+        costs=cost_model(target, dataset.info.frontend).estimate(graph, file_bytes=len(tflite)),
         budget=network_budget(
             config.budget,
             target,

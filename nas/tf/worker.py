@@ -18,10 +18,11 @@ import tf_keras
 
 import nas.tf  # chooses Keras 2 before TensorFlow is imported  # noqa: F401
 from cost_models.budget import Budget, Violation
-from cost_models.costing import CostModel, Costs
+from cost_models.costing import Costs
 from cost_models.errors import UserError
 from cost_models.target import Target
 from cost_models.tflite_graph import read_graph
+from nas.frontend.costs import cost_model
 from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request, Stage
 from nas.model.metrics import ANOMALY_METRICS
 from nas.model.quantization import Quantization
@@ -438,15 +439,16 @@ def make_evaluator(
         front_ends: Of data whose front end is searched, by its name: each board, what is left of its limits, and what
             the front end takes there.
     """
-    models = {chip.name: CostModel(chip) for chip, _ in ((target, budget), *others)}
+    spec = None if front_ends else dataset.info.frontend
     return Evaluator(
         dataset=dataset,
         boards=[
-            Board(model=models[chip.name], budget=limits) for chip, limits in ((target, budget), *others)
+            Board(model=cost_model(chip, spec), budget=limits) for chip, limits in ((target, budget), *others)
         ],
         behind={
             name: [
-                Board(model=models[chip.name], budget=limits, taken=taken) for chip, limits, taken in boards
+                Board(model=cost_model(chip, dataset.behind[name].info.frontend), budget=limits, taken=taken)
+                for chip, limits, taken in boards
             ]
             for name, boards in (front_ends or {}).items()
         },

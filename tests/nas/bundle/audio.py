@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_models.tflite_graph import read_graph
+from nas.frontend.costs import cost_model
 from nas.frontend.front_end import FrontEnd
 from nas.frontend.kinds import FrontEndSettings
 from nas.frontend.settings import LogMelSettings
@@ -72,9 +76,16 @@ def make_audio(
     raw[:recorded] = features.reshape(raw[:recorded].shape)
     scale = port.scale if is_input else port.scale * 0.7
     preprocess = Preprocess(raw_type="uint8", offset=(128.0 + port.zero_point,), scale=(scale,))
-    return finished.with_task(
-        name="five sounds",
-        frontend=spec,
-        input_shape=(spec.frames, spec.bands, spec.channels),
-        preprocess=preprocess,
-    ).with_model(golden_inputs=raw, golden_recordings=clips)
+    costs = cost_model(finished.target, spec).estimate(
+        read_graph(TCN.read_bytes()), file_bytes=TCN.stat().st_size
+    )
+    return (
+        replace(finished, costs=costs)
+        .with_task(
+            name="five sounds",
+            frontend=spec,
+            input_shape=(spec.frames, spec.bands, spec.channels),
+            preprocess=preprocess,
+        )
+        .with_model(golden_inputs=raw, golden_recordings=clips)
+    )
