@@ -20,7 +20,7 @@ from nas.frontend.front_end import FrontEnd
 from nas.frontend.kinds import FrontEndSettings
 from nas.runtimes.tflm import TflmModel
 
-from .audio import SETTINGS, SPECTRA, make_audio, recordings
+from .audio import RATE, SETTINGS, SPECTRA, make_audio, recordings
 from .test_firmware import BUILDS, NO_TFLM, TFLM_DIR, TflmBuild, edit
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not BUILDS, reason=NO_TFLM)]
@@ -175,6 +175,51 @@ int main() {
   return 0;
 }
 """
+
+
+def stream_program(build: TflmBuild, bundle: Bundle, program: Path) -> Path:
+    """The bundle's own sources with `STREAM`."""
+    (bundle.path / "stream_main.cc").write_text(STREAM)
+    sources = [path for path in sorted(bundle.path.glob("*.cc")) if "self_test" not in path.name]
+    return build.program(sources, program)
+
+
+def clips_of_every_kind(count: int, samples: int) -> NDArray[np.int16]:
+    """As many of noise, of voiced syllables, of silence and of full-scale square waves. Shape: (4 * count, samples)."""
+    rng = np.random.default_rng(12)
+    at = np.arange(samples) / RATE
+    clips = []
+    for n in range(count):
+        noise = rng.normal(0, 2 ** rng.uniform(0, 14), samples)
+        pitch, beats = rng.uniform(80, 300), rng.uniform(2, 8)
+        voice = (
+            sum(np.sin(2 * np.pi * pitch * k * at) / k for k in range(1, 12))
+            * np.sin(np.pi * beats * at) ** 2
+        )
+        silence = rng.integers(-1, 2, samples) * (n % 2)
+        square = np.where(np.sin(2 * np.pi * rng.uniform(20, 3900) * at) < 0, -32768, 32767)
+        clips += [noise, 2 ** rng.uniform(6, 14) * voice, silence, square]
+    return np.clip(np.rint(clips), -32768, 32767).astype(np.int16)
+
+
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_a_thousand_clips_of_every_kind_have_pythons_features(
+    build: TflmBuild, tmp_path: Path, is_plain: bool
+) -> None:
+    if not build.is_host:
+        pytest.skip("samples are piped through programs of this machine")
+    settings = replace(SETTINGS, pcan=False, noise_subtraction=False) if is_plain else SETTINGS
+    program = stream_program(
+        build, make_audio(settings=settings).export(tmp_path / "b"), tmp_path / "program"
+    )
+    clips = clips_of_every_kind(250, RATE)
+    # A reset is answered, too.
+    asked = b"".join(np.array([-1, RATE], np.int32).tobytes() + clip.tobytes() for clip in clips)
+    answers = np.frombuffer(build.run(program, asked), np.uint8).reshape(len(clips), 2, -1)[:, 1]
+    found = np.ascontiguousarray(answers[:, 4:-5]).view(np.int8)
+    assert np.array_equal(found, FrontEnd(settings).features(clips).reshape(found.shape))
+
+
 # A window of which hops leave a part, none, and less than none.
 SHAPES = {
     "overlapping": (SETTINGS, 8000),
@@ -193,10 +238,7 @@ def test_samples_in_pieces_of_any_size_make_pythons_features(
     if not build.is_host:
         pytest.skip("samples are piped through programs of this machine")
     finished = make_audio(settings=settings, clip_samples=clip_samples)
-    bundle = finished.export(tmp_path / "b")
-    (bundle.path / "stream_main.cc").write_text(STREAM)
-    sources = [path for path in sorted(bundle.path.glob("*.cc")) if "self_test" not in path.name]
-    program = build.program(sources, tmp_path / "program")
+    program = stream_program(build, finished.export(tmp_path / "b"), tmp_path / "program")
 
     channels = settings.channels
     sound = recordings(2 * channels, 30_000).reshape(channels, 60_000).T
