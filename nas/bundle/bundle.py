@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from cost_models.errors import UserError
 from nas.bundle.content import BundleContent, make_content
 from nas.bundle.layout import File, load_layout
-from nas.bundle.manifest import MANIFEST_NAME, Manifest, make_manifest, read_manifest
+from nas.bundle.make_manifest import make_manifest
+from nas.bundle.manifest import MANIFEST_NAME, Manifest, read_manifest
 from nas.bundle.sources import render
 from nas.model.trained import TrainedModel
 

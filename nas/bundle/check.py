@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cost_models.arena import CMSIS_NN_VERSION, TFLM_VERSION
 from cost_models.errors import UserError
 from cost_models.reading import LARGEST_MODEL_BYTES
 from nas.bundle.bundle import render_bundle
-from nas.bundle.content import BundleContent, make_content, sha256
+from nas.bundle.content import BundleContent, sha256
 from nas.bundle.errors import BundleError
-from nas.bundle.layout import load_layout
 from nas.bundle.manifest import (
     MANIFEST_NAME,
     AccuracyEntry,
@@ -27,20 +25,15 @@ from nas.bundle.manifest import (
     parse_manifest,
     read_manifest_bytes,
 )
-from nas.bundle.names import check_name
-from nas.bundle.untrusted import golden_raw, golden_recordings, golden_words, read_file, shown
-from nas.model.groups import MOST_SHOWN, group_scores
-from nas.model.regression import NumberError, TargetScale
-from nas.model.trained import Accuracy, FrontEndSpec, GoldenShare, Preprocess, TaskInfo, TrainedModel
-from nas.runtimes.interpreter import Engine, InterpreterError
+from nas.bundle.remake import remake_content
+from nas.bundle.untrusted import golden_words, read_file, shown
+from nas.model.groups import MOST_SHOWN
+from nas.runtimes.interpreter import Engine
 from nas.runtimes.litert import LARGEST_DIFFERENCE
-from nas.runtimes.npu import Estimate, NpuModel, compiler_for
 from nas.runtimes.reference import NOT_BY_TFLM
 
 if TYPE_CHECKING:
-    from cost_models.budget import Budget
     from cost_models.costing import Costs
-    from cost_models.graph import OpGraph
     from cost_models.target import Target
 
 _MOST_FILES = 200
@@ -111,8 +104,8 @@ def check_bundle(folder: Path, *, target: Target | None = None) -> Checked:
     present = _listed(folder)
     _check_version(manifest)
     _check_accuracies(manifest)
-    found = _target(manifest, target)
-    content, compared = _content(folder, manifest, found, present)
+    target = _target(manifest, target)
+    content, compared = remake_content(folder, manifest, target, present)
     engine = content.engine
     content, odd = _as_exported(folder, manifest, content, present)
     try:
@@ -134,7 +127,7 @@ def check_bundle(folder: Path, *, target: Target | None = None) -> Checked:
     return Checked(
         manifest=manifest,
         files=files,
-        target=found,
+        target=target,
         costs=content.costs,
         int8=content.model.tflite,
         engine=engine,
@@ -149,7 +142,7 @@ def _listed(folder: Path) -> dict[str, int]:
     Raises:
         BundleError: Something that is neither a regular file nor a folder, or too many files.
     """
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     folders = [""]
     while folders:
         above = folders.pop()
@@ -169,10 +162,10 @@ def _listed(folder: Path) -> dict[str, int]:
             elif not stat.S_ISREG(status.st_mode):
                 raise BundleError("files", f"{shown(path)} is not a regular file.")
             else:
-                found[path] = status.st_size
-            if len(found) + len(folders) > _MOST_FILES:
+                sizes[path] = status.st_size
+            if len(sizes) + len(folders) > _MOST_FILES:
                 raise BundleError("files", f"The folder holds more than {_MOST_FILES} files.")
-    return found
+    return sizes
 
 
 def _check_version(manifest: Manifest) -> None:
@@ -222,10 +215,13 @@ def _fault(entry: AccuracyEntry, classes: int, samples: int | None) -> str | Non
         return f"{entry.correct} of {entry.total} is not a share"
     if samples is not None and entry.total != samples:
         return f"{entry.total} answers, but the task has {samples} samples"
-    if (found := entry.groups) is not None:
-        shown = len(found.groups)
-        if shown != min(found.measured, MOST_SHOWN) or sum(one.samples for one in found.groups) > entry.total:
-            return f"{shown} groups are stated of {found.measured} that are measured"
+    if (stated := entry.groups) is not None:
+        count = len(stated.groups)
+        if (
+            count != min(stated.measured, MOST_SHOWN)
+            or sum(group.samples for group in stated.groups) > entry.total
+        ):
+            return f"{count} groups are stated of {stated.measured} that are measured"
     table = entry.confusion
     if not table:
         return None
@@ -255,88 +251,6 @@ def _target(manifest: Manifest, given: Target | None) -> Target:
     return load_target(name)
 
 
-def _content(
-    folder: Path, manifest: Manifest, target: Target, present: Mapping[str, int]
-) -> tuple[BundleContent, bool]:
-    """What the exporter wrote the bundle from, and whether a model for an NPU was compiled again."""
-    from cost_models.tflite_graph import read_graph
-    from nas.frontend.costs import cost_model
-
-    try:
-        check_name(manifest.name)
-        load_layout(manifest.format)
-    except UserError as error:
-        raise BundleError("manifest", error.message) from error
-    emitted = _model(folder, f"{manifest.name}.tflite", manifest.model_sha256, present)
-    int8 = emitted
-    if manifest.npu:
-        int8 = _model(folder, f"{manifest.name}_int8.tflite", manifest.npu.int8_sha256, present)
-    try:
-        graph = read_graph(int8)
-        front_end = front_end_of(manifest)
-        costs = cost_model(target, front_end).estimate(graph, file_bytes=len(int8))
-        budget = _budget(manifest, target, costs)
-        raw = golden_raw(folder, manifest, graph, present)
-        recordings = golden_recordings(folder, manifest, present)
-        npu, compared = _compiled(manifest, target, emitted, int8, graph, budget)
-        with np.errstate(all="ignore"):
-            content = make_content(
-                _finished(manifest, int8, raw, recordings),
-                target=target,
-                costs=costs,
-                budget=budget,
-                compiled=npu,
-            )
-    except UserError as error:
-        raise BundleError("model", error.message) from error
-    except (InterpreterError, ValueError, OverflowError) as error:
-        raise BundleError("model", f"The bundle cannot be made again: {error}.") from error
-    return content, compared
-
-
-def _model(folder: Path, name: str, digest: str, present: Mapping[str, int]) -> bytes:
-    data = read_file(folder, name, LARGEST_MODEL_BYTES, present)
-    if sha256(data) != digest:
-        raise BundleError("hash", f"{name} is not the model that was exported: its sha256 differs.")
-    return data
-
-
-def _budget(manifest: Manifest, target: Target, costs: Costs) -> Budget | None:
-    from cost_models.budget import Budget
-    from cost_models.resources import RESOURCES
-
-    if not manifest.budget:
-        return None
-    limits = {limit.resource: limit.limit for limit in manifest.budget}
-    if not {"sram", "flash"} <= set(limits) <= RESOURCES.keys():
-        raise BundleError("manifest", f"{MANIFEST_NAME}: budget does not limit sram and flash.")
-    duty = None
-    if manifest.duty_cycle is not None:
-        try:
-            duty = manifest.duty_cycle.on(target)
-        except ValueError as error:
-            raise BundleError("manifest", f"{MANIFEST_NAME}: duty_cycle has {error}.") from error
-    budget = Budget.of(limits, duty=duty)
-    for name, value in budget.judged(costs).items():
-        if value is None:
-            raise BundleError(
-                "manifest", f"{MANIFEST_NAME}: budget limits {name}, which is not known of this model."
-            )
-    if broken := budget.violations(costs):
-        raise BundleError("budget", f"The model is over the budget that it was exported under: {broken[0]}.")
-    return budget
-
-
-def front_end_of(manifest: Manifest) -> FrontEndSpec | None:
-    """The front end that the manifest's settings give; its other fields and files are compared later."""
-    from nas.frontend.spec import remake_spec
-
-    if manifest.frontend is None:
-        return None
-    entry = manifest.frontend
-    return remake_spec(entry.kind, entry.settings.model_dump(), entry.clip_samples)
-
-
 def _as_exported(
     folder: Path, manifest: Manifest, content: BundleContent, present: Mapping[str, int]
 ) -> tuple[BundleContent, tuple[str, ...]]:
@@ -358,88 +272,13 @@ def _as_exported(
     return replace(content, golden_outputs=stated, engine=manifest.engine), notes
 
 
-def _finished(
-    manifest: Manifest, int8: bytes, raw: NDArray[np.generic], recordings: NDArray[np.int16] | None
-) -> TrainedModel:
-    task, entry, share = manifest.task, manifest.input, manifest.golden_share
-    return TrainedModel(
-        name=manifest.name,
-        tflite=int8,
-        task=TaskInfo(
-            name=task.name,
-            input_shape=task.input_shape,
-            class_names=task.class_names,
-            preprocess=Preprocess(raw_type=entry.raw_type, offset=entry.raw_offset, scale=entry.raw_scale),
-            source=task.source,
-            licence=task.licence,
-            samples=task.samples,
-            frontend=front_end_of(manifest),
-            false_alarms=None if manifest.anomaly is None else manifest.anomaly.false_alarms,
-            targets=tuple(
-                TargetScale(name=one.name, mean=one.mean, deviation=one.deviation) for one in manifest.numbers
-            ),
-        ),
-        golden_inputs=raw,
-        golden_recordings=recordings,
-        accuracies=tuple(
-            Accuracy(
-                part=accuracy.part,
-                engine=accuracy.engine,
-                correct=accuracy.correct,
-                total=accuracy.total,
-                confusion=accuracy.confusion,
-                metric=accuracy.metric,
-                score=accuracy.score,
-                interval=accuracy.interval,
-                numbers=tuple(NumberError(**one.model_dump()) for one in accuracy.numbers),
-                groups=group_scores(None if accuracy.groups is None else accuracy.groups.model_dump()),
-                threshold=None if manifest.anomaly is None else manifest.anomaly.threshold,
-            )
-            for accuracy in manifest.accuracies
-        ),
-        provenance=manifest.provenance,
-        golden_share=GoldenShare(noticed=share.noticed, tried=share.tried) if share else None,
-    )
-
-
-def _compiled(
-    manifest: Manifest, target: Target, emitted: bytes, int8: bytes, graph: OpGraph, budget: Budget | None
-) -> tuple[NpuModel | None, bool]:
-    """The model for the NPU: compiled again where the same compiler is installed, else what its bytes say of it."""
-    entry = manifest.npu
-    if (entry is None) != (target.npu is None):
-        raise BundleError("manifest", f"{MANIFEST_NAME}: npu is not what the target {target.name} has.")
-    if entry is None or target.npu is None:
-        return None, False
-    compiler = compiler_for(target)
-    if entry.compiler == compiler.installed():
-        return compiler.compile(int8, target=target, budget=budget), True
-    compiled, arena_bytes = compiler.read(emitted, target)
-    ends = [
-        [(each.tensors[at].shape, each.tensors[at].dtype) for at in (*each.inputs, *each.outputs)]
-        for each in (compiled.graph, graph)
-    ]
-    if ends[0] != ends[1]:
-        raise BundleError("model", "The compiled model's input or output is not the int8 model's.")
-    return (
-        NpuModel(
-            npu=target.npu,
-            compiler=entry.compiler,
-            tflite=emitted,
-            compiled=compiled,
-            arena_bytes=arena_bytes,
-            estimate=Estimate(**entry.estimate.model_dump()),
-        ),
-        False,
-    )
-
-
 def _check_fields(manifest: Manifest, again: Manifest, *, leave_out: set[str]) -> None:
     """Name the first number of the manifest that is not what the model gives."""
     if manifest.frontend is not None and manifest.frontend.frame is None and again.frontend is not None:
         # Exported before a frame's cycles were known.
         again = again.model_copy(update={"frontend": again.frontend.model_copy(update={"frame": None})})
-    stated, computed = (each.model_dump(mode="json", exclude=leave_out) for each in (manifest, again))
+    stated = manifest.model_dump(mode="json", exclude=leave_out)
+    computed = again.model_dump(mode="json", exclude=leave_out)
     difference = _first_difference(stated, computed, "")
     if difference is None:
         return
@@ -462,7 +301,7 @@ def _first_difference(stated: Any, computed: Any, where: str) -> tuple[str, Any,
         pairs = [(*pair, f"{where}.{at}") for at, pair in enumerate(zip(stated, computed, strict=True))]
     else:
         return None if stated == computed else (where, stated, computed)
-    return next((found for pair in pairs if (found := _first_difference(*pair))), None)
+    return next(filter(None, (_first_difference(*pair) for pair in pairs)), None)
 
 
 def _brief(value: object) -> str:
@@ -508,5 +347,5 @@ def _first_line(data: bytes, wanted: bytes) -> int:
     lines = zip(data.split(b"\n"), wanted.split(b"\n"), strict=False)
     pairs = enumerate(lines, start=1)
     return next(
-        (at for at, (one, other) in pairs if one != other), min(data.count(b"\n"), wanted.count(b"\n")) + 1
+        (at for at, (line, other) in pairs if line != other), min(data.count(b"\n"), wanted.count(b"\n")) + 1
     )

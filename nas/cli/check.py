@@ -112,8 +112,8 @@ def _check_bundle(
 ) -> dict[str, Any]:
     from cost_models.target_file import load_target
     from nas.bundle import BundleError, check_bundle, verify
-    from nas.bundle.check import front_end_of
     from nas.bundle.manifest import MANIFEST_NAME
+    from nas.bundle.remake import front_end_of
     from nas.run.limits import less_front_end
 
     if not os.path.lexists(folder / MANIFEST_NAME):
@@ -195,7 +195,7 @@ def _verdict(
 
     from cost_models.costing_report import require_counted
     from cost_models.tflite_graph import read_graph
-    from nas.bundle.check import front_end_of
+    from nas.bundle.remake import front_end_of
     from nas.frontend.costs import cost_model, front_end_costs
 
     front_end = None if manifest is None else front_end_of(manifest)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from nas.model.result import ChosenSummary, RunSummary, TrialSummary
 from nas.model.words import listed
 from nas.report import drawing, facts, quantities
+from nas.report.boards import boards
 from nas.report.curves import training_curves
 from nas.report.groups import group_table
 from nas.report.memory import arena_picture
@@ -17,6 +18,8 @@ from nas.report.picture import picture
 from nas.report.predictions import scatters
 from nas.report.quantities import CYCLES, ENERGY, FLASH, LATENCY, MACS, SRAM, Resource
 from nas.report.time_use import time_use
+from nas.report.uses import tight, uses
+from nas.report.verdict import headline
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -85,16 +88,16 @@ def template_environment() -> tuple[Environment, Callable[[str], str]]:
 def _context(summary: RunSummary) -> dict[str, Any]:
     chosen = summary.chosen
     trials = summary.trials
-    found = facts.uses(summary, chosen.costs) if chosen else []
+    limits = uses(summary, chosen.costs) if chosen else []
     return {
         "s": summary,
         "chosen": chosen,
         "npu": facts.npu_lines(chosen.npu) if chosen and chosen.npu else [],
-        "headline": facts.headline(summary),
+        "headline": headline(summary),
         "progress": summary.progress,
         "reload_seconds": _RELOAD_SECONDS,
         "score_text": facts.score_text(summary) if chosen and facts.metric(summary) != "accuracy" else "",
-        "boards": facts.boards(summary),
+        "boards": boards(summary),
         "duty": facts.duty_lines(chosen) if chosen else [],
         "robustness": facts.robustness_text(chosen) if chosen else "",
         "quantization": facts.quantization_text(summary),
@@ -110,8 +113,8 @@ def _context(summary: RunSummary) -> dict[str, Any]:
         "stopped": facts.STOPPED.get(summary.stopped_by, summary.stopped_by),
         "counts": facts.counts_by_state(summary),
         "warnings": chosen.warnings if chosen else (),
-        "uses": found,
-        "tight": facts.tight(found),
+        "uses": limits,
+        "tight": tight(limits),
         "engine": facts.engine_title(chosen.tested.engine) if chosen else "",
         "picture": picture(summary),
         "front": facts.front(summary),

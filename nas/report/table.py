@@ -11,6 +11,7 @@ from rich.table import Table
 
 from nas.model.result import ChosenSummary, RunSummary, TrialSummary
 from nas.report import facts
+from nas.report.boards import boards
 from nas.report.quantities import (
     CYCLES,
     ENERGY,
@@ -25,6 +26,8 @@ from nas.report.quantities import (
     percent,
     sentence,
 )
+from nas.report.uses import tight, unused, uses
+from nas.report.verdict import headline
 from nas.runtimes.reference import NOT_BY_TFLM
 
 _COLUMNS = (SRAM, FLASH, CYCLES, LATENCY, ENERGY, MACS)
@@ -63,7 +66,7 @@ def print_boards(summary: RunSummary, console: Console) -> None:
     )
     for heading in ("Board", "Trial", sentence(facts.metric(summary)), "SRAM", "Flash", "Latency", "Front"):
         table.add_column(heading, justify="left" if heading == "Board" else "right", no_wrap=True)
-    for row in facts.boards(summary):
+    for row in boards(summary):
         takes = {use.resource.name: use for use in row.uses}
         cells = [
             UNKNOWN
@@ -115,7 +118,7 @@ def _table(summary: RunSummary, members: list[TrialSummary], width: int) -> Tabl
 
 def verdict(summary: RunSummary) -> list[str]:
     """What was chosen, how good it is and what it takes of each limit, a line each."""
-    lines = [facts.headline(summary)]
+    lines = [headline(summary)]
     chosen = summary.chosen
     if chosen is None:
         lines += [
@@ -139,16 +142,16 @@ def verdict(summary: RunSummary) -> list[str]:
         *([("Not verified", NOT_BY_TFLM)] if _by(chosen) else []),
         *(("Warning", text) for text in chosen.warnings),
     ]
-    found = facts.uses(summary, chosen.costs)
-    for use in found:
+    limits = uses(summary, chosen.costs)
+    for use in limits:
         text = f"{use.text}, {use.verdict}" if use.value is not None and use.verdict else use.text
         rows.append((use.resource.label, f"{text} [{use.basis}]"))
     rows += [
         ("Note", f"{use.resource.label} fits, but the upper end of its interval does not")
-        for use in facts.tight(found)
+        for use in tight(limits)
     ]
     rows += [("Duty cycle", text) for text in facts.duty_lines(chosen)[:1]]
-    rows += [("Left unused", text) for text in facts.unused(summary, found)]
+    rows += [("Left unused", text) for text in unused(summary, limits)]
     rows += [("Front end", note) for note in facts.front_end_notes(summary)]
     if shares := facts.worker_time(summary):
         rows.append(("Worker time", shares))

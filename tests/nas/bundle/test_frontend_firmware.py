@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cost_models.target_file import load_target
 from nas.bundle import Bundle
-from nas.bundle.check import front_end_of
+from nas.bundle.remake import front_end_of
 from nas.frontend.costs import front_end_costs
 from nas.frontend.front_end import FrontEnd
 from nas.frontend.kinds import FrontEndSettings

@@ -27,6 +27,7 @@ from nas.report.quantities import (
     seconds,
 )
 from nas.report.time_use import time_use
+from nas.report.uses import tight, uses
 from nas.strategy.driver import StoppedBy
 from tests.nas.report.synthetic_summary import typed
 
@@ -88,10 +89,10 @@ def budget(**limits: float) -> dict[str, Any]:
 
 
 def test_a_limit_that_only_the_upper_end_breaks_is_pointed_out() -> None:
-    found = facts.uses(typed(budget(latency=16_000)), COSTS)
+    found = uses(typed(budget(latency=16_000)), COSTS)
     assert [use.fits for use in found if use.resource is LATENCY] == [True]
-    assert [use.resource for use in facts.tight(found)] == [LATENCY]
-    assert facts.tight(facts.uses(typed(budget(latency=19_000)), COSTS)) == []
+    assert [use.resource for use in tight(found)] == [LATENCY]
+    assert tight(uses(typed(budget(latency=19_000)), COSTS)) == []
 
 
 def test_a_latency_says_what_it_rests_on() -> None:
@@ -101,40 +102,36 @@ def test_a_latency_says_what_it_rests_on() -> None:
         ("bound", "bound: no board of its core was measured, "),
     ):
         summary = budget(latency=16_000) | {"target": {"basis": basis}}
-        (use,) = (use for use in facts.uses(typed(summary), COSTS) if use.resource is LATENCY)
+        (use,) = (use for use in uses(typed(summary), COSTS) if use.resource is LATENCY)
         assert use.basis.startswith(expected)
 
 
 def test_the_latency_of_a_model_for_an_npu_is_said_to_be_the_cores() -> None:
     summary = budget(latency=16_000) | {"chosen": {"number": 1, "npu": {"accelerator": "ethos-u55-128"}}}
-    (use,) = (use for use in facts.uses(typed(summary), COSTS) if use.resource is LATENCY)
+    (use,) = (use for use in uses(typed(summary), COSTS) if use.resource is LATENCY)
     assert use.basis.startswith("of the core alone, without the NPU; calibrated, ")
 
 
 def test_a_limit_on_instructions_is_shown() -> None:
-    (use,) = (
-        u for u in facts.uses(typed(budget(instructions=2_000)), COSTS | {"instructions": 1_500}) if u.limit
-    )
+    (use,) = (u for u in uses(typed(budget(instructions=2_000)), COSTS | {"instructions": 1_500}) if u.limit)
     assert (use.resource.label, use.basis, use.fits) == ("Instructions", "counted", True)
 
 
 def test_certainty_fails_what_only_the_upper_end_breaks() -> None:
     summary = budget(latency=16_000) | {"config": {"certain": True}}
-    (use,) = (use for use in facts.uses(typed(summary), COSTS) if use.resource is LATENCY)
+    (use,) = (use for use in uses(typed(summary), COSTS) if use.resource is LATENCY)
     assert use.fits is False
     assert use.basis.endswith(", held to its limit by the upper end")
 
 
 def test_budgets_may_name_a_resource_by_its_cost_key() -> None:
-    by_name, by_key = (
-        facts.uses(typed(budget(**{name: 32_768})), COSTS)[0] for name in ("sram", "sram_bytes")
-    )
+    by_name, by_key = (uses(typed(budget(**{name: 32_768})), COSTS)[0] for name in ("sram", "sram_bytes"))
     assert by_name == by_key
     assert by_name.verdict.replace("\xa0", " ") == "49 % of 32.0 KB, 16.4 KB to spare"
 
 
 def test_a_cost_over_its_limit_says_by_how_much() -> None:
-    use = facts.uses(typed(budget(sram=15_000)), COSTS)[0]
+    use = uses(typed(budget(sram=15_000)), COSTS)[0]
     assert use.fits is False
     assert use.verdict.replace("\xa0", " ") == "1,000 B over the limit of 14.6 KB".replace(
         "1,000 B", "1.0 KB"
@@ -143,7 +140,7 @@ def test_a_cost_over_its_limit_says_by_how_much() -> None:
 
 def test_an_unknown_resource_is_a_bug_and_said_so() -> None:
     with pytest.raises(ValueError, match="unknown resource 'weight'"):
-        facts.uses(typed(budget(weight=1)), COSTS)
+        uses(typed(budget(weight=1)), COSTS)
 
 
 def test_rejections_count_each_limit_and_misses_come_closest_first(summary: dict[str, Any]) -> None:
@@ -365,7 +362,7 @@ def test_each_way_in_which_a_search_ends_has_words() -> None:
 
 def test_a_lower_bound_is_said_to_be_one_and_what_it_leaves_out(summary: dict[str, Any]) -> None:
     costs = summary["chosen"]["costs"] | {"uncounted": ["L2_POOL_2D"]}
-    (latency,) = [use for use in facts.uses(typed(summary), costs) if use.resource.name == "latency"]
+    (latency,) = [use for use in uses(typed(summary), costs) if use.resource.name == "latency"]
     assert latency.text.startswith("at least ")
     assert "without L2_POOL_2D, which nobody counted" in latency.basis
     for trial in summary["trials"]:
@@ -373,5 +370,5 @@ def test_a_lower_bound_is_said_to_be_one_and_what_it_leaves_out(summary: dict[st
             trial["costs"]["uncounted"] = ["L2_POOL_2D"]
     page = render(typed(summary))
     assert "≥\N{NO-BREAK SPACE}" in page
-    (sram,) = [use for use in facts.uses(typed(summary), costs) if use.resource.name == "sram"]
+    (sram,) = [use for use in uses(typed(summary), costs) if use.resource.name == "sram"]
     assert "least" not in sram.text
