@@ -17,39 +17,27 @@ if TYPE_CHECKING:
     from nas.run.config import RunConfig
 
 
-def users_duty(config: RunConfig, target: Target) -> Duty | None:
-    """How often the chip infers, by the run's configuration; None where it does not say.
+def users_budget(config: RunConfig, target: Target, *, text: str | None) -> Budget:
+    """The limits for front end and network together, with how often the chip infers.
+
+    Args:
+        config: The run.
+        target: The chip.
+        text: The limits as on the command line; None for the target's own.
 
     Raises:
-        UserError: The period or the charge cannot be meant.
+        UserError: The words are not a budget, or the period or the charge cannot be meant.
     """
+    return parse_budget(text, target, certain=config.certain, duty=_duty(config, target))
+
+
+def _duty(config: RunConfig, target: Target) -> Duty | None:
+    """How often the chip infers; None where the run does not say."""
     if config.period is None:
         if config.battery is not None:
             raise UserError("--battery needs --period.", "Say how often it infers: --period 1s.")
         return None
     return duty_on(target, period=config.period, battery=config.battery)
-
-
-def network_budget(
-    text: str | None, target: Target, spec: FrontEndSpec | None, *, certain: bool, duty: Duty | None = None
-) -> Budget:
-    """The network's limits: those of the user, less what the front end takes.
-
-    Of latency, energy, cycles and instructions it is a frame: what lies between the last sample and the answer is a
-    frame and the network. Of average power it is all frames, one a hop.
-
-    Args:
-        text: The limits as on the command line; None for the target's own.
-        target: The chip.
-        spec: The task's front end, if it has one.
-        certain: Hold predictions to the limits by the upper ends of their intervals.
-        duty: How often the chip infers.
-
-    Raises:
-        UserError: The words are not a budget, or the front end alone is over it.
-    """
-    budget = parse_budget(text, target, certain=certain, duty=duty)
-    return budget if spec is None else less_front_end(budget, target, spec)
 
 
 def taken_by(spec: FrontEndSpec, target: Target) -> dict[str, float]:
@@ -64,8 +52,17 @@ def taken_by(spec: FrontEndSpec, target: Target) -> dict[str, float]:
     return {name: value for name, value in {**memory, **frame}.items() if value is not None}
 
 
-def less_front_end(budget: Budget, target: Target, spec: FrontEndSpec) -> Budget:
-    """What a front end leaves of limits to the network, see `network_budget`."""
+def less_front_end(budget: Budget, target: Target, spec: FrontEndSpec | None) -> Budget:
+    """What a front end, if there is one, leaves of limits to the network.
+
+    Of latency, energy, cycles and instructions it takes a frame: what lies between the last sample and the answer is a
+    frame and the network. Of average power it takes all frames, one a hop.
+
+    Raises:
+        UserError: The front end alone is over the limits.
+    """
+    if spec is None:
+        return budget
     costs = front_end_costs(spec, target)
     work = {name: _work(name, costs, budget) for name, row in RESOURCES.items() if row.of_work}
     taken: dict[str, float] = {"sram": costs.sram_bytes, "flash": costs.flash_bytes}

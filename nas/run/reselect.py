@@ -22,7 +22,7 @@ from nas.model.records import TrialRecord
 from nas.model.result import RunSummary, TrialSummary
 from nas.model.trained import Accuracy, FrontEndSpec
 from nas.run.folder import RunFolder, open_run_folder, saved_config
-from nas.run.limits import less_front_end, network_budget, taken_by, users_duty
+from nas.run.limits import less_front_end, taken_by, users_budget
 from nas.run.result import read_result
 from nas.run.stored_model import model_bytes
 from nas.strategy.pareto import choose, pareto_front
@@ -74,13 +74,7 @@ def reselect(
         for name, each in summary.task.front_ends.items()
     }
     spec = None if searched else _front_end(summary)
-    limits = network_budget(
-        text,
-        chip,
-        spec,
-        certain=config.certain,
-        duty=users_duty(config, chip),
-    )
+    limits = less_front_end(users_budget(config, chip, text=text), chip, spec)
     usual = _Behind(limits=limits, model=cost_model(chip, spec))
     behind = {name: _Behind.of(one, chip, limits) for name, one in searched.items()}
     fitting: list[TrialRecord] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.budget import Budget, parse_budget
+from cost_models.budget import Budget
 from cost_models.costing import CostModel
 from cost_models.errors import UserError
 from cost_models.on_targets import ALL, chosen_targets
@@ -17,7 +17,7 @@ from cost_models.target_file import load_target
 from nas.frontend.costs import cost_model
 from nas.run.config import RunConfig, check_sampler
 from nas.run.folder import TAKEN_NAMES
-from nas.run.limits import less_front_end, network_budget, taken_by, users_duty
+from nas.run.limits import less_front_end, taken_by, users_budget
 from nas.runtimes.npu import compiler_for
 from nas.strategy.screening import FRONT_END, Board, FrontEndChoice, Screen
 from nas.tasks import check_task, load_task
@@ -105,26 +105,21 @@ def prepare(config: RunConfig) -> Job:
         check_start(config.start, config.space)
     _check_delivery(config)
     targets = _targets(config)
+    budgets = []
     for target in targets:
         if target.npu is not None:
             compiler_for(target).require(target)
-        # Mistakes in it are told before the data are read, on which the network's limits depend.
-        parse_budget(config.budget, target, certain=config.certain, duty=users_duty(config, target))
+        # Before the data are read, on which what is left to the network depends.
+        budgets.append(users_budget(config, target, text=config.budget))
     space = load_space(config.space)
     dataset = load_task(config.task, config).judged_by(config.metric)
     spec = None if dataset.behind else dataset.info.frontend
     boards = [
         Board(
             model=cost_model(target, spec),
-            budget=network_budget(
-                config.budget,
-                target,
-                spec,
-                certain=config.certain,
-                duty=users_duty(config, target),
-            ),
+            budget=less_front_end(budget, target, spec),
         )
-        for target in targets
+        for target, budget in zip(targets, budgets, strict=True)
     ]
     front_ends, dropped = _front_ends(dataset, boards)
     first, *others = boards

@@ -22,7 +22,7 @@ from nas.model.result import TrialSummary
 from nas.model.trained import Accuracy, TrainedModel
 from nas.run.config import RunConfig
 from nas.run.folder import RunFolder, model_key, open_run_folder, saved_config
-from nas.run.limits import less_front_end, network_budget, users_duty
+from nas.run.limits import less_front_end, users_budget
 from nas.run.result import read_result
 from nas.run.trust import refuse_export
 from nas.strategy.screening import FRONT_END
@@ -65,7 +65,8 @@ def load_run_model(
         model_id: Trial number, or the beginning of a digest; None takes the chosen model.
         name: Prefix of files and symbols; None takes the run's.
         target: What it is costed for; None takes the run's.
-        budget: The limits; None takes the run's.
+        budget: The limits of the network, of front end and network where the front end was searched; None takes the
+            run's.
         trust_space: Run the code of a task that the run folder names.
 
     Raises:
@@ -87,6 +88,9 @@ def load_run_model(
         dataset = dataset.behind[trial.params[FRONT_END]]
     chosen = read_result(folder)[0].chosen
     validation = measure_accuracy(tflite, dataset, "val", "tflm")
+    # Given limits are less a front end already, where that was not searched.
+    whole = budget is None or FRONT_END in trial.params
+    limits = users_budget(config, target, text=config.budget) if budget is None else budget
     return RunModel(
         model=finished_model(
             tflite,
@@ -104,17 +108,7 @@ def load_run_model(
         ),
         target=target,
         costs=cost_model(target, dataset.info.frontend).estimate(graph, file_bytes=len(tflite)),
-        budget=network_budget(
-            config.budget,
-            target,
-            dataset.info.frontend,
-            certain=config.certain,
-            duty=users_duty(config, target),
-        )
-        if budget is None
-        else less_front_end(budget, target, dataset.info.frontend)
-        if FRONT_END in trial.params and dataset.info.frontend is not None
-        else budget,
+        budget=less_front_end(limits, target, dataset.info.frontend if whole else None),
     )
 
 

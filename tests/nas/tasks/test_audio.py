@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cost_models.budget import parse_budget
 from cost_models.errors import UserError
 from cost_models.target_file import load_target
 from nas.frontend.costs import front_end_costs
 from nas.frontend.front_end import FrontEnd
 from nas.frontend.spec import settings_of
-from nas.run.limits import network_budget
+from nas.run.limits import less_front_end
 from nas.run.stored_model import _features
 from nas.tasks import load_task
 from nas.tasks.loading import audio_features
@@ -253,8 +254,8 @@ def test_versions_differ_and_repeat_by_their_seed() -> None:
 def test_the_front_end_takes_its_part_of_the_limits(tmp_path: Path) -> None:
     spec = load(heap(tmp_path / "tones")).info.frontend
     target = load_target("nrf52840")
-    whole = network_budget("sram=32KB,flash=128KB", target, None, certain=False)
-    left = network_budget("sram=32KB,flash=128KB,latency=20ms", target, spec, certain=False)
+    whole = parse_budget("sram=32KB,flash=128KB", target)
+    left = less_front_end(parse_budget("sram=32KB,flash=128KB,latency=20ms", target), target, spec)
     assert (whole.limit("sram"), whole.limit("flash")) == (32_768, 131_072)
     sram, flash = left.limit("sram"), left.limit("flash")
     assert sram is not None
@@ -268,13 +269,13 @@ def test_the_front_end_takes_its_part_of_the_limits(tmp_path: Path) -> None:
     assert left.limit("latency") == pytest.approx(20_000 - frame.frame.latency_us)
     assert 0.02 < (frame.busy_share or 0) < 0.1
     assert left.notes[-1].endswith("The limit of latency holds for front end and network together.")
-    by_upper_end = network_budget("latency=20ms", target, spec, certain=True)
+    by_upper_end = less_front_end(parse_budget("latency=20ms", target, certain=True), target, spec)
     assert frame.frame.latency_high_us is not None
     assert by_upper_end.limit("latency") == pytest.approx(20_000 - frame.frame.latency_high_us)
     with pytest.raises(UserError, match=r"The front end alone takes 1 ms of latency; the limit is 0.5 ms"):
-        network_budget("latency=500us", target, spec, certain=False)
+        less_front_end(parse_budget("latency=500us", target), target, spec)
     with pytest.raises(UserError, match=r"The front end alone takes .* of sram; the limit is 4,096 B"):
-        network_budget("sram=4KB", target, spec, certain=False)
+        less_front_end(parse_budget("sram=4KB", target), target, spec)
 
 
 def mp3(root: Path) -> None:

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cost_models.budget import parse_budget
 from cost_models.errors import UserError
 from cost_models.target_file import load_target
 from nas.frontend.front_end import FrontEnd
 from nas.frontend.spec import settings_of
 from nas.frontend.spectrum import SpectrumSettings
 from nas.model.words import FRONT_END
-from nas.run.limits import network_budget
+from nas.run.limits import less_front_end
 from nas.tasks import Dataset, load_task
 from tests.nas.tasks.written_recordings import folder
 
@@ -196,7 +197,9 @@ def test_a_chip_that_is_too_slow_is_told_its_share_in_whole_percent(tmp_path: Pa
     spec = spectrum(stored(tmp_path), sample_rate=50_000).info.frontend
     (note,) = (
         note
-        for note in network_budget(None, load_target("rp2040"), spec, certain=False).notes
+        for note in less_front_end(
+            parse_budget(None, load_target("rp2040")), load_target("rp2040"), spec
+        ).notes
         if FRONT_END in note
     )
     assert re.search(r" [\d,]+ % of the chip's time\. Frames come faster than this chip makes them\.", note)
