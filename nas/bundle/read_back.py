@@ -110,7 +110,7 @@ def read_compiled(folder: Path, manifest: Manifest, compiler: HostCompiler) -> R
                 name=name,
                 NAME=name.upper(),
                 has_front_end=manifest.frontend is not None,
-                has_classes=bool(manifest.task.class_names),
+                has_classes=bool(manifest.class_names),
                 has_anomalies=manifest.anomaly is not None,
                 has_numbers=bool(manifest.numbers),
             )

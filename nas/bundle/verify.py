@@ -156,11 +156,11 @@ def _check_constants(manifest: Manifest, tflite: bytes, found: ReadBack) -> None
             "interface",
             f"The header's arena is {found.arena_bytes} B, the manifest's {manifest.arena_bytes} B.",
         )
-    if found.class_names != manifest.task.class_names:
+    if found.class_names != manifest.class_names:
         raise BundleError(
             "labels",
             f"The class names are {', '.join(found.class_names)}; the model was exported with"
-            f" {', '.join(manifest.task.class_names)}.",
+            f" {', '.join(manifest.class_names)}.",
         )
 
 
