@@ -17,6 +17,7 @@ from nas.report.quantities import GAP
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nas.model.explanation import ExplainedSpace, Explanation
     from nas.run.config import RunConfig
 
 
@@ -40,36 +41,34 @@ def explain_run(config: RunConfig, values: Mapping[str, Any], page: str, *, as_j
     file = _page_file(page)
     spaces = [config.space] if "space" in values else None
     boards = config.boards()
-    contents: list[Any] = []
-    fits = True
-    for board in boards:
-        found = explain(config.on(board), spaces=spaces, seconds=SECONDS / len(boards), say=_say)
-        fits = fits and found.fits
-        contents.append(json.loads(json.dumps(found.as_json())))  # the page is made from what a machine reads
+    explanations = [
+        explain(config.on(board), spaces=spaces, seconds=SECONDS / len(boards), say=_say) for board in boards
+    ]
     pages = []
     if file is not None:
-        for content in contents:
-            name = content["target"]["name"]
+        for explanation in explanations:
+            name = explanation.target.name
             pages.append(file if len(boards) == 1 else file.with_name(f"{file.stem}-{name}{file.suffix}"))
-            _write_page(pages[-1], content)
+            _write_page(pages[-1], explanation)
     if as_json:
+        contents = [explanation.as_json() for explanation in explanations]
         print(json.dumps(contents[0] if len(boards) == 1 else {"schema": 1, "boards": contents}))
     else:
-        for place, content in enumerate(contents):
+        for place, explanation in enumerate(explanations):
             if place:
                 print()
-            print_explanation(content)
+            print_explanation(explanation)
     for path in pages:
         print(f"page {path}", file=sys.stderr if as_json else sys.stdout)
-    return DONE if fits else NOTHING_FEASIBLE
+    return DONE if all(explanation.fits for explanation in explanations) else NOTHING_FEASIBLE
 
 
-def _write_page(file: Path, content: Mapping[str, Any]) -> None:
+def _write_page(file: Path, explanation: Explanation) -> None:
     from nas.report.explain_page import render_explanation
     from nas.run.folder import write_atomically
 
     try:
-        write_atomically(file, render_explanation(content).encode())
+        write_atomically(file, render_explanation(explanation).encode())
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror}).", "Name another file.") from error
 
@@ -94,29 +93,29 @@ def _say(space: str) -> None:
     print(f"looking at the space {space}", file=sys.stderr)
 
 
-def print_explanation(content: Mapping[str, Any]) -> None:
+def print_explanation(explanation: Explanation) -> None:
     """The explanation in words."""
     from rich.console import Console
 
     console = Console(soft_wrap=False)
-    target = content["target"]
+    target = explanation.target
     for line in (
-        explained.headline(content),
-        f"task    {explained.title(content)}",
-        f"target  {target['name']} ({target['title']}): {explained.limits_text(content)}",
-        *(f"        {note}" for note in content["notes"]),
+        explained.headline(explanation),
+        f"task    {explained.title(explanation)}",
+        f"target  {target.name} ({target.title}): {explained.limits_text(explanation)}",
+        *(f"        {note}" for note in explanation.notes),
     ):
         _line(line)
-    spaces = explained.open_spaces(content)
+    spaces = explanation.open_spaces
     if spaces:
         _fitting(console, spaces)
         _smallest(console, spaces)
-        _doubling(console, spaces, explained.record_heading(content))
-    for line in explained.misses(content):
+        _doubling(console, spaces, explained.record_heading(explanation))
+    for line in explained.misses(explanation):
         _line(line)
-    for name, reason in explained.refused(content):
+    for name, reason in explained.refused(explanation):
         _line(f"{name} is left out: {reason}")
-    for line in explained.how(content):
+    for line in explained.how(explanation):
         _line(line)
 
 
@@ -125,7 +124,7 @@ def _line(text: str) -> None:
     print(folded(text, sys.stdout, indent=8).replace(GAP, " "))
 
 
-def _fitting(console: Console, spaces: Sequence[Mapping[str, Any]]) -> None:
+def _fitting(console: Console, spaces: Sequence[ExplainedSpace]) -> None:
     rows = [(explained.rows(space)[0], explained.binding_text(space)) for space in spaces]
     _table(
         console,
@@ -135,7 +134,7 @@ def _fitting(console: Console, spaces: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
-def _smallest(console: Console, spaces: Sequence[Mapping[str, Any]]) -> None:
+def _smallest(console: Console, spaces: Sequence[ExplainedSpace]) -> None:
     rows = [explained.limit_rows(space) for space in spaces]
     _table(
         console,
@@ -145,7 +144,7 @@ def _smallest(console: Console, spaces: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
-def _doubling(console: Console, spaces: Sequence[Mapping[str, Any]], recorded: str) -> None:
+def _doubling(console: Console, spaces: Sequence[ExplainedSpace], recorded: str) -> None:
     lines: list[tuple[str, ...]] = []
     for space in spaces:
         for index, row in enumerate(explained.rows(space)):

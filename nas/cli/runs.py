@@ -15,7 +15,7 @@ from cost_models.errors import UserError
 from nas.cli.exit_codes import DONE
 
 if TYPE_CHECKING:
-    from nas.run.comparison import Comparison
+    from nas.model.comparison import Comparison
     from nas.run.stored_run import StoredRun
 
 PROG = "nas-runs"
@@ -31,7 +31,8 @@ every command has --json; a RUN is a folder, or the name of a folder in runs/
 
 states: finished; time limit, Ctrl-C: ended early, with the best so far; failed: no
 training succeeded; running; interrupted, not begun: --resume goes on; damaged
-Test is the int8 accuracy of the exported model on test data; SRAM and Flash are its costs.
+Test is what the exported int8 model reached on test data by the metric of its search, which is
+named where it is not the accuracy; SRAM and Flash are its costs.
 
 exit code: 0, or 2 for a usage error
 
@@ -84,14 +85,14 @@ def _list(argv: list[str]) -> int:
 
     entries = list_runs(Path(arguments.folder))
     if arguments.json:
-        print(json.dumps({"schema": 1, "runs": [one.to_json() for one in entries]}, indent=1))
+        print(json.dumps({"schema": 1, "runs": [entry.to_json() for entry in entries]}, indent=1))
         return DONE
     if not entries:
         complain(f"There is no run in {arguments.folder}.", prog=PROG)
         return DONE
     for line in list_lines(entries):
         print(line)
-    damaged = [one.problem for one in entries if one.state == "damaged"]
+    damaged = [entry.problem for entry in entries if entry.state == "damaged"]
     for problem in damaged[:_MOST_PROBLEMS]:
         complain(printable(problem), prog=PROG)
     if len(damaged) > _MOST_PROBLEMS:
@@ -154,21 +155,22 @@ def _compare(argv: list[str]) -> int:
             f"plotly is not installed, which {PROG} compare --html needs.",
             "Install it: pip install 'mcu-nas[search]'.",
         )
-    comparison = compare([_open(word) for word in arguments.runs])
+    runs = [_open(word) for word in arguments.runs]
+    comparison = compare(runs)
     lines = [] if arguments.json else [*compare_lines(comparison)]
     if arguments.html:
-        _write_page(comparison, Path(arguments.html))
+        _write_page(comparison, runs, Path(arguments.html))
         lines.append(f"page {arguments.html}")
     print(json.dumps(comparison.to_json(), indent=1) if arguments.json else "\n".join(lines))
     return DONE
 
 
-def _write_page(comparison: Comparison, path: Path) -> None:
+def _write_page(comparison: Comparison, runs: Sequence[StoredRun], path: Path) -> None:
     from nas.report.comparison_page import render_comparison
     from nas.run.stored_run import damage_is_an_error
 
-    with damage_is_an_error(comparison.runs[0].path):
-        page = render_comparison(comparison.to_json(), [run.summary for run in comparison.runs])
+    with damage_is_an_error(runs[0].path):
+        page = render_comparison(comparison, [run.summary for run in runs])
     try:
         path.write_text(page, encoding="utf-8", newline="\n")
     except (OSError, ValueError) as error:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cost_models.folded import folded
 from nas.cli.columns import Column, table_lines
+from nas.model.metrics import METRICS
 from nas.model.words import printable
 from nas.report.comparison import (
     by_value,
     change_rows,
     dominated,
     front_title,
-    interval_of,
     score_of,
+    test_texts,
     value_text,
     volume_text,
 )
 from nas.report.quantities import FLASH, GAP, LATENCY, SRAM, UNKNOWN, percent, resource_of, seconds
 
 if TYPE_CHECKING:
-    from nas.run.comparison import Comparison
+    from nas.model.comparison import Comparison
     from nas.run.stored_run import RunEntry, StoredRun
 
 _NAME = 11  # columns before the text of a line
@@ -36,18 +37,26 @@ def list_lines(entries: Sequence[RunEntry]) -> list[str]:
     """A row for each run; the columns that people miss least are on the right."""
     return table_lines(
         (
-            Column("Run", [one.name for one in entries], right=False, most=_LONGEST_NAME),
-            Column("Started", [_local(one.time) for one in entries], right=False),
-            Column("State", [one.state for one in entries], right=False),
-            Column("Test", [percent(one.test_accuracy) for one in entries]),
-            Column("SRAM", [SRAM.text(one.sram_bytes) for one in entries]),
-            Column("Flash", [FLASH.text(one.flash_bytes) for one in entries]),
-            Column("Target", [one.target for one in entries], right=False, most=_LONGEST_TASK),
-            Column("Budget", [one.budget or UNKNOWN for one in entries], right=False),
-            Column("Trainings", [_count(one.trainings) for one in entries]),
-            Column("Task", [one.task for one in entries], right=False, most=_LONGEST_TASK),
+            Column("Run", [entry.name for entry in entries], right=False, most=_LONGEST_NAME),
+            Column("Started", [_local(entry.time) for entry in entries], right=False),
+            Column("State", [entry.state for entry in entries], right=False),
+            Column("Test", [percent(entry.test_score) for entry in entries]),
+            *_metrics(entries),
+            Column("SRAM", [SRAM.text(entry.sram_bytes) for entry in entries]),
+            Column("Flash", [FLASH.text(entry.flash_bytes) for entry in entries]),
+            Column("Target", [entry.target for entry in entries], right=False, most=_LONGEST_TASK),
+            Column("Budget", [entry.budget or UNKNOWN for entry in entries], right=False),
+            Column("Trainings", [_count(entry.trainings) for entry in entries]),
+            Column("Task", [entry.task for entry in entries], right=False, most=_LONGEST_TASK),
         )
     )
+
+
+def _metrics(entries: Sequence[RunEntry]) -> Iterator[Column]:
+    """What the figures on test data are of, where some are no accuracies."""
+    labels = ["" if entry.test_score is None else METRICS[entry.metric].label for entry in entries]
+    if any(label not in ("", METRICS["accuracy"].label) for label in labels):
+        yield Column("Metric", labels, right=False)
 
 
 def _local(time: datetime | None) -> str:
@@ -103,7 +112,7 @@ def _target(run: StoredRun) -> str:
     if run.content is None:
         return f"{run.entry.target}, {run.entry.budget or 'its own limits'}"
     summary = run.summary
-    limits = [(resource_of(one.resource), one.limit) for one in summary.budget]
+    limits = [(resource_of(limit.resource), limit.limit) for limit in summary.budget]
     said = ", ".join(f"{resource.label} {resource.text(limit)}" for resource, limit in limits)
     return f"{summary.target.name or run.entry.target}: {said}"
 
@@ -130,28 +139,29 @@ def _verdict(run: StoredRun) -> Iterator[str]:
 
 def compare_lines(comparison: Comparison) -> Iterator[str]:
     """What changed, the chosen models beside each other, the fronts over each other."""
-    content, letters = comparison.to_json(), comparison.letters
-    for letter, run in zip(letters, comparison.runs):
-        yield f"{letter}  {printable(str(run.path))}, {_local(run.entry.time)}, {run.entry.state}"
+    from nas.run.stored_run import start_time
+
+    for run in comparison.runs:
+        yield f"{run.letter}  {printable(run.path)}, {_local(start_time(run.started))}, {run.state}"
     for note in comparison.notes:
         yield folded(f"note: {note}", sys.stdout, indent=6)
     yield ""
-    changes = change_rows(content)
+    changes = change_rows(comparison)
     yield "What changed" if changes else "Nothing changed: the same configuration, data and versions."
     for kind, name, texts in changes:
         title = name if kind == "configuration" else f"{kind} {name}"
-        yield _folded(f"  {title:<{_CHANGE}} {by_value(texts, letters)}", _CHANGE + 3)
+        yield _folded(f"  {title:<{_CHANGE}} {by_value(texts, comparison.letters)}", _CHANGE + 3)
     yield ""
     yield "Chosen models"
-    for line in table_lines(_chosen_columns(content)):
+    for line in table_lines(_chosen_columns(comparison)):
         yield f"  {line}"
     if not comparison.objectives:
         return
     yield ""
-    yield f"Fronts by {front_title(content)}"
-    for line in table_lines(_front_columns(content)):
+    yield f"Fronts by {front_title(comparison)}"
+    for line in table_lines(_front_columns(comparison)):
         yield f"  {line}"
-    yield _folded(volume_text(content), 0)
+    yield _folded(volume_text(comparison), 0)
 
 
 def _folded(text: str, indent: int) -> str:
@@ -159,26 +169,26 @@ def _folded(text: str, indent: int) -> str:
     return folded(text, sys.stdout, indent=indent).replace(GAP, " ")
 
 
-def _chosen_columns(content: Mapping[str, Any]) -> Iterator[Column]:
-    chosen = [run["chosen"] for run in content["runs"]]
-    tests = [None if one is None else one["test_accuracy"] for one in chosen]
-    yield Column("", [run["letter"] for run in content["runs"]], right=False)
-    yield Column("Trial", [UNKNOWN if one is None else str(one["number"]) for one in chosen])
-    yield Column("Test", [UNKNOWN if one is None else percent(one["value"]) for one in tests])
-    yield Column("95 % interval", [interval_of(one) for one in tests])
-    scores = [score_of(run) for run in content["runs"]]
+def _chosen_columns(comparison: Comparison) -> Iterator[Column]:
+    runs = comparison.runs
+    tests = [test_texts(run) for run in runs]
+    yield Column("", comparison.letters, right=False)
+    yield Column("Trial", [UNKNOWN if run.chosen is None else str(run.chosen.number) for run in runs])
+    yield Column("Test", [text for text, _ in tests])
+    yield Column("95 % interval", [interval for _, interval in tests])
+    scores = [score_of(run) for run in runs]
     if any(scores):
-        yield Column("Searched by", [one or "accuracy" for one in scores], right=False)
+        yield Column("Searched by", [score or "accuracy" for score in scores], right=False)
     for resource in (SRAM, FLASH, LATENCY):
-        costs = [{} if one is None else one["costs"] for one in chosen]
-        yield Column(resource.label, [resource.text(one.get(resource.key)) for one in costs])
+        costs = [{} if run.chosen is None else run.chosen.costs for run in runs]
+        yield Column(resource.label, [resource.text(known.get(resource.key)) for known in costs])
 
 
-def _front_columns(content: Mapping[str, Any]) -> Iterator[Column]:
-    runs, lost = content["runs"], dominated(content)
-    yield Column("", [run["letter"] for run in runs], right=False)
-    yield Column("Models", [str(run["front"]) for run in runs])
-    yield Column("Hypervolume", [percent(run["hypervolume"]) for run in runs])
+def _front_columns(comparison: Comparison) -> Iterator[Column]:
+    runs, lost = comparison.runs, dominated(comparison)
+    yield Column("", comparison.letters, right=False)
+    yield Column("Models", [str(run.front) for run in runs])
+    yield Column("Hypervolume", [percent(run.hypervolume) for run in runs])
     for place, run in enumerate(runs):
-        heading = f"{'by' if place else 'Dominated by'} {run['letter']}"
+        heading = f"{'by' if place else 'Dominated by'} {run.letter}"
         yield Column(heading, ["·" if row[place] is None else str(row[place]) for row in lost])

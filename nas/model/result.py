@@ -151,6 +151,11 @@ class MeasuredAccuracy(_Part):
         """The run's metric; of results from before there was a choice the accuracy."""
         return self.value if self.score is None else self.score
 
+    @property
+    def objective_interval(self) -> tuple[float | None, float | None]:
+        """The ends of the 95 % interval of `objective`; None where they are not known."""
+        return (self.low, self.high) if self.score is None else (self.score_low, self.score_high)
+
 
 class ChosenSummary(_Part):
     """The chosen model: which, by what policy, how good, and what it costs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas.model.result import RunSummary
@@ -59,3 +60,15 @@ def boards(summary: RunSummary) -> list[BoardRow]:
             )
         )
     return rows
+
+
+def boards_headline(rows: Sequence[BoardRow], *, running: bool) -> str:
+    """The verdict of a run for several boards in one sentence; of a run for one it is empty."""
+    if not rows:
+        return ""
+    served = sum(row.trial is not None for row in rows)
+    if running:
+        return f"One search for {len(rows)} boards"
+    if served == len(rows):
+        return f"{len(rows)} boards, each with a model that fits"
+    return f"{served} of {len(rows)} boards have a model that fits"

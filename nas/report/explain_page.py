@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from nas.model.explanation import Explanation
 from nas.report import explained
 from nas.report.page import template_environment
 from nas.report.quantities import resource_of
 
 
-def render_explanation(content: Mapping[str, Any]) -> str:
-    """The page's HTML; the same content gives the same bytes.
+def render_explanation(explanation: Explanation) -> str:
+    """The page's HTML; the same explanation gives the same bytes.
 
     Args:
-        content: What `nas-run --explain --json` prints.
+        explanation: What the limits admit.
     """
     from markupsafe import Markup
 
     templates, source = template_environment()
-    spaces = explained.open_spaces(content)
     return templates.get_template("explain.html.j2").render(
-        c=content,
-        headline=explained.headline(content),
-        title=explained.title(content),
+        c=explanation,
+        headline=explained.headline(explanation),
+        title=explained.title(explanation),
         limits=[
-            (resource_of(name), limit, explained.basis_text(content, name))
-            for name, limit in content["budget"].items()
+            (resource_of(name), limit, explained.basis_text(explanation, name))
+            for name, limit in explanation.budget.items()
         ],
         spaces=[
             {
-                "name": space["space"],
+                "name": space.space,
                 "given": explained.rows(space)[0],
                 "rows": explained.rows(space),
                 "limits": explained.limit_rows(space),
                 "binding": explained.binding_text(space),
             }
-            for space in spaces
+            for space in explanation.open_spaces
         ],
-        refused=explained.refused(content),
-        misses=explained.misses(content),
-        recorded=explained.record_heading(content),
-        how=explained.how(content),
+        refused=explained.refused(explanation),
+        misses=explained.misses(explanation),
+        recorded=explained.record_heading(explanation),
+        how=explained.how(explanation),
         css=Markup(source("report.css")),
     )

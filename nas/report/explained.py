@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from nas.model.explanation import ExplainedSpace, Explanation, LimitEffect, Recorded, Variant
 from nas.model.metrics import METRICS
 from nas.model.words import counted, listed, sized
 from nas.report.quantities import GAP, UNKNOWN, count, percent, resource_of, seconds
-
-Content = Mapping[str, Any]
-"""What `nas-run --explain --json` prints."""
-
 
 _PREDICTED = ("latency", "energy", "power", "cycles")
 # What they rest on.
@@ -75,53 +70,46 @@ class LimitRow:
     exact: str
 
 
-def open_spaces(content: Content) -> list[Content]:
-    """The spaces that have networks for this input."""
-    return [space for space in content["spaces"] if space["refused"] is None]
-
-
-def headline(content: Content) -> str:
+def headline(explanation: Explanation) -> str:
     """The verdict."""
-    target = content["target"]["name"]
-    spaces = open_spaces(content)
-    fitting = [space for space in spaces if space["variants"][0]["most_macs"] is not None]
+    target = explanation.target.name
+    spaces = explanation.open_spaces
+    fitting = [space for space in spaces if space.given.most_macs is not None]
     if not fitting:
         return f"Nothing was found that fits {target}"
     if len(spaces) == 1:
-        return f"{_share_text(spaces[0]['variants'][0], spaces[0]['drawn'])} of {spaces[0]['space']} fit {target}"
-    best = max(fitting, key=lambda space: space["variants"][0]["fitting"] / space["drawn"])
-    share = _share_text(best["variants"][0], best["drawn"])
+        return f"{_share_text(spaces[0].given, spaces[0].drawn)} of {spaces[0].space} fit {target}"
+    best = max(fitting, key=lambda space: space.given.fitting / space.drawn)
+    share = _share_text(best.given, best.drawn)
     return (
         f"{len(fitting)} of {len(spaces)} search spaces have networks that fit {target};"
-        f" most of all {best['space']}, {share}"
+        f" most of all {best.space}, {share}"
     )
 
 
-def limits_text(content: Content) -> str:
+def limits_text(explanation: Explanation) -> str:
     """The limits."""
     return ", ".join(
-        f"{name} <= {resource_of(name).text(limit)}" for name, limit in content["budget"].items()
+        f"{name} <= {resource_of(name).text(limit)}" for name, limit in explanation.budget.items()
     )
 
 
-def basis_text(content: Content, name: str) -> str:
+def basis_text(explanation: Explanation, name: str) -> str:
     """The basis of a limited resource's values."""
-    return _BASES[content["target"]["basis"]] if name in _PREDICTED else resource_of(name).basis
+    return _BASES[explanation.target.basis or ""] if name in _PREDICTED else resource_of(name).basis
 
 
-def how(content: Content) -> list[str]:
+def how(explanation: Explanation) -> list[str]:
     """How it was found, and what it is not."""
-    spaces = open_spaces(content)
+    spaces = explanation.open_spaces
     lines = []
     if spaces:
-        drawn = sorted({space["drawn"] for space in spaces})
+        drawn = sorted({space.drawn for space in spaces})
         many = f"{drawn[0]:,}" if len(drawn) == 1 else f"{drawn[0]:,} to {drawn[-1]:,}"
-        more = max(space["seen"] - space["drawn"] for space in spaces)
-        widest = max(
-            (variant["high"] - variant["low"]) / 2 for space in spaces for variant in space["variants"][:1]
-        )
+        more = max(space.seen - space.drawn for space in spaces)
+        widest = max((variant.high - variant.low) / 2 for space in spaces for variant in space.variants[:1])
         lines += [
-            f"Shares are of {many} networks drawn at random from each space (seed {content['seed']}); sampling"
+            f"Shares are of {many} networks drawn at random from each space (seed {explanation.seed}); sampling"
             f" leaves them open by {100 * widest:.1f} points at most, which is what the 95 % intervals say.",
             f"Capacity and smallest limits are of what was found, with up to {more:,} further networks of each space"
             " made by changing the best: the true ends are at least as far out.",
@@ -130,110 +118,110 @@ def how(content: Content) -> list[str]:
         "Nothing was trained. SRAM is exact; capacity is not accuracy: a larger network can learn more, but need not."
     )
     for space in spaces:
-        if space["uncosted"]:
+        if space.uncosted:
             lines.append(
-                f"The target has no costs for {space['uncosted']:,} of the networks of {space['space']}; they are"
+                f"The target has no costs for {space.uncosted:,} of the networks of {space.space}; they are"
                 " counted as not fitting."
             )
-    if content["certain"]:
+    if explanation.certain:
         lines.append("Predictions are held to the limits by the upper ends of their 90 % intervals.")
     lines += [
-        f"{resource_of(name).label} is a prediction, {basis_text(content, name)}."
-        for name in content["budget"]
+        f"{resource_of(name).label} is a prediction, {basis_text(explanation, name)}."
+        for name in explanation.budget
         if name in _PREDICTED
     ]
-    if (record := content["record"]) is not None:
-        metric = METRICS[record["metric"]].label
+    if (record := explanation.record) is not None:
+        metric = METRICS[record.metric].label
         lines.append(
-            f"Recorded: the best int8 validation {metric} among the networks of {record['run']} (space"
-            f" {record['space']}, {counted(record['trainings'], 'training')}) that fit. It is from that record, not"
+            f"Recorded: the best int8 validation {metric} among the networks of {record.run} (space"
+            f" {record.space}, {counted(record.trainings, 'training')}) that fit. It is from that record, not"
             " a prediction: what fits and was not trained there is not in it."
         )
-    lines.append(f"It took {seconds(content['seconds'])}.")
+    lines.append(f"It took {seconds(explanation.seconds)}.")
     return lines
 
 
-def refused(content: Content) -> list[tuple[str, str]]:
+def refused(explanation: Explanation) -> list[tuple[str, str]]:
     """Spaces without networks for this input, and why."""
-    return [(space["space"], space["refused"]) for space in content["spaces"] if space["refused"] is not None]
+    return [(space.space, space.refused) for space in explanation.spaces if space.refused is not None]
 
 
-def misses(content: Content) -> list[str]:
+def misses(explanation: Explanation) -> list[str]:
     """How near a space comes that has nothing that fits."""
     said = []
-    for space in open_spaces(content):
-        if space["closest"] is None:
+    for space in explanation.open_spaces:
+        if space.closest is None:
             continue
-        line = f"{space['space']}: of the closest network found, {space['closest'].rstrip('.')}."
-        if space["closest_excess"] is not None:
-            line += f" All limits {1 + space['closest_excess']:.3g} times as large would admit it."
+        line = f"{space.space}: of the closest network found, {space.closest.rstrip('.')}."
+        if space.closest_excess is not None:
+            line += f" All limits {1 + space.closest_excess:.3g} times as large would admit it."
         said.append(line)
     return said
 
 
-def rows(space: Content) -> list[Row]:
+def rows(space: ExplainedSpace) -> list[Row]:
     """A space under the limits as given, then with some doubled."""
-    return [_row(space, variant) for variant in space["variants"]]
+    return [_row(space, variant) for variant in space.variants]
 
 
-def _row(space: Content, variant: Content) -> Row:
-    doubled = [resource_of(name).label for name in variant["doubled"]]
-    everything = len(doubled) == len(space["limits"]) > 1
+def _row(space: ExplainedSpace, variant: Variant) -> Row:
+    doubled = [resource_of(name).label for name in variant.doubled]
+    everything = len(doubled) == len(space.limits) > 1
     return Row(
-        space=space["space"],
+        space=space.space,
         doubled="all" if everything else listed(doubled, len(doubled)),
-        beyond=", ".join(resource_of(name).label for name in variant["beyond"]),
-        share=variant["fitting"] / space["drawn"],
-        fits=_share_text(variant, space["drawn"]),
-        between=f"{_percent(variant['low'])} to {_percent(variant['high'])}",
-        macs=UNKNOWN if variant["most_macs"] is None else count(variant["most_macs"]),
-        weights=UNKNOWN if variant["most_weights"] is None else count(variant["most_weights"]),
-        recorded=_recorded(variant["recorded"]),
+        beyond=", ".join(resource_of(name).label for name in variant.beyond),
+        share=variant.fitting / space.drawn,
+        fits=_share_text(variant, space.drawn),
+        between=f"{_percent(variant.low)} to {_percent(variant.high)}",
+        macs=UNKNOWN if variant.most_macs is None else count(variant.most_macs),
+        weights=UNKNOWN if variant.most_weights is None else count(variant.most_weights),
+        recorded=_recorded(variant.recorded),
     )
 
 
-def limit_rows(space: Content) -> list[LimitRow]:
+def limit_rows(space: ExplainedSpace) -> list[LimitRow]:
     """The effect of each limit on a space."""
-    found = []
-    for limit in space["limits"]:
-        resource = resource_of(limit["resource"])
-        over = limit["over"] / space["drawn"]
-        least = limit["least"]
-        found.append(
+    effects = []
+    for limit in space.limits:
+        resource = resource_of(limit.resource)
+        over = limit.over / space.drawn
+        least = limit.least
+        effects.append(
             LimitRow(
-                space=space["space"],
+                space=space.space,
                 label=resource.label,
                 over=over,
                 over_text=_percent(over),
-                alone=_percent(limit["over_alone"] / space["drawn"]),
-                excess=UNKNOWN if limit["median_excess"] is None else _excess(limit["median_excess"]),
-                binds=limit["resource"] == space["binding"],
+                alone=_percent(limit.over_alone / space.drawn),
+                excess=UNKNOWN if limit.median_excess is None else _excess(limit.median_excess),
+                binds=limit == space.binding,
                 least=resource.text(least) if least is not None else f"none; {_of_any(limit)}",
                 exact=resource.exact(least),
             )
         )
-    return found
+    return effects
 
 
-def _of_any(limit: Content) -> str:
-    value = limit["least_of_any"]
-    return f"any network {resource_of(limit['resource']).text(value)}" if value is not None else "no costs"
+def _of_any(limit: LimitEffect) -> str:
+    value = limit.least_of_any
+    return f"any network {resource_of(limit.resource).text(value)}" if value is not None else "no costs"
 
 
-def binding_text(space: Content) -> str:
+def binding_text(space: ExplainedSpace) -> str:
     """Which limit binds and by how much."""
     row = next((row for row in limit_rows(space) if row.binds), None)
     if row is None:
-        fit = space["variants"][0]["fitting"] == space["drawn"]
+        fit = space.given.fitting == space.drawn
         return "none: all fit" if fit else "none: the target has no costs for the others"
     return f"{row.label}: {row.over_text} over, median {row.excess}"
 
 
-def _share_text(variant: Content, drawn: int) -> str:
-    fitting = variant["fitting"]
+def _share_text(variant: Variant, drawn: int) -> str:
+    fitting = variant.fitting
     if fitting:
         return _percent(fitting / drawn)
-    return f"0 of {drawn:,}" if variant["most_macs"] is None else f"0 of {drawn:,} drawn, some near them"
+    return f"0 of {drawn:,}" if variant.most_macs is None else f"0 of {drawn:,} drawn, some near them"
 
 
 def _percent(share: float) -> str:
@@ -244,22 +232,21 @@ def _excess(excess: float) -> str:
     return f"+{percent(excess, 0)}" if excess < 1 else f"{1 + excess:.3g}{GAP}x"
 
 
-def _recorded(recorded: Content | None) -> str:
+def _recorded(recorded: Recorded | None) -> str:
     if recorded is None:
         return ""
-    if recorded["best"] is None:
+    if recorded.best is None:
         return "none fits"
-    return f"{percent(recorded['best'])}, best of {recorded['networks']:,}"
+    return f"{percent(recorded.best)}, best of {recorded.networks:,}"
 
 
-def record_heading(content: Content) -> str:
+def record_heading(explanation: Explanation) -> str:
     """The heading of what an earlier run measured."""
-    record = content["record"]
-    return f"Recorded {METRICS[record['metric']].label}" if record is not None else ""
+    record = explanation.record
+    return f"Recorded {METRICS[record.metric].label}" if record is not None else ""
 
 
-def title(content: Content) -> str:
+def title(explanation: Explanation) -> str:
     """The limits and target that were asked about."""
-    task = content["task"]
-    shape: Sequence[int] = task["input_shape"]
-    return f"{task['name']}: input {sized(shape)}, {task['learned']}"
+    task = explanation.task
+    return f"{task.name}: input {sized(task.input_shape)}, {task.learned}"

@@ -79,7 +79,7 @@ def robustness_text(chosen: ChosenSummary, most: int | None = None) -> str:
     rows = measured["disturbances"]
     if most is not None:
         rows = sorted(rows, key=lambda row: float(row["metric"]))[:most]
-    told = ", ".join(f"{percent(row['metric'])} with {row['name']}" for row in rows)
+    told = ", ".join(f"{percent(row['metric'])} with {row['name'].replace(' %', f'{GAP}%')}" for row in rows)
     lowest = "" if most is None else "lowest "
     return (
         f"{percent(measured['metric'])} of {measured['samples']:,} test samples as they are; {lowest}{told}"

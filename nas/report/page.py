@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from nas.model.metrics import METRICS
 from nas.model.result import ChosenSummary, RunSummary, TrialSummary
 from nas.model.words import listed
 from nas.report import drawing, facts, quantities
-from nas.report.boards import boards
+from nas.report.boards import boards, boards_headline
 from nas.report.curves import training_curves
 from nas.report.groups import group_table
 from nas.report.memory import arena_picture
@@ -88,6 +89,7 @@ def template_environment() -> tuple[Environment, Callable[[str], str]]:
 def _context(summary: RunSummary) -> dict[str, Any]:
     chosen = summary.chosen
     trials = summary.trials
+    rows = boards(summary)
     limits = uses(summary, chosen.costs) if chosen else []
     return {
         "s": summary,
@@ -96,12 +98,12 @@ def _context(summary: RunSummary) -> dict[str, Any]:
         "headline": headline(summary),
         "progress": summary.progress,
         "reload_seconds": _RELOAD_SECONDS,
-        "score_text": facts.score_text(summary) if chosen and facts.metric(summary) != "accuracy" else "",
-        "boards": boards(summary),
+        "interval_name": METRICS[summary.task.metric].interval_name,
+        "boards": rows,
+        "boards_headline": boards_headline(rows, running=summary.progress is not None),
         "duty": facts.duty_lines(chosen) if chosen else [],
         "robustness": facts.robustness_text(chosen) if chosen else "",
         "quantization": facts.quantization_text(summary),
-        "tested": facts.tested(summary),
         "numbers_text": facts.numbers_text(chosen.tested) if chosen and chosen.tested.numbers else "",
         "groups": group_table(summary),
         "scatters": scatters(chosen) if chosen else [],

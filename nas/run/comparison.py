@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from cost_models.errors import UserError
-from nas.model.metrics import METRICS
+from nas.model.comparison import Change, ChangeKind, ComparedModel, ComparedRun, Comparison, Overlap
+from nas.model.metrics import CLASS_METRICS, METRICS
+from nas.model.policy import MetricName
 from nas.model.result import RunSummary, TrialSummary
 from nas.run.stored_run import StoredRun, damage_is_an_error
 from nas.strategy.pareto import dominates, hypervolume
@@ -18,105 +19,8 @@ MOST_RUNS = 12
 _MOST_MODELS = 300  # of a front, up to which its hypervolume takes a second or two
 _BEYOND = 1.1  # place of the reference, where 0 is the best of all fronts and 1 the worst
 
-Kind = Literal["configuration", "target", "budget", "data", "versions"]
 Point = tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Something in which the runs differ; a value for each run, None where a run has none."""
-
-    kind: Kind
-    name: str
-    values: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overlap:
-    """Two fronts over each other.
-
-    Attributes:
-        runs: Places of both.
-        dominated: How many models of each are dominated by a model of the other.
-    """
-
-    runs: tuple[int, int]
-    dominated: tuple[int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Two or more runs compared: what they share, and where they differ.
-
-    Attributes:
-        runs: In the order given; `letters` names them.
-        summaries: Their results.
-        changes: In what they differ.
-        objectives: In which the fronts are compared: the runs' metric on validation data, and keys of costs. Empty
-            where the runs learned different data.
-        notes: What is not comparable and why, a sentence each.
-        overlaps: Each pair of fronts.
-        reference: Of the hypervolume: the worst of all fronts by objective, and a tenth of the range beyond it.
-        best: The best of all fronts by objective.
-        volumes: Hypervolume of each front as a share of the box between `best` and `reference`; None where its front is
-            empty, too large, or nothing is comparable.
-    """
-
-    runs: tuple[StoredRun, ...]
-    summaries: tuple[RunSummary, ...] = field(repr=False)
-    changes: tuple[Change, ...]
-    objectives: tuple[str, ...]
-    notes: tuple[str, ...]
-    overlaps: tuple[Overlap, ...]
-    reference: Mapping[str, float]
-    best: Mapping[str, float]
-    volumes: tuple[float | None, ...]
-
-    @property
-    def letters(self) -> tuple[str, ...]:
-        """A letter for each run."""
-        return tuple("ABCDEFGHIJKL"[: len(self.runs)])
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; runs are named by their letters."""
-        letters = self.letters
-        return {
-            "schema": 1,
-            "metric": self.objectives[0] if self.objectives else None,
-            "runs": [
-                {
-                    "letter": letter,
-                    **run.entry.to_json(),
-                    "chosen": _chosen_json(one),
-                    "front": len(one.front),
-                }
-                | {"metric": one.task.metric, "hypervolume": volume}
-                for letter, run, one, volume in zip(letters, self.runs, self.summaries, self.volumes)
-            ],
-            "changes": [asdict(change) for change in self.changes],
-            "objectives": list(self.objectives),
-            "notes": list(self.notes),
-            "overlaps": [
-                {
-                    "runs": [letters[place] for place in one.runs],
-                    "dominated": list(one.dominated),
-                }
-                for one in self.overlaps
-            ],
-            "reference": dict(self.reference),
-            "best": dict(self.best),
-        }
-
-
-def _chosen_json(summary: RunSummary) -> dict[str, Any] | None:
-    chosen = summary.chosen
-    if chosen is None:
-        return None
-    return {
-        "number": chosen.number,
-        "test_accuracy": None if chosen.test_accuracy is None else chosen.test_accuracy.model_dump(),
-        "costs": chosen.costs,
-    }
+_LETTERS = "ABCDEFGHIJKL"
 
 
 def compare(runs: Sequence[StoredRun]) -> Comparison:
@@ -138,23 +42,40 @@ def compare(runs: Sequence[StoredRun]) -> Comparison:
     notes: list[str] = []
     fronts: list[list[Point]] = [[] for _ in runs]
     objectives: tuple[str, ...] = ()
-    if _data_are_comparable(runs, summaries, notes):
-        trials = [_front(run, one) for run, one in zip(runs, summaries)]
-        objectives = _objectives(summaries, trials, notes)
+    metric = _metric(summaries, notes) if _data_are_comparable(runs, summaries, notes) else None
+    if metric is not None:
+        trials = [_front(run, summary) for run, summary in zip(runs, summaries)]
+        objectives = (metric, *_costs(metric, summaries, trials, notes))
         fronts = [_points(run, front, objectives) for run, front in zip(runs, trials)]
     best, worst = _ends(fronts)
     return Comparison(
-        runs=tuple(runs),
-        summaries=summaries,
+        schema=1,
+        metric=metric,
+        runs=tuple(
+            _compared(letter, run, summary, _volume(front, best, worst))
+            for letter, run, summary, front in zip(_LETTERS, runs, summaries, fronts)
+        ),
         changes=tuple(_changes(runs, summaries)),
         objectives=objectives,
         notes=tuple(notes),
-        overlaps=tuple(_overlap(fronts, pair) for pair in itertools.combinations(range(len(runs)), 2))
+        overlaps=tuple(_overlap(fronts, *pair) for pair in itertools.combinations(range(len(runs)), 2))
         if objectives
         else (),
         reference=_named(objectives, [a + _BEYOND * (b - a) for a, b in zip(best, worst)]),
         best=_named(objectives, best),
-        volumes=tuple(_volume(front, best, worst) for front in fronts),
+    )
+
+
+def _compared(letter: str, run: StoredRun, summary: RunSummary, hypervolume: float | None) -> ComparedRun:
+    chosen = summary.chosen
+    return ComparedRun(
+        letter=letter,
+        **run.entry.to_json(),
+        chosen=None
+        if chosen is None
+        else ComparedModel(number=chosen.number, test_accuracy=chosen.test_accuracy, costs=chosen.costs),
+        front=len(summary.front),
+        hypervolume=hypervolume,
     )
 
 
@@ -163,7 +84,9 @@ def _data_are_comparable(
 ) -> bool:
     if len({run.data_sha256 for run in runs}) == 1:
         return True
-    if _same(summaries, lambda one: (one.task.class_names, one.task.targets, one.task.samples)):
+    if _same(
+        summaries, lambda summary: (summary.task.class_names, summary.task.targets, summary.task.samples)
+    ):
         notes.append(
             "The data differ, though not in classes and numbers of samples: accuracies are compared as if of the same"
             " samples, prepared in another way."
@@ -173,21 +96,32 @@ def _data_are_comparable(
     return False
 
 
-def _objectives(
-    summaries: Sequence[RunSummary], fronts: Sequence[Sequence[TrialSummary]], notes: list[str]
+def _metric(summaries: Sequence[RunSummary], notes: list[str]) -> MetricName | None:
+    """The metric by which fronts are compared; None where there is none that means the same in every run."""
+    if _same(summaries, lambda summary: summary.task.metric):
+        return summaries[0].task.metric
+    if not all(summary.task.metric in CLASS_METRICS for summary in summaries):
+        notes.append("The runs were searched by different metrics: their fronts are not comparable.")
+        return None
+    notes.append("The runs were searched by different metrics: their fronts are compared by accuracy.")
+    return "accuracy"
+
+
+def _costs(
+    metric: MetricName,
+    summaries: Sequence[RunSummary],
+    fronts: Sequence[Sequence[TrialSummary]],
+    notes: list[str],
 ) -> tuple[str, ...]:
-    """The metric, and the costs that mean the same in every run."""
-    metric: str = summaries[0].task.metric
-    if not _same(summaries, lambda one: one.task.metric):
-        metric = "accuracy"
-        notes.append("The runs were searched by different metrics: their fronts are compared by accuracy.")
-    if not _same(summaries, lambda one: (one.target.name, _target(one))):
+    """The costs that mean the same in every run."""
+    if not _same(summaries, lambda summary: (summary.target.name, _target(summary))):
         notes.append(
-            "The targets differ, so flash and cycles are not comparable: the fronts are compared by accuracy and SRAM."
+            "The targets differ, so flash and cycles are not comparable: the fronts are compared by"
+            f" {METRICS[metric].label} and SRAM."
         )
-        return (metric, "sram_bytes")
+        return ("sram_bytes",)
     calibrated = all((trial.costs or {}).get("cycles") is not None for front in fronts for trial in front)
-    return (metric, "sram_bytes", "flash_bytes", "cycles" if calibrated else "macs")
+    return ("sram_bytes", "flash_bytes", "cycles" if calibrated else "macs")
 
 
 def _front(run: StoredRun, summary: RunSummary) -> list[TrialSummary]:
@@ -216,9 +150,9 @@ def _reached(trial: TrialSummary, metric: str) -> float:
     return trial.measured if metric == "accuracy" else trial.value
 
 
-def _overlap(fronts: Sequence[Sequence[Point]], pair: tuple[int, int]) -> Overlap:
-    one, other = (fronts[place] for place in pair)
-    return Overlap(runs=pair, dominated=(_dominated(one, other), _dominated(other, one)))
+def _overlap(fronts: Sequence[Sequence[Point]], first: int, second: int) -> Overlap:
+    lost = (_dominated(fronts[first], fronts[second]), _dominated(fronts[second], fronts[first]))
+    return Overlap(runs=(_LETTERS[first], _LETTERS[second]), dominated=lost)
 
 
 def _dominated(points: Sequence[Point], others: Sequence[Point]) -> int:
@@ -249,23 +183,23 @@ def _named(objectives: Sequence[str], values: Sequence[float]) -> dict[str, floa
 
 def _changes(runs: Sequence[StoredRun], summaries: Sequence[RunSummary]) -> list[Change]:
     """In what the runs differ: what people set first, then what follows from it."""
-    parts: tuple[tuple[Kind, list[Mapping[str, Any]]], ...] = (
+    parts: tuple[tuple[ChangeKind, list[Mapping[str, Any]]], ...] = (
         (
             "configuration",
             [{k: v for k, v in run.config.items() if k not in ("out", "metric")} for run in runs],
         ),
-        ("target", [_target(one) for one in summaries]),
-        ("budget", [{limit.resource: limit.limit for limit in one.budget} for one in summaries]),
-        ("data", [_data(run, one) for run, one in zip(runs, summaries)]),
+        ("target", [_target(summary) for summary in summaries]),
+        ("budget", [{limit.resource: limit.limit for limit in summary.budget} for summary in summaries]),
+        ("data", [_data(run, summary) for run, summary in zip(runs, summaries)]),
         ("versions", [run.versions for run in runs]),
     )
-    found = []
+    changes = []
     for kind, sides in parts:
         for name in dict.fromkeys(itertools.chain(*sides)):
             values = tuple(side.get(name) for side in sides)
             if any(value != values[0] for value in values):
-                found.append(Change(kind=kind, name=name, values=values))
-    return found
+                changes.append(Change(kind=kind, name=name, values=values))
+    return changes
 
 
 def _target(summary: RunSummary) -> dict[str, Any]:

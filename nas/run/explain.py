@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from cost_models.errors import UserError
-from nas.model.policy import MetricName
+from nas.model.explanation import ExplainedTarget, ExplainedTask, Explanation, Record
 from nas.run.config import RunConfig
 from nas.run.folder import RunFolder
-from nas.run.setup import Job, prepare
-from nas.run.space_look import SpaceFound, look
+from nas.run.setup import prepare
+from nas.run.space_look import look
 from nas.run.warm_start import EarlierTraining, earlier_trainings
 from nas.strategy.screening import FRONT_END
 from search_spaces.space import list_spaces
@@ -21,69 +19,6 @@ from search_spaces.space import list_spaces
 DRAWS = 2000
 SECONDS = 50.0  # for all spaces together; a slow machine draws fewer networks, and that is said
 _SEED = 0  # where none is given: two calls then say the same
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """An earlier run whose trainings were looked up.
-
-    Attributes:
-        run: Its folder.
-        space: What it searched.
-        metric: What its values are of.
-        trainings: How many of them ended.
-    """
-
-    run: str
-    space: str
-    metric: MetricName
-    trainings: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """What a budget admits.
-
-    Attributes:
-        job: The run that was asked about.
-        spaces: One entry each.
-        record: The earlier run of `--warm-start`.
-        seconds: What it took.
-    """
-
-    job: Job
-    spaces: tuple[SpaceFound, ...]
-    record: Record | None
-    seconds: float
-
-    @property
-    def fits(self) -> bool:
-        """Whether a network that fits was found in any of the spaces."""
-        return any(each.refused is None and each.given.most_macs is not None for each in self.spaces)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values: `nas-run --explain --json`, and what the page is made from."""
-        job = self.job
-        return {
-            "schema": 1,
-            "task": {
-                "name": job.config.task,
-                "input_shape": list(job.dataset.info.input_shape),
-                "classes": len(job.dataset.info.class_names),
-                "learned": job.dataset.info.learned(),
-            },
-            "target": {"name": job.target.name, "title": job.target.title, "basis": job.model.basis},
-            "budget": dict(job.budget.limits()),
-            "certain": job.budget.certain,
-            "notes": list(job.budget.notes),
-            "seed": job.seed,
-            "seconds": round(self.seconds, 2),
-            "record": None if self.record is None else asdict(self.record),
-            "spaces": [
-                asdict(each) | {"binding": each.binding.resource if each.binding else None}
-                for each in self.spaces
-            ],
-        }
 
 
 def explain(
@@ -122,13 +57,28 @@ def explain(
             config.warm_start, config=config, data_digest=whole.digest(), metric=metric
         )
         record = Record(run=config.warm_start, space=config.space, metric=metric, trainings=len(trainings))
-    found = []
+    looked = []
     for index, name in enumerate(names):
         say(name)
         left = seconds - (time.monotonic() - begin)
         known = trainings if record is not None and name == record.space else None
-        found.append(look(job, name, draws, max(0.5, left / (len(names) - index)), known))
-    return Explanation(job=job, spaces=tuple(found), record=record, seconds=time.monotonic() - begin)
+        looked.append(look(job, name, draws, max(0.5, left / (len(names) - index)), known))
+    return Explanation(
+        task=ExplainedTask(
+            name=config.task,
+            input_shape=job.dataset.info.input_shape,
+            classes=len(job.dataset.info.class_names),
+            learned=job.dataset.info.learned(),
+        ),
+        target=ExplainedTarget(name=job.target.name, title=job.target.title, basis=job.model.basis),
+        budget=dict(job.budget.limits()),
+        certain=job.budget.certain,
+        notes=job.budget.notes,
+        seed=job.seed,
+        seconds=round(time.monotonic() - begin, 2),
+        record=record,
+        spaces=tuple(looked),
+    )
 
 
 def _with_recorded_space(config: RunConfig, *, given: bool) -> RunConfig:

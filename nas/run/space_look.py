@@ -6,7 +6,6 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from cost_models.budget import Budget
 from cost_models.errors import UserError
+from nas.model.explanation import ExplainedSpace, LimitEffect, Recorded, Variant
 from nas.model.statistics import wilson
 from nas.run.setup import Job
 from nas.run.warm_start import EarlierTraining
@@ -24,109 +24,6 @@ from search_spaces.space import NoChoiceError, load_space
 
 # Mutations that look for the ends of a space: how many for each end, and how many choices each draws again.
 _CLIMB, _CHANGE = 100, 0.25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitFound:
-    """What one limit does to a space.
-
-    Attributes:
-        resource: What it limits.
-        limit: Its value; bytes, microseconds, microjoules or a count.
-        over: Networks drawn that break it.
-        over_alone: Those of them that break no other limit.
-        median_excess: By how much the median of them does, relative to the limit; None where none does.
-        least: The smallest limit with which a network was found that keeps all others; None where none was.
-        least_of_any: The smallest need of any network that was found.
-    """
-
-    resource: str
-    limit: float
-    over: int
-    over_alone: int
-    median_excess: float | None
-    least: float | None
-    least_of_any: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """What an earlier run measured of the networks that fit.
-
-    Attributes:
-        networks: How many of its trained networks fit.
-        best: The best recorded int8 validation value of them; None where none fits.
-        steps: Training steps of the best.
-    """
-
-    networks: int
-    best: float | None = None
-    steps: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variant:
-    """A space under the limits as given, or with some doubled.
-
-    Attributes:
-        doubled: The limits that are.
-        limits: All of them.
-        beyond: Those that are then more than the target has.
-        fitting: Networks drawn that fit.
-        low: Lower end of the 95 % interval of their share.
-        high: Upper end of it.
-        most_macs: Of the networks found that fit; None where none does.
-        most_weights: The same; int8 weights, without biases.
-        recorded: From an earlier run; None without one of this space.
-    """
-
-    doubled: tuple[str, ...]
-    limits: dict[str, float]
-    beyond: tuple[str, ...]
-    fitting: int
-    low: float
-    high: float
-    most_macs: int | None
-    most_weights: int | None
-    recorded: Recorded | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpaceFound:
-    """What was found of one space.
-
-    Attributes:
-        space: Its name.
-        refused: Why it has no network for this input; the rest is empty then.
-        drawn: Networks drawn at random: what shares are of.
-        uncosted: Those of them that the target has no costs for.
-        seen: All networks that were costed: the ends are of these.
-        limits: What each limit does.
-        variants: As given, each limit doubled, all doubled.
-        closest: What the network nearest to fitting breaks worst, in words, where none fits.
-        closest_excess: By how much; None where the target has no costs for any.
-    """
-
-    space: str
-    refused: str | None = None
-    drawn: int = 0
-    uncosted: int = 0
-    seen: int = 0
-    limits: tuple[LimitFound, ...] = ()
-    variants: tuple[Variant, ...] = ()
-    closest: str | None = None
-    closest_excess: float | None = None
-
-    @property
-    def given(self) -> Variant:
-        """The space under the limits as given."""
-        return self.variants[0]
-
-    @property
-    def binding(self) -> LimitFound | None:
-        """The limit that most networks break; None where all fit."""
-        most = max(self.limits, key=lambda each: (each.over, each.over_alone), default=None)
-        return most if most is not None and most.over else None
 
 
 class _Pool:
@@ -155,17 +52,17 @@ class _Pool:
         return self._needs(self._screen(Choices(params)))
 
     def _add(self, choices: Choices) -> None:
-        found = self._screen(choices)
+        screened = self._screen(choices)
         self.params.append(choices.params)
-        self.needs.append(self._needs(found))
-        self.sizes.append(_sizes(found))
-        if self.closest is None or found.excess < self.closest.excess:
-            self.closest = found
+        self.needs.append(self._needs(screened))
+        self.sizes.append(_sizes(screened))
+        if self.closest is None or screened.excess < self.closest.excess:
+            self.closest = screened
 
-    def _needs(self, found: Screened) -> list[float]:
-        if found.costs is None:
+    def _needs(self, screened: Screened) -> list[float]:
+        if screened.costs is None:
             return [math.inf] * len(self.names)
-        judged = self._screen.budget.judged(found.costs)
+        judged = self._screen.budget.judged(screened.costs)
         return [math.inf if (value := judged[name]) is None else float(value) for name in self.names]
 
     def climb(self, goal: Callable[[int], float], until: float) -> None:
@@ -181,16 +78,16 @@ class _Pool:
                 best = other
 
 
-def _sizes(found: Screened) -> tuple[int, int]:
-    if found.costs is None:
+def _sizes(screened: Screened) -> tuple[int, int]:
+    if screened.costs is None:
         return 0, 0
-    tensors = lower(found.candidate.narrow).tensors
-    return found.costs.macs, sum(each.data_bytes for each in tensors if each.dtype == "int8")
+    tensors = lower(screened.candidate.narrow).tensors
+    return screened.costs.macs, sum(tensor.data_bytes for tensor in tensors if tensor.dtype == "int8")
 
 
 def look(
     job: Job, name: str, draws: int, seconds: float, known: Sequence[EarlierTraining] | None
-) -> SpaceFound:
+) -> ExplainedSpace:
     """Draws from a space, climbs to its ends, and judges all that was seen.
 
     Args:
@@ -215,7 +112,7 @@ def look(
     try:
         pool.draw()
     except UserError as error:
-        return SpaceFound(space=name, refused=str(error))
+        return ExplainedSpace(space=name, refused=str(error))
     while len(pool.params) < draws and time.monotonic() < begin + 0.6 * seconds:
         pool.draw()
     drawn = len(pool.params)
@@ -231,7 +128,7 @@ def look(
         worst = closest.worst
         missed = closest.refused if worst is None else str(worst)
         excess = None if worst is None else worst.excess
-    return SpaceFound(
+    return ExplainedSpace(
         space=name,
         drawn=drawn,
         uncosted=int(np.isinf(needs[:drawn]).any(axis=1).sum()),
@@ -279,7 +176,7 @@ def _goals(pool: _Pool, changes: Sequence[tuple[str, ...]]) -> Iterator[Callable
             yield largest
 
 
-def _limit(pool: _Pool, needs: NDArray[np.float64], drawn: int, place: int) -> LimitFound:
+def _limit(pool: _Pool, needs: NDArray[np.float64], drawn: int, place: int) -> LimitEffect:
     limits = np.array(pool.limits)
     costed = needs[:drawn][np.isfinite(needs[:drawn]).all(axis=1)]
     broken = costed > limits
@@ -287,7 +184,7 @@ def _limit(pool: _Pool, needs: NDArray[np.float64], drawn: int, place: int) -> L
     excess = costed[over, place] / limits[place] - 1
     others = np.delete(needs <= limits, place, axis=1).all(axis=1)
     least, any_ = needs[others, place], needs[:, place]
-    return LimitFound(
+    return LimitEffect(
         resource=pool.names[place],
         limit=pool.limits[place],
         over=int(over.sum()),
@@ -336,7 +233,7 @@ def _replayed(
     pool: _Pool, space: str, trainings: Sequence[EarlierTraining]
 ) -> list[tuple[EarlierTraining, list[float]]]:
     try:
-        return [(one, pool.replay(one.params)) for one in trainings]
+        return [(training, pool.replay(training.params)) for training in trainings]
     except (NoChoiceError, ValueError, UserError):
         raise UserError(
             f"The choices of the earlier run are not those that {space} asks for.",
@@ -347,9 +244,11 @@ def _replayed(
 def _recorded(
     recorded: Sequence[tuple[EarlierTraining, list[float]]], limits: NDArray[np.float64]
 ) -> Recorded:
-    fitting = [one for one, needs in recorded if all(need <= limit for need, limit in zip(needs, limits))]
+    fitting = [
+        training for training, needs in recorded if all(need <= limit for need, limit in zip(needs, limits))
+    ]
     if not fitting:
         return Recorded(networks=0)
-    best = min(fitting, key=lambda one: one.error)
-    networks = {tuple(sorted(one.params.items())) for one in fitting}
+    best = min(fitting, key=lambda training: training.error)
+    networks = {tuple(sorted(training.params.items())) for training in fitting}
     return Recorded(networks=len(networks), best=1.0 - best.error, steps=best.steps)

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cost_models.errors import UserError
 from cost_models.reading import read_bounded
+from nas.model.metrics import NUMBER_METRICS
+from nas.model.policy import MetricName
 from nas.model.result import RunSummary
 from nas.model.words import printable
 from nas.report.quantities import RESOURCES, resource_of
@@ -54,7 +56,8 @@ class _Trial(_Part):
 
 
 class _Accuracy(_Part):
-    value: Annotated[float, Field(ge=0, le=1)]
+    value: Annotated[float, Field(le=1, allow_inf_nan=False)]
+    score: Annotated[float, Field(le=1, allow_inf_nan=False)] | None = None
 
 
 class _Costs(_Part):
@@ -67,8 +70,14 @@ class _Chosen(_Part):
     costs: _Costs = _Costs()
 
 
+class _Task(_Part):
+    metric: MetricName = "accuracy"
+
+
 class _Glance(_Part):
     """What a list shows of result.json."""
+
+    task: _Task = _Task()
 
     stopped_by: str = ""
     trials: list[_Trial]
@@ -90,7 +99,9 @@ class RunEntry:
         started: UTC, ISO 8601.
         budget: The user's words; empty where the target's own limits hold.
         trainings: That ended, failed ones too.
-        test_accuracy: Of the chosen model, between 0 and 1.
+        metric: By which the run was searched; accuracy before it has a result.
+        test_score: Its value on test data, of the chosen model; at most 1.
+        test_accuracy: Of the chosen model, between 0 and 1; None of numbers.
         sram_bytes: Tensor arena of the chosen model.
         flash_bytes: Model and code of the chosen model.
     """
@@ -103,6 +114,8 @@ class RunEntry:
     target: str = ""
     budget: str = ""
     trainings: int | None = None
+    metric: MetricName = "accuracy"
+    test_score: float | None = None
     test_accuracy: float | None = None
     sram_bytes: int | None = None
     flash_bytes: int | None = None
@@ -194,8 +207,8 @@ def list_runs(root: Path) -> list[RunEntry]:
         raise UserError(f"{root} cannot be read ({reason}).", "Give a folder that can be read.") from None
     if _is_run(root):
         raise UserError(f"{root} is a run, not a folder of runs.", f"nas-runs show {root} shows it.")
-    found = [look_at(child) for child in children if _is_run(child)]
-    return sorted(found, key=lambda one: (_seconds(one.time), one.path))
+    entries = [look_at(child) for child in children if _is_run(child)]
+    return sorted(entries, key=lambda entry: (_seconds(entry.time), entry.path))
 
 
 def _seconds(time: datetime | None) -> float:
@@ -246,7 +259,10 @@ def _entry(folder: RunFolder, mark: _Mark) -> RunEntry:
     if result is not None and result.chosen is not None:
         chosen = result.chosen
         facts |= {"sram_bytes": chosen.costs.sram_bytes, "flash_bytes": chosen.costs.flash_bytes}
-        facts["test_accuracy"] = None if chosen.test_accuracy is None else chosen.test_accuracy.value
+        facts["metric"] = metric = result.task.metric
+        if (test := chosen.test_accuracy) is not None:
+            facts["test_score"] = test.value if test.score is None else test.score
+            facts["test_accuracy"] = None if metric in NUMBER_METRICS else test.value
     return RunEntry(state=state, trainings=trainings, **facts)
 
 

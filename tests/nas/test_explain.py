@@ -14,14 +14,15 @@ import pytest
 from cost_models.costing import CostModel
 from cost_models.errors import UserError
 from nas.cli.run import main
+from nas.model.explanation import ExplainedSpace, Explanation
 from nas.model.statistics import wilson
 from nas.report import explained
 from nas.report.explain_page import render_explanation
+from nas.report.quantities import percent
 from nas.run.config import RunConfig
-from nas.run.explain import Explanation, explain
+from nas.run.explain import explain
 from nas.run.folder import RunFolder, save_config
 from nas.run.setup import prepare
-from nas.run.space_look import SpaceFound
 from search_spaces.choices import Choices
 from search_spaces.space import list_spaces
 
@@ -33,7 +34,7 @@ def found() -> Explanation:
     return explain(RunConfig(budget=TIGHT), spaces=["ds_cnn", "mlp"], draws=150)
 
 
-def space(found: Explanation, name: str) -> SpaceFound:
+def space(found: Explanation, name: str) -> ExplainedSpace:
     return next(each for each in found.spaces if each.space == name)
 
 
@@ -89,14 +90,14 @@ def test_the_limit_that_most_networks_break_binds(found: Explanation) -> None:
 def test_two_calls_say_the_same() -> None:
     one, other = (explain(RunConfig(budget=TIGHT), spaces=["mlp"], draws=30).as_json() for _ in range(2))
     assert {**one, "seconds": 0} == {**other, "seconds": 0}
-    assert explain(RunConfig(budget=TIGHT, seed=9), spaces=["mlp"], draws=30).job.seed == 9
+    assert explain(RunConfig(budget=TIGHT, seed=9), spaces=["mlp"], draws=30).seed == 9
 
 
 def test_a_slow_machine_draws_fewer_and_says_how_many() -> None:
     found = explain(RunConfig(), spaces=["mbv2"], draws=10**6, seconds=0.5)
     drawn = found.spaces[0].drawn
     assert 1 <= drawn < 10**6
-    assert f"Shares are of {drawn:,} networks" in " ".join(explained.how(found.as_json()))
+    assert f"Shares are of {drawn:,} networks" in " ".join(explained.how(found))
 
 
 def test_a_doubled_limit_beyond_the_chip_is_said_to_be() -> None:
@@ -112,7 +113,7 @@ def test_a_space_without_networks_for_the_input_says_so(tmp_path: Path) -> None:
     found = explain(RunConfig(task=f"npz:{path}"), draws=5)
     assert [each.space for each in found.spaces if each.refused is None] == ["autoencoder", "mlp"]
     assert "needs an axis of time" in str(space(found, "tcn").refused)
-    page = render_explanation(found.as_json())
+    page = render_explanation(found)
     assert "tcn is left out: The search space tcn needs an axis of time" in page
 
 
@@ -122,7 +123,7 @@ def test_where_nothing_fits_the_closest_miss_is_named_and_the_factor_that_would_
     assert not found.fits
     assert each.given.most_macs is None
     assert each.limits[0].least is None
-    (said,) = explained.misses(found.as_json())
+    (said,) = explained.misses(found)
     assert "is over the limit of" in said
     assert f"All limits {1 + (each.closest_excess or 0):.3g} times as large would admit it." in said
     wider = 1024 * (1 + (each.closest_excess or 0)) * 1.001
@@ -141,14 +142,13 @@ def test_networks_that_the_target_has_no_costs_for_are_said_not_to_fit(
     each = found.spaces[0]
     assert (each.uncosted, each.given.fitting, each.binding, each.closest_excess) == (10, 0, None, None)
     assert not found.fits
-    content = found.as_json()
-    json.dumps(content, allow_nan=False)
-    assert explained.misses(content) == [
+    json.dumps(found.as_json(), allow_nan=False)
+    assert explained.misses(found) == [
         "mlp: of the closest network found, Its memory is not known. Replace it."
     ]
-    assert explained.binding_text(content["spaces"][0]) == "none: the target has no costs for the others"
-    assert "The target has no costs for 10 of the networks of mlp" in " ".join(explained.how(content))
-    assert "Its memory is not known" in render_explanation(content)
+    assert explained.binding_text(each) == "none: the target has no costs for the others"
+    assert "The target has no costs for 10 of the networks of mlp" in " ".join(explained.how(found))
+    assert "Its memory is not known" in render_explanation(found)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_an_earlier_run_says_the_best_accuracy_it_recorded_of_what_fits(earlier:
     # Capacity bounds it: the record holds nothing larger than the largest that fits.
     assert given.best * 1e6 <= (space(found, "mlp").given.most_macs or 0) * 1.5
     assert space(found, "tcn").given.recorded is None
-    said = " ".join(explained.how(found.as_json()))
+    said = " ".join(explained.how(found))
     assert "It is from that record, not a prediction" in said
 
 
@@ -221,7 +221,8 @@ def test_words_json_and_page_say_the_same(capsys: pytest.CaptureFixture[str], tm
     words = capsys.readouterr().out
     assert main([*argv, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    share = explained.rows(content["spaces"][0])[0].fits.replace("\u00a0", " ")
+    variant, drawn = content["spaces"][0]["variants"][0], content["spaces"][0]["drawn"]
+    share = percent(variant["fitting"] / drawn).replace("\u00a0", " ")
     html = page.read_text(encoding="utf-8").replace("\u00a0", " ")
     for text in (words, html):
         assert share in text

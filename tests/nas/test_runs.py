@@ -19,6 +19,7 @@ from nas.cli.runs import main
 from nas.run.file_lock import is_locked, lock_exclusively
 from nas.run.folder import RunFolder
 from nas.run.stored_run import list_runs, look_at
+from tests.nas.report.kinds_of_run import of_anomalies, of_numbers
 from tests.nas.report.synthetic_summary import synthetic_summary
 from tests.nas.runs_on_disk import write_run, write_two_runs
 
@@ -85,6 +86,24 @@ def test_the_list_is_json_as_well(here: Path, capsys: Capture) -> None:
         chosen["costs"]["flash_bytes"],
     )
     assert (one["state"], one["problem"], one["budget"], one["trainings"]) == ("finished", "", "24KB", 32)
+
+
+def test_a_figure_that_is_no_accuracy_is_named(here: Path, capsys: Capture) -> None:
+    write_run(here / "runs/numbers", of_numbers(synthetic_summary(), skill=0.5))
+    write_run(here / "runs/sound", of_anomalies(synthetic_summary()))
+    heading, *rows = printed(capsys).splitlines()
+    assert heading.split()[3:6] == ["Test", "Metric", "SRAM"]
+    told = {row.split()[0]: re.split(r"  +", row)[3:5] for row in rows}
+    assert told["numbers"] == ["50.0 %", "RMSE skill"]
+    assert told["sound"] == ["93.2 %", "ROC AUC"]
+    assert told["first"] == ["98.6 %", "accuracy"]
+    (entry,) = [run for run in json.loads(printed(capsys, "--json"))["runs"] if run["name"] == "numbers"]
+    assert (entry["metric"], entry["test_score"], entry["test_accuracy"]) == ("rmse", 0.5, None)
+
+
+def test_a_skill_below_zero_is_no_damage(tmp_path: Path) -> None:
+    entry = look_at(write_run(tmp_path / "run", of_numbers(synthetic_summary(), skill=-0.25)))
+    assert (entry.state, entry.test_score) == ("finished", -0.25)
 
 
 def test_how_a_run_ended_is_its_state(tmp_path: Path) -> None:

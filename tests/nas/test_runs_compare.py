@@ -13,11 +13,13 @@ import pytest
 
 from cost_models.errors import UserError
 from nas.cli.runs import main
+from nas.model.comparison import Comparison
 from nas.model.result import RunSummary
 from nas.report.comparison_page import render_comparison
 from nas.run.comparison import MOST_RUNS, compare
 from nas.run.stored_run import open_stored_run
 from nas.strategy.pareto import dominates
+from tests.nas.report.kinds_of_run import of_numbers
 from tests.nas.report.synthetic_summary import synthetic_summary
 from tests.nas.runs_on_disk import write_run, write_two_runs
 
@@ -77,7 +79,7 @@ def test_dominance_and_hypervolume_are_those_of_a_known_pair(tmp_path: Path) -> 
     assert found.reference["accuracy"] == pytest.approx(0.79)
     assert found.reference["sram_bytes"] == pytest.approx(2100)
     # Flash and cycles are equal everywhere, so the box is the square of accuracy and SRAM.
-    assert found.volumes == pytest.approx((0.21 / 1.21, 0.01 / 1.21))
+    assert [run.hypervolume for run in found.runs] == pytest.approx([0.21 / 1.21, 0.01 / 1.21])
 
 
 def test_dominated_models_are_counted_as_their_definition_has_it(here: Path) -> None:
@@ -95,7 +97,7 @@ def test_dominated_models_are_counted_as_their_definition_has_it(here: Path) -> 
         sum(any(dominates(q, p) for q in fronts[1 - side]) for p in fronts[side]) for side in (0, 1)
     )
     assert found.overlaps[0].dominated == expected
-    assert all(volume is not None and 0 < volume < 1 for volume in found.volumes)
+    assert all(run.hypervolume is not None and 0 < run.hypervolume < 1 for run in found.runs)
 
 
 def test_a_run_beside_itself_differs_in_nothing(here: Path, capsys: Capture) -> None:
@@ -194,6 +196,28 @@ def test_runs_that_were_searched_by_different_metrics_are_compared_by_accuracy(
     assert panel["points"]["A"]["y"] == panel["points"]["B"]["y"]
 
 
+def test_numbers_are_compared_by_their_errors_in_the_unit_of_the_data(here: Path, capsys: Capture) -> None:
+    for name, seed, count in (("third", 3, 1), ("fourth", 4, 3)):
+        write_run(here / "runs" / name, of_numbers(synthetic_summary(seed=seed), count=count))
+    text = printed(capsys, "compare", "third", "fourth", "--html", "c.html")
+    assert "RMSE 6.251" in text
+    assert "charge: RMSE 6.251, and 2 others" in text
+    assert "5.7 to 6.8" in text
+    assert "Test error" in (here / "c.html").read_text(encoding="utf-8")
+
+
+def test_runs_of_numbers_that_were_searched_by_different_metrics_are_not_comparable(
+    here: Path, capsys: Capture
+) -> None:
+    for name, metric in (("third", "rmse"), ("fourth", "mae")):
+        write_run(here / "runs" / name, of_numbers(synthetic_summary(), metric=metric))
+    content = json.loads(printed(capsys, "compare", "third", "fourth", "--json"))
+    assert (content["metric"], content["objectives"], content["overlaps"]) == (None, [], [])
+    assert content["notes"] == [
+        "The runs were searched by different metrics: their fronts are not comparable."
+    ]
+
+
 def test_without_calibration_macs_stand_in_for_cycles(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 2)):
         write_run(tmp_path / name, synthetic_summary(seed=seed, calibrated=False))
@@ -211,9 +235,9 @@ def test_empty_fronts_are_compared_all_the_same(here: Path, capsys: Capture) -> 
     assert "The fronts are empty" in page
 
 
-def page_parts(*paths: Path) -> tuple[dict[str, Any], list[RunSummary]]:
-    found = compare([open_stored_run(path) for path in paths])
-    return found.to_json(), [run.summary for run in found.runs]
+def page_parts(*paths: Path) -> tuple[Comparison, list[RunSummary]]:
+    runs = [open_stored_run(path) for path in paths]
+    return compare(runs), [run.summary for run in runs]
 
 
 def picture_of(page: str) -> Any:

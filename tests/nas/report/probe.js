@@ -30,6 +30,18 @@ addEventListener("load", () => setTimeout(() => {
     width: innerWidth, wanted: document.documentElement.scrollWidth,
     loose: all("table").filter((t) => t.getBoundingClientRect().right > innerWidth + 1 && !t.closest(".scroll")).length,
     broken: all(".confusion th").filter((th) => lines(th.querySelector("span") || th) > 1).map((th) => th.textContent),
+    // Cells of some words of which hardly one stands on a line.
+    thin: all("td, th").filter((cell) => !cell.closest(".hidden") && cell.innerText.trim().split(/\s+/).length > 5
+      && lines(cell) > 0.7 * cell.innerText.trim().split(/\s+/).length).map((cell) => cell.innerText.slice(0, 60)),
+    // Names that run into what explains them.
+    merged: all("th > small, td > small").filter((small) => {
+      const before = small.previousSibling, range = document.createRange();
+      if (!before || !before.textContent.trim() || /\s$/.test(before.textContent)) return false;
+      range.selectNodeContents(before);
+      const rects = [...range.getClientRects()].filter((r) => r.width), last = rects[rects.length - 1];
+      return last && small.getBoundingClientRect().top < last.bottom - 4 && !/^\s/.test(small.textContent);
+    }).map((small) => small.parentElement.textContent.slice(0, 60)),
+    barless: all(".meter, .range").filter((bar) => bar.getBoundingClientRect().width < 40).map((bar) => bar.getAttribute("aria-label")),
     panels: all("#plot .subplot").length,
     faint: texts.filter((e) => contrast(e) < (parseFloat(getComputedStyle(e).fontSize) >= 24 ? 3 : 4.5))
       .map((e) => e.tagName + " " + e.textContent.trim().slice(0, 40) + " " + contrast(e).toFixed(2)),

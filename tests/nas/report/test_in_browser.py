@@ -8,15 +8,21 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nas.model.explanation import Explanation
 from nas.report.comparison_page import render_comparison
+from nas.report.explain_page import render_explanation
 from nas.report.page import render
 from nas.run.comparison import compare
+from nas.run.config import RunConfig
+from nas.run.explain import explain
 from nas.run.stored_run import open_stored_run
+from tests.nas.report.kinds_of_run import of_anomalies, of_boards, of_numbers, of_one_model
 from tests.nas.report.synthetic_summary import synthetic_summary, typed
 from tests.nas.runs_on_disk import write_run
 
@@ -37,6 +43,10 @@ def look(folder: Path, summary: dict[str, Any], width: int, *, dark: bool = Fals
 
 def look_at(folder: Path, page: str, width: int, *, dark: bool = False) -> dict[str, Any]:
     """What the probe saw of a page in a frame of that width."""
+    # A page without scripts lets the probe in all the same.
+    page = page.replace(
+        "default-src 'none'; style-src", "default-src 'none'; script-src 'unsafe-inline'; style-src"
+    )
     page = page.replace("<head>", "<head>" + ERRORS, 1).replace("</body>", PROBE + "</body>", 1)
     (folder / "page.html").write_text(page, encoding="utf-8")
     frame = (
@@ -76,22 +86,41 @@ def empty(summary: dict[str, Any]) -> dict[str, Any]:
     return summary | {"trials": [], "front": [], "chosen": None, "time": {}}
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [PHONE, DESKTOP])
-@pytest.mark.parametrize("kind", ["usual", "fifty classes", "empty"])
-def test_the_report_is_laid_out_well(
-    tmp_path: Path, summary: dict[str, Any], kind: str, width: int, dark: bool
-) -> None:
-    content = {"usual": summary, "fifty classes": fifty_classes(summary), "empty": empty(summary)}[kind]
-    seen = look(tmp_path, content, width, dark=dark)
+KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "usual": copy.deepcopy,
+    "fifty classes": fifty_classes,
+    "empty": empty,
+    "one model": of_one_model,
+    "anomalies": of_anomalies,
+    "numbers": lambda summary: of_numbers(summary, count=2),
+    "boards": of_boards,
+}
+
+
+def assert_laid_out_well(seen: dict[str, Any], width: int) -> None:
+    """Nothing runs out of the page or its card, is cut, faint, without a name or said twice."""
     assert seen["errors"] == []
     assert seen["wanted"] <= width
     assert seen["loose"] == 0
-    for nothing in ("broken", "faint", "nameless", "twice", "lost"):
+    for nothing in ("broken", "thin", "merged", "barless", "faint", "nameless", "twice", "lost"):
         assert seen[nothing] == [], nothing
     assert seen["headless"] == 0
+    assert seen["headings"][0] == 1
+    assert seen["headings"].count(1) == 1
     assert all(after - before <= 1 for before, after in zip(seen["headings"], seen["headings"][1:]))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_report_is_laid_out_well(
+    tmp_path: Path, summary: dict[str, Any], kind: str, width: int, dark: bool
+) -> None:
+    seen = look(tmp_path, KINDS[kind](summary), width, dark=dark)
+    assert_laid_out_well(seen, width)
     assert (seen["panels"] == 3) == (kind != "empty")
+    assert ("confusion" in seen["sections"]) == (kind not in ("empty", "numbers"))
+    assert ("boards" in seen["sections"]) == (kind == "boards")
     if kind == "empty":
         assert seen["sections"] == ["verdict", "data", "run"]
 
@@ -119,13 +148,28 @@ def test_a_comparison_is_laid_out_well(tmp_path: Path, kind: str, width: int, da
         )
         for place, one in enumerate(summaries)
     ]
-    found = compare([open_stored_run(path) for path in paths])
-    page = render_comparison(found.to_json(), [run.summary for run in found.runs])
+    runs = [open_stored_run(path) for path in paths]
+    page = render_comparison(compare(runs), [run.summary for run in runs])
     seen = look_at(tmp_path, page, width, dark=dark)
-    assert seen["errors"] == []
-    assert seen["wanted"] <= width
-    assert seen["loose"] == 0
-    for nothing in ("broken", "faint", "nameless", "twice", "lost"):
-        assert seen[nothing] == [], nothing
-    assert seen["headless"] == 0
+    assert_laid_out_well(seen, width)
     assert seen["panels"] == {"two": 3, "twelve": 3, "other target": 1, "other data": 0}[kind]
+
+
+@pytest.fixture(scope="module")
+def explanations() -> dict[str, Explanation]:
+    """What tight and hopeless limits admit."""
+    return {
+        "tight": explain(RunConfig(budget="sram=16KB,flash=64KB,latency=5ms"), draws=40, seconds=7),
+        "hopeless": explain(RunConfig(budget="sram=1KB,flash=20KB"), draws=40, seconds=7),
+    }
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("kind", ["tight", "hopeless"])
+def test_an_explanation_is_laid_out_well(
+    tmp_path: Path, explanations: dict[str, Explanation], kind: str, width: int, dark: bool
+) -> None:
+    seen = look_at(tmp_path, render_explanation(explanations[kind]), width, dark=dark)
+    assert_laid_out_well(seen, width)
+    assert seen["sections"] == ["verdict", "fits", "limits", "doubled", "how"]

@@ -258,7 +258,7 @@ def test_nothing_feasible_names_the_limit_that_blocks_and_the_closest_miss() -> 
 
 def test_one_trial_alone_is_a_whole_report() -> None:
     page = Page(lean(one_trial()))
-    assert "among 1 on the Pareto front" in page.text
+    assert "The only model on the Pareto front." in page.text
     assert "model" in page.ids
 
 
