@@ -199,15 +199,15 @@ def shipped_errors(measurements: Sequence[Measurement], target: Target) -> tuple
 
     if target.cycle_rates is None:
         return ()
-    found = []
-    for each in measurements:
-        work = predict(each.graph, kernels=target.kernels, core=target.core, rates=target.cycle_rates)
-        measured = sum(each.cycles)
+    errors = []
+    for measurement in measurements:
+        work = predict(measurement.graph, kernels=target.kernels, core=target.core, rates=target.cycle_rates)
+        measured = sum(measurement.cycles)
         if work.cycles is None or work.cycles_low is None or work.cycles_high is None:
             continue
         inside = work.cycles_low <= measured <= work.cycles_high
-        found.append(ShippedError(each.model, work.cycles / measured - 1, inside))
-    return tuple(found)
+        errors.append(ShippedError(measurement.model, work.cycles / measured - 1, inside))
+    return tuple(errors)
 
 
 def _replace(path: Path, text: str) -> None:
@@ -343,9 +343,9 @@ def measurement(log: Log, ticks_per_cycle: float = 1.0) -> Measurement:
             min(len(kinds), len(log.tags)),
         )
         wanted = kinds[at] if at < len(kinds) else "nothing more"
-        found = log.tags[at] if at < len(log.tags) else "nothing more"
+        logged = log.tags[at] if at < len(log.tags) else "nothing more"
         raise UserError(
-            f"{log.path} is not a log of {log.model}: at operator {at} the model has {wanted}, the log {found}.",
+            f"{log.path} is not a log of {log.model}: at operator {at} the model has {wanted}, the log {logged}.",
             "Log the very file that ran.",
         )
     cycles = tuple(ticks / ticks_per_cycle for ticks in log.ticks)
@@ -376,12 +376,12 @@ def calibrate(
             f"Nothing is known of {target.kernels} kernels on {target.core}.",
             "Rates need the core's instruction counts: see docs/cost-models.md.",
         )
-    for each in measurements:
-        work = predict(each.graph, kernels=target.kernels, core=target.core)
+    for measurement in measurements:
+        work = predict(measurement.graph, kernels=target.kernels, core=target.core)
         unknown = work.unknown_kinds + work.bounded_kinds
         if unknown:
             raise UserError(
-                f"{each.model} has operators without counts: {', '.join(unknown)}.", "Leave it out."
+                f"{measurement.model} has operators without counts: {', '.join(unknown)}.", "Leave it out."
             )
     rates, check = fit_rates(
         measurements, table=table, kernels=target.kernels, core=target.core, source=source

@@ -106,10 +106,10 @@ def _roles(
 
 def symmetric_tensors(graph: OpGraph) -> set[int]:
     """Tensors whose zero points are 0 by construction: weights, and biases that keep a quantization."""
-    found: set[int] = set()
+    indices: set[int] = set()
     tensors = graph.tensors
     for op in graph.operators:
         if op.kind in BIAS_INPUTS:
             bias = BIAS_INPUTS[op.kind]
-            found.update((op.inputs[FILTER_INPUT], *op.inputs[bias : bias + 1]))
-    return {index for index in found if index >= 0 and tensors[index].is_constant}
+            indices.update((op.inputs[FILTER_INPUT], *op.inputs[bias : bias + 1]))
+    return {index for index in indices if index >= 0 and tensors[index].is_constant}

@@ -129,15 +129,15 @@ def _run(arguments: argparse.Namespace) -> int:
     said: list[str] = []
     for path in arguments.models:
         try:
-            each = _report(path, model, budget, lean=arguments.lean)
-            entry = each.as_json()
+            report = _report(path, model, budget, lean=arguments.lean)
+            entry = report.as_json()
             if cycle is not None:
-                power = cycle(each.costs)
+                power = cycle(report.costs)
                 said.append(f"{path}: {power.text()}")
                 entry["duty_cycle"] = power.as_json()
             if arguments.timeline and arguments.json:
-                entry["timeline"] = timeline_json(each.graph, target)
-            reports.append(each)
+                entry["timeline"] = timeline_json(report.graph, target)
+            reports.append(report)
             entries.append(entry)
         except UserError as error:
             entries.append(_complain(path, error))
@@ -153,11 +153,11 @@ def _run(arguments: argparse.Namespace) -> int:
         if cycle is not None:
             print("\n".join(["", *said, *rests_on(target)]))
         if arguments.timeline:
-            for each in reports:
-                print(f"\n{timeline_text(each.path, each.graph, target)}")
+            for report in reports:
+                print(f"\n{timeline_text(report.path, report.graph, target)}")
     if len(reports) < len(entries):
         return USER_ERROR
-    return FITS if all(each.fits for each in reports) else DOES_NOT_FIT
+    return FITS if all(report.fits for report in reports) else DOES_NOT_FIT
 
 
 def _duty_cycle_of(
@@ -214,21 +214,21 @@ def _compare(arguments: argparse.Namespace) -> int:
     for path in arguments.models:
         try:
             data = _read(path)
-            found = judge(read_graph(data), len(data), models, given, certain=arguments.certain)
+            judged = judge(read_graph(data), len(data), models, given, certain=arguments.certain)
         except UserError as error:
             entries.append(_complain(path, error))
             code = USER_ERROR
             continue
-        entries.append({"path": path, "targets": [each.as_json() for each in found]})
-        texts.append(on_targets_text(path, found, given))
-        verdicts += [each.verdict for each in found]
+        entries.append({"path": path, "targets": [row.as_json() for row in judged]})
+        texts.append(on_targets_text(path, judged, given))
+        verdicts += [row.verdict for row in judged]
     if arguments.json:
         names = [target.name for target in targets]
         document = {"schema": 1, "targets": names, "certain": arguments.certain, "models": entries}
         print(json.dumps(document, indent=1))
     elif texts:
         print("\n\n".join(texts))
-    return code or (FITS if all(each == "fits" for each in verdicts) else DOES_NOT_FIT)
+    return code or (FITS if all(verdict == "fits" for verdict in verdicts) else DOES_NOT_FIT)
 
 
 def _need_models(arguments: argparse.Namespace) -> None:

@@ -47,8 +47,8 @@ def _packages_of(extra: str) -> list[str]:
         declared = metadata.requires("mcu-nas") or []
     except metadata.PackageNotFoundError:
         return []
-    found = [_REQUIREMENT.match(text) for text in declared]
-    return [match[1] for match in found if match and match[2] == extra]
+    matches = [_REQUIREMENT.match(text) for text in declared]
+    return [match[1] for match in matches if match and match[2] == extra]
 
 
 class Terminated(KeyboardInterrupt):

@@ -142,20 +142,20 @@ def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *,
     for name in ("SRAM B", "flash B", "model B", "MACs", "cycles", "latency", "energy"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("fits")
-    names = [Path(each.path).name for each in reports]
-    for each, name in zip(reports, names, strict=True):
-        _add_row(table, name if names.count(name) == 1 else each.path, each)
-        if each.lean is not None:
-            _add_row(table, "  leaned", each.lean)
-    notes = [f"{each.path}: {broken}." for each in reports for broken in each.violations]
-    for each in reports:
-        if each.costs.at_least:
-            notes.append(f"{each.path}: {missing_text(each.costs, target)}")
-        if each.bounded:
-            notes.append(f"{each.path}: {bounded_text(each.bounded, target)}")
+    names = [Path(report.path).name for report in reports]
+    for report, name in zip(reports, names, strict=True):
+        _add_row(table, name if names.count(name) == 1 else report.path, report)
+        if report.lean is not None:
+            _add_row(table, "  leaned", report.lean)
+    notes = [f"{report.path}: {broken}." for report in reports for broken in report.violations]
+    for report in reports:
+        if report.costs.at_least:
+            notes.append(f"{report.path}: {missing_text(report.costs, target)}")
+        if report.bounded:
+            notes.append(f"{report.path}: {bounded_text(report.bounded, target)}")
     notes.append(_limits_text(budget))
     # What a latency that is whole rests on is not what one rests on that leaves operators out.
-    shown = any(each.basis == model.basis for each in reports)
+    shown = any(report.basis == model.basis for report in reports)
     notes += [
         f"{_SHOWN_AS[key]}: {basis}."
         for key, basis in model.bases().items()
@@ -163,18 +163,18 @@ def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *,
     ]
     parts: list[Table | str] = [title, table, *notes]
     if per_op:
-        for each in reports:
+        for report in reports:
             parts += [
                 "",
-                f"{each.path}, operator by operator",
-                _operators_table(each),
-                peak_text(each.graph, target),
+                f"{report.path}, operator by operator",
+                _operators_table(report),
+                peak_text(report.graph, target),
             ]
     return rendered(parts)
 
 
-def _add_row(table: Table, name: str, each: ModelReport) -> None:
-    costs = each.costs
+def _add_row(table: Table, name: str, report: ModelReport) -> None:
+    costs = report.costs
     cycles = "unknown"
     if costs.cycles is not None and costs.at_least:
         cycles = f"at least\n{costs.cycles:,}"
@@ -188,17 +188,17 @@ def _add_row(table: Table, name: str, each: ModelReport) -> None:
         f"{costs.model_bytes:,}",
         f"{costs.macs:,}",
         cycles,
-        _latency_text(each),
+        _latency_text(report),
         energy_text(costs),
-        "yes" if each.fits else "no",
+        "yes" if report.fits else "no",
     )
 
 
-def _latency_text(each: ModelReport) -> str:
-    if each.costs.at_least and each.costs.latency_us is not None:
-        return f"at least\n{format_quantity('latency', each.costs.latency_us)}"
-    texts = latency_texts(each.costs)
-    return "unknown" if texts is None else f"{texts[0]}\n{texts[1]} to\n{texts[2]}\n({each.basis})"
+def _latency_text(report: ModelReport) -> str:
+    if report.costs.at_least and report.costs.latency_us is not None:
+        return f"at least\n{format_quantity('latency', report.costs.latency_us)}"
+    texts = latency_texts(report.costs)
+    return "unknown" if texts is None else f"{texts[0]}\n{texts[1]} to\n{texts[2]}\n({report.basis})"
 
 
 def latency_texts(costs: Costs) -> tuple[str, str, str] | None:
@@ -259,7 +259,7 @@ def energy_text(costs: Costs) -> str:
     return f"at least\n{energy}" if costs.at_least else energy
 
 
-def _operators_table(each: ModelReport) -> Table:
+def _operators_table(report: ModelReport) -> Table:
     from rich.table import Table
 
     table = Table()
@@ -267,7 +267,7 @@ def _operators_table(each: ModelReport) -> Table:
     table.add_column("operator")
     for name in ("MACs", "instructions", "cycles"):
         table.add_column(name, justify="right")
-    for part in each.operators:
+    for part in report.operators:
         numbers = (part.macs, part.instructions, part.cycles)
         table.add_row(
             str(part.index), part.kind, *("unknown" if value is None else f"{value:,}" for value in numbers)

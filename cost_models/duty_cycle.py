@@ -288,8 +288,8 @@ def duty_cycle(
         sleep_ua=target.sleep_current_ua,
         supply_volts=supply(target),
     )
-    found = duty.cycle(costs)
-    if found is None or costs.latency_us is None:
+    cycle = duty.cycle(costs)
+    if cycle is None or costs.latency_us is None:
         raise UserError(
             "The power of a duty cycle is not known: nobody counted the cycles of one of its operators.",
             "Leave --period out.",
@@ -300,7 +300,7 @@ def duty_cycle(
             f" {format_quantity('latency', costs.latency_us)}.",
             "Give a longer --period, or take a smaller model or a faster target.",
         )
-    return found
+    return cycle
 
 
 def _period_text(period_us: float) -> str:

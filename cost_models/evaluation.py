@@ -129,12 +129,12 @@ def _flash(
     leaned = {name: lean(data) for name, data in files.items()}
     lengths = {name: (model_bytes(read_graph(data)), len(data)) for name, data in leaned.items()}
     sizes = [predicted / length - 1 for predicted, length in lengths.values()]
-    found = [row_of("model bytes", "any", "layout", sizes, exact=True)]
+    lines = [row_of("model bytes", "any", "layout", sizes, exact=True)]
     for kernels, registrations in REGISTRATIONS.items():
         cases = linked_cases(folder, kernels)
         where = f"{kernels} cortex-m4"
         errors = left_out_errors(cases)
-        found.append(row_of("code bytes", where, "linked parts, by set", errors, left_out=True))
+        lines.append(row_of("code bytes", where, "linked parts, by set", errors, left_out=True))
         sizes_of = CodeSizes(kernels=kernels, core="cortex-m4")
         code, flash, held = [], [], 0
         for row in rows:
@@ -149,11 +149,11 @@ def _flash(
             flash.append((size.value_bytes + shift + model) / (linked + length) - 1)
             held += size.low_bytes + shift <= linked <= size.high_bytes + shift
         held_share = held / len(code)
-        found.append(
+        lines.append(
             row_of("code bytes", where, "linked parts, by model", code, coverage=held_share, left_out=True)
         )
-        found.append(row_of("flash", where, "linked parts, by model", flash, left_out=True))
-    return found
+        lines.append(row_of("flash", where, "linked parts, by model", flash, left_out=True))
+    return lines
 
 
 def _work(folder: Path, scripts: Path) -> list[Row]:
@@ -161,23 +161,23 @@ def _work(folder: Path, scripts: Path) -> list[Row]:
     runs: dict[tuple[str, str], list[MeasuredRun]] = defaultdict(list)
     for run in read_runs(folder):
         runs[run.kernels, run.core].append(run)
-    found: list[Row] = []
+    rows: list[Row] = []
     for (library, core), measured in sorted(runs.items()):
         where = f"{library} {core}"
         residuals = cross_validate(measured, bare_kernels(kernels[core], library))
         errors = [residual.instructions for residual in residuals]
         coverage = _coverage(residuals, errors)
-        found.append(row_of("instructions", where, "kernel loops", errors, coverage=coverage, left_out=True))
-        found.extend(_baselines("instructions", where, measured, lambda run: run.instructions))
+        rows.append(row_of("instructions", where, "kernel loops", errors, coverage=coverage, left_out=True))
+        rows.extend(_baselines("instructions", where, measured, lambda run: run.instructions))
         timed = [residual for residual in residuals if residual.cycles is not None]
         if timed:
             errors = [residual.cycles or 0.0 for residual in timed]
             coverage = _coverage(timed, errors)
-            found.append(
+            rows.append(
                 row_of("ideal cycles", where, "kernel loops", errors, coverage=coverage, left_out=True)
             )
-            found.extend(_baselines("ideal cycles", where, measured, lambda run: run.cycles or 0.0))
-    return found
+            rows.extend(_baselines("ideal cycles", where, measured, lambda run: run.cycles or 0.0))
+    return rows
 
 
 def _coverage(residuals: Sequence[Residual], errors: Sequence[float]) -> float:
@@ -222,7 +222,7 @@ def _volume(graph: OpGraph) -> dict[str, float]:
 
 
 def _boards(folder: Path, scripts: Path) -> list[Row]:
-    found: list[Row] = []
+    rows: list[Row] = []
     for name in SOURCES:
         target = load_target(name)
         table = core_table(target.kernels, target.core)
@@ -230,9 +230,9 @@ def _boards(folder: Path, scripts: Path) -> list[Row]:
         assert table is not None
         _, check = fit_rates(measured, table=table, kernels=target.kernels, core=target.core, source="")
         assert check is not None
-        found.append(_board_row(name, "loops and rates", check))
-        found.extend(_board_baselines(name, measured))
-    return found
+        rows.append(_board_row(name, "loops and rates", check))
+        rows.extend(_board_baselines(name, measured))
+    return rows
 
 
 def _classes(folder: Path, scripts: Path) -> list[Row]:

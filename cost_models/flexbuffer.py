@@ -28,8 +28,8 @@ def read_integers(data: bytes) -> dict[str, int]:
     Raises:
         UserError: The bytes are not a map of integers.
     """
-    found = _entries(data)
-    for name, value in found.items():
+    entries = _entries(data)
+    for name, value in entries.items():
         if value is None:
             raise broken(f"a custom operator's option {name} is not an integer")
     return read_numbers(data)
@@ -61,15 +61,15 @@ def _entries(data: bytes) -> dict[str, int | None]:
         raise broken("a custom operator's options are not a map of a few names")
     if _number(data, keys - key_width, key_width) != count:
         raise broken("a custom operator's options have other names than values")
-    found: dict[str, int | None] = {}
+    entries: dict[str, int | None] = {}
     for index in range(count):
         name = _name(data, _follow(data, keys + index * key_width, key_width))
         stored = _number(data, at + count * width + index, 1)
         known = stored >> 2 in (_INT, _UINT, _BOOL)
-        found[name] = _number(data, at + index * width, width, signed=True) if known else None
-    if len(found) != count or list(found) != sorted(found):
+        entries[name] = _number(data, at + index * width, width, signed=True) if known else None
+    if len(entries) != count or list(entries) != sorted(entries):
         raise broken("a custom operator's options are not in the order of their names")
-    return found
+    return entries
 
 
 def write_integers(values: Mapping[str, int | bool]) -> bytes:

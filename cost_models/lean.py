@@ -113,7 +113,7 @@ class _Page:
 
 
 def _stored_options(model: TfliteModel, graph: OpGraph) -> list[StoredOptions | None]:
-    found: list[StoredOptions | None] = []
+    stored: list[StoredOptions | None] = []
     for index, op in enumerate(graph.operators):
         kind = op.kind
         table = model.option_tables[index]
@@ -121,21 +121,21 @@ def _stored_options(model: TfliteModel, graph: OpGraph) -> list[StoredOptions | 
             layout = modelled_layout(kind, op.options)
             key = (kind, op.options)
             scalars = modelled_options(kind, op.options)
-            found.append(StoredOptions(key=key, layout=layout, scalars=scalars) if layout else None)
+            stored.append(StoredOptions(key=key, layout=layout, scalars=scalars) if layout else None)
             continue
         layout = other_layout(kind)
         if layout is None:
-            found.append(None)
+            stored.append(None)
         elif kind == "RESHAPE":
             shape = graph.tensors[op.outputs[0]].shape
-            found.append(StoredOptions(key=index, layout=layout, shape=shape))
+            stored.append(StoredOptions(key=index, layout=layout, shape=shape))
         elif kind == "SQUEEZE":
-            found.append(
+            stored.append(
                 StoredOptions(key=index, layout=layout, axes=squeezed_axes(index, op, graph.tensors, table))
             )
         else:
-            found.append(StoredOptions(key=index, layout=layout, scalars=all_scalars(kind, table)))
-    return found
+            stored.append(StoredOptions(key=index, layout=layout, scalars=all_scalars(kind, table)))
+    return stored
 
 
 def _write(data: bytes, model: TfliteModel, canonical: Canonical, litert: bool) -> bytes:

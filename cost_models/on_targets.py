@@ -145,17 +145,17 @@ def judge(
         given: Limits as `parse_limits` reads them; memory that is not among them comes from each target.
         certain: Hold predictions to the limits by the upper ends of their intervals.
     """
-    found = [
+    judged = [
         model if isinstance(model, OnTarget) else _judge(graph, size, model, given, certain)
         for model in models
     ]
-    return tuple(sorted(found, key=_place))
+    return tuple(sorted(judged, key=_place))
 
 
-def _place(each: OnTarget) -> tuple[int, float, str]:
-    costs = each.costs
+def _place(row: OnTarget) -> tuple[int, float, str]:
+    costs = row.costs
     latency = None if costs is None or costs.at_least else costs.latency_us
-    return _ORDER.index(each.verdict), math.inf if latency is None else latency, each.target.name
+    return _ORDER.index(row.verdict), math.inf if latency is None else latency, row.target.name
 
 
 def _judge(

@@ -18,43 +18,43 @@ _BASES = {
 }
 
 
-def on_targets_text(path: str, found: Sequence[OnTarget], given: Mapping[str, Fraction]) -> str:
+def on_targets_text(path: str, rows: Sequence[OnTarget], given: Mapping[str, Fraction]) -> str:
     """A model's table, fitting targets first, and the sentences below it."""
     from rich.table import Table
 
-    fitting = sum(each.verdict == "fits" for each in found)
+    fitting = sum(row.verdict == "fits" for row in rows)
     table = Table()
     table.add_column("target", no_wrap=True)
     table.add_column("fits", overflow="fold")
     for name in ("SRAM B", "flash B", "latency", "90 % interval", "energy"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("basis")
-    for each in found:
-        table.add_row(*_cells(each))
-    title = f"{path}: fits {fitting} of {len(found)} targets"
-    return rendered([title, table, *_notes(found, given)])
+    for row in rows:
+        table.add_row(*_cells(row))
+    title = f"{path}: fits {fitting} of {len(rows)} targets"
+    return rendered([title, table, *_notes(rows, given)])
 
 
-def _cells(each: OnTarget) -> tuple[str, ...]:
-    costs = each.costs
+def _cells(row: OnTarget) -> tuple[str, ...]:
+    costs = row.costs
     if costs is None:
-        return (each.target.name, "refused", "", "", "", "", "", "")
-    fits = {"fits": "yes", "not judged": f"? {', '.join(each.unjudged)}"}.get(each.verdict)
+        return (row.target.name, "refused", "", "", "", "", "", "")
+    fits = {"fits": "yes", "not judged": f"? {', '.join(row.unjudged)}"}.get(row.verdict)
     if fits is None:
-        fits = f"no: {', '.join(f'{broken.resource} {_excess(broken.excess)}' for broken in each.violations)}"
+        fits = f"no: {', '.join(f'{broken.resource} {_excess(broken.excess)}' for broken in row.violations)}"
     texts = latency_texts(costs)
     latency, interval = ("unknown", "unknown") if texts is None else (texts[0], f"{texts[1]} to {texts[2]}")
     if costs.at_least and costs.latency_us is not None:
         latency, interval = f"at least {format_quantity('latency', costs.latency_us)}", ""
     return (
-        each.target.name,
+        row.target.name,
         fits,
         f"{costs.sram_bytes:,}",
         f"{costs.flash_bytes:,}",
         latency,
         interval,
         energy_text(costs).replace("\n", " "),
-        each.basis or "",
+        row.basis or "",
     )
 
 
@@ -63,35 +63,35 @@ def _excess(excess: float) -> str:
     return f"+{max(1, round(100 * excess))} %" if excess < 1 else f"{1 + excess:,.3g}x"
 
 
-def _notes(found: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[str]:
-    notes = [f"{text}." for text in _limits(found, given)]
-    for reason, names in _grouped((each.refused, each.target.name) for each in found):
+def _notes(rows: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[str]:
+    notes = [f"{text}." for text in _limits(rows, given)]
+    for reason, names in _grouped((row.refused, row.target.name) for row in rows):
         notes.append(f"Refused on {names}: {reason}")
-    for resource, names in _grouped((name, each.target.name) for each in found for name in each.unjudged):
+    for resource, names in _grouped((name, row.target.name) for row in rows for name in row.unjudged):
         notes.append(
             f"{RESOURCES[resource].label} is not known on {names}: nobody can say whether its limit is kept there."
         )
-    costed = [(each, each.costs) for each in found if each.costs is not None]
-    for kinds, cores in _grouped((", ".join(costs.uncounted), each.target.core) for each, costs in costed):
+    costed = [(row, row.costs) for row in rows if row.costs is not None]
+    for kinds, cores in _grouped((", ".join(costs.uncounted), row.target.core) for row, costs in costed):
         notes.append(f"At least so much, as nobody counted the instructions of {kinds} on {cores}.")
-    for kinds, cores in _grouped((", ".join(each.bounded), each.target.core) for each, _ in costed):
+    for kinds, cores in _grouped((", ".join(row.bounded), row.target.core) for row, _ in costed):
         notes.append(f"Bounded by elements, as nobody counted the instructions of {kinds} on {cores}.")
-    silent = [each for each in found if each.costs is not None and each.basis is None]
+    silent = [row for row in rows if row.costs is not None and row.basis is None]
     if silent:
-        names = ", ".join(each.target.name for each in silent)
+        names = ", ".join(row.target.name for row in silent)
         notes.append(f"Cycles are not known on {names}: there is no calibration.")
-    if any(each.costs is not None and each.costs.energy_uj is None for each in found):
+    if any(row.costs is not None and row.costs.energy_uj is None for row in rows):
         notes.append("Energy is unknown where a target has no sourced figure, or no cycles.")
-    if npus := [each.target.name for each in found if each.target.npu is not None]:
+    if npus := [row.target.name for row in rows if row.target.npu is not None]:
         notes.append(f"Counted as the core alone would run it, without the NPU: {', '.join(npus)}.")
-    notes += [f"{_BASES[basis]}." for basis in _BASES if any(each.basis == basis for each in found)]
+    notes += [f"{_BASES[basis]}." for basis in _BASES if any(row.basis == basis for row in rows)]
     notes.append("SRAM is exact. nas-cost --target NAME says more of each target, and names its sources.")
     return notes
 
 
-def _limits(found: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[str]:
+def _limits(rows: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[str]:
     said = []
-    budgets = [each.budget for each in found if each.budget is not None]
+    budgets = [row.budget for row in rows if row.budget is not None]
     if given:
         limits = ", ".join(f"{name} {format_quantity(name, float(limit))}" for name, limit in given.items())
         said.append(f"Limits: {limits}")
@@ -99,7 +99,7 @@ def _limits(found: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[st
         asked = given.get(name)
         capped = [budget for budget in budgets if asked is not None and (budget.limit(name) or 0) < asked]
         if capped:
-            where = f"On {len(capped)} of {len(found)} targets there is less {name} to spare than that"
+            where = f"On {len(capped)} of {len(rows)} targets there is less {name} to spare than that"
             said.append(f"{where}: the limit there is what there is")
     if rest := [name for name in ("sram", "flash") if name not in given]:
         said.append(f"Limit of {' and '.join(rest)}: what each target has, less what is reserved")

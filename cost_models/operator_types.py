@@ -159,8 +159,8 @@ def activation_types(kind: str) -> tuple[str, ...]:
     pattern = _PATTERNS[kind]
     if pattern.startswith((">", ".", "(.)")):
         return ("any",) if not pattern.startswith(">") else ("none",)
-    found: list[str] = []
+    types: list[str] = []
     for choice in pattern.replace("(", "").split("|"):
         first = choice[1 : choice.index("]")] if choice.startswith("[") else choice[:1]
-        found += [name for name, letter in _LETTERS.items() if letter in first]
-    return tuple(name for name in _LETTERS if name in found)
+        types += [name for name, letter in _LETTERS.items() if letter in first]
+    return tuple(name for name in _LETTERS if name in types)

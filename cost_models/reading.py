@@ -84,8 +84,8 @@ def read_toml(path: Path, hint: str) -> tuple[str, dict[str, Any]]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.partition("=")[0].count(".") > _MOST_DOTS:
             raise UserError(f"{path}, line {number} has a key of more than {_MOST_DOTS} dots.", hint)
-        if found := _LONG_NUMBER.search(line):
-            raise UserError(f"{path}, line {number} has a number of {len(found[0]):,} digits.", hint)
+        if long_number := _LONG_NUMBER.search(line):
+            raise UserError(f"{path}, line {number} has a number of {len(long_number[0]):,} digits.", hint)
     try:
         return text, tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -68,16 +68,16 @@ def read_signal_options(index: int, kind: str, op: Table, data: bytes) -> Signal
     wanted = PARAMETERS[kind]
     if not size and not wanted:
         return SignalOptions()
-    found = read_integers(data[start : start + size])
-    if tuple(found) != wanted:
+    values = read_integers(data[start : start + size])
+    if tuple(values) != wanted:
         raise UserError(
-            f"Operator {index} of the model ({kind}) has the options {', '.join(found) or 'none'}, where its"
+            f"Operator {index} of the model ({kind}) has the options {', '.join(values) or 'none'}, where its"
             f" kernel reads {', '.join(wanted) or 'none'}.",
             "Make it with the operators of TFLM's signal library (python/tflite_micro/signal).",
         )
-    if any(not -(1 << 31) <= value < 1 << 31 for value in found.values()):
+    if any(not -(1 << 31) <= value < 1 << 31 for value in values.values()):
         raise broken(f"operator {index} ({kind}) has an option beyond 32 bits")
-    return SignalOptions(values=tuple(found.items()))
+    return SignalOptions(values=tuple(values.items()))
 
 
 def element_type(options: SignalOptions) -> str:

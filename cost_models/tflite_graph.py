@@ -388,8 +388,8 @@ def _options(
         return _resource(index, table, data, resources)
     if kind == schema.DETECTION:
         start, size = table.span(schema.OP_CUSTOM_OPTIONS)
-        found = read_numbers(data[start : start + size])
-        values = tuple((name, int(found.get(name, 0))) for name in ("max_detections", "num_classes"))
+        numbers = read_numbers(data[start : start + size])
+        values = tuple((name, int(numbers.get(name, 0))) for name in ("max_detections", "num_classes"))
         if any(not 0 < value < 1 << 16 for _, value in values):
             raise broken(f"operator {index} ({kind}) has {values[0][1]} detections of {values[1][1]} classes")
         return KernelOptions(values=values)

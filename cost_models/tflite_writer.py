@@ -170,8 +170,8 @@ class _ModelFile:
             if isinstance(target, tuple):
                 self._lists.setdefault(target, []).append(place)
                 continue
-            found = target()
-            struct.pack_into("<I", self._out, place, found - place)
+            position = target()
+            struct.pack_into("<I", self._out, place, position - place)
         return at
 
     def _tables(self, items: Sequence[object], write: Callable[..., int]) -> int:
@@ -179,8 +179,8 @@ class _ModelFile:
         self._out += struct.pack("<I", len(items)) + bytes(4 * len(items))
         for index, item in enumerate(items):
             place = at + 4 + 4 * index
-            found = write(item)
-            struct.pack_into("<I", self._out, place, found - place)
+            position = write(item)
+            struct.pack_into("<I", self._out, place, position - place)
         return at
 
     def _vector(self, items: bytes, item_bytes: int, *, alignment: int = 4, terminated: bool = False) -> int:

@@ -106,7 +106,7 @@ def channel_groups(spec: ArchSpec) -> Channels:
             carried = tuple((group, repeat * layer.multiplier) for group, repeat in carried)
         elif isinstance(layer, Concat):
             carried = tuple(
-                one for item in layer.inputs for one in (spans[item] if item != INPUT else ((0, 1),))
+                span for item in layer.inputs for span in (spans[item] if item != INPUT else ((0, 1),))
             )
         elif isinstance(layer, Flatten):
             height, width, _ = spec.shape_of(source)
@@ -117,8 +117,8 @@ def channel_groups(spec: ArchSpec) -> Channels:
             if [(widths[group], repeat) for group, repeat in carried] == [
                 (widths[group], repeat) for group, repeat in other
             ]:
-                for (one, _), (two, _) in zip(carried, other, strict=True):
-                    first, last = sorted((root(one), root(two)))
+                for (span, _), (two, _) in zip(carried, other, strict=True):
+                    first, last = sorted((root(span), root(two)))
                     parents[last] = first
             else:  # parts that do not line up: too rare to be worth cutting into common pieces
                 fixed.update(group for group, _ in (*carried, *other))

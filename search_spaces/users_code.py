@@ -82,5 +82,5 @@ def users_fault(error: Exception, source: object) -> str:
     return f"{type(error).__name__}{': ' + text[0].rstrip('.') if text else ''}{place}"
 
 
-def _same_file(one: str, other: str) -> bool:
-    return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100 - of names, whatever they are
+def _same_file(path: str, other: str) -> bool:
+    return os.path.abspath(path) == os.path.abspath(other)  # noqa: PTH100 - of names, whatever they are

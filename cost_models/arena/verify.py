@@ -28,11 +28,11 @@ def verify_plan(buffers: Sequence[Buffer], arena_bytes: int) -> tuple[str, ...]:
             faults.append(f"Buffer {index} is not inside the arena of {arena_bytes} bytes.")
         if buffer.last_use < buffer.first_use:
             faults.append(f"Buffer {index} is last used before it is first used.")
-    for index, one in enumerate(buffers):
+    for index, first in enumerate(buffers):
         for other_index in range(index):
             other = buffers[other_index]
-            in_time = one.first_use <= other.last_use and other.first_use <= one.last_use
-            in_space = one.offset < other.offset + other.size and other.offset < one.offset + one.size
+            in_time = first.first_use <= other.last_use and other.first_use <= first.last_use
+            in_space = first.offset < other.offset + other.size and other.offset < first.offset + first.size
             if in_time and in_space:
                 faults.append(f"Buffers {other_index} and {index} overlap.")
     return tuple(faults)

@@ -171,7 +171,7 @@ def path_spreads(samples: Sequence[Sample]) -> dict[str, float]:
     by_path: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_path[sample.path].append(sample)
-    found: dict[str, float] = {}
+    spreads: dict[str, float] = {}
     for path, seen in sorted(by_path.items()):
         scores: list[float] = []
         for part in (0, 1):
@@ -181,8 +181,8 @@ def path_spreads(samples: Sequence[Sample]) -> dict[str, float]:
             ]
         scores.sort()
         rank = min(len(scores), math.ceil(0.9 * (len(scores) + 1))) - 1
-        found[path] = round(scores[rank] / Z90, 4)
-    return found
+        spreads[path] = round(scores[rank] / Z90, 4)
+    return spreads
 
 
 def inside(error: float, residual: Residual, spread: tuple[float, float]) -> bool:

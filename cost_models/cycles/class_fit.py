@@ -126,19 +126,19 @@ def fit_classes(factors: Sequence[Factor], cores: Sequence[str]) -> dict[str, Co
     by_core: dict[str, list[Factor]] = defaultdict(list)
     for factor in factors:
         by_core[factor.board.core].append(factor)
-    means = {core: statistics.fmean(each.mean for each in found) for core, found in by_core.items()}
-    squares = sum((each.mean - means[each.board.core]) ** 2 for each in factors)
+    means = {core: statistics.fmean(board.mean for board in alike) for core, alike in by_core.items()}
+    squares = sum((board.mean - means[board.board.core]) ** 2 for board in factors)
     freedom = len(factors) - len(by_core)
     between_boards = squares / freedom if freedom > 0 else 0.01
     overall = statistics.fmean(means.values())
     between_cores = statistics.variance(means.values()) if len(means) > 1 else 0.04
-    within = statistics.median(each.within for each in factors)
+    within = statistics.median(board.within for board in factors)
     classes: dict[str, CoreClass] = {}
     for core in cores:
-        found = by_core.get(core) or by_core.get(CORES[core].pipeline_of or "", [])
-        count = len(found)
+        alike = by_core.get(core) or by_core.get(CORES[core].pipeline_of or "", [])
+        count = len(alike)
         weight = count * between_cores / (count * between_cores + between_boards)
-        own = statistics.fmean(each.mean for each in found) if found else overall
+        own = statistics.fmean(board.mean for board in alike) if alike else overall
         center = overall + weight * (own - overall)
         # The next board's effect, and what is left open of the core's.
         spread = between_boards + (1 - weight) * between_cores
@@ -147,8 +147,8 @@ def fit_classes(factors: Sequence[Factor], cores: Sequence[str]) -> dict[str, Co
         classes[core] = CoreClass(
             center=center,
             spread_model=math.sqrt(spread * reach * reach + extra),
-            spread_operator=statistics.fmean([within, *(each.within for each in found)]),
-            boards=tuple(each.board.name for each in found),
+            spread_operator=statistics.fmean([within, *(board.within for board in alike)]),
+            boards=tuple(board.board.name for board in alike),
         )
     return classes
 
@@ -159,10 +159,11 @@ def leave_board_out(factors: Sequence[Factor]) -> list[LeftOut]:
     for factor in factors:
         core = factor.board.core
         others = [each for each in factors if each.board.name != factor.board.name]
-        found = fit_classes(others, [core])[core]
-        errors = [abs(math.expm1(found.center - value)) for value, _ in factor.cases]
+        fitted = fit_classes(others, [core])[core]
+        errors = [abs(math.expm1(fitted.center - value)) for value, _ in factor.cases]
         held = sum(
-            abs(value - found.center) <= Z90 * math.hypot(found.spread_model, found.spread_operator * share)
+            abs(value - fitted.center)
+            <= Z90 * math.hypot(fitted.spread_model, fitted.spread_operator * share)
             for value, share in factor.cases
         )
         rows.append(
@@ -201,9 +202,9 @@ def few_models_rates(factor: Factor, source: str) -> Rates:
 def document_of(classes: Mapping[str, CoreClass]) -> dict[str, Any]:
     """The content of `core_classes.json`."""
     entries: dict[str, Any] = {}
-    for core, found in sorted(classes.items()):
+    for core, fitted in sorted(classes.items()):
         measured = CORES[core].pipeline_of is None
-        names = ", ".join(found.boards)
+        names = ", ".join(fitted.boards)
         if measured:
             source = f"the class of {_spoken(core)} boards: {names}"
         else:
@@ -213,9 +214,9 @@ def document_of(classes: Mapping[str, CoreClass]) -> dict[str, Any]:
             )
         entries[core] = {
             "basis": "class" if measured else "bound",
-            "scale": round(math.exp(found.center), 4),
-            "spread_model": round(found.spread_model, 4),
-            "spread_operator": round(found.spread_operator, 4),
+            "scale": round(math.exp(fitted.center), 4),
+            "spread_model": round(fitted.spread_model, 4),
+            "spread_operator": round(fitted.spread_operator, 4),
             "source": source,
         }
     return {"cores": entries}

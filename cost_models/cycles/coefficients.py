@@ -39,8 +39,8 @@ def coefficient_document(
     """
     samples: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for counts in operator_counts:
-        for key, found in read_portable(counts).items():
-            samples[key].extend(found)
+        for key, values in read_portable(counts).items():
+            samples[key].extend(values)
     kernels = read_kernels(kernel_counts)
     runs: dict[tuple[str, str], list[MeasuredRun]] = defaultdict(list)
     for run in read_runs(folder):

@@ -217,17 +217,17 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return 0
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
-                found = future.result()
-                if not found:
+                recorded = future.result()
+                if not recorded:
                     continue
                 if writer is None:
-                    writer = csv.DictWriter(file, fieldnames=list(found[0]), lineterminator="\n")
+                    writer = csv.DictWriter(file, fieldnames=list(recorded[0]), lineterminator="\n")
                     if not rows:
                         writer.writeheader()
-                writer.writerows(found)
+                writer.writerows(recorded)
                 file.flush()
-                recorders[found[0]["task"]].add(found)
-                print({k: found[-1][k] for k in ("task", "network", "val_correct", "seconds")}, flush=True)
+                recorders[recorded[0]["task"]].add(recorded)
+                print({k: recorded[-1][k] for k in ("task", "network", "val_correct", "seconds")}, flush=True)
 
 
 if __name__ == "__main__":

@@ -110,17 +110,17 @@ class Ours:
     ) -> None:
         rng = np.random.default_rng([seed, 5])
         screen = screen or truth.screen
-        found = survey(screen, rng=rng, draws=100, wanted=20)
+        seen = survey(screen, rng=rng, draws=100, wanted=20)
         self._engine = SearchEngine(
             screen=screen,
             steps=steps,
             seed=seed,
             samples=truth.task.val,
-            feasible=found.feasible,
+            feasible=seen.feasible,
             settings=settings,
         )
-        for one in earlier:
-            self._engine.update_earlier(one.params, one.steps, one.answer.val_error)
+        for training in earlier:
+            self._engine.update_earlier(training.params, training.steps, training.answer.val_error)
         self._steps = list(steps)
         self._horizon = horizon
         self._reserve = TimeReserve(
@@ -217,11 +217,11 @@ class Evolution:
         self._screen(choices)
         return choices.params, STEPS[-1]
 
-    def _fitness(self, one: Training, weights: Any) -> float:
-        costs = one.screened.costs
+    def _fitness(self, training: Training, weights: Any) -> float:
+        costs = training.screened.costs
         assert costs is not None
         shares = (
-            one.answer.val_error / 0.1,
+            training.answer.val_error / 0.1,
             costs.sram_bytes / self._limits["sram"],
             costs.flash_bytes / self._limits["flash"],
             costs.macs / 1e6,
@@ -277,20 +277,23 @@ class Judge:
         The front and the most accurate are chosen by validation error among full trainings that fit.
         """
         known: dict[str, tuple[tuple[float, ...], float]] = {}
-        for one in done:
-            if one.full and one.screened.fits:
-                costs = one.screened.costs
+        for training in done:
+            if training.full and training.screened.fits:
+                costs = training.screened.costs
                 assert costs is not None
                 where = (costs.sram_bytes, costs.flash_bytes, float(costs.cycles or costs.macs))
                 places = [(c - a) / (b - a) for c, a, b in zip(where, self.low, self.high)]
-                known[one.screened.digest] = ((one.answer.val_error, *places), one.answer.test_error)
+                known[training.screened.digest] = (
+                    (training.answer.val_error, *places),
+                    training.answer.test_error,
+                )
         if not known:
             return 0.0, 1.0
-        found = list(known.values())
+        answers = list(known.values())
         front = [
             (test / self.error, *(max(0.0, c) for c in vector[1:]))
-            for vector, test in found
-            if not any(dominates(other, vector) for other, _ in found)
+            for vector, test in answers
+            if not any(dominates(other, vector) for other, _ in answers)
         ]
-        best = min(found, key=lambda one: one[0])
+        best = min(answers, key=lambda training: training[0])
         return hypervolume(front, (1.0, 1.0, 1.0, 1.0)), best[1]

@@ -164,11 +164,11 @@ class Meter:
         count, at, spent, before = self._last
         now, cpu = self.clock(), time.thread_time()
         rows = max(1, self.trained - count)
-        each = {k: (v - before[k]) / rows * 1e3 for k, v in self.spent.items()}
-        other = (cpu - spent) / rows * 1e3 - sum(each.values())
+        shares = {k: (v - before[k]) / rows * 1e3 for k, v in self.spent.items()}
+        other = (cpu - spent) / rows * 1e3 - sum(shares.values())
         memory = peak_bytes() / 2**20
         print(
-            f"{self.trained:8} {rows / (now - at):9.1f} {each['ask']:8.2f} {each['tell']:8.2f}"
+            f"{self.trained:8} {rows / (now - at):9.1f} {shares['ask']:8.2f} {shares['tell']:8.2f}"
             f" {other:9.2f} {memory:6.0f}",
             flush=True,
         )
@@ -204,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--storage", help="Optuna URL (default: a journal file)")
     arguments = parser.parse_args(argv)
     screen = make_screen()
-    found = survey(screen, rng=np.random.default_rng(1), draws=200, wanted=20)
+    seen = survey(screen, rng=np.random.default_rng(1), draws=200, wanted=20)
     meter = Meter(clock=time.perf_counter)
     if not arguments.ray:
         meter.clock = lambda: time.thread_time() - meter.spent["workers"]
@@ -222,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sparsity=0.0,
             ),
             study=Study(storage=storage, name="bench", identity={}),
-            engine=SearchEngine(screen=screen, steps=_STEPS, seed=1, samples=10_000, feasible=found.feasible),
+            engine=SearchEngine(screen=screen, steps=_STEPS, seed=1, samples=10_000, feasible=seen.feasible),
             executor=executor,
             save_model=lambda key, steps, tflite: None,
             listener=meter,

@@ -96,13 +96,14 @@ def _run(
     """Scores of one search at each share of the compute; ours is given each share as its time limit."""
     truth, judge = _bench(task, table)
     threadpool_limits(1)  # searches run side by side
-    one = WAYS[way]
-    if one.plain:
-        done = replay(one.make(truth, seed, horizon), truth, seed=seed, horizon=horizon)
+    chosen = WAYS[way]
+    if chosen.plain:
+        done = replay(chosen.make(truth, seed, horizon), truth, seed=seed, horizon=horizon)
         return [judge.score(t for t in done if t.ended <= share * horizon) for share in SHARES]
     limits = [share * horizon for share in (SHARES if whole else SHARES[:2])]
     return [
-        judge.score(replay(one.make(truth, seed, limit), truth, seed=seed, horizon=limit)) for limit in limits
+        judge.score(replay(chosen.make(truth, seed, limit), truth, seed=seed, horizon=limit))
+        for limit in limits
     ]
 
 

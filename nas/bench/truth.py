@@ -190,8 +190,8 @@ def _left_out(inputs: Array, errors: Array, groups: npt.NDArray[np.int64]) -> Ar
     """Each network's errors as predicted without it, at any seed."""
     fold = np.random.default_rng(0).permutation(groups.max() + 1)[groups] % _FOLDS
     predicted = np.zeros_like(errors)
-    for one in range(_FOLDS):
-        held = fold == one
+    for held_out in range(_FOLDS):
+        held = fold == held_out
         if not held.any():
             continue
         for k in range(errors.shape[1]):

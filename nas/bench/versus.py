@@ -51,18 +51,18 @@ def ours(config: RunConfig, out: Path) -> tuple[list[Found], int]:
     ]
     subprocess.run([sys.executable, "-m", "nas", *words, "--out", str(out)], check=True)
     result = json.loads((out / "result.json").read_text())
-    found = {}
+    networks = {}
     for trial in result["trials"]:
         if trial["state"] == "evaluated":
             costs = trial["costs"]
             name = model_key(trial["digest"], trial["steps"])
-            found[trial["digest"]] = Found(
+            networks[trial["digest"]] = Found(
                 costs=(costs["sram_bytes"], costs["flash_bytes"], costs["cycles"] or costs["macs"]),
                 val=trial["tflm_accuracy"] or trial["accuracy"],
                 tflite=(out / "models" / f"{name}.tflite").read_bytes(),
                 full=trial["rung"] == "full",
             )
-    return list(found.values()), len(result["trials"])
+    return list(networks.values()), len(result["trials"])
 
 
 def plain(job: Job, seconds: float, sampler: str) -> tuple[list[Found], int]:
@@ -86,7 +86,7 @@ def plain(job: Job, seconds: float, sampler: str) -> tuple[list[Found], int]:
     )
     deadline = time.monotonic() + seconds
     trials: dict[int, Any] = {}
-    found, count = [], 0
+    networks, count = [], 0
     try:
         while time.monotonic() < deadline:
             while len(trials) < executor.slots:
@@ -109,10 +109,12 @@ def plain(job: Job, seconds: float, sampler: str) -> tuple[list[Found], int]:
                 fits = "fits" if not broken else "breaks the budget"
                 print(f"  plain {count}: accuracy {accuracy:.4f}, {fits}", file=sys.stderr, flush=True)
                 if not broken:
-                    found.append(Found(costs=where, val=accuracy, tflite=done.evaluation.tflite, full=True))
+                    networks.append(
+                        Found(costs=where, val=accuracy, tflite=done.evaluation.tflite, full=True)
+                    )
     finally:
         executor.close()
-    return found, count
+    return networks, count
 
 
 def _request(job: Job, number: int, params: Mapping[str, Any]) -> Request:
@@ -129,34 +131,41 @@ def _request(job: Job, number: int, params: Mapping[str, Any]) -> Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tested:
-    """What one way found, measured on the test set.
+    """The outcome of one way, measured on the test set.
 
     Attributes:
         count: Trainings.
-        found: Models that keep the budget.
+        networks: Models that keep the budget.
         points: Test error and costs of its front, which was chosen by validation accuracy.
         best: The chosen one: the most accurate on the validation set of those trained in full.
         error: Its test error, by TFLM.
     """
 
     count: int
-    found: int
+    networks: int
     points: tuple[tuple[float, ...], ...]
     best: Found
     error: float
 
 
-def tested(job: Job, found: Sequence[Found], count: int) -> Tested:
+def tested(job: Job, networks: Sequence[Found], count: int) -> Tested:
     """Measures the front and the chosen model of one way."""
-    vectors = [(1 - one.val, *one.costs) for one in found]
-    front = [one for one, mine in zip(found, vectors) if not any(dominates(other, mine) for other in vectors)]
-    best = max((one for one in found if one.full), key=lambda one: (one.val, -one.costs[2]))
+    vectors = [(1 - network.val, *network.costs) for network in networks]
+    front = [
+        network
+        for network, mine in zip(networks, vectors)
+        if not any(dominates(other, mine) for other in vectors)
+    ]
+    best = max(
+        (network for network in networks if network.full),
+        key=lambda network: (network.val, -network.costs[2]),
+    )
     return Tested(
         count=count,
-        found=len(found),
+        networks=len(networks),
         points=tuple(
-            (1 - measure_accuracy(one.tflite, job.dataset, "test", "litert").value, *one.costs)
-            for one in front
+            (1 - measure_accuracy(network.tflite, job.dataset, "test", "litert").value, *network.costs)
+            for network in front
         ),
         best=best,
         error=1 - measure_accuracy(best.tflite, job.dataset, "test", "tflm").value,
@@ -166,18 +175,18 @@ def tested(job: Job, found: Sequence[Found], count: int) -> Tested:
 def table(job: Job, both: Mapping[str, Tested]) -> str:
     """A row for each way; errors from twice the lower one of the chosen models on count as nothing."""
     limits = dict(job.budget.limits())
-    work = max(point[3] for one in both.values() for point in one.points)
-    reference = (2 * min(one.error for one in both.values()), limits["sram"], limits["flash"], work)
+    work = max(point[3] for outcome in both.values() for point in outcome.points)
+    reference = (2 * min(outcome.error for outcome in both.values()), limits["sram"], limits["flash"], work)
     rows = [
         "| way | trainings | models that fit | test accuracy of the chosen | its costs | front | hypervolume |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, one in both.items():
-        sram, flash, cycles = one.best.costs
-        volume = hypervolume(one.points, reference) / math.prod(reference)
+    for name, outcome in both.items():
+        sram, flash, cycles = outcome.best.costs
+        volume = hypervolume(outcome.points, reference) / math.prod(reference)
         rows.append(
-            f"| {name} | {one.count} | {one.found} | {1 - one.error:.4f} | {sram / 1024:.1f} KB SRAM,"
-            f" {flash / 1024:.1f} KB flash, {cycles / 1e6:.2f} M cycles | {len(one.points)} | {volume:.4f} |"
+            f"| {name} | {outcome.count} | {outcome.networks} | {1 - outcome.error:.4f} | {sram / 1024:.1f} KB SRAM,"
+            f" {flash / 1024:.1f} KB flash, {cycles / 1e6:.2f} M cycles | {len(outcome.points)} | {volume:.4f} |"
         )
     return "\n".join(rows)
 

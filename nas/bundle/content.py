@@ -260,26 +260,28 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _beside_front_end(found: NpuModel, target: Target, spec: FrontEndSpec | None) -> NpuModel:
+def _beside_front_end(compiled: NpuModel, target: Target, spec: FrontEndSpec | None) -> NpuModel:
     """The same with the arena that it adds to its front end's, where it has one."""
     if spec is None:
-        return found
+        return compiled
     build = {"kernels": target.kernels, "core": target.core}
     partner = ArenaPartner(read_graph(spec.tflite), **build)
-    arena_bytes, _ = partner.added_by(compiled_arena(found.compiled, **build))
-    return replace(found, arena_bytes=arena_bytes)
+    arena_bytes, _ = partner.added_by(compiled_arena(compiled.compiled, **build))
+    return replace(compiled, arena_bytes=arena_bytes)
 
 
-def _within(found: NpuModel, budget: Budget | None) -> NpuModel:
+def _within(compiled: NpuModel, budget: Budget | None) -> NpuModel:
     broken = (
-        npu_violations(budget, arena_bytes=found.arena_bytes, model_bytes=len(found.tflite)) if budget else ()
+        npu_violations(budget, arena_bytes=compiled.arena_bytes, model_bytes=len(compiled.tflite))
+        if budget
+        else ()
     )
     if broken:
         raise UserError(
-            f"Compiled for {found.npu.accelerator}, the model is over its budget: {broken[0]}.",
+            f"Compiled for {compiled.npu.accelerator}, the model is over its budget: {broken[0]}.",
             "Choose a smaller model of the front.",
         )
-    return found
+    return compiled
 
 
 def _golden_raw(model: TrainedModel, port: Port) -> NDArray[np.generic]:

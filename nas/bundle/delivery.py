@@ -138,8 +138,8 @@ def _shown(resource: str, value: float | None) -> str:
 
 
 def _accuracy(manifest: Manifest | None) -> tuple[str, float] | None:
-    found = sorted(manifest.accuracies, key=lambda each: each.part != "test") if manifest else []
-    return (found[0].part, found[0].value) if found else None
+    stated = sorted(manifest.accuracies, key=lambda entry: entry.part != "test") if manifest else []
+    return (stated[0].part, stated[0].value) if stated else None
 
 
 def _message(new: Manifest, old: Manifest | None, folder: str, table: str) -> str:
@@ -207,8 +207,10 @@ def _check_free(repo: _Repo, base: str, paths: list[str], present: dict[str, str
     taken = set(paths)
     for path in sorted(set(present) - own):
         ancestors = {path, *map(str, PurePosixPath(path).parents)}
-        if found := ancestors & taken:
-            raise UserError(f"{min(found)} is in the repository and of no bundle.", "Give another REPO:PATH.")
+        if claimed := ancestors & taken:
+            raise UserError(
+                f"{min(claimed)} is in the repository and of no bundle.", "Give another REPO:PATH."
+            )
 
 
 class _Repo:

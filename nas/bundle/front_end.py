@@ -128,8 +128,8 @@ def _check_features(spec: FrontEndSpec, recordings: NDArray[np.int16], raw: NDAr
     """Golden samples must be what the device makes of the recordings; without TFLM's interpreter none can tell."""
     if reference_engine() != "tflm":
         return
-    found = FrontEnd(settings_of(spec)).raw_features(recordings).reshape(len(recordings), -1)
-    for at, (features, sample) in enumerate(zip(found, raw.reshape(len(raw), -1), strict=False)):
+    computed = FrontEnd(settings_of(spec)).raw_features(recordings).reshape(len(recordings), -1)
+    for at, (features, sample) in enumerate(zip(computed, raw.reshape(len(raw), -1), strict=False)):
         if not np.array_equal(features, sample):
             raise UserError(
                 f"The front end makes other features of golden recording {at} than golden sample {at}.",

@@ -122,5 +122,5 @@ def load_layout(name: str) -> Layout:
     """
     if name not in LAYOUTS:
         raise UserError(f"There is no format {name!r}.", did_you_mean(name, LAYOUTS))
-    found: Layout = importlib.import_module(f"nas.bundle.layouts.{name.replace('-', '_')}").LAYOUT
-    return found
+    layout: Layout = importlib.import_module(f"nas.bundle.layouts.{name.replace('-', '_')}").LAYOUT
+    return layout

@@ -74,10 +74,10 @@ def golden_recordings(
         return None
     words = golden_words(folder, manifest, "int16_t", "golden_recording", present)
     try:
-        found: NDArray[np.int16] = np.array([int(word) for word in words], np.int16)
+        samples: NDArray[np.int16] = np.array([int(word) for word in words], np.int16)
         entry = manifest.frontend
         channels = () if entry.channels == 1 else (entry.channels,)
-        return found.reshape((-1, entry.clip_samples, *channels))
+        return samples.reshape((-1, entry.clip_samples, *channels))
     except (ValueError, OverflowError) as error:
         raise BundleError("golden", "The golden recordings are none of the front end's input.") from error
 

@@ -129,44 +129,44 @@ def prove_sources(
     """
     sections: tuple[Sections, ...] = ()
     try:
-        found = read_compiled(folder, manifest, compiler)
+        printed = read_compiled(folder, manifest, compiler)
         if cross and has_cross_compiler():
             sections = measure(folder, manifest)
     except CompileError as error:
         raise BundleError("compile", f"The sources do not compile: {error}.") from error
     tflite = (folder / manifest.paths("model")[0]).read_bytes()
-    _check_constants(manifest, tflite, found)
-    _check_answers(manifest, found, int8 if manifest.npu else found.model)
-    _check_front_end(folder, manifest, found)
+    _check_constants(manifest, tflite, printed)
+    _check_answers(manifest, printed, int8 if manifest.npu else printed.model)
+    _check_front_end(folder, manifest, printed)
     _check_sections(manifest, sections)
-    return sections, (*found.warnings, *(line for core in sections for line in core.warnings))
+    return sections, (*printed.warnings, *(line for core in sections for line in core.warnings))
 
 
-def _check_constants(manifest: Manifest, tflite: bytes, found: ReadBack) -> None:
-    if found.model != tflite:
+def _check_constants(manifest: Manifest, tflite: bytes, printed: ReadBack) -> None:
+    if printed.model != tflite:
         at = next(
-            (i for i, (a, b) in enumerate(zip(found.model, tflite)) if a != b),
-            min(len(found.model), len(tflite)),
+            (i for i, (a, b) in enumerate(zip(printed.model, tflite)) if a != b),
+            min(len(printed.model), len(tflite)),
         )
         raise BundleError("array", f"The model array differs from {manifest.name}.tflite from byte {at} on.")
-    if found.misalignment:
-        raise BundleError("array", f"The model array lies {found.misalignment} B off a multiple of 16.")
-    if found.arena_bytes != manifest.arena_bytes:
+    if printed.misalignment:
+        raise BundleError("array", f"The model array lies {printed.misalignment} B off a multiple of 16.")
+    if printed.arena_bytes != manifest.arena_bytes:
         raise BundleError(
             "interface",
-            f"The header's arena is {found.arena_bytes} B, the manifest's {manifest.arena_bytes} B.",
+            f"The header's arena is {printed.arena_bytes} B, the manifest's {manifest.arena_bytes} B.",
         )
-    if found.class_names != manifest.class_names:
+    if printed.class_names != manifest.class_names:
         raise BundleError(
             "labels",
-            f"The class names are {', '.join(found.class_names)}; the model was exported with"
+            f"The class names are {', '.join(printed.class_names)}; the model was exported with"
             f" {', '.join(manifest.class_names)}.",
         )
 
 
-def _check_front_end(folder: Path, manifest: Manifest, found: ReadBack) -> None:
+def _check_front_end(folder: Path, manifest: Manifest, printed: ReadBack) -> None:
     """The array and the sizes that were read back, and what TFLM makes of the recordings, where it is installed."""
-    entry, front_end = manifest.frontend, found.frontend
+    entry, front_end = manifest.frontend, printed.frontend
     if entry is None or front_end is None:
         return
     tflite = (folder / manifest.paths("frontend_model")[0]).read_bytes()
@@ -185,25 +185,25 @@ def _check_front_end(folder: Path, manifest: Manifest, found: ReadBack) -> None:
     spec = remake_spec(entry.kind, entry.settings.model_dump(), entry.clip_samples)
     waveforms = recordings.reshape(entry.recordings, *spec.recording_shape)
     features = FrontEnd(settings_of(spec)).raw_features(waveforms).tobytes()
-    if spec.tflite != front_end.model or found.golden_raw[: len(features)] != features:
+    if spec.tflite != front_end.model or printed.golden_raw[: len(features)] != features:
         raise BundleError(
             "golden", "The golden recordings are stale: the front end makes other features of them."
         )
 
 
 def _check_sections(manifest: Manifest, sections: tuple[Sections, ...]) -> None:
-    for found in sections:
+    for core in sections:
         weights = manifest.emitted_bytes + (manifest.frontend.model_bytes if manifest.frontend else 0)
-        if found.constant_bytes < weights:
+        if core.constant_bytes < weights:
             raise BundleError(
-                "sections", f"On {found.core} the weights are not read-only data, which stays in flash."
+                "sections", f"On {core.core} the weights are not read-only data, which stays in flash."
             )
-        if found.data_bytes or found.zero_bytes:
-            taken = found.data_bytes + found.zero_bytes
-            raise BundleError("sections", f"On {found.core} the model's own sources take {taken} B of SRAM.")
+        if core.data_bytes or core.zero_bytes:
+            taken = core.data_bytes + core.zero_bytes
+            raise BundleError("sections", f"On {core.core} the model's own sources take {taken} B of SRAM.")
 
 
-def _check_answers(manifest: Manifest, found: ReadBack, runnable: bytes) -> None:
+def _check_answers(manifest: Manifest, printed: ReadBack, runnable: bytes) -> None:
     """Run the array that was read back, of a model compiled for an NPU its source; no other file is used any more."""
     try:
         model = reference_model(runnable)
@@ -212,7 +212,7 @@ def _check_answers(manifest: Manifest, found: ReadBack, runnable: bytes) -> None
     scales = np.array([model.input.scale, model.output.scale], np.float32).tobytes()
     zero_points = (model.input.zero_point, model.output.zero_point)
     sizes = (model.input.size, model.output.size)
-    if (found.scales, found.zero_points, (found.input_size, found.output_size)) != (
+    if (printed.scales, printed.zero_points, (printed.input_size, printed.output_size)) != (
         scales,
         zero_points,
         sizes,
@@ -220,33 +220,33 @@ def _check_answers(manifest: Manifest, found: ReadBack, runnable: bytes) -> None
         raise BundleError("interface", "The header's sizes, scales or zero points are not the model's.")
 
     count = manifest.golden_count
-    raw = np.frombuffer(found.golden_raw, np.dtype(manifest.input.raw_type))
-    if raw.size != count * model.input.size or len(found.golden_output) != count * model.output.size:
+    raw = np.frombuffer(printed.golden_raw, np.dtype(manifest.input.raw_type))
+    if raw.size != count * model.input.size or len(printed.golden_output) != count * model.output.size:
         raise BundleError("golden", f"There are not {count} golden vectors of the model's size.")
     scaling = InputScaling(
         offset=manifest.input.offset, multiplier=manifest.input.multiplier, zero_point=model.input.zero_point
     )
     inputs = scaling.quantize(raw.reshape((count, *model.input.shape)))
-    if found.golden_quantized != inputs.tobytes():
+    if printed.golden_quantized != inputs.tobytes():
         raise BundleError(
             "preprocessing", "The emitted C quantizes the golden samples to other bytes than Python."
         )
     hashes = np.array([fnv1a(row.tobytes()) for row in inputs], np.uint32).tobytes()
-    if found.golden_hash != hashes:
+    if printed.golden_hash != hashes:
         raise BundleError(
             "golden", "The golden vectors are stale: the hashes of the quantized inputs differ."
         )
-    if found.scores is not None and manifest.anomaly is not None:
-        stated, computed, threshold = found.scores
+    if printed.scores is not None and manifest.anomaly is not None:
+        stated, computed, threshold = printed.scores
         score = AnomalyScore.fold(
             scales=(model.input.scale, model.output.scale), zero_points=zero_points, elements=model.input.size
         )
-        wanted = score.of(inputs, np.frombuffer(found.golden_output, np.int8).reshape(count, -1)).tolist()
+        wanted = score.of(inputs, np.frombuffer(printed.golden_output, np.int8).reshape(count, -1)).tolist()
         if not list(stated) == list(computed) == wanted or threshold != manifest.anomaly.threshold:
             raise BundleError("golden", "The emitted C scores the golden samples otherwise than Python.")
     if manifest.numbers:
-        _check_numbers(manifest, found, scale=model.output.scale, zero_point=model.output.zero_point)
-    expected = np.frombuffer(found.golden_output, np.int8).reshape((count, *model.output.shape))
+        _check_numbers(manifest, printed, scale=model.output.scale, zero_point=model.output.zero_point)
+    expected = np.frombuffer(printed.golden_output, np.int8).reshape((count, *model.output.shape))
     answers = model.run(inputs)
     allowed = 0 if model.engine == manifest.engine else LARGEST_DIFFERENCE
     for vector in range(count):
@@ -259,15 +259,15 @@ def _check_answers(manifest: Manifest, found: ReadBack, runnable: bytes) -> None
             )
 
 
-def _check_numbers(manifest: Manifest, found: ReadBack, *, scale: float, zero_point: int) -> None:
+def _check_numbers(manifest: Manifest, printed: ReadBack, *, scale: float, zero_point: int) -> None:
     """The numbers that the emitted C makes of the golden outputs, and their names."""
     targets = tuple(
         TargetScale(name=one.name, mean=one.mean, deviation=one.deviation) for one in manifest.numbers
     )
     scaling = NumberScaling.fold(targets, scale=scale, zero_point=zero_point)
-    codes = np.frombuffer(found.golden_output, np.int8).reshape(manifest.golden_count, -1)
+    codes = np.frombuffer(printed.golden_output, np.int8).reshape(manifest.golden_count, -1)
     numbers = scaling.numbers(codes).tobytes()
     wanted = (numbers, numbers, tuple(one.name for one in targets))
     stated = tuple((one.multiplier, one.offset) for one in manifest.numbers)
-    if found.numbers != wanted or stated != tuple(zip(scaling.multiplier, scaling.offset, strict=True)):
+    if printed.numbers != wanted or stated != tuple(zip(scaling.multiplier, scaling.offset, strict=True)):
         raise BundleError("golden", "The emitted C makes other numbers of the golden outputs than Python.")

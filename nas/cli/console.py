@@ -96,16 +96,16 @@ def _plan_lines(plan: RunPlan) -> list[str]:
         f"        {info.samples['train']} train, {info.samples['val']} val, {info.samples['test']} test samples",
         *(f"data    {line}" for line in job.dataset.report.lines()),
     ]
-    for board, found in zip(job.boards, plan.surveys, strict=True):
+    for board, survey in zip(job.boards, plan.surveys, strict=True):
         limits = ", ".join(
             f"{name} <= {format_quantity(name, limit)}" for name, limit in board.budget.limits()
         )
         lines += [
             f"target  {board.name} ({board.model.target.title}): {limits}",
             *(f"        {note}" for note in board.budget.notes),
-            f"space   {job.space.name}: {found.fitting} of {found.drawn} random networks fit",
+            f"space   {job.space.name}: {survey.fitting} of {survey.drawn} random networks fit",
         ]
-    if all(found.feasible for found in plan.surveys):
+    if all(survey.feasible for survey in plan.surveys):
         networks = config.networks()
         many = "as many networks as there is time for" if networks is None else f"{networks} networks"
         lines.append(

@@ -71,10 +71,10 @@ class FrontEnd:
             raise ValueError(f"waveforms are {waveforms.dtype} {waveforms.shape}, not int16 {said}")
         frames = settings.clip_frames(waveforms.shape[1])
         by_channel = waveforms.reshape(*waveforms.shape[:2], channels)
-        found = np.empty((len(waveforms), frames, settings.bands, channels), np.int8)
+        made = np.empty((len(waveforms), frames, settings.bands, channels), np.int8)
         interpreter, window, hop = self._interpreter, settings.window_samples, settings.hop_samples
         try:
-            for clip, rows in zip(by_channel, found, strict=True):
+            for clip, rows in zip(by_channel, made, strict=True):
                 if settings.remembers:
                     interpreter.reset()
                 for channel in range(channels):
@@ -85,7 +85,7 @@ class FrontEnd:
                         rows[frame, :, channel] = interpreter.get_output(0)
         except RuntimeError as error:
             raise TflmError(f"TFLM failed to run the front end: {error}") from error
-        return found[..., 0] if channels == 1 else found
+        return made[..., 0] if channels == 1 else made
 
     def raw_features(self, waveforms: NDArray[np.int16]) -> NDArray[np.uint8]:
         """The same as a network's raw samples: a feature of int8 code f is the byte f + 128.

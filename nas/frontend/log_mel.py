@@ -59,15 +59,15 @@ def log_mel(settings: LogMelSettings) -> FrontEndModel:
 
 
 def _subtraction(bands: int) -> dict[str, int]:
-    one = 1 << SUBTRACTION_BITS
-    smoothing, odd = int(SMOOTHING * one), int(ODD_SMOOTHING * one)
+    unit = 1 << SUBTRACTION_BITS
+    smoothing, odd = int(SMOOTHING * unit), int(ODD_SMOOTHING * unit)
     return {
-        "alternate_one_minus_smoothing": one - odd,
+        "alternate_one_minus_smoothing": unit - odd,
         "alternate_smoothing": odd,
         "clamping": 0,
-        "min_signal_remaining": int(LEAST_REMAINING * one),
+        "min_signal_remaining": int(LEAST_REMAINING * unit),
         "num_channels": bands,
-        "one_minus_smoothing": one - smoothing,
+        "one_minus_smoothing": unit - smoothing,
         "smoothing": smoothing,
         "smoothing_bits": SMOOTHING_BITS,
         "spectral_subtraction_bits": SUBTRACTION_BITS,

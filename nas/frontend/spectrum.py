@@ -71,10 +71,8 @@ class SpectrumSettings(FrameSettings):
     def text(self) -> str:
         """What the features are."""
         scale = "" if self.spacing == "linear" else ", evenly spaced in octaves"
-        each = "" if self.channels == 1 else ", of each channel"
-        return (
-            f"logarithms of the amplitudes in bands from {self.low_hz:g} to {self.high_hz:g} Hz{scale}{each}"
-        )
+        of_channels = "" if self.channels == 1 else ", of each channel"
+        return f"logarithms of the amplitudes in bands from {self.low_hz:g} to {self.high_hz:g} Hz{scale}{of_channels}"
 
     @property
     def log_scale(self) -> int:

@@ -53,8 +53,8 @@ class AnomalyScore:
         Raises:
             ValueError: More elements than 64 bits can add up.
         """
-        one = max(scales) / (1 << _MULTIPLIER_BITS)
-        multipliers = [max(1, math.floor(scale / one + 0.5)) for scale in scales]
+        unit = max(scales) / (1 << _MULTIPLIER_BITS)
+        multipliers = [max(1, math.floor(scale / unit + 0.5)) for scale in scales]
         largest = elements * (sum(multipliers) * _LARGEST_CODE) ** 2
         if largest.bit_length() > _SUM_BITS:
             raise ValueError(f"{elements} elements are too many to score")
@@ -65,7 +65,7 @@ class AnomalyScore:
             input_zero_point=zero_points[0],
             output_zero_point=zero_points[1],
             shift=shift,
-            unit=one * one * (1 << shift) / elements,
+            unit=unit * unit * (1 << shift) / elements,
         )
 
     def of(self, inputs: NDArray[np.int8], outputs: NDArray[np.int8]) -> NDArray[np.int64]:

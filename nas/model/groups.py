@@ -78,41 +78,41 @@ def group_scores(content: Mapping[str, Any] | None) -> GroupScores | None:
     )
 
 
-def groups_text(found: GroupScores, metric: MetricName) -> str:
+def groups_text(scores: GroupScores, metric: MetricName) -> str:
     """The worst and the best group, and how many have no metric."""
-    left = left_out_text(found, metric)
-    if found.measured == 0:
+    left = left_out_text(scores, metric)
+    if scores.measured == 0:
         return left
-    if found.measured == 1:
-        text = f"{found.worst.name} alone with {_score_text(found.worst, metric)}"
+    if scores.measured == 1:
+        text = f"{scores.worst.name} alone with {_score_text(scores.worst, metric)}"
     else:
         text = (
-            f"of {found.measured:,} the worst is {found.worst.name} with {_score_text(found.worst, metric)}, the best"
-            f" {found.best.name} with {_score_text(found.best, metric)}"
+            f"of {scores.measured:,} the worst is {scores.worst.name} with {_score_text(scores.worst, metric)},"
+            f" the best {scores.best.name} with {_score_text(scores.best, metric)}"
         )
     return f"{text}; {left}" if left else text
 
 
-def left_out_text(found: GroupScores, metric: MetricName) -> str:
+def left_out_text(scores: GroupScores, metric: MetricName) -> str:
     """Why groups have no metric; empty where all have one."""
-    if not found.left_out:
+    if not scores.left_out:
         return ""
     kinds = " or without both normal and anomalous samples" if metric in ANOMALY_METRICS else ""
-    verb = "is" if found.left_out == 1 else "are"
+    verb = "is" if scores.left_out == 1 else "are"
     return (
-        f"{counted(found.left_out, 'group')} with fewer than {LEAST_SAMPLES} samples{kinds} {verb} left out"
+        f"{counted(scores.left_out, 'group')} with fewer than {LEAST_SAMPLES} samples{kinds} {verb} left out"
     )
 
 
-def rows_text(found: GroupScores, metric: MetricName) -> list[tuple[str, int, str, str]]:
+def rows_text(scores: GroupScores, metric: MetricName) -> list[tuple[str, int, str, str]]:
     """Name, samples, metric and 95 % interval of each group that is told, the worst first."""
-    return [(group.name, group.samples, *_score(group, metric)) for group in found.groups]
+    return [(group.name, group.samples, *_score(group, metric)) for group in scores.groups]
 
 
-def column_title(found: GroupScores, metric: MetricName) -> str:
+def column_title(scores: GroupScores, metric: MetricName) -> str:
     """What the metric of those rows is called."""
     row = NUMBER_METRICS.get(metric)
-    in_unit = row is not None and bool(found.groups) and len(found.worst.numbers) == 1
+    in_unit = row is not None and bool(scores.groups) and len(scores.worst.numbers) == 1
     return row.short if row is not None and in_unit else METRICS[metric].label
 
 

@@ -49,8 +49,8 @@ def _f1(tables: NDArray[np.float64]) -> NDArray[np.float64]:
     right = np.diagonal(tables, axis1=1, axis2=2)
     whole = tables.sum(axis=1) + tables.sum(axis=2)
     there = whole > 0
-    each = np.divide(2 * right, whole, out=np.zeros_like(right), where=there)
-    return np.asarray(each.sum(axis=1) / np.maximum(there.sum(axis=1), 1))
+    by_class = np.divide(2 * right, whole, out=np.zeros_like(right), where=there)
+    return np.asarray(by_class.sum(axis=1) / np.maximum(there.sum(axis=1), 1))
 
 
 def _wilson(table: Confusion) -> tuple[float, float]:
@@ -127,12 +127,12 @@ def _partial_auc(normal: Scores, anomalous: Scores) -> float:
     """
     steps = np.unique(np.concatenate([normal, anomalous]))[::-1]
     alarms = 1.0 - np.searchsorted(np.sort(normal), steps, "left") / len(normal)
-    found = 1.0 - np.searchsorted(np.sort(anomalous), steps, "left") / len(anomalous)
-    alarms, found = np.concatenate([[0.0], alarms]), np.concatenate([[0.0], found])
+    hits = 1.0 - np.searchsorted(np.sort(anomalous), steps, "left") / len(anomalous)
+    alarms, hits = np.concatenate([[0.0], alarms]), np.concatenate([[0.0], hits])
     last = int(np.searchsorted(alarms, _FALSE_ALARMS, "right"))
     rates = np.append(alarms[:last], _FALSE_ALARMS)
     heights = np.append(
-        found[:last], np.interp(_FALSE_ALARMS, alarms[last - 1 : last + 1], found[last - 1 : last + 1])
+        hits[:last], np.interp(_FALSE_ALARMS, alarms[last - 1 : last + 1], hits[last - 1 : last + 1])
     )
     area = float(np.trapezoid(heights, rates))
     least = _FALSE_ALARMS**2 / 2

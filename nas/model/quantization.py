@@ -73,17 +73,19 @@ def quantization_text(content: Mapping[str, Any] | None) -> str:
     """
     if content is None:
         return ""
-    found = quantization_from_json(content)
-    metrics = {one.rung: f"{100 * one.metric:.1f} %" for one in found.tried}
-    float_metric = f"{100 * found.float_metric:.1f} %"
-    text = f"{RUNG_TITLES[found.rung]}: {metrics[found.rung]} on validation data, float {float_metric}"
-    others = [f"{RUNG_TITLES[rung]} {metric}" for rung, metric in metrics.items() if rung != found.rung]
+    quantization = quantization_from_json(content)
+    metrics = {tried.rung: f"{100 * tried.metric:.1f} %" for tried in quantization.tried}
+    float_metric = f"{100 * quantization.float_metric:.1f} %"
+    text = f"{RUNG_TITLES[quantization.rung]}: {metrics[quantization.rung]} on validation data, float {float_metric}"
+    others = [
+        f"{RUNG_TITLES[rung]} {metric}" for rung, metric in metrics.items() if rung != quantization.rung
+    ]
     if others:
         text += f"; also tried: {', '.join(others)}"
-    if found.left_out:
-        text += f"; not tried: {found.left_out}"
-    if found.worst:
-        first = found.worst[0]
+    if quantization.left_out:
+        text += f"; not tried: {quantization.left_out}"
+    if quantization.worst:
+        first = quantization.worst[0]
         where = "the input" if first.layer < 0 else f"{first.tensor} of layer {first.layer} ({first.kind})"
         text += f"; most is lost by {where}, {100 * first.share:.0f} % of the error"
     return text

@@ -51,8 +51,8 @@ class StorageUrl:
 
     def secrets(self) -> tuple[str, ...]:
         """All that must not be shown."""
-        found = [value for key, value in self.query if _is_secret(key)]
-        return tuple(text for text in (self.password, *found) if text)
+        keys = [value for key, value in self.query if _is_secret(key)]
+        return tuple(text for text in (self.password, *keys) if text)
 
     def shown(self) -> str:
         """For people: secrets are hidden."""

@@ -17,15 +17,15 @@ def group_table(summary: RunSummary) -> dict[str, Any] | None:
 
     `between` is how many groups are left out before the row `half`.
     """
-    found = groups_of(summary)
-    if found is None or found.measured < _LEAST_GROUPS:
+    scores = groups_of(summary)
+    if scores is None or scores.measured < _LEAST_GROUPS:
         return None
     metric = metric_name(summary)
     return {
-        "title": sentence(column_title(found, metric)),
-        "rows": rows_text(found, metric),
-        "measured": found.measured,
-        "half": len(found.groups) // 2,
-        "between": found.measured - len(found.groups),
-        "left": left_out_text(found, metric),
+        "title": sentence(column_title(scores, metric)),
+        "rows": rows_text(scores, metric),
+        "measured": scores.measured,
+        "half": len(scores.groups) // 2,
+        "between": scores.measured - len(scores.groups),
+        "left": left_out_text(scores, metric),
     }

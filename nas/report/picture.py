@@ -243,12 +243,12 @@ def log_ticks(low: float, high: float, *, binary: bool) -> list[float]:
     mantissas: tuple[tuple[float, ...], ...] = (
         ((1.0,), (1.0, 1.5)) if binary else ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0))
     )
-    found: list[float] = []
+    ticks: list[float] = []
     for marks in mantissas:
-        found = [unit * mark * base**power for power in range(first, last + 1) for mark in marks]
-        found = [value for value in found if low <= value <= high]
-        if len(found) >= 3:
-            return found if len(found) <= 6 else found[:: math.ceil(len(found) / 6)]
+        ticks = [unit * mark * base**power for power in range(first, last + 1) for mark in marks]
+        ticks = [value for value in ticks if low <= value <= high]
+        if len(ticks) >= 3:
+            return ticks if len(ticks) <= 6 else ticks[:: math.ceil(len(ticks) / 6)]
     return linear_ticks(low / unit, high / unit, unit)
 
 

@@ -38,9 +38,9 @@ def scatters(chosen: ChosenSummary) -> list[Scatter]:
     return [_scatter(one) for one in chosen.predictions or ()]
 
 
-def _scatter(found: Mapping[str, Any]) -> Scatter:
-    truth: Sequence[float] = found["truth"]
-    predicted: Sequence[float] = found["predicted"]
+def _scatter(predictions: Mapping[str, Any]) -> Scatter:
+    truth: Sequence[float] = predictions["truth"]
+    predicted: Sequence[float] = predictions["predicted"]
     low, high = min(*truth, *predicted), max(*truth, *predicted)
     margin = _MARGIN * ((high - low) or abs(high) or 1.0)
     low, high = low - margin, high + margin
@@ -49,13 +49,16 @@ def _scatter(found: Mapping[str, Any]) -> Scatter:
         return 100.0 * (value - low) / (high - low)
 
     ticks = [(place(tick), f"{tick:.4g}") for tick in linear_ticks(low, high)]
-    below, above = found["middle"]
-    errors = f"Errors (predicted less true): mean {found['bias']:.4g}, nine tenths between {below:.4g} and {above:.4g}"
+    below, above = predictions["middle"]
+    errors = (
+        f"Errors (predicted less true): mean {predictions['bias']:.4g},"
+        f" nine tenths between {below:.4g} and {above:.4g}"
+    )
     return Scatter(
-        name=found["name"],
+        name=predictions["name"],
         dots=tuple((place(x), 100.0 - place(y)) for x, y in zip(truth, predicted, strict=True)),
         columns=tuple(ticks),
         rows=tuple((100.0 - at, text) for at, text in ticks),
         errors=errors,
-        text=f"{found['name']}: predicted against true numbers of {len(truth):,} test samples. {errors}",
+        text=f"{predictions['name']}: predicted against true numbers of {len(truth):,} test samples. {errors}",
     )

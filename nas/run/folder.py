@@ -297,13 +297,13 @@ def saved_config(folder: RunFolder) -> RunConfig:
 
 def versions() -> dict[str, str]:
     """Installed versions of the packages that decide a result."""
-    found = {}
+    known = {}
     for package in _PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            known[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return known
 
 
 def write_atomically(path: Path, content: bytes) -> None:

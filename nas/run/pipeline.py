@@ -73,18 +73,18 @@ class RunPlan:
         Raises:
             NothingFitsError: No network of the space keeps the limits of one of the boards.
         """
-        for board, found in zip(self.job.boards, self.surveys, strict=True):
-            self._check(found, f" {board.name}" if len(self.surveys) > 1 else "")
+        for board, survey in zip(self.job.boards, self.surveys, strict=True):
+            self._check(survey, f" {board.name}" if len(self.surveys) > 1 else "")
 
-    def _check(self, found: Survey, board: str) -> None:
-        if found.feasible:
+    def _check(self, survey: Survey, board: str) -> None:
+        if survey.feasible:
             return
-        if found.closest.refused is not None:
-            raise NothingFitsError(f"Nothing fits{board}: {found.closest.refused}")
-        worst = found.closest.worst
+        if survey.closest.refused is not None:
+            raise NothingFitsError(f"Nothing fits{board}: {survey.closest.refused}")
+        worst = survey.closest.worst
         assert worst is not None
         raise NothingFitsError(
-            f"Nothing fits{board}: of {found.drawn} networks and a descent from the best of them the closest misses"
+            f"Nothing fits{board}: of {survey.drawn} networks and a descent from the best of them the closest misses"
             f" by {worst}.",
             f"Raise the {worst.resource} limit, or take another --space or --target."
             if not board
@@ -180,8 +180,8 @@ def resume(
     return _search(job, folder, listener, verbose=verbose)
 
 
-def _same_storage(one: str, other: str) -> bool:
-    return StorageUrl.parse(one).kept() == StorageUrl.parse(other).kept()
+def _same_storage(url: str, other: str) -> bool:
+    return StorageUrl.parse(url).kept() == StorageUrl.parse(other).kept()
 
 
 def _plan(job: Job) -> RunPlan:
@@ -278,8 +278,8 @@ def _search_feasible(
         feasible=feasible,
     )
     try:
-        for one in load(folder):
-            engine.update_earlier(one.params, one.steps, one.error)
+        for training in load(folder):
+            engine.update_earlier(training.params, training.steps, training.error)
     except (KeyError, ValueError, UserError):
         raise UserError(
             f"The choices of {config.warm_start} are not those that {config.space} asks for.",

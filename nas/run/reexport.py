@@ -65,7 +65,7 @@ def reexport(
     load_layout(format)
     if model is None and selection is not None:
         model = str(selection.chosen.number)
-    found = load_run_model(
+    stored = load_run_model(
         path,
         model,
         name=name,
@@ -74,6 +74,6 @@ def reexport(
         trust_space=trust_space,
     )
     bundle = export(
-        found.model, target=found.target, costs=found.costs, out=out, format=format, budget=found.budget
+        stored.model, target=stored.target, costs=stored.costs, out=out, format=format, budget=stored.budget
     )
     return Reexport(bundle=bundle, verification=verify(bundle))

@@ -125,11 +125,13 @@ class RunResult:
             UserError: The result of a board is gone.
         """
         run = RunFolder(path=self.path)
-        found = {}
+        results = {}
         for board in self.summary.boards:
             part = run.board(board.folder)
-            found[board.target.name] = RunResult(path=part.path, content=read_result(part)[1], home=run.path)
-        return found
+            results[board.target.name] = RunResult(
+                path=part.path, content=read_result(part)[1], home=run.path
+            )
+        return results
 
     @property
     def delivered(self) -> bool:

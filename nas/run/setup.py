@@ -162,10 +162,10 @@ def _front_ends(dataset: Dataset, boards: Sequence[Board]) -> tuple[tuple[FrontE
     Raises:
         UserError: None does.
     """
-    found, dropped = [], []
+    choices, dropped = [], []
     errors: list[UserError] = []
-    for name, each in dataset.behind.items():
-        spec = each.info.frontend
+    for name, data in dataset.behind.items():
+        spec = data.info.frontend
         assert spec is not None
         try:
             left = tuple(
@@ -181,10 +181,10 @@ def _front_ends(dataset: Dataset, boards: Sequence[Board]) -> tuple[tuple[FrontE
             errors.append(error)
             dropped.append(f"Not searched: {name}. {error.message}")
             continue
-        found.append(FrontEndChoice(name=name, input_shape=each.info.input_shape, boards=left))
-    if errors and not found:
+        choices.append(FrontEndChoice(name=name, input_shape=data.info.input_shape, boards=left))
+    if errors and not choices:
         raise errors[-1]
-    return tuple(found), dropped
+    return tuple(choices), dropped
 
 
 def _of_both(budget: Budget) -> Budget:
@@ -202,13 +202,13 @@ def _targets(config: RunConfig) -> tuple[Target, ...]:
         return (load_target(config.target),)
     if config.targets.strip() == ALL:
         raise UserError("--targets all is too many for one search.", "Name the boards that it shall serve.")
-    found = chosen_targets(config.targets)
-    if taken := [target.name for target in found if target.name in TAKEN_NAMES]:
+    targets = chosen_targets(config.targets)
+    if taken := [target.name for target in targets if target.name in TAKEN_NAMES]:
         raise UserError(
             f"A board of several cannot be called {taken[0]}: the run folder has a part of that name.",
             "Call its target file otherwise.",
         )
-    return found
+    return targets
 
 
 def _check_delivery(config: RunConfig) -> None:

@@ -185,13 +185,13 @@ def _find(folder: RunFolder, model_id: str | None) -> TrialSummary:
     by_number = [trial for trial in evaluated if str(trial.number) == model_id]
     # Of one network trained several times, the longest training counts.
     by_digest = [trial for trial in evaluated if len(model_id) >= 6 and trial.digest.startswith(model_id)]
-    found = by_number or sorted(by_digest, key=lambda trial: -trial.trained_steps)
-    if not found:
+    matches = by_number or sorted(by_digest, key=lambda trial: -trial.trained_steps)
+    if not matches:
         raise UserError(
             f"The run {folder.path} has no model {model_id}.",
             f"Its front: {', '.join(map(str, summary.front))}." if summary.front else "Its front is empty.",
         )
-    return found[0]
+    return matches[0]
 
 
 def model_bytes(folder: RunFolder, trial: TrialSummary) -> bytes:

@@ -51,7 +51,7 @@ def earlier_trainings(
         kind = saved["config"].get("input_kind", "auto")
         summary, _ = read_result(folder)
         earlier = summary.task.metric
-        found = tuple(
+        trainings = tuple(
             EarlierTraining(
                 params=trial.params,
                 steps=trial.steps,
@@ -79,7 +79,7 @@ def earlier_trainings(
         raise UserError(
             f"{path} was trained on other data than {config.task}.", "A warm start needs the same data."
         )
-    return found
+    return trainings
 
 
 def save(folder: RunFolder, trainings: tuple[EarlierTraining, ...]) -> None:

@@ -124,14 +124,14 @@ def _weight_bytes(tflite: bytes) -> NDArray[np.int64]:
     start = np.frombuffer(tflite, np.uint8).__array_interface__["data"][0]
     model = schema.Model.GetRootAs(tflite, 0)
     graph = model.Subgraphs(0)
-    found = set()
+    spans = set()
     for index in range(graph.TensorsLength()):
         tensor = graph.Tensors(index)
         buffer = model.Buffers(tensor.Buffer())
         if tensor.Type() == schema.TensorType.INT8 and buffer.DataLength():
             at = buffer.DataAsNumpy().__array_interface__["data"][0] - start
-            found.add((at, buffer.DataLength()))
-    ranges = [np.arange(at, at + length) for at, length in sorted(found)]
+            spans.add((at, buffer.DataLength()))
+    ranges = [np.arange(at, at + length) for at, length in sorted(spans)]
     return np.concatenate(ranges) if ranges else np.empty(0, np.int64)
 
 
@@ -145,13 +145,13 @@ def _candidates(
     """A third test samples, a third mixtures on the border between two classes, the rest noise and noisy samples."""
     third = size // 3
     real = test[rng.choice(len(test), third)]
-    one, other = (test[rng.choice(len(test), 2 * third)].astype(np.float64) for _ in range(2))
+    first, second = (test[rng.choice(len(test), 2 * third)].astype(np.float64) for _ in range(2))
     share = (slice(None), *[None] * (test.ndim - 1))
 
     def mixed(low: NDArray[np.float64]) -> NDArray[np.generic]:
-        return _as_raw(one * (1 - low[share]) + other * low[share], test)
+        return _as_raw(first * (1 - low[share]) + second * low[share], test)
 
-    low, high = np.zeros(len(one)), np.ones(len(one))
+    low, high = np.zeros(len(first)), np.ones(len(first))
     answer = model.run(scaling.quantize(mixed(low))).argmax(axis=1)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2

@@ -115,9 +115,9 @@ def compiler_for(target: Target) -> NpuCompiler:
 
 def npu_violations(budget: Budget, *, arena_bytes: int, model_bytes: int) -> tuple[Violation, ...]:
     """The limits that a compiled model breaks by its arena, or by its bytes alone: code is not counted."""
-    found = []
+    broken = []
     for resource, value in (("sram", arena_bytes), ("flash", model_bytes)):
         limit = budget.limit(resource)
         if limit is not None and value > limit:
-            found.append(Violation(resource=resource, value=value, limit=limit))
-    return tuple(found)
+            broken.append(Violation(resource=resource, value=value, limit=limit))
+    return tuple(broken)

@@ -144,10 +144,10 @@ class CandidatePool:
             size: How many are wanted.
             draws: How many are looked at, at most.
         """
-        found: dict[str, TrialHistory] = {}
+        drawn: dict[str, TrialHistory] = {}
         given = list(parents) if themselves else []
         for draw in range(draws):
-            if len(found) >= size:
+            if len(drawn) >= size:
                 break
             parent: Mapping[str, Any] | None = None
             if given:
@@ -162,8 +162,8 @@ class CandidatePool:
             if choices.params == parent:
                 continue
             screened = self._screen.judge(candidate)
-            if screened.fits and screened.digest not in found:
+            if screened.fits and screened.digest not in drawn:
                 made = self._made(choices.params, screened)
                 if made is not None:
-                    found[screened.digest] = made
-        return list(found.values())
+                    drawn[screened.digest] = made
+        return list(drawn.values())

@@ -287,8 +287,8 @@ class SearchEngine:
         self, asked: Sequence[TrialHistory], known: Sequence[TrialHistory], boards: Sequence[int] | None
     ) -> TrialHistory:
         """The most promising network: for the least error on some boards, or for the fronts."""
-        found = self._acquisition(asked, known, front=boards is None, boards=boards)
-        return asked[int(np.argmax(found))]
+        improvement = self._acquisition(asked, known, front=boards is None, boards=boards)
+        return asked[int(np.argmax(improvement))]
 
     def ahead(self, count: int, *, spread: bool, trained: bool = False) -> tuple[list[float], list[float]]:
         """Expected times of the full trainings that `finalists` suggests, and of trainings under way."""

@@ -88,8 +88,8 @@ class MultiFidelityGP:
 
     def learn(self, seen: Observations) -> None:
         """Chooses the kernel's parameters by their posterior; `condition` must follow."""
-        found = minimize(_loss(seen), _CENTRE, jac=True, method="L-BFGS-B", options={"maxiter": 25})
-        self._kernel = KernelParameters.of(np.asarray(found.x))
+        optimum = minimize(_loss(seen), _CENTRE, jac=True, method="L-BFGS-B", options={"maxiter": 25})
+        self._kernel = KernelParameters.of(np.asarray(optimum.x))
 
     def condition(self, seen: Observations) -> None:
         """Takes in what was seen, with the covariance as it is.
@@ -202,9 +202,9 @@ class AdditiveKernel:
         return self._of_graph, by_len_g, self._of_choices, self._of_choices * self._v
 
 
-def _squares(one: Array, other: Array) -> Array:
+def _squares(first: Array, second: Array) -> Array:
     """Squared distances between rows. Shape: (n, f), (m, f) -> (n, m)."""
-    squares = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T
+    squares = (first**2).sum(1)[:, None] + (second**2).sum(1) - 2 * first @ second.T
     return np.asarray(np.maximum(squares, 0.0, out=squares))
 
 

@@ -23,8 +23,8 @@ def all_objectives(record: TrialRecord, boards: Sequence[str]) -> list[float]:
     """The same with the costs on each board, without bound where one has none; see `objective_names`."""
     if not record.boards:
         return list(objectives(record))
-    found = (record.boards.get(board) for board in boards)
-    return [1.0 - record.value, *(value for costs in found for value in board_objectives(costs))]
+    of_boards = (record.boards.get(board) for board in boards)
+    return [1.0 - record.value, *(value for costs in of_boards for value in board_objectives(costs))]
 
 
 def _costs(record: TrialRecord) -> Costs:
@@ -32,9 +32,9 @@ def _costs(record: TrialRecord) -> Costs:
     return record.costs
 
 
-def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether `one` is nowhere worse and somewhere better; all are minimized."""
-    return all(a <= b for a, b in zip(one, other)) and tuple(one) != tuple(other)
+def dominates(point: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether `point` is nowhere worse and somewhere better; all are minimized."""
+    return all(a <= b for a, b in zip(point, other)) and tuple(point) != tuple(other)
 
 
 def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -> float:

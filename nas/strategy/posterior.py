@@ -79,8 +79,8 @@ class Posterior:
             return []
         observed, self._places = self._observed(rows, pending[-_MOST_PENDING:])
         self._gp.condition(observed)
-        found = {row.network.index: row.network for row in rows if row.network.usable}
-        return [found[index] for index in sorted(found)]
+        networks = {row.network.index: row.network for row in rows if row.network.usable}
+        return [networks[index] for index in sorted(networks)]
 
     def _learn(self, by_rung: Sequence[Sequence[Row]]) -> None:
         """Learns the covariance from the first trainings that are due, so that a resumed search learns the same."""

@@ -86,10 +86,10 @@ class McuSampler(BaseSampler):
             budget=parse_budget(budget, chip),
         )
         seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
-        found = survey(screen, rng=np.random.default_rng([seed, *b"survey"]))
-        if not found.feasible:
+        seen = survey(screen, rng=np.random.default_rng([seed, *b"survey"]))
+        if not seen.feasible:
             raise UserError(
-                f"No network of the space fits: of {found.drawn} random networks and a descent from the best of them"
+                f"No network of the space fits: of {seen.drawn} random networks and a descent from the best of them"
                 " none is within the budget.",
                 "Raise the budget, or choose another space or target.",
             )
@@ -101,7 +101,7 @@ class McuSampler(BaseSampler):
             "screen": screen,
             "steps": self._steps,
             "samples": validation_samples,
-            "feasible": found.feasible,
+            "feasible": seen.feasible,
             "settings": settings,
         }
         self._seed = seed

@@ -276,12 +276,12 @@ def survey(screen: Screen, *, rng: np.random.Generator, draws: int = 500, wanted
 
     def look(choices: Choices) -> Screened:
         nonlocal best
-        found = screen(choices)
-        if found.fits and len(feasible) < wanted:
-            feasible.setdefault(found.digest, choices.params)
-        if best is None or found.excess < best[0].excess:
-            best = (found, choices.params)
-        return found
+        screened = screen(choices)
+        if screened.fits and len(feasible) < wanted:
+            feasible.setdefault(screened.digest, choices.params)
+        if best is None or screened.excess < best[0].excess:
+            best = (screened, choices.params)
+        return screened
 
     for _ in range(draws):
         fitting += look(Choices(rng=rng)).fits

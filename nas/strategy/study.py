@@ -280,12 +280,12 @@ class Study:
 
     def opened(self) -> list[tuple[Trial, dict[str, Any], int]]:
         """Trials that a killed driver left open, once: their choices and training steps."""
-        found = [
+        studies = [
             (Trial(self._study, one._trial_id), dict(one.params), one.user_attrs[_STEPS])
             for one in self._open
         ]
         self._open = []
-        return found
+        return studies
 
     def finalists(
         self, choose: Callable[[], tuple[list[dict[str, Any]], int]]

@@ -102,10 +102,10 @@ def score_numbers(
     ]
     values, skills = np.array([one[0] for one in drawn]), np.array([one[1] for one in drawn]).mean(axis=1)
     rmse, mae, r2 = (NUMBER_METRICS[name].of(errors, usual) for name in ("rmse", "mae", "r2"))
-    found = []
+    scored = []
     for index, target in enumerate(targets):
         low, high = ends(values[:, index])
-        found.append(
+        scored.append(
             NumberError(
                 name=target.name,
                 rmse=float(rmse[index]),
@@ -123,7 +123,7 @@ def score_numbers(
         metric=metric,
         score=float(row.skill(errors, usual).mean()),
         interval=ends(skills),
-        numbers=tuple(found),
+        numbers=tuple(scored),
     )
 
 

@@ -97,16 +97,17 @@ def _grouping(layout: Layout, pattern: str | None, notes: list[str]) -> Callable
             )
         return None
     try:
-        found = re.compile(pattern)
+        expression = re.compile(pattern)
     except re.error as error:
         raise UserError(
             f"--group {pattern!r} is not a pattern ({error}).", "Write it like '^([a-z]+)_'."
         ) from None
-    if found.groups != 1:
+    if expression.groups != 1:
         raise UserError(
-            f"--group {pattern!r} has {found.groups} groups.", "Put one part in brackets, like '^([a-z]+)_'."
+            f"--group {pattern!r} has {expression.groups} groups.",
+            "Put one part in brackets, like '^([a-z]+)_'.",
         )
-    matches = {path: found.search(path.stem) for path in paths}
+    matches = {path: expression.search(path.stem) for path in paths}
     # A bracket that may be empty tells nothing of a file in which it is.
     strangers = [show(path) for path, match in matches.items() if match is None or match[1] is None]
     if strangers:
@@ -116,7 +117,7 @@ def _grouping(layout: Layout, pattern: str | None, notes: list[str]) -> Callable
         )
 
     def group(path: Path) -> str:
-        match = found.search(path.stem)
+        match = expression.search(path.stem)
         assert match is not None
         return str(match[1])
 
@@ -136,10 +137,10 @@ def _inspect_all(
 
     heads = []
     with ThreadPoolExecutor() as pool:
-        for found in pool.map(head, [path for _, path in files]):
-            heads.append(found)
+        for source in pool.map(head, [path for _, path in files]):
+            heads.append(source)
             tell("reading recordings", len(heads), len(files))
-    errors = [found for found in heads if isinstance(found, UserError)]
+    errors = [source for source in heads if isinstance(source, UserError)]
     if len(errors) == 1:
         raise errors[0]
     if errors:
@@ -149,9 +150,9 @@ def _inspect_all(
             "Remove or convert them.",
         )
     return [
-        _File(source=found, label=label, group=None if group_of is None else group_of(path))
-        for (label, path), found in zip(files, heads, strict=True)
-        if isinstance(found, Source)
+        _File(source=source, label=label, group=None if group_of is None else group_of(path))
+        for (label, path), source in zip(files, heads, strict=True)
+        if isinstance(source, Source)
     ]
 
 
@@ -208,7 +209,7 @@ def _without_validation(parts: dict[str, list[_File]], root: Path) -> dict[str, 
 
 def _noises(root: Path, rate: int, notes: list[str]) -> dict[str, Waveform]:
     """The recordings of `_background_noise_`, in the folder or in its training part, by the hash of their samples."""
-    found = {}
+    noises = {}
     for folder in (
         root / name / place for name in (".", *PART_FOLDERS["train"]) for place in RECORDINGS.skipped
     ):
@@ -216,12 +217,12 @@ def _noises(root: Path, rate: int, notes: list[str]) -> dict[str, Waveform]:
             for path in sorted(folder.iterdir()):
                 if path.suffix.lower() in RECORDINGS.suffixes and not path.name.startswith("."):
                     noise = read(path, inspect(path), rate).samples
-                    found[hashlib.sha256(noise.tobytes()).hexdigest()] = noise
-    if found:
+                    noises[hashlib.sha256(noise.tobytes()).hexdigest()] = noise
+    if noises:
         notes.append(
-            f"Mixed into versions of training recordings: {counted(len(found), 'recording')} of background noise."
+            f"Mixed into versions of training recordings: {counted(len(noises), 'recording')} of background noise."
         )
-    return found
+    return noises
 
 
 TASK = load

@@ -30,17 +30,17 @@ def score_groups(
     names, members = np.unique(_text(groups), return_inverse=True)
     order = np.argsort(members, kind="stable")
     ends = np.cumsum(np.bincount(members, minlength=len(names)))[:-1]
-    found: list[tuple[float, int, Rows]] = []
+    scored: list[tuple[float, int, Rows]] = []
     for index, rows in enumerate(np.split(order, ends)):
         score = value(rows) if len(rows) >= LEAST_SAMPLES else None
         if score is not None:
-            found.append((score, index, rows))
-    found.sort(key=lambda one: one[:2])
+            scored.append((score, index, rows))
+    scored.sort(key=lambda group: group[:2])
     half = MOST_SHOWN // 2
-    shown = found if len(found) <= MOST_SHOWN else [*found[:half], *found[-half:]]
+    shown = scored if len(scored) <= MOST_SHOWN else [*scored[:half], *scored[-half:]]
     return GroupScores(
-        measured=len(found),
-        left_out=len(names) - len(found),
+        measured=len(scored),
+        left_out=len(names) - len(scored),
         groups=tuple(_group(str(names[index]), rows, judge(rows)) for _, index, rows in shown),
     )
 

@@ -136,8 +136,8 @@ class Dataset:
             for chunk in chunks(self.samples[part]):
                 digest.update(np.ascontiguousarray(chunk).data)
             digest.update(np.ascontiguousarray(self.labels[part]).data)
-        for name, each in self.behind.items():
-            digest.update(f"{name}:{each.digest()}".encode())
+        for name, data in self.behind.items():
+            digest.update(f"{name}:{data.digest()}".encode())
         return digest.hexdigest()
 
 

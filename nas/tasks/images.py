@@ -145,11 +145,11 @@ def _each(work: Callable[[Given], Made], things: Sequence[Given], what: str) -> 
 
     made, errors = [], []
     with ThreadPoolExecutor() as pool:
-        for done, found in enumerate(pool.map(one, things), start=1):
-            if isinstance(found, UnreadableError):
-                errors.append(found)
+        for done, picture in enumerate(pool.map(one, things), start=1):
+            if isinstance(picture, UnreadableError):
+                errors.append(picture)
             else:
-                made.append(found)
+                made.append(picture)
             tell(what, done, len(things))
     if errors:
         raise unreadable(errors, len(things))

@@ -178,9 +178,9 @@ def _unused_notes(contents: Contents) -> list[str]:
             "sample_rate is not used: --front-end pcan makes features of waveforms, --front-end spectrum of vibration."
         )
     if subjects:
-        one = len(subjects) == 1
+        single = len(subjects) == 1
         notes.append(
-            f"{'Array' if one else 'Arrays'} {', '.join(subjects)} {'is' if one else 'are'} not used;"
+            f"{'Array' if single else 'Arrays'} {', '.join(subjects)} {'is' if single else 'are'} not used;"
             " as groups (or groups_train, groups_val, groups_test) they tell which samples are of one subject."
         )
     if others:

@@ -344,12 +344,12 @@ def parse_limits(text: str) -> tuple[float, float]:
     """
     low, dash, high = text.partition("-")
     try:
-        found = float(low), float(high)
+        limits = float(low), float(high)
     except ValueError:
-        dash, found = "", (0.0, 0.0)
-    if not dash or not 0 <= found[0] < found[1] < 1e7:
+        dash, limits = "", (0.0, 0.0)
+    if not dash or not 0 <= limits[0] < limits[1] < 1e7:
         raise UserError(f"--band-limits {text} are none.", "Write Hz like 300-5000.")
-    return found
+    return limits
 
 
 def _written(task: str) -> str:

@@ -80,11 +80,13 @@ def measure_robustness(tflite: bytes, dataset: Dataset, *, macs: int, seed: int)
     plain = metric(raw)
     values = raw.astype(np.float64)
     deviation = values.std(axis=tuple(range(values.ndim - 1)))
-    found = []
+    measured = []
     for name, disturb in _DISTURBANCES.items():
         disturbed = _as_raw(disturb(values, deviation, rng), raw.dtype)
-        found.append(Disturbance(name=name, metric=metric(disturbed, plain.threshold).objective))
-    return Robustness(samples=wanted, engine=plain.engine, metric=plain.objective, disturbances=tuple(found))
+        measured.append(Disturbance(name=name, metric=metric(disturbed, plain.threshold).objective))
+    return Robustness(
+        samples=wanted, engine=plain.engine, metric=plain.objective, disturbances=tuple(measured)
+    )
 
 
 def _noise(share: float) -> Disturb:

@@ -123,8 +123,8 @@ def make_sounds(
     if len(specs) == 1:
         return behind(next(iter(specs.values())), described)
     described = [f"The front end is searched, of {len(specs)}. {' '.join(described)}"]
-    found = {label: behind(spec, described) for label, spec in specs.items()}
-    return replace(next(iter(found.values())), behind=found)
+    data_sets = {label: behind(spec, described) for label, spec in specs.items()}
+    return replace(next(iter(data_sets.values())), behind=data_sets)
 
 
 def _rate(files: Sequence[Source], asked: float | None, notes: list[str]) -> int:

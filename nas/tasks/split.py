@@ -176,10 +176,10 @@ def hold_out(
     blank = np.zeros(len(labels))
     if groups is not None:
         folds = max(2, round(1 / share))
-        found = len(np.unique(groups))
-        if found < folds:
+        count = len(np.unique(groups))
+        if count < folds:
             raise UserError(
-                f"{name}: {counted(found, 'group')} {'is' if found == 1 else 'are'} too few to hold out {share:.0%}"
+                f"{name}: {counted(count, 'group')} {'is' if count == 1 else 'are'} too few to hold out {share:.0%}"
                 " of the samples by group.",
                 f"Give at least {folds} groups, or the parts themselves (X_train, X_val, X_test; train, val, test).",
             )

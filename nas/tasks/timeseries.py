@@ -215,7 +215,7 @@ def _read(
         if table.times is not None:
             kinds.setdefault(table.times_kind, file.path)
             sizes.append(float(np.nanmedian(np.abs(table.times))) if not np.isnan(table.times).all() else 0.0)
-        found, step = cut(
+        pieces, step = cut(
             table,
             label,
             group,
@@ -225,7 +225,7 @@ def _read(
             tally=tally,
             mixed=options.label_share < 1,
         )
-        stretches += found
+        stretches += pieces
         steps.append(step)
     if len(kinds) > 1:
         raise UserError(

@@ -80,24 +80,24 @@ def answers(
         AssertionError: A request has two answers or none, or something else was answered.
     """
     queue, waiting = list(requests), set[int]()
-    found: dict[int, Done] = {}
+    answered: dict[int, Done] = {}
     deadline = time.monotonic() + patience_s
     while queue or waiting:
         require(executor.slots >= 1, "The executor has no slots.")
         require(
             time.monotonic() < deadline,
-            f"The executor answered {len(found)} of {len(requests)} requests within {patience_s:g} s.",
+            f"The executor answered {len(answered)} of {len(requests)} requests within {patience_s:g} s.",
         )
         while queue and len(waiting) < executor.slots:
             waiting.add(queue[0].number)
             executor.submit(queue.pop(0))
         for done in executor.wait(0.5):
             number = done.request.number
-            require(number not in found, f"The executor answers request {number} twice.")
+            require(number not in answered, f"The executor answers request {number} twice.")
             require(number in waiting, f"The executor answers request {number}, which is not under way.")
             waiting.remove(number)
-            found[number] = done
-    return found
+            answered[number] = done
+    return answered
 
 
 def _request(number: int, seconds: float = 0.0) -> Request:

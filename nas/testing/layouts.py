@@ -49,13 +49,13 @@ def check_layout(layout: Layout, model: Path | bytes, *, target: str = "nrf52840
             f"{said} has no File with bytes and a role of nas.bundle.layout.Role at {path}.",
         )
     for path, source in plain_layout(content).items():
-        found = [file.data for file in files.values() if file.role == source.role]
+        written = [file.data for file in files.values() if file.role == source.role]
         require(
-            len(found) == 1,
-            f"{said} has {len(found)} files of the role {source.role} in place of one ({path}).",
+            len(written) == 1,
+            f"{said} has {len(written)} files of the role {source.role} in place of one ({path}).",
         )
         require(
-            found[0] == source.data,
+            written[0] == source.data,
             f"{said} changes the {source.role} ({path}): sources are the same in every layout.",
         )
     require(

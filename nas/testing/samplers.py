@@ -22,14 +22,15 @@ def check_sampler(sampler_factory: MakeSampler, *, trials: int = 24) -> None:
     Raises:
         AssertionError: The sampler breaks its contract.
     """
-    one, two = (_proposals(sampler_factory, trials) for _ in range(2))
-    first = next((number for number in range(trials) if one[number] != two[number]), None)
+    once, again = (_proposals(sampler_factory, trials) for _ in range(2))
+    first = next((number for number in range(trials) if once[number] != again[number]), None)
     require(
         first is None,
-        f"The sampler proposes {one[first or 0]} in trial {first}, and with the same seed {two[first or 0]}.",
+        f"The sampler proposes {once[first or 0]} in trial {first}, and with the same seed {again[first or 0]}.",
     )
     require(
-        any(params != one[0] for params in one), f"The sampler proposes {one[0]} in each of {trials} trials."
+        any(params != once[0] for params in once),
+        f"The sampler proposes {once[0]} in each of {trials} trials.",
     )
 
 

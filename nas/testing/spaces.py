@@ -69,7 +69,7 @@ def check_space(
     first: list[str] = []
     for seed in range(draws):
         choices = _Asked(rng=np.random.default_rng(seed))
-        one = _candidate(space, choices, input_shape, classes, said)
+        network = _candidate(space, choices, input_shape, classes, said)
         again = _Asked(choices.params, rng=np.random.default_rng(seed + draws))
         same = _candidate(space, again, input_shape, classes, said)
         first = first or choices.asked
@@ -78,25 +78,25 @@ def check_space(
                 asked == first,
                 f"{said} does not always ask for the same choices: {_difference(first, asked)}.",
             )
-        require(one == same, f"{said} gives two networks for the choices {choices.params}.")
-        elements = math.prod(one.wide.input_shape)
+        require(network == same, f"{said} gives two networks for the choices {choices.params}.")
+        elements = math.prod(network.wide.input_shape)
         require(
             elements == math.prod(input_shape),
             f"{said} takes {elements:,} elements of a sample that has {math.prod(input_shape):,}.",
         )
         require(
-            one.wide.output_shape == one.narrow.output_shape == (classes,),
-            f"{said} ends in an output of {one.wide.output_shape} for {classes} classes.",
+            network.wide.output_shape == network.narrow.output_shape == (classes,),
+            f"{said} ends in an output of {network.wide.output_shape} for {classes} classes.",
         )
         try:
-            wide, narrow = lower(one.wide).macs, lower(one.narrow).macs
+            wide, narrow = lower(network.wide).macs, lower(network.narrow).macs
         except Exception as error:
             fail(f"{said} draws a network that cannot be costed: {reason(error)}", error)
         require(narrow <= wide, f"{said} draws a network that pruning makes larger.")
         try:
             back = (
-                pickle.loads(pickle.dumps(one)) == one  # noqa: S301 - its own
-                and ArchSpec.from_json(one.wide.to_json()) == one.wide
+                pickle.loads(pickle.dumps(network)) == network  # noqa: S301 - its own
+                and ArchSpec.from_json(network.wide.to_json()) == network.wide
             )
         except Exception as error:
             fail(f"{said} draws a network that cannot be sent to a worker: {reason(error)}", error)

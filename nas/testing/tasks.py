@@ -31,22 +31,22 @@ def check_task(
 
     name = task if isinstance(task, str) else getattr(task, "__name__", "TASK")
     said = f"The task {name}"
-    one = _loaded(task, argument, options, said)
-    require(isinstance(one, Dataset), f"{said} returns {type(one).__name__}, not a Dataset.")
-    classes, width = len(one.info.class_names), len(one.info.targets)
+    data = _loaded(task, argument, options, said)
+    require(isinstance(data, Dataset), f"{said} returns {type(data).__name__}, not a Dataset.")
+    classes, width = len(data.info.class_names), len(data.info.targets)
     require(
-        (width > 0 and not classes) or (classes == len(set(one.info.class_names)) and classes > 1),
-        f"{said} has {classes} class names, of which {len(set(one.info.class_names))} differ; it needs two or more.",
+        (width > 0 and not classes) or (classes == len(set(data.info.class_names)) and classes > 1),
+        f"{said} has {classes} class names, of which {len(set(data.info.class_names))} differ; it needs two or more.",
     )
-    dtype = np.dtype(one.info.preprocess.raw_type)
+    dtype = np.dtype(data.info.preprocess.raw_type)
     for part in PARTS:
-        require(part in one.samples and part in one.labels, f"{said} has no {part} part.")
-        samples, labels = one.samples[part], one.labels[part]
+        require(part in data.samples and part in data.labels, f"{said} has no {part} part.")
+        samples, labels = data.samples[part], data.labels[part]
         require(len(samples) > 0, f"The {part} part of the task {name} is empty.")
         require(
-            samples.shape[1:] == one.info.input_shape and samples.dtype == dtype,
+            samples.shape[1:] == data.info.input_shape and samples.dtype == dtype,
             f"{said} has {part} samples of {samples.dtype} {samples.shape[1:]}, where its info says {dtype}"
-            f" {one.info.input_shape}.",
+            f" {data.info.input_shape}.",
         )
         require(
             not width or (labels.shape == (len(samples), width) and bool(np.isfinite(labels).all())),
@@ -63,37 +63,37 @@ def check_task(
             f"{said} has {part} labels from {labels.min()} to {labels.max()} for {classes} classes.",
         )
         require(
-            one.info.samples.get(part) == len(samples),
-            f"{said} says that it has {one.info.samples.get(part)} {part} samples, and has {len(samples)}.",
+            data.info.samples.get(part) == len(samples),
+            f"{said} says that it has {data.info.samples.get(part)} {part} samples, and has {len(samples)}.",
         )
-        inputs = one.inputs(samples)
+        inputs = data.inputs(samples)
         require(
             bool(np.isfinite(inputs).all()),
             f"{said} has {part} samples that are not finite after preprocessing.",
         )
-    anomalies = one.info.false_alarms is not None
+    anomalies = data.info.false_alarms is not None
     require(
-        not anomalies or not one.labels["train"].any(),
+        not anomalies or not data.labels["train"].any(),
         f"{said} has anomalies in its train part, where a network learns what is normal alone.",
     )
     for part in ("val", "test") if anomalies else ():
         require(
-            len(np.unique(one.labels[part])) == classes,
+            len(np.unique(data.labels[part])) == classes,
             f"The {part} part of the task {name} needs normal samples and anomalies.",
         )
-    lacking = [] if width or anomalies else np.setdiff1d(np.arange(classes), one.labels["train"]).tolist()
+    lacking = [] if width or anomalies else np.setdiff1d(np.arange(classes), data.labels["train"]).tolist()
     require(
         not lacking,
-        f"{said} has no training sample of class {one.info.class_names[lacking[0]] if lacking else ''}.",
+        f"{said} has no training sample of class {data.info.class_names[lacking[0]] if lacking else ''}.",
     )
-    for note in one.notes:
+    for note in data.notes:
         require(
             note.strip() == note != "" and "\n" not in note,
             f"{said} has a note that is not a line: {note!r}.",
         )
     two = _loaded(task, argument, options, said)
     require(
-        one.digest() == two.digest() and one.info == two.info,
+        data.digest() == two.digest() and data.info == two.info,
         f"{said} gives other data each time: a resumed run and its workers would not see the same.",
     )
 
@@ -104,7 +104,7 @@ def _loaded(task: Any, argument: str, options: TaskOptions | None, said: str) ->
     try:
         if isinstance(task, str):
             return load_task(f"{task}:{argument}" if argument else task, options)
-        found: Dataset = task(argument, options or TaskOptions())
-        return found
+        data: Dataset = task(argument, options or TaskOptions())
+        return data
     except Exception as error:
         fail(f"{said} fails: {reason(error)}", error)

@@ -56,13 +56,13 @@ class Calibrated:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(self.flatbuffer, 0))
         graph = model.subgraphs[0]
         for index, tensor in enumerate(graph.tensors):
-            found = tensor.quantization
-            if found is None or found.min is None or not len(found.min):
+            scaling = tensor.quantization
+            if scaling is None or scaling.min is None or not len(scaling.min):
                 continue
             layer = _layer_of(tensor.name, index in graph.inputs, index in graph.outputs, ranges)
             if layer is not None and layer in ranges:
                 low, high = ranges[layer]
-                found.min, found.max = [low], [high]
+                scaling.min, scaling.max = [low], [high]
         builder = flatbuffers.Builder(len(self.flatbuffer))
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
@@ -74,8 +74,8 @@ def _layer_of(name: bytes, is_input: bool, is_output: bool, ranges: Ranges) -> i
         return INPUT
     if is_output:
         return max(ranges)
-    found = _LAYER.search(name)
-    return None if found is None else int(found[1])
+    match = _LAYER.search(name)
+    return None if match is None else int(match[1])
 
 
 def convert(model: tf_keras.Model, representative: npt.NDArray[np.float32]) -> bytes:

@@ -66,9 +66,9 @@ def first_difference(predicted: OpGraph, converted: OpGraph) -> str | None:
         ("tensor", predicted.tensors, converted.tensors),
         ("input and output", (predicted.inputs, predicted.outputs), (converted.inputs, converted.outputs)),
     ):
-        for index, (one, other) in enumerate(itertools.zip_longest(ours, theirs)):
-            if one != other:
-                return f"{what} {index}\n  predicted {one}\n  converted {other}"
+        for index, (expected, actual) in enumerate(itertools.zip_longest(ours, theirs)):
+            if expected != actual:
+                return f"{what} {index}\n  predicted {expected}\n  converted {actual}"
     return "graphs"
 
 
@@ -82,10 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = False
     for name in options.space or list_spaces():
         for number, spec in enumerate(random_specs(name, count=options.n, seed=options.seed)):
-            found = difference(spec, seed=number)
-            if found is not None:
+            mismatch = difference(spec, seed=number)
+            if mismatch is not None:
                 failed = True
-                print(f"{name} {number}: {found}\n  {spec.to_json()}")
+                print(f"{name} {number}: {mismatch}\n  {spec.to_json()}")
         print(f"{name}: {options.n} networks compared", flush=True)
     return int(failed)
 

@@ -199,37 +199,39 @@ class Evaluator:
             UserError: No board has costs for the model.
         """
         graph = read_graph(tflite)
-        found = [board.judge(graph, file_bytes=len(tflite)) for board in self._boards]
+        judged = [board.judge(graph, file_bytes=len(tflite)) for board in self._boards]
         known = {
-            board.name: each.costs
-            for board, each in zip(self._boards, found, strict=True)
-            if each.costs is not None
+            board.name: verdict.costs
+            for board, verdict in zip(self._boards, judged, strict=True)
+            if verdict.costs is not None
         }
         if not known:
-            raise UserError(str(found[0].refused))
-        closest = min(found, key=lambda each: each.excess)
-        return next(iter(known.values())), known if len(found) > 1 else {}, closest.violations
+            raise UserError(str(judged[0].refused))
+        closest = min(judged, key=lambda verdict: verdict.excess)
+        return next(iter(known.values())), known if len(judged) > 1 else {}, closest.violations
 
     def _float_metric(self, model: tf_keras.Model, spec: ArchSpec) -> float:
         """The metric of the float network on validation data."""
         info, labels = self._dataset.info, self._dataset.labels["val"]
-        found = []
+        parts = []
         for raw in chunks(self._dataset.samples["val"]):
             inputs = self._dataset.inputs(raw).reshape(len(raw), *spec.input_shape)
             outputs = predict(model, inputs)
             if self._rebuilds:
                 outputs = np.square(outputs - inputs.reshape(outputs.shape)).mean(axis=1)
-            found.append(outputs)
-        every = np.concatenate(found)
+            parts.append(outputs)
+        answers = np.concatenate(parts)
         if self._targets:
-            predicted = every * [one.deviation for one in self._targets] + [one.mean for one in self._targets]
+            predicted = answers * [one.deviation for one in self._targets] + [
+                one.mean for one in self._targets
+            ]
             return score_numbers(
                 predicted, labels, targets=self._targets, part="val", engine="litert", metric=info.metric
             ).objective
         if self._rebuilds:
-            return ANOMALY_METRICS[info.metric].of(every[labels == 0], every[labels == 1])
+            return ANOMALY_METRICS[info.metric].of(answers[labels == 0], answers[labels == 1])
         return score(
-            every, labels, classes=self._outputs, part="val", engine="litert", metric=info.metric
+            answers, labels, classes=self._outputs, part="val", engine="litert", metric=info.metric
         ).objective
 
     def _train(

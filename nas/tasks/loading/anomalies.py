@@ -112,8 +112,8 @@ def centred(preprocess: Preprocess, normal: Array) -> tuple[Preprocess, tuple[fl
     spread = max(float(np.sqrt(np.maximum(squares / len(normal) - means**2, 0.0).mean())), 1.0)
     offset = float(np.rint(means.mean()))
     scale = float(np.float32(1.0 / spread))
-    found = replace(preprocess, offset=(offset,), scale=(scale,))
-    return found, (-offset * scale, (255.0 - offset) * scale)
+    shifted = replace(preprocess, offset=(offset,), scale=(scale,))
+    return shifted, (-offset * scale, (255.0 - offset) * scale)
 
 
 def _made(normal: Array) -> Array:

@@ -228,9 +228,9 @@ def _in_processes(
             under_way = {pool.submit(helper.ask, block): helper for helper, block in zip(helpers, blocks)}
             while under_way:
                 ready, _ = wait(under_way, return_when=FIRST_COMPLETED)
-                for one in ready:
-                    helper = under_way.pop(one)
-                    count, counts = one.result()
+                for answer in ready:
+                    helper = under_way.pop(answer)
+                    count, counts = answer.result()
                     tally.merge(counts)
                     done += count
                     tell("making features of recordings", done, total)

@@ -59,17 +59,17 @@ def inspect(path: Path) -> AudioInfo:
     import soundfile
 
     try:
-        found: Any = soundfile.info(str(path))
+        header: Any = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{show(path)} is not a readable recording ({first_line(error)}).",
             "Give WAV, FLAC or OGG files; remove or convert this one.",
         ) from None
     info = AudioInfo(
-        rate=int(found.samplerate),
-        channels=int(found.channels),
-        samples=int(found.frames),
-        subtype=str(found.subtype),
+        rate=int(header.samplerate),
+        channels=int(header.channels),
+        samples=int(header.frames),
+        subtype=str(header.subtype),
     )
     if (stated := _stated_bytes(path)) is not None and stated > path.stat().st_size:
         raise UserError(

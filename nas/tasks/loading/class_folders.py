@@ -161,30 +161,30 @@ def show(path: Path) -> str:
 def _parts(root: Path, left_out: _LeftOut) -> dict[str, Path]:
     """The folders of the parts, or nothing where the folders are classes."""
     folders = _folders(root)
-    found = part_folders(root, folders)
-    if not any(_folders(folder) for folder in found.values()):
+    parts = part_folders(root, folders)
+    if not any(_folders(folder) for folder in parts.values()):
         # A class may be called test or train; several such names without classes below are parts without labels.
-        if len(found) > 1:
-            places = " and ".join(show(found[part]) for part in PART_FOLDERS if part in found)
+        if len(parts) > 1:
+            places = " and ".join(show(parts[part]) for part in PART_FOLDERS if part in parts)
             raise UserError(
                 f"{places} hold no class folders.",
                 f"{left_out.kind.many.capitalize()} lie in FOLDER/train/<class>/.",
             )
         return {}
-    if "train" not in found and len(folders) > len(found):
+    if "train" not in parts and len(folders) > len(parts):
         return {}
-    missing = [part for part in ("train", "test") if part not in found]
+    missing = [part for part in ("train", "test") if part not in parts]
     if missing:
         raise UserError(
-            f"{root} has a folder {next(iter(found.values())).name}, but none for {missing[0]}.",
+            f"{root} has a folder {next(iter(parts.values())).name}, but none for {missing[0]}.",
             "Give train, val and test (val may be missing), or one folder for each class.",
         )
-    refuse_others(root, folders, found)
+    refuse_others(root, folders, parts)
     left_out.hidden += [p.name for p in root.iterdir() if p.name.startswith(".")]
     left_out.loose += [
         show(Path(p.name)) for p in root.iterdir() if p.is_file() and not p.name.startswith(".")
     ]
-    return found
+    return parts
 
 
 def part_folders(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
@@ -193,17 +193,17 @@ def part_folders(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
     Raises:
         UserError: Two of them are one part's.
     """
-    found: dict[str, Path] = {}
+    parts: dict[str, Path] = {}
     for part, names in PART_FOLDERS.items():
         for folder in folders:
             if folder.name.lower() in names:
-                if part in found:
+                if part in parts:
                     raise UserError(
-                        f"{root} has both {found[part].name} and {folder.name}.",
+                        f"{root} has both {parts[part].name} and {folder.name}.",
                         f"Keep one folder for {part}.",
                     )
-                found[part] = folder
-    return found
+                parts[part] = folder
+    return parts
 
 
 def refuse_others(root: Path, folders: Sequence[Path], parts: Mapping[str, Path]) -> None:
@@ -238,7 +238,7 @@ def _class_files(root: Path, left_out: _LeftOut) -> list[tuple[str, Path]]:
         for p in entries
         if not p.is_dir() and not p.name.startswith(".") and p.name not in left_out.kind.lists
     ]
-    found: list[tuple[str, Path]] = []
+    files: list[tuple[str, Path]] = []
     real: dict[Path, Path] = {}
     for folder in _folders(root):
         if folder.name in left_out.kind.skipped:
@@ -246,8 +246,8 @@ def _class_files(root: Path, left_out: _LeftOut) -> list[tuple[str, Path]]:
             continue
         if (same := real.setdefault(folder.resolve(), folder)) != folder:
             raise UserError(f"{show(folder)} and {show(same)} are the same folder.", "Remove the link.")
-        found += [(folder.name, path) for path in _readable(folder, left_out)]
-    return found
+        files += [(folder.name, path) for path in _readable(folder, left_out)]
+    return files
 
 
 def _readable(folder: Path, left_out: _LeftOut) -> list[Path]:

@@ -212,12 +212,12 @@ def _check_alike(heads: Sequence[Head]) -> None:
             )
         if head.names == first.names:
             continue
-        for one, other in ((first, head), (head, first)):
-            for name in one.names:
-                if name and name not in other.names:
-                    near = next((n for n in other.names if n.casefold() == name.casefold()), None)
+        for having, lacking in ((first, head), (head, first)):
+            for name in having.names:
+                if name and name not in lacking.names:
+                    near = next((n for n in lacking.names if n.casefold() == name.casefold()), None)
                     raise UserError(
-                        f"{show(other.path)} has no column {name}, which {show(one.path)} has.",
+                        f"{show(lacking.path)} has no column {name}, which {show(having.path)} has.",
                         f"It has {near}: write names alike in all files."
                         if near
                         else "Give all files the same columns; other files belong elsewhere.",

@@ -92,19 +92,19 @@ def read_intervals(
     by_file: dict[str, list[int]] = {}
     for row, file in enumerate(files):
         by_file.setdefault(file, []).append(row)
-    found = {}
+    intervals = {}
     for file, rows in by_file.items():
         order = np.array(rows)[np.argsort(starts[rows], kind="stable")]
         across = np.flatnonzero(starts[order[1:]] < ends[order[:-1]])
         if len(across):
             _refuse_overlap(path, file, order[across[0] : across[0] + 2], cells, labels, place)
-        found[file] = Intervals(
+        intervals[file] = Intervals(
             kind=kind,
             starts=starts[order],
             ends=ends[order],
             labels=tuple(labels[row] for row in order.tolist()),
         )
-    return found
+    return intervals
 
 
 def _times(
@@ -134,10 +134,10 @@ def _refuse_overlap(
     labels: Sequence[str],
     place: Callable[[int], str],
 ) -> NoReturn:
-    one, other = (
+    first, second = (
         f"{place(row)} ({labels[row]}, {cells[0][row]} to {cells[1][row]})" for row in rows.tolist()
     )
     raise UserError(
-        f"{show(path)}: the intervals of {one} and {other} overlap in {file}.",
+        f"{show(path)}: the intervals of {first} and {second} overlap in {file}.",
         "A row has one label: end the first where the second starts.",
     )

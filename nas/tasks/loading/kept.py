@@ -40,8 +40,8 @@ def kept(
         fill: Makes them.
     """
     folder = cache_folder() / key
-    if found := _found(folder, shapes, dtype):
-        return found
+    if opened := _found(folder, shapes, dtype):
+        return opened
     _tidy(folder.parent)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

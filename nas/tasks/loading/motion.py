@@ -68,7 +68,7 @@ def disturbed(
 
 def _triples(text: str, channels: int, names: Sequence[str] | None) -> tuple[Triple, ...]:
     known = [str(at) for at in range(channels)] if names is None else list(names)
-    found: list[Triple] = []
+    triples: list[Triple] = []
     used: set[str] = set()
     for group in text.split("/"):
         words = [word.strip() for word in group.split(",")]
@@ -81,5 +81,5 @@ def _triples(text: str, channels: int, names: Sequence[str] | None) -> tuple[Tri
             )
         used |= set(words)
         x, y, z = (known.index(word) for word in words)
-        found.append((x, y, z))
-    return tuple(found)
+        triples.append((x, y, z))
+    return tuple(triples)

@@ -76,10 +76,10 @@ def without_classes(sources: Sources, files: Sequence[str]) -> Sources:
 
 def last_rows(stretches: Sequence[Stretch], windows: Windows, chosen: Indices, columns: int) -> Numbers:
     """The last `columns` channels at the last row of some windows. Shape: (n, columns)."""
-    found = np.empty((len(chosen), columns))
+    rows = np.empty((len(chosen), columns))
     ends = windows.start[chosen] + windows.rows - 1
     which = windows.stretch[chosen]
     for index in np.unique(which).tolist():
         here = which == index
-        found[here] = stretches[index].values[ends[here], -columns:]
-    return found
+        rows[here] = stretches[index].values[ends[here], -columns:]
+    return rows

@@ -139,7 +139,7 @@ def cut(
             tally.incomplete += int(np.count_nonzero(incomplete))
         table.values[bad] = np.nan  # an infinite value is none
     values = narrow(table.values)
-    found: list[Stretch] = []
+    stretches: list[Stretch] = []
     firsts: list[int] = []
     group_codes = groups.codes if groups is not None else None
     for start, stop in _runs(table, labels.codes, group_codes, whole, mixed=mixed):
@@ -147,7 +147,7 @@ def cut(
             first, last = int(index[0]), int(index[-1]) + 1
             plain = bool((np.diff(index) == 1).all())
             firsts.append(first)
-            found.append(
+            stretches.append(
                 Stretch(
                     values=values[first:last] if plain else values[index],
                     times=None if table.times is None else table.times[index],
@@ -157,23 +157,25 @@ def cut(
                 )
             )
     steps = (
-        measure_steps([s.times for s in found if s.times is not None]) if table.times is not None else None
+        measure_steps([s.times for s in stretches if s.times is not None])
+        if table.times is not None
+        else None
     )
     if steps is not None and missing == "refuse":
-        _check_gaps(table, found, firsts, steps, time)
+        _check_gaps(table, stretches, firsts, steps, time)
     apart = set(table.breaks.tolist())  # by blank lines
-    found = [
+    stretches = [
         replace(
             stretch,
             joined=before is not None
             and firsts[i] not in apart
             and _joins(before, firsts[i - 1], stretch, firsts[i], steps),
         )
-        for i, (before, stretch) in enumerate(zip([None, *found], found, strict=False))
+        for i, (before, stretch) in enumerate(zip([None, *stretches], stretches, strict=False))
     ]
     if missing == "drop":
-        found = [piece for stretch in found for piece in split_at_holes(stretch, steps, tally)]
-    return found, steps
+        stretches = [piece for stretch in stretches for piece in split_at_holes(stretch, steps, tally)]
+    return stretches, steps
 
 
 def _joins(before: Stretch, first: int, after: Stretch, start: int, steps: Steps | None) -> bool:

@@ -166,7 +166,7 @@ def make_report(
         )
         for part in PARTS
     }
-    found = [
+    sentences = [
         *_class_notes(parts, class_names),
         *_constant_notes(parts, constant, channels=len(levels)),
         *_clipped_notes(parts),
@@ -175,7 +175,7 @@ def make_report(
     ]
     shared = None if groups is None else _shared(groups)
     if shared is not None and shared[1]:
-        found.append(
+        sentences.append(
             f"{shared[1]:,} of {shared[0]:,} groups are in more than one part:"
             " validation and test accuracy are those of known subjects."
         )
@@ -187,7 +187,7 @@ def make_report(
         constant=constant,
         levels=levels,
         groups=shared,
-        notes=(*notes, *found),
+        notes=(*notes, *sentences),
         targets=tuple(target.name for target in targets),
     )
 

@@ -17,10 +17,10 @@ def thinned(rows: NDArray[Kind], most: int) -> NDArray[Kind]:
     if len(rows) <= most:
         return rows
     index = np.random.default_rng(0).integers(0, len(rows), most)
-    found = np.empty((most, *rows.shape[1:]), rows.dtype)
+    kept = np.empty((most, *rows.shape[1:]), rows.dtype)
     order = np.argsort(index, kind="stable")
     for start, stop in spans(rows):  # in their order: else a mapped array would be in memory as a whole
         some = order[slice(*np.searchsorted(index, (start, stop), sorter=order))]
-        found[some] = rows[index[some]]
+        kept[some] = rows[index[some]]
         release(rows)
-    return found
+    return kept

@@ -102,8 +102,8 @@ class _Fitted:
 
 def _apply(preprocess: Preprocess, channel: int, values: Array) -> NDArray[np.float32]:
     index = channel if len(preprocess.offset) > 1 else 0
-    one = replace(preprocess, offset=(preprocess.offset[index],), scale=(preprocess.scale[index],))
-    return one.apply(values)
+    alone = replace(preprocess, offset=(preprocess.offset[index],), scale=(preprocess.scale[index],))
+    return alone.apply(values)
 
 
 def _constant_channels(train: Array, name: str) -> tuple[int, ...]:
@@ -113,11 +113,11 @@ def _constant_channels(train: Array, name: str) -> tuple[int, ...]:
         UserError: The values of a channel differ, but not in float32.
     """
     lows, highs = extremes(train)
-    found = []
+    constant = []
     for channel, (low, high) in enumerate(zip(lows.tolist(), highs.tolist(), strict=True)):
         spread, size = abs(high - low), max(abs(high), abs(low))
         if low == high or (train.dtype.kind == "f" and spread <= _DOUBLE_NOISE * size):
-            found.append(channel)
+            constant.append(channel)
         elif spread < _LEAST_SPREAD:
             raise UserError(
                 f"{name}: channel {channel} of X_train varies by {spread:.3g} only, too little for float32.",
@@ -125,7 +125,7 @@ def _constant_channels(train: Array, name: str) -> tuple[int, ...]:
             )
         elif np.float32(low) == np.float32(high):
             raise _too_fine(name, channel, train, spread, size)
-    return tuple(found)
+    return tuple(constant)
 
 
 def _standardize(

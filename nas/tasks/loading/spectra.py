@@ -98,16 +98,16 @@ def spectra(
     made, done, cut = {}, 0, 0
     for part, array in signals.items():
         kept = spec.frames, spec.bands, channels
-        found = room_for((len(array), *(kept if spec.frames > 1 else kept[1:])), np.uint8)
-        for start, stop in spans(found if found.nbytes > array.nbytes else array):
+        features = room_for((len(array), *(kept if spec.frames > 1 else kept[1:])), np.uint8)
+        for start, stop in spans(features if features.nbytes > array.nbytes else array):
             counts, beyond = _counts(array[start:stop], units)
             cut += beyond
-            found[start:stop] = front_end.raw_features(counts).reshape(stop - start, *found.shape[1:])
-            release(found)
+            features[start:stop] = front_end.raw_features(counts).reshape(stop - start, *features.shape[1:])
+            release(features)
             release(array)
             done += stop - start
             tell("making features of windows", done, total)
-        made[part] = found
+        made[part] = features
     if cut:
         notes.append(
             f"Beyond int16 and cut to it: {counted(cut, 'value')} of windows, larger than training has any."

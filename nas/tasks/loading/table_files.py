@@ -175,16 +175,16 @@ def _raise(error: OSError) -> None:
 def _parts(root: Path) -> dict[str, Path]:
     """The folders of the parts, or nothing where folders are something else."""
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    found = part_folders(root, folders)
-    if "train" not in found or (len(found) == 1 and len(folders) > 1):
+    parts = part_folders(root, folders)
+    if "train" not in parts or (len(parts) == 1 and len(folders) > 1):
         return {}  # a class may be called test
-    if "test" not in found:
+    if "test" not in parts:
         raise UserError(
-            f"{root} has a folder {found['train'].name}, but none for test.",
+            f"{root} has a folder {parts['train'].name}, but none for test.",
             "Give train, val and test (val may be missing), or no such folders.",
         )
-    refuse_others(root, folders, found)
-    return found
+    refuse_others(root, folders, parts)
+    return parts
 
 
 def _table_file(root: Path, path: Path, parts: dict[str, Path]) -> TableFile:

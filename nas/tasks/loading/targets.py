@@ -121,46 +121,46 @@ def scale_numbers(
         else (("y",) if width == 1 else tuple(f"y[{index}]" for index in range(width)))
     )
     means, deviations = numbers["train"].mean(axis=0), numbers["train"].std(axis=0)
-    found, notes = [], []
-    for index, one in enumerate(said):
+    scales, notes = [], []
+    for index, title in enumerate(said):
         mean, deviation = float(means[index]), float(deviations[index])
         # What rounding alone makes of equal numbers is not a deviation.
         if not deviation > 1e-9 * abs(mean):
             raise UserError(
-                f"{name}: {one} is {mean:g} in all training samples.",
+                f"{name}: {title} is {mean:g} in all training samples.",
                 "Leave it out: there is nothing to learn.",
             )
         if deviation < np.finfo(np.float32).tiny:
             raise UserError(
-                f"{name}: {one} varies by {deviation:.3g}, below what float32 can hold.",
+                f"{name}: {title} varies by {deviation:.3g}, below what float32 can hold.",
                 "Give it in another unit.",
             )
         if max(abs(mean), deviation) > 1e30:
             raise UserError(
-                f"{name}: {one} has values of {max(abs(mean), deviation):.3g}, beyond what float32 can hold.",
+                f"{name}: {title} has values of {max(abs(mean), deviation):.3g}, beyond what float32 can hold.",
                 "Give it in another unit.",
             )
         if float(np.spacing(np.float32(np.abs(numbers["train"][:, index]).max()))) > _STEP * deviation:
             raise UserError(
-                f"{name}: {one} varies by {deviation:.3g} about {mean:.10g}: the chip's float32 cannot tell such"
+                f"{name}: {title} varies by {deviation:.3g} about {mean:.10g}: the chip's float32 cannot tell such"
                 " numbers apart.",
                 f"Subtract a fixed value, such as {mean:.3g}, and add it where more digits are kept.",
             )
-        found.append(TargetScale(name=one, mean=mean, deviation=deviation))
+        scales.append(TargetScale(name=title, mean=mean, deviation=deviation))
         for part in ("val", "test"):
             column = numbers[part][:, index]
             if abs(float(column.mean()) - mean) > _FAR * deviation or float(column.std()) > _FAR * deviation:
                 notes.append(
-                    f"{one} of the {part} part ({column.min():.6g} to {column.max():.6g}) is on another scale than that"
-                    f" of the training part ({numbers['train'][:, index].min():.6g} to"
+                    f"{title} of the {part} part ({column.min():.6g} to {column.max():.6g}) is on another scale than"
+                    f" that of the training part ({numbers['train'][:, index].min():.6g} to"
                     f" {numbers['train'][:, index].max():.6g})."
                 )
         spread = float(np.ptp(numbers["train"][:, index]))
         low, high = np.quantile(numbers["train"][:, index], [0.25, 0.75])
         if spread / _OUTPUT_STEPS > _COARSE * (high - low):
             notes.append(
-                f"{one} has rare values far out ({numbers['train'][:, index].min():.6g} to"
+                f"{title} has rare values far out ({numbers['train'][:, index].min():.6g} to"
                 f" {numbers['train'][:, index].max():.6g}, half of them {low:.6g} to {high:.6g}): the 256 levels of"
                 f" an int8 output that reaches them are {spread / _OUTPUT_STEPS:.3g} apart."
             )
-    return tuple(found), notes
+    return tuple(scales), notes

@@ -89,7 +89,7 @@ def find_format(path: Path) -> tuple[TextFormat, list[Row]]:
     words = [] if len(header) == 1 else [f"separated by {_SEPARATORS[separator]}"]
     words += ["decimal commas"] if decimal == "," else []
     words += [encoding.upper()] if encoding.startswith("utf-16") else []
-    found = TextFormat(
+    text_format = TextFormat(
         encoding=encoding,
         separator=separator,
         decimal=decimal,
@@ -98,7 +98,7 @@ def find_format(path: Path) -> tuple[TextFormat, list[Row]]:
         said=", ".join(words),
         notes=tuple(notes),
     )
-    return found, [row for _, row in body[:_SAMPLED_ROWS]]
+    return text_format, [row for _, row in body[:_SAMPLED_ROWS]]
 
 
 def cells_of(lines: Iterable[str], separator: str) -> Iterator[Row]:
@@ -155,8 +155,8 @@ def _preamble(lines: Sequence[str]) -> tuple[int, str, str]:
     """Lines to skip before the header, the last comment among them, and a separator that Excel's `sep=;` names."""
     comment = separator = ""
     for index, line in enumerate(lines):
-        if (found := re.fullmatch(r'"?sep=(.)"?', line.strip(), re.IGNORECASE)) and index == 0:
-            separator = found[1]
+        if (line_match := re.fullmatch(r'"?sep=(.)"?', line.strip(), re.IGNORECASE)) and index == 0:
+            separator = line_match[1]
         elif line.startswith(COMMENTS):
             comment = line.lstrip("#%/ \t")
         elif line.strip():
@@ -167,7 +167,7 @@ def _preamble(lines: Sequence[str]) -> tuple[int, str, str]:
 def _separator(lines: Sequence[str], given: str) -> tuple[str, str]:
     """The separator and decimal sign that leave the most numbers in rows of one length."""
     sample = [line for line in lines if line.strip() and not line.startswith(COMMENTS)][:_SAMPLED_ROWS]
-    best, found = (-1.0, 0), (",", ".")
+    best, signs = (-1.0, 0), (",", ".")
     for separator in [given] if given in _SEPARATORS else _SEPARATORS:
         rows = [row for _, row in _numbered(sample, separator, 0)]
         for decimal in ".,":
@@ -175,8 +175,8 @@ def _separator(lines: Sequence[str], given: str) -> tuple[str, str]:
                 continue
             score = _score(rows, decimal)
             if score > best:
-                best, found = score, (separator, decimal)
-    return found
+                best, signs = score, (separator, decimal)
+    return signs
 
 
 def _score(rows: Sequence[Row], decimal: str) -> tuple[float, int]:

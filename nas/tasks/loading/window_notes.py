@@ -59,10 +59,10 @@ def check_windows(
     used = set(windows.file.tolist())
     short = [name for i, name in enumerate(files) if i not in used]
     if short:
-        one = len(short) == 1
+        alone = len(short) == 1
         why = "too short" if share == 1 else "too short or too mixed"
         notes.append(
-            f"{len(short):,} file{' gives' if one else 's give'} no window, {'it is' if one else 'they are'} {why}:"
+            f"{len(short):,} file{' gives' if alone else 's give'} no window, {'it is' if alone else 'they are'} {why}:"
             f" {listed(short, _NAMED)}."
         )
     return notes

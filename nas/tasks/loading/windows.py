@@ -184,10 +184,10 @@ def _most(stretch: Stretch, start: Indices, rows: int) -> tuple[Indices, Indices
     present = np.unique(stretch.labels) if len(start) else np.empty(0, np.int64)
     if len(present) == 1:
         return np.full(len(start), present[0], np.int64), np.full(len(start), rows, np.int64)
-    for one in present.tolist():
-        until = np.concatenate([[0], np.cumsum(stretch.labels == one)])
+    for value in present.tolist():
+        until = np.concatenate([[0], np.cumsum(stretch.labels == value)])
         count = until[start + rows] - until[start]
-        label[count > most] = one
+        label[count > most] = value
         most = np.maximum(most, count)
     return label, most
 

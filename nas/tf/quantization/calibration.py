@@ -63,18 +63,18 @@ def observe(folded: Folded, inputs: npt.NDArray[np.float32]) -> dict[int, Activa
     model = folded.model()
     for group in groups:
         walk(model, folded.spec, group, change=look)
-    found = {}
+    activations = {}
     for index, extremes in parts.items():
         low = np.stack([one[0] for one in extremes]).min(0)
         high = np.stack([one[1] for one in extremes]).max(0)
-        found[index] = Activation(
+        activations[index] = Activation(
             low=min(0.0, float(low.min())),
             high=max(0.0, float(high.max())),
             values=np.concatenate(kept[index]),
             peak=np.maximum(np.abs(low), np.abs(high)),
             mean=np.sum(means[index], axis=0),
         )
-    return found
+    return activations
 
 
 def range_choices(spec: ArchSpec, seen: dict[int, Activation], *, fixed_input: bool) -> dict[str, Ranges]:
@@ -87,13 +87,13 @@ def range_choices(spec: ArchSpec, seen: dict[int, Activation], *, fixed_input: b
     """
     ways: dict[str, dict[int, tuple[float, float]]] = {"min/max": {}, "MSE": {}}
     ways |= {f"percentile {share}": {} for share in _PERCENTILES}
-    for index, one in seen.items():
-        whole = (one.low, one.high)
+    for index, activation in seen.items():
+        whole = (activation.low, activation.high)
         fixed = fixed_input and index == INPUT
         ways["min/max"][index] = whole
-        ways["MSE"][index] = whole if fixed else least_squares(one)
+        ways["MSE"][index] = whole if fixed else least_squares(activation)
         for share in _PERCENTILES:
-            ways[f"percentile {share}"][index] = whole if fixed else percentile(one, share)
+            ways[f"percentile {share}"][index] = whole if fixed else percentile(activation, share)
     return {name: _joined(spec, ranges) for name, ranges in ways.items()}
 
 
@@ -148,8 +148,8 @@ def _joined(spec: ArchSpec, ranges: dict[int, tuple[float, float]]) -> Ranges:
         for index in ranges
         if index == INPUT or not isinstance(spec.layers[index], (*SAME_SCALE, Concat))
     ]
-    found = {}
+    ranges_by_tensor = {}
     for index, name in group.items():
         members = [ranges[one] for one in made if group[one] == name]
-        found[index] = (min(low for low, _ in members), max(high for _, high in members))
-    return found
+        ranges_by_tensor[index] = (min(low for low, _ in members), max(high for _, high in members))
+    return ranges_by_tensor

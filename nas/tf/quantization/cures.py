@@ -120,10 +120,10 @@ def _streams(spec: ArchSpec) -> list[_Stream]:
             fixed.add(name[index])
         if isinstance(layer, Concat | Softmax):
             fixed |= {name[one] for one in (index, *layer.inputs)}
-    found = []
+    streams = []
     for stream in sorted(set(name.values()) - fixed):
         tensors = tuple(index for index, own in name.items() if own == stream)
-        found.append(
+        streams.append(
             _Stream(
                 tensors=tensors,
                 makers=tuple(index for index in tensors if isinstance(layers[index], _WEIGHTED)),
@@ -134,7 +134,7 @@ def _streams(spec: ArchSpec) -> list[_Stream]:
                 ),
             )
         )
-    return found
+    return streams
 
 
 def _even(peak: npt.NDArray[np.float32], channels: int) -> npt.NDArray[np.float64]:

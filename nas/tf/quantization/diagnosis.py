@@ -46,7 +46,7 @@ def diagnose(folded: Folded, inputs: npt.NDArray[np.float32], ranges: Ranges, *,
     """
     model, spec = folded.model(), folded.spec
     wanted = predict(model, inputs)
-    found = []
+    losses = []
     for index in ranges:
         if index != INPUT and isinstance(spec.layers[index], (*SAME_SCALE, Concat, Softmax)):
             continue  # has the scale of its input
@@ -55,10 +55,10 @@ def diagnose(folded: Folded, inputs: npt.NDArray[np.float32], ranges: Ranges, *,
             return fake_quantized(np.asarray(values), *ranges[only]) if at == only else values
 
         answers = np.asarray(walk(model, spec, inputs, change=rounded))
-        found.append(Loss(index, "activations", error(wanted, answers)))
+        losses.append(Loss(index, "activations", error(wanted, answers)))
     for index, (kernel, bias) in folded.weights.items():
         layer = model.get_layer(layer_name(index))
         layer.set_weights([quantized_kernel(kernel, spec.layers[index]), bias])
-        found.append(Loss(index, "weights", error(wanted, predict(model, inputs))))
+        losses.append(Loss(index, "weights", error(wanted, predict(model, inputs))))
         layer.set_weights([kernel, bias])
-    return sorted(found, key=lambda one: -one.error)
+    return sorted(losses, key=lambda loss: -loss.error)

@@ -62,9 +62,9 @@ def fold(model: tf_keras.Model, spec: ArchSpec) -> Folded:
     layers, weights = [], {}
     for index, layer in enumerate(spec.layers):
         if isinstance(layer, Conv | DepthwiseConv | Dense):
-            found = model.get_layer(layer_name(index)).get_weights()
-            kernel = found[0]
-            bias = found[1] if len(found) > 1 else np.zeros(spec.shapes[index][-1], np.float32)
+            arrays = model.get_layer(layer_name(index)).get_weights()
+            kernel = arrays[0]
+            bias = arrays[1] if len(arrays) > 1 else np.zeros(spec.shapes[index][-1], np.float32)
             if isinstance(layer, Conv | DepthwiseConv) and layer.batch_norm:
                 norm = model.get_layer(norm_name(index))
                 gamma, beta, mean, variance = norm.get_weights()

@@ -119,16 +119,16 @@ class _Rungs:
 
     def diagnosis(self) -> tuple[TensorLoss, ...]:
         """The tensors whose rounding costs most."""
-        found = diagnose(self._folded, self._task.representative, self._ranges, error=self._error)
-        total = sum(one.error for one in found) or 1.0
+        losses = diagnose(self._folded, self._task.representative, self._ranges, error=self._error)
+        total = sum(loss.error for loss in losses) or 1.0
         return tuple(
             TensorLoss(
-                layer=one.layer,
-                kind="input" if one.layer == INPUT else type(self._task.spec.layers[one.layer]).__name__,
-                tensor=one.kind,
-                share=one.error / total,
+                layer=loss.layer,
+                kind="input" if loss.layer == INPUT else type(self._task.spec.layers[loss.layer]).__name__,
+                tensor=loss.kind,
+                share=loss.error / total,
             )
-            for one in found[:_WORST]
+            for loss in losses[:_WORST]
         )
 
     def __iter__(self) -> Iterator[tuple[Rung, bytes]]:
@@ -161,13 +161,13 @@ class _Rungs:
     def _calibrated(self, folded: Folded) -> tuple[bytes, float]:
         """The bytes by those ranges whose answers to the representative samples are nearest to the float ones."""
         calibrated = self._calibrate(folded)
-        found = []
+        tried = []
         for ranges in self._choices().values():
             tflite = calibrated.quantize(ranges)
-            found.append(
+            tried.append(
                 (self._error(self._wanted, _answers(tflite, self._task.representative)), tflite, ranges)
             )
-        error, tflite, self._ranges = min(found, key=lambda one: one[0])
+        error, tflite, self._ranges = min(tried, key=lambda choice: choice[0])
         return tflite, error
 
     def _error(self, wanted: Floats, answers: Floats) -> float:
