@@ -54,6 +54,7 @@ class TaskOptions(BaseModel):
         band_limits: Where the lowest band begins and the highest ends, as "300-5000" in Hz.
         rotate: Triples of channels by name, or by number from 0, that training turns: "x,y,z/u,v,w".
         jitter: Noise on training signals, as a share of a channel's deviation.
+        flip: Whether training mirrors half of the pictures, left to right.
         normal: The class of normal samples; a network learns these alone, and all others are anomalies.
         false_alarms: Share of normal validation samples that may be taken for anomalies.
     """
@@ -226,6 +227,11 @@ class TaskOptions(BaseModel):
         ge=0,
         le=1,
     )
+    flip: bool = key(
+        False,
+        "mirror half of the training pictures, left to right: for things that look alike from both sides",
+        tasks=("images", "npz"),
+    )
     normal: str | None = key(
         None,
         "find anomalies: learn from training samples of this class alone",
@@ -304,11 +310,11 @@ def check_options(options: TaskOptions, task: str, *, own: bool = False) -> None
             )
     if task == "npz":
         _check_arrays(options, sounds=sounds)
-    for name in ("rotate", "jitter"):
+    for name in ("rotate", "jitter", "flip"):
         if getattr(options, name) and (options.front_end is not None or options.normal is not None):
             raise UserError(
                 f"--{name} is of no use to features and anomalies.",
-                "It disturbs the signals that a network for classes or numbers is given as they are.",
+                "It disturbs samples that a network for classes or numbers is given as they are.",
             )
     if task == "npz" and options.sample_rate is not None and options.front_end is None:
         raise UserError(

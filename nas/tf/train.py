@@ -42,6 +42,7 @@ class Schedule:
             Source: D. S. Park et al., SpecAugment, arXiv:1904.08779.
         jitter: Standard deviation of noise on each value, as a share of its channel's.
         triples: Channels x, y and z of each vector of a sample, which turn together.
+        flip: Whether half of the samples are mirrored along their width.
     """
 
     steps: int
@@ -54,6 +55,7 @@ class Schedule:
     masks: tuple[int, int] = (0, 0)
     jitter: float = 0.0
     triples: tuple[Triple, ...] = ()
+    flip: bool = False
 
     def rates(self) -> npt.NDArray[np.float32]:
         """The learning rate of each step."""
@@ -162,6 +164,7 @@ def train(
         tf.constant(_masks(schedule, data.shape, rng)),
         tf.constant(_turns(schedule, rng)),
         tf.constant(_seeds(schedule, rng)),
+        tf.constant(_flips(schedule, rng)),
         tf.constant(until or 0.0, tf.float64),
     )
     return np.asarray(losses[: int(done)].numpy(), np.float32)
@@ -181,7 +184,13 @@ def _loop(
 
     deviation = data.deviations() if schedule.jitter > 0 else None
 
-    def augment(batch: Any, shifts: Any, gains: Any, masks: Any, rotations: Any, seed: Any) -> Any:
+    def augment(
+        batch: Any, shifts: Any, gains: Any, masks: Any, rotations: Any, seed: Any, flips: Any
+    ) -> Any:
+        if schedule.flip:
+            pictures = tf.reshape(batch, (schedule.batch, *data.sample_shape))
+            mirrored = tf.where(flips[:, None, None, None], tf.reverse(pictures, [2]), pictures)
+            batch = tf.reshape(mirrored, batch.shape)
         if schedule.triples or deviation is not None:
             signals = tf.reshape(batch, (schedule.batch, *data.sample_shape))
             if schedule.triples:
@@ -210,7 +219,15 @@ def _loop(
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def loop(
-        batches: Any, rates: Any, shifts: Any, gains: Any, masks: Any, rotations: Any, seeds: Any, end: Any
+        batches: Any,
+        rates: Any,
+        shifts: Any,
+        gains: Any,
+        masks: Any,
+        rotations: Any,
+        seeds: Any,
+        flips: Any,
+        end: Any,
     ) -> Any:
         steps = tf.shape(batches)[0]
         began = tf.timestamp()  # in the graph: what it took to build is not the schedule's
@@ -234,7 +251,7 @@ def _loop(
             if before_step is not None:
                 before_step(due)
             index = batches[step]
-            drawn = shifts[step], gains[step], masks[step], rotations[step], seeds[step]
+            drawn = shifts[step], gains[step], masks[step], rotations[step], seeds[step], flips[step]
             samples = augment(data.batch(index, schedule.batch), *drawn)
             labels = tf.gather(data.labels, index)
             with tf.GradientTape() as tape:
@@ -316,6 +333,13 @@ def _seeds(schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.int32
     if schedule.jitter <= 0:
         return np.zeros((schedule.steps, 0), np.int32)
     return rng.integers(0, 1 << 31, (schedule.steps, 2)).astype(np.int32)
+
+
+def _flips(schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Which samples are mirrored. Shape: (steps, batch), or (steps, 0) without."""
+    if not schedule.flip:
+        return np.zeros((schedule.steps, 0), bool)
+    return rng.random((schedule.steps, schedule.batch)) < 0.5
 
 
 def hide(batch: Any, masks: Any) -> Any:

@@ -315,6 +315,7 @@ class Evaluator:
             masks=masks,
             jitter=self._dataset.disturbed.jitter,
             triples=self._dataset.disturbed.triples,
+            flip=self._dataset.disturbed.flip,
         )
 
     def _representative(self, spec: ArchSpec, rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""What a user says of how training may disturb signals: noise, and triples of axes that may be mounted otherwise."""
+"""What training does to samples where the user asks: noise, other mountings, mirrored pictures."""
 
 from __future__ import annotations
 
@@ -20,35 +20,45 @@ class Disturbed:
     Attributes:
         jitter: Standard deviation of noise on each value, as a share of its channel's.
         triples: Channels x, y and z of vectors that turn together, by up to `TURNED_DEGREES`.
+        flip: Whether half of the pictures are mirrored, left to right.
     """
 
     jitter: float = 0.0
     triples: tuple[Triple, ...] = ()
+    flip: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For the provenance; empty where nothing is asked for."""
         if self == Disturbed():
             return {}
         turns = {"degrees": TURNED_DEGREES, "axes": [list(triple) for triple in self.triples]}
-        return {"disturbed": {"jitter": self.jitter, **({"turned": turns} if self.triples else {})}}
+        flipped = {"flipped": "left to right"} if self.flip else {}
+        return {
+            "disturbed": {"jitter": self.jitter, **({"turned": turns} if self.triples else {}), **flipped}
+        }
 
 
 def disturbed(
     options: TaskOptions | None, shape: tuple[int, ...], names: Sequence[str] | None
 ) -> tuple[Disturbed, list[str]]:
-    """What `--jitter` and `--rotate` ask for, and a word about it.
+    """What `--jitter`, `--rotate` and `--flip` ask for, and a word about it.
 
     Args:
         options: What the user says of the data.
-        shape: Of a sample: (time, channels).
+        shape: Of a sample: (time, channels); of pictures (height, width, channels).
         names: Of the channels, where they have some; else they are counted from 0.
 
     Raises:
-        UserError: Triples that are none, or samples that are not signals.
+        UserError: Triples that are none, or samples that are not signals, or not pictures.
     """
-    if options is None or (options.rotate is None and not options.jitter):
+    if options is None or (options.rotate is None and not options.jitter and not options.flip):
         return Disturbed(), []
-    if len(shape) != 2:
+    if options.flip and len(shape) != 3:
+        raise UserError(
+            f"--flip is for pictures, not for samples of the shape {shape}.",
+            "Give arrays of the shape (n, height, width, channels); --input-kind images says so.",
+        )
+    if len(shape) != 2 and (options.rotate is not None or options.jitter):
         raise UserError(
             f"--rotate and --jitter are for signals, not for samples of the shape {shape}.",
             "Give arrays of the shape (n, time, channels); --input-kind signals says so.",
@@ -63,7 +73,9 @@ def disturbed(
         notes.append(
             f"In training each value has noise of {100 * options.jitter:g} % of its channel's deviation."
         )
-    return Disturbed(jitter=options.jitter, triples=triples), notes
+    if options.flip:
+        notes.append("In training half of the pictures are mirrored, left to right.")
+    return Disturbed(jitter=options.jitter, triples=triples, flip=options.flip), notes
 
 
 def _triples(text: str, channels: int, names: Sequence[str] | None) -> tuple[Triple, ...]:

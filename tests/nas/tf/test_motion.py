@@ -1,4 +1,4 @@
-"""Turned axes and noise: what training does to the signals of motion where a user asks for it."""
+"""Turned axes, noise and mirrored pictures: what training does to samples where a user asks for it."""
 
 from __future__ import annotations
 
@@ -75,6 +75,37 @@ def test_disturbed_trainings_differ_and_repeat() -> None:
         assert not np.array_equal(losses(**more), plain)
 
 
+def test_half_of_the_pictures_are_mirrored_and_nothing_else_is_done_to_them() -> None:
+    import tf_keras
+
+    from nas.tf.train import Schedule, TrainingData, train
+
+    raw = RNG.integers(0, 255, (16, 6, 5, 1)).astype(np.float32)
+    seen: list[Any] = []
+
+    class Watched(tf_keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.flat, self.dense = tf_keras.layers.Flatten(), tf_keras.layers.Dense(2)
+
+        def call(self, inputs: Any, training: bool = False) -> Any:
+            import tensorflow as tf
+
+            tf.py_function(lambda batch: seen.append(batch.numpy()), [inputs], [])
+            return self.dense(self.flat(inputs))
+
+    model = Watched()
+    model.build((None, 6, 5, 1))
+    data = TrainingData(raw, np.arange(16) % 2, classes=2, shape=(6, 5, 1))
+    schedule = Schedule(steps=20, batch=8, peak_rate=0.0, flip=True)
+    train(model, data, schedule, rng=np.random.default_rng(2))
+    batches = np.concatenate(seen[-20:])
+    plain = [any(np.array_equal(sample, one) for one in raw) for sample in batches]
+    mirrored = [any(np.array_equal(sample, one[:, ::-1]) for one in raw) for sample in batches]
+    assert all(one != other for one, other in zip(plain, mirrored, strict=True))
+    assert 50 < sum(mirrored) < 110, "of 160"
+
+
 def stored(path: Path, **arrays: Any) -> str:
     samples = RNG.normal(0, 1, (60, 40, 3)).astype(np.float32)
     np.savez(path / "m.npz", **{"X": samples, "y": np.arange(60) % 2} | arrays)  # type: ignore[arg-type]
@@ -105,6 +136,7 @@ def test_what_is_asked_for_is_said_and_kept(tmp_path: Path) -> None:
         ({"rotate": "0,1,acc"}, r"--rotate: there is no channel acc\."),
         ({"rotate": "0,1,2", "normal": "0"}, r"--rotate is of no use to features and anomalies\."),
         ({"jitter": 0.1, "front_end": "spectrum"}, r"--jitter is of no use to features and anomalies\."),
+        ({"flip": True}, r"--flip is for pictures, not for samples of the shape \(40, 3\)\."),
     ],
 )
 def test_what_cannot_be_disturbed_is_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -112,7 +144,7 @@ def test_what_cannot_be_disturbed_is_refused(tmp_path: Path, options: dict[str, 
         loaded(tmp_path, **options)
 
 
-def test_pictures_are_no_signals(tmp_path: Path) -> None:
+def test_pictures_are_no_signals_and_signals_no_pictures(tmp_path: Path) -> None:
     task = stored(
         tmp_path, X=np.zeros((60, 8, 8, 3), np.uint8) + np.arange(60, dtype=np.uint8)[:, None, None, None]
     )
@@ -120,3 +152,7 @@ def test_pictures_are_no_signals(tmp_path: Path) -> None:
         UserError, match=r"--rotate and --jitter are for signals, not for samples of the shape \(8, 8, 3\)\."
     ):
         load_task(task, jitter=0.1)
+    flipped = load_task(task, flip=True)
+    assert flipped.disturbed == Disturbed(flip=True)
+    assert "In training half of the pictures are mirrored, left to right." in flipped.notes
+    assert flipped.disturbed.to_json() == {"disturbed": {"jitter": 0.0, "flipped": "left to right"}}
