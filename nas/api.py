@@ -217,6 +217,7 @@ def _saved(
     import numpy as np
 
     from nas.run.folder import write_atomically
+    from nas.tasks.loading.array_like import as_labels, as_samples
 
     if labels is None:
         raise UserError("y is missing.", "Give a class for each sample: nas.search(X, y, ...).")
@@ -232,7 +233,10 @@ def _saved(
         arrays[f"groups{end}"] = groups
     if class_names is not None:
         arrays["class_names"] = np.asarray(list(class_names), np.str_)
-    arrays = {key: _array(key, value) for key, value in arrays.items()}
+    arrays = {
+        key: as_samples(value, key) if key.startswith("X") else as_labels(value, key)
+        for key, value in arrays.items()
+    }
     content = _npz(arrays)
     parent = Path(out).parent if out else Path("runs")
     path = parent / f"arrays-{hashlib.sha256(content).hexdigest()[:16]}.npz"
@@ -252,27 +256,6 @@ def _pair(name: str, value: object) -> tuple[Any, Any]:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise UserError(f"{name} is not a pair.", f"Give samples and labels: {name}=(X, y).")
     return value[0], value[1]
-
-
-def _array(name: str, value: ArrayLike) -> Any:
-    import numpy as np
-
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of several lengths
-        array = np.empty(0, object)
-    if not array.dtype.hasobject:
-        return array
-    if name.startswith("X"):
-        raise UserError(
-            f"{name} is not an array of numbers of one shape.",
-            "Give samples of one length, as an array of numbers.",
-        )
-    if array.size and all(isinstance(one, str) for one in array.flat):  # a column of a data frame
-        return array.astype(np.str_)
-    raise UserError(
-        f"{name} holds neither numbers nor words alone.", "Give one number or one word for each sample."
-    )
 
 
 def _npz(arrays: Mapping[str, Any]) -> bytes:

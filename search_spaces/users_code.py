@@ -33,7 +33,7 @@ def load_file(path: Path, what: str) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses look up there what an annotation names
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         sys.modules.pop(spec.name, None)
         if before is not None:
             sys.modules[spec.name] = before
@@ -55,14 +55,14 @@ def load_module(name: str, what: str) -> ModuleType:
     """
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = str(error) if isinstance(error, ImportError) else users_fault(error, "")
         raise UserError(
             f"The {what} {name} cannot be imported: {reason}.", "Check the module's name and its path."
         ) from error
 
 
-def users_fault(error: Exception, source: object) -> str:
+def users_fault(error: BaseException, source: object) -> str:
     """An exception of a plug-in's code in a line: what it is, and the last line of the plug-in's own file.
 
     Args:

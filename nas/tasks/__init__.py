@@ -99,7 +99,7 @@ def _load_users(name: str, argument: str, options: TaskOptions) -> Dataset:
         loaded = load(argument, options)
     except (UserError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         source = load if hasattr(load, "__code__") else str(module.__file__)
         raise UserError(
             f"The task {name} fails: {users_fault(error, source)}.", "Correct the file, or what it is given."

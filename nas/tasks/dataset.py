@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from nas.model.trained import FrontEndSpec, Preprocess, TaskInfo
 from nas.model.words import counted
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.anomalies import centred, sort_out
+from nas.tasks.loading.array_like import as_labels, as_samples
 from nas.tasks.loading.groups import check_groups
 from nas.tasks.loading.kinds import check_shape, take
 from nas.tasks.loading.labels import clean_labels, index_labels
@@ -48,7 +49,7 @@ class Dataset:
         report: What the data hold, and what was guessed or left out.
         golden_recordings: Recordings of the test part that a front end's self-test replays. Shape: (k, samples), or
             (k, samples, channels).
-        disturbed: What training does to signals besides its recipe, as the user asks.
+        disturbed: What training does to samples besides its recipe, as the user asks.
         groups: The subject (person, machine, recording) of each sample by part, where it is known. Shape: (n,).
         behind: The same data behind each front end that the search may choose, by name; this is the first of them.
     """
@@ -183,6 +184,12 @@ def make_dataset(
         UserError: NaNs, shapes that do not agree, labels out of range, fewer than two classes, parts in different
             units, or values that float32 cannot hold.
     """
+    samples, labels = _whole(samples, f"{name}: X", as_samples), _whole(labels, f"{name}: y", as_labels)
+    groups = (
+        None
+        if groups is None
+        else {part: as_labels(array, f"{name}: groups") for part, array in groups.items()}
+    )
     for part in PARTS:
         check_values(samples[part], f"{name}: X_{part}")
         check_shape(samples[part], input_kind, f"{name}: X_{part}")
@@ -276,6 +283,22 @@ def make_dataset(
         disturbed=disturbance,
         groups=groups or {},
     )
+
+
+def _whole(
+    arrays: Mapping[str, Array], what: str, as_array: Callable[[Array, str], Array]
+) -> dict[str, Array]:
+    """Arrays of all three parts, of whatever a task hands over.
+
+    Raises:
+        UserError: A part is missing, or not an array.
+    """
+    if missing := [part for part in PARTS if part not in arrays]:
+        raise UserError(
+            f"{what}_{missing[0]} is missing.",
+            "Give samples and labels of train, val and test; split_parts splits samples of one heap.",
+        )
+    return {part: as_array(arrays[part], f"{what}_{part}") for part in PARTS}
 
 
 def _refuse_classes(name: str, normal: str | None, class_names: tuple[str, ...] | None) -> None:

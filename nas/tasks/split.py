@@ -11,6 +11,7 @@ from cost_models.errors import UserError
 from nas.model.words import counted
 from nas.tasks.dataset import Array, Dataset, make_dataset
 from nas.tasks.loading import PARTS
+from nas.tasks.loading.array_like import as_labels, as_samples
 from nas.tasks.loading.groups import check_groups
 from nas.tasks.loading.labels import clean_labels
 from nas.tasks.loading.mapped import gathered
@@ -60,6 +61,8 @@ def split_parts(
     Raises:
         UserError: Arrays that do not go together, or too few samples to split.
     """
+    samples, labels = as_samples(samples, f"{name}: X"), as_labels(labels, f"{name}: y")
+    groups = None if groups is None else as_labels(groups, f"{name}: groups")
     numbers = labels.ndim > 0 and predicts_numbers(options, [labels])
     if samples.ndim < 2 or labels.ndim == 0 or (labels.size != len(labels) and not numbers):
         raise UserError(

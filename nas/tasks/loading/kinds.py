@@ -19,6 +19,7 @@ INPUT_KINDS: tuple[InputKind, ...] = get_args(InputKind)
 
 _MOST_FEATURES = 64
 _COLOURS = (1, 3, 4)
+_LEAST_SIDE = 8  # of what may be a picture
 _DIMENSIONS: dict[InputKind, tuple[int, ...]] = {
     "auto": (2, 3, 4),
     "features": (2,),
@@ -108,6 +109,11 @@ def _decide(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[InputK
             return "signals", (
                 f"Samples of {a} x {b} are taken as {a} steps of {b} channels;"
                 f" --input-kind channels-first takes them as {b} steps of {a}."
+            )
+        if b >= _LEAST_SIDE and b * 2 >= a:
+            return "signals", (
+                f"Samples of {a} x {b} are taken as {a} steps of {b} channels; --input-kind images takes them as"
+                " pictures of one channel."
             )
         return "signals", ""
     if shape[0] in _COLOURS and shape[2] not in _COLOURS:

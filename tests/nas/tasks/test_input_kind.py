@@ -44,6 +44,7 @@ def load(tmp_path: Path, shape: tuple[int, ...], dtype: Any = np.float32, **kwar
         ((40, 64, 6), np.float32, (64, 6), None),
         ((40, 8, 8, 3), np.uint8, (8, 8, 3), None),
         ((40, 13), np.float32, (13,), None),
+        ((40, 12, 12), np.float32, (12, 12), "--input-kind images takes them as pictures of one channel"),
     ],
 )
 def test_how_an_array_was_taken_is_said_where_it_could_be_another(

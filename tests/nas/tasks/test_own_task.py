@@ -120,6 +120,26 @@ def test_a_file_that_is_missing_is_said_before_anything_is_read(capsys: pytest.C
             "The task {} fails to load: SyntaxError: '(' was never closed (own.py, line 1). Correct the file.",
         ),
         (
+            "import sys\n\n\ndef TASK(argument, options):\n    sys.exit(3)\n",
+            "The task {} fails: SystemExit: 3 (own.py, line 5). Correct the file, or what it is given.",
+        ),
+        (
+            "import argparse\nargparse.ArgumentParser().parse_args(['--no'])\n",
+            "The task {} fails to load: SystemExit: 2 (own.py, line 2). Correct the file.",
+        ),
+        (
+            "from nas.tasks import make_dataset\n\n\ndef TASK(argument, options):\n"
+            "    rows = {'train': [[1.0, 2.0]] * 9, 'test': [[1.0, 2.0]] * 9}\n"
+            "    return make_dataset(name='m', samples=rows, labels={'train': [0], 'test': [1]})\n",
+            "m: X_val is missing. Give samples and labels of train, val and test; split_parts splits samples of one"
+            " heap.",
+        ),
+        (
+            "from nas.tasks import split_parts\n\n\ndef TASK(argument, options):\n"
+            "    return split_parts(name='m', samples=[[1.0, 2.0], [1.0]], labels=['a', 'b'])\n",
+            "m: X is not an array of numbers of one shape. Give samples of one length, as an array of numbers.",
+        ),
+        (
             "from cost_models.errors import UserError\n\n\ndef TASK(argument, options):\n"
             "    raise UserError('The column speed is missing.', 'Add it.')\n",
             "The column speed is missing. Add it.",
@@ -130,6 +150,21 @@ def test_a_mistake_in_a_task_is_a_sentence(tmp_path: Path, text: str, said: str)
     path = tmp_path / "own.py"
     path.write_text(text)
     assert refusal(str(path)) == said.format(path)
+
+
+def test_a_task_may_hand_over_lists_and_columns_of_words(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(
+        "import numpy as np\nfrom nas.tasks import split_parts\n\n\ndef TASK(argument, options):\n"
+        "    rows = [[float(i), float(i % 7)] for i in range(40)]\n"
+        "    words = ['run', 'rest'] * 20\n"
+        "    if argument:\n        words = np.array(words, dtype=object)\n"
+        "    return split_parts(name='m', samples=rows, labels=words, groups=[str(i // 4) for i in range(40)])\n"
+    )
+    of_lists, of_objects = load_task(str(path)), load_task(f"{path}:objects")
+    assert of_lists.info.class_names == ("rest", "run")
+    assert of_lists.digest() == of_objects.digest()
+    assert not set(of_lists.groups["train"]) & set(of_lists.groups["test"])
 
 
 def test_options_that_an_own_task_does_not_read_are_refused(own: Path) -> None:
