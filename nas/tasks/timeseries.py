@@ -97,9 +97,10 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         seconds=seconds,
     )
     stretches, rows, step, window_notes = _even(read, rate, window, hop, options)
-    channels, channel_notes = telltales(stretches, roles.channels, named=options.channels is not None)
-    inputs = len(roles.channels) - len(targets)
-    channels = [index for index in channels if index < inputs]
+    inputs = len(roles.channels) - len(targets)  # what is predicted comes last
+    channels, channel_notes = telltales(
+        stretches, roles.channels[:inputs], named=options.channels is not None
+    )
     labels, names = class_order(read.labels, name, least=1 if targets else least_classes(options))
     order = np.array(labels, np.int32)
     stretches = [replace(stretch, labels=order[stretch.labels]) for stretch in stretches]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -335,6 +336,23 @@ def test_a_column_of_numbers_is_predicted_from_the_window_before(tmp_path: Path)
     both = load_task(task, make_config(given | {"label": "charge, health", "channels": "current"}, {}))
     assert [one.name for one in both.info.targets] == ["charge", "health"]
     assert both.info.input_shape == (20, 1)
+
+
+def test_a_number_that_rises_like_a_clock_is_predicted_and_not_called_a_clock(tmp_path: Path) -> None:
+    for run in range(6):
+        lines = [
+            "current,heat",
+            *(f"{math.sin(run + row / 5):.3f},{20 + row / 100:.2f}" for row in range(200)),
+        ]
+        (tmp_path / f"run{run}.csv").write_text("\n".join(lines) + "\n")
+    given = {"metric": "rmse", "label": "heat", "window": "20"}
+    data = load_task(f"timeseries:{tmp_path}", make_config(given, {}))
+    assert data.info.input_shape == (20, 1)
+    assert not any("like a clock" in note for note in data.notes)
+    with pytest.raises(
+        UserError, match="No channel is left: clocks, counters or the label itself are all of heat"
+    ):
+        load_task(f"timeseries:{tmp_path}", make_config(given | {"label": "current"}, {}))
 
 
 @pytest.mark.parametrize(

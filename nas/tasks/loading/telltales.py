@@ -22,7 +22,7 @@ def telltales(
 
     Args:
         stretches: All of them.
-        channels: Names of their channels.
+        channels: Names of their first columns, which are to be channels.
         named: Whether the user named the channels: then all are kept, and the word is a warning.
 
     Raises:
@@ -36,7 +36,7 @@ def telltales(
     pace: dict[int, float] = {}
     for stretch in stretches:
         for label, first, end in stretch.runs():
-            values = stretch.values[first:end]
+            values = stretch.values[first:end, :width]
             least, most = values.min(axis=0), values.max(axis=0)
             low[label] = np.minimum(low.get(label, least), least)
             high[label] = np.maximum(high.get(label, most), most)
@@ -71,7 +71,7 @@ def telltales(
     kept = [i for i in range(width) if not clock[i] and not alike[i]]
     if not kept:
         raise UserError(
-            f"No channel is left: {listed(list(channels), _NAMED)} are clocks, counters or the label itself.",
+            f"No channel is left: clocks, counters or the label itself are all of {listed(list(channels), _NAMED)}.",
             "Give columns of measurements.",
         )
     return kept, notes

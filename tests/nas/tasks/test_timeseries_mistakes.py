@@ -243,7 +243,7 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     "clocks alone": (
         only(table("frame,n,label", lambda i: i * 2, lambda i: i + 7, turns)),
         {},
-        "No channel is left: frame, n are clocks, counters or the label itself.",
+        "No channel is left: clocks, counters or the label itself are all of frame, n.",
     ),
     "no label": (everywhere("label", "what"), {}, "R/a.csv has no column that is called label."),
     "another label": (unchanged, {"label": "lable"}, "R/a.csv has no column lable for --label."),
