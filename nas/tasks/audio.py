@@ -172,10 +172,11 @@ def _listed_parts(root: Path, files: list[_File], notes: list[str]) -> dict[str,
     where: dict[str, str] = {}
     for part, name in _LISTS.items():
         try:
-            text = (root / name).read_text(encoding="utf-8")
+            text = (root / name).read_text(encoding="utf-8-sig")
         except (OSError, ValueError):
             raise UserError(f"{root / name} cannot be read.", "It lists files as CLASS/NAME.wav.") from None
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        # As Windows writes them, too: a mark of the encoding, and backslashes.
+        lines = [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]
         if both := sorted(where.keys() & set(lines)):
             raise UserError(
                 f"Both lists of {root} name {listed(both, _NAMED)}.", "A recording can be in one part only."

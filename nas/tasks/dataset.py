@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.errors import UserError
+from cost_models.errors import UserError, did_you_mean
 from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, METRICS, NUMBER_METRICS, Metric, metric_for
 from nas.model.policy import MetricName
 from nas.model.regression import TargetScale
@@ -346,9 +346,11 @@ def _check_classes(name: str, train: NDArray[np.int64], names: tuple[str, ...]) 
         )
     if len(present) < len(names):
         missing = sorted(set(range(len(names))) - set(present.tolist()))
+        lacking = names[missing[0]]
+        alike = did_you_mean(lacking, [names[at] for at in present.tolist()])
+        hint = "class indices count from 0." if lacking.isdigit() else f"or is it spelt otherwise? {alike}"
         raise UserError(
-            f"{name}: class {names[missing[0]]} has no training sample.",
-            "Add samples or remove the class; class indices count from 0.",
+            f"{name}: class {lacking} has no training sample.", f"Add samples or remove the class; {hint}"
         )
 
 

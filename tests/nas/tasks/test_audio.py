@@ -414,6 +414,15 @@ def test_lists_may_name_classes_of_several_words(tmp_path: Path) -> None:
     assert {part: len(rows) for part, rows in data.samples.items()} == {"train": 16, "val": 2, "test": 2}
 
 
+def test_lists_may_be_written_on_windows(tmp_path: Path) -> None:
+    root = heap(tmp_path / "sc")
+    (root / "validation_list.txt").write_bytes(b"\xef\xbb\xbflow\\s0_0.wav\r\nhigh\\s0_0.wav\r\n")
+    (root / "testing_list.txt").write_bytes(b"low/s1_1.wav\r\nhigh/s1_1.wav\r\n")
+    data = load(root)
+    assert {part: len(rows) for part, rows in data.samples.items()} == {"train": 16, "val": 2, "test": 2}
+    assert "Not there" not in " ".join(data.notes)
+
+
 def test_no_sample_is_the_one_that_tflm_takes_for_a_small_number(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     write(path, np.full(100, -32768, np.int16), subtype="PCM_16")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cost_models.errors import UserError
 from nas.tasks import load_task
 from nas.tasks.dataset import make_dataset
 from nas.tasks.loading import mapped
@@ -65,6 +66,17 @@ def test_copies_of_another_class_are_said() -> None:
     assert make_dataset(**made).notes[-1] == (
         "2 samples are of another class than an exact copy among the training samples: one of the two labels is wrong."
     )
+
+
+def test_a_class_that_is_spelt_otherwise_in_a_part_is_told_which_it_may_be() -> None:
+    made = arrays()
+    words = np.array(["idle", "run"])
+    made.pop("class_names", None)
+    made["labels"] = {part: words[labels] for part, labels in made["labels"].items()}
+    made["labels"]["test"] = np.where(made["labels"]["test"] == "run", "runs", "idle")
+    with pytest.raises(UserError, match=r"class runs has no training sample\.") as error:
+        make_dataset(**made)
+    assert error.value.hint == "Add samples or remove the class; or is it spelt otherwise? Did you mean run?"
 
 
 def test_repeated_training_samples_are_said_where_they_are_many() -> None:

@@ -52,6 +52,7 @@ def mixed(stretches: list[Stretch]) -> Stretch:
     )
 
 
+@settings(deadline=None)  # a busy machine takes its time
 @given(LENGTHS, st.integers(1, 9), st.integers(4, 20), st.integers(1, 25))
 def test_windows_are_rows_of_one_stretch_in_order(
     lengths: list[int], files: int, rows: int, hop: int
