@@ -82,10 +82,12 @@ def _parser() -> Parser:
     parser.add_argument(
         "--period",
         metavar="TIME",
-        help="average power with one inference in each period and sleep between: 100ms, 1s, 5m",
+        help="average power with one inference in each period and sleep between: 100ms, 1s, 5m (default: none)",
     )
     parser.add_argument(
-        "--battery", metavar="CHARGE", help="with --period: how long this charge lasts: 230mAh, 1.2Ah"
+        "--battery",
+        metavar="CHARGE",
+        help="with --period: how long this charge lasts: 230mAh, 1.2Ah (default: none)",
     )
     parser.add_argument(
         "--timeline",

@@ -155,7 +155,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the bundle, made or replaced")
     parser.add_argument(
-        "--deliver", metavar="REPO[:PATH]", help="commit the bundle to a branch of a git repository"
+        "--deliver",
+        metavar="REPO[:PATH]",
+        help="commit the bundle to a branch of a git repository (default: none)",
     )
     parser.add_argument("--branch", metavar="NAME", help="branch for --deliver (default: mcu-nas/<name>)")
     parser.add_argument(

@@ -49,7 +49,11 @@ def _parser() -> Parser:
         "--config", metavar="JOB.toml", help="job file; its keys are the flags' names, flags win"
     )
     calls.add_argument(
-        "--init", metavar="JOB.toml", help="write a job file of every key and the flags given here, and stop"
+        "--init",
+        nargs="?",
+        const="job.toml",
+        metavar="JOB.toml",
+        help="write a job file of every key and the flags given here, and stop (default: job.toml)",
     )
     calls.add_argument("--resume", metavar="RUN", help="go on with an earlier run; nothing is repeated")
     calls.add_argument(

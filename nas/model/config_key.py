@@ -78,7 +78,9 @@ def help_text(field: FieldInfo) -> str:
     facts, value = facts_of(field), field.default
     if facts.default:
         default = facts.default
-    elif value is None or value is False:
+    elif value is None:
+        default = "none"
+    elif value is False:
         default = ""
     else:
         default = f"{value:g}" if isinstance(value, float) else str(value)

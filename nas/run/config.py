@@ -139,6 +139,7 @@ class RunConfig(TaskOptions):
         scope="resources",
         metavar="ADDRESS",
         example="ray://HEAD:10001",
+        default="local",
     )
     gpus_per_trial: float = key(
         0.0, "0.5: two trials share a GPU", scope="resources", metavar="N", ge=0, le=64

@@ -66,6 +66,7 @@ class TaskOptions(BaseModel):
         "side of pictures, for images:FOLDER",
         metavar="PIXELS",
         example=48,
+        default="their own where they are all alike and at most 96, else 48",
         tasks=("images",),
         ge=4,
         le=512,

@@ -37,6 +37,18 @@ def test_every_key_of_a_job_file_has_a_flag_with_its_help() -> None:
     assert all(helps.get(key) for key in RunConfig.model_fields)
 
 
+def test_every_key_with_a_value_says_its_default() -> None:
+    switches = {key for key, field in RunConfig.model_fields.items() if field.default is False}
+    helps = {action.dest: action.help or "" for action in _parser()._actions}
+    assert not [key for key in set(RunConfig.model_fields) - switches if "(default: " not in helps[key]]
+
+
+def test_init_without_a_name_writes_job_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--init"]) == 0
+    assert read_job_file(tmp_path / "job.toml") == {}
+
+
 def test_flags_given_with_init_are_set_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     task = 'npz:a "b" \\ \x7f\u00e9.npz'
