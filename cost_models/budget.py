@@ -43,7 +43,7 @@ class Violation:
 
     @property
     def excess(self) -> float:
-        """By how much the limit is broken, relative to it: 0.5 needs half as much again."""
+        """The excess relative to the limit: 0.5 needs half as much again."""
         return self.value / self.limit - 1
 
     def __str__(self) -> str:
@@ -102,7 +102,7 @@ class Budget:
         return dict(self.values).get(resource)
 
     def less(self, taken: Mapping[str, float], note: str) -> Budget:
-        """What is left of the limits when something else takes its part.
+        """The limits less the part of something else.
 
         Args:
             taken: Bytes, or other amounts, by resource name.

@@ -194,7 +194,7 @@ class ShippedError:
 
 
 def shipped_errors(measurements: Sequence[Measurement], target: Target) -> tuple[ShippedError, ...]:
-    """What the target's rates said of each model before they were fitted; nothing where it had none."""
+    """Errors of the target's rates on each model before they were fitted; nothing where it had none."""
     from cost_models.cycles.model import predict
 
     if target.cycle_rates is None:

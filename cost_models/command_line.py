@@ -133,7 +133,7 @@ def _guarded(prog: str, work: Callable[[list[str]], int], argv: list[str]) -> in
 
 
 def _nowhere() -> TextIO:
-    """In the place of a stream that was closed before the command began."""
+    """A stream in the place of one that was closed before the command began."""
     return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - lives as long as the process
 
 

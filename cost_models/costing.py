@@ -32,7 +32,7 @@ _BASES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """What a network costs on a target; None where the target has no calibration.
+    """The costs of a network on a target; None where the target has no calibration.
 
     Attributes:
         ops: Number of operators.
@@ -123,7 +123,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorCost:
-    """What one operator adds; None where the target has no calibration.
+    """The part of one operator; None where the target has no calibration.
 
     Attributes:
         index: Its place in execution order.
@@ -181,11 +181,11 @@ class CostModel:
 
     @property
     def basis(self) -> Basis | None:
-        """What cycles, latency and energy rest on: measured, class or bound; None where they are not known."""
+        """The basis of cycles, latency and energy: measured, class or bound; None where they are not known."""
         return None if self._rates is None else self._rates.basis
 
     def bases(self) -> dict[str, str]:
-        """What each number is, in words: exact, calibrated, or not known."""
+        """The basis of each number in words: exact, calibrated, or not known."""
         target = self.target
         build = f"TFLM {TFLM_VERSION}"
         if target.kernels == "cmsis_nn":

@@ -223,7 +223,7 @@ def require_counted(explanation: Explanation, model: CostModel, budget: Budget) 
 
 
 def work_basis(explanation: Explanation, model: CostModel) -> str | None:
-    """What a model's cycles, latency and energy rest on; None where they are not known."""
+    """The basis of a model's cycles, latency and energy; None where they are not known."""
     if explanation.costs.cycles is None or model.basis is None:
         return None
     if explanation.costs.at_least:
@@ -232,7 +232,7 @@ def work_basis(explanation: Explanation, model: CostModel) -> str | None:
 
 
 def missing_text(costs: Costs, target: Target) -> str:
-    """What a model's costs leave out, to follow its name."""
+    """The operators that a model's costs leave out, to follow its name."""
     kinds = ", ".join(costs.uncounted)
     if costs.cycles is None and costs.instructions is None:
         return f"its cycles are not known, as nobody counted the instructions of {kinds} on {target.core}."

@@ -67,7 +67,7 @@ class Power:
 
     @property
     def total_uw(self) -> float:
-        """In microwatts."""
+        """Average power in microwatts."""
         return self.inference_uw + self.sleep_uw
 
     @property

@@ -59,7 +59,7 @@ def _cells(row: OnTarget) -> tuple[str, ...]:
 
 
 def _excess(excess: float) -> str:
-    """By how much a limit is broken: per cent, and times the limit from twice on."""
+    """The excess over a limit: per cent, and times the limit from twice on."""
     return f"+{max(1, round(100 * excess))} %" if excess < 1 else f"{1 + excess:,.3g}x"
 
 

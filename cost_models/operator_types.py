@@ -155,7 +155,7 @@ def takes(op: Operator, tensors: tuple[Tensor, ...]) -> bool:
 
 
 def activation_types(kind: str) -> tuple[str, ...]:
-    """What the first input of a registered operator may hold, of a graph whose other tensors fit."""
+    """Types that the first input of a registered operator may hold, of a graph whose other tensors fit."""
     pattern = _PATTERNS[kind]
     if pattern.startswith((">", ".", "(.)")):
         return ("any",) if not pattern.startswith(">") else ("none",)

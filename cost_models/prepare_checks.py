@@ -120,7 +120,7 @@ def _broadcast(case: Case) -> str | None:
 
 
 def _joined(case: Case, *shapes: tuple[int, ...]) -> str | None:
-    """What is wrong with an output of inputs that are broadcast to each other."""
+    """The fault of an output of inputs that are broadcast to each other."""
     if len(set(shapes)) == 1:
         return made(case, shapes[0])
     rank = max(len(shape) for shape in shapes)

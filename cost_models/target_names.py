@@ -45,7 +45,7 @@ _NUCLEO = re.compile(r"nucleo_([a-z]\w{3})")
 
 
 def _of_the_same_family(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that begin as the name does (stm32h7..., esp32_s3...), or all: letters in common say little of a chip."""
+    """Names that begin as this one does (stm32h7..., esp32_s3...), or all: common letters say little of a chip."""
     shared = {
         other: sum(1 for _ in takewhile(lambda ab: ab[0] == ab[1], zip(name, other))) for other in known
     }

@@ -74,7 +74,7 @@ def arena(graph: OpGraph, *, kernels: str, core: str) -> Arena:
 
 
 def demands(graph: OpGraph, build: Build) -> list[Demand]:
-    """What each operator's kernel allocates, in execution order.
+    """The demands of each operator's kernel, in execution order.
 
     Raises:
         UserError: An operator without a rule.
@@ -114,7 +114,7 @@ def resources(graph: OpGraph) -> int:
 
 
 def fixed_bytes(graph: OpGraph, own: int = _OWN_BYTES) -> int:
-    """What stands at the end of the arena before tensors and operators.
+    """Bytes at the end of the arena before tensors and operators.
 
     A model with resource variables needs MicroResourceVariables: made in the same arena, before the interpreter, for
     as many variables as there are.
@@ -236,7 +236,7 @@ _Times = list[tuple[int, int]]
 
 
 def operator_times(graph: OpGraph) -> _Times:
-    """From when to when each operator runs, those of all subgraphs in the order of the file; -1 if nothing calls it."""
+    """First and last time of each operator, those of all subgraphs in the order of the file; -1 if nothing calls it."""
     if not graph.others:
         return [(time, time) for time in range(1, len(graph.operators) + 1)]
     return _schedule(graph)[2]

@@ -1,4 +1,4 @@
-"""What a kernel takes of the arena, how the rules say it, and what most rules are made of."""
+"""The demand of a kernel on the arena, as rules state it, and the parts that most rules are made of."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Tensors = tuple[Tensor, ...]
 
 
 class Demand(NamedTuple):
-    """What one operator's kernel allocates, in bytes.
+    """The allocations of one operator's kernel, in bytes.
 
     Attributes:
         options: Parsed options: bytes and their alignment.

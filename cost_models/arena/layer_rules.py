@@ -1,4 +1,4 @@
-"""What kernels that multiply by weights allocate: convolutions, dense layers, products of matrices, recurrent layers.
+"""Allocations of kernels that multiply by weights: convolutions, dense layers, products of matrices, recurrent layers.
 
 Source: as `cost_models.arena.rules`.
 """
@@ -55,7 +55,7 @@ def depthwise_conv_2d(op: Operator, tensors: Tensors, temps: Temporaries, build:
 def _convolution(
     op: Operator, tensors: Tensors, temps: Temporaries, build: Build, channels: int, scratch_bytes: int
 ) -> Demand:
-    """What CONV_2D and DEPTHWISE_CONV_2D ask for of so many output channels, with so much scratch."""
+    """The demand of CONV_2D or DEPTHWISE_CONV_2D with so many output channels and so much scratch."""
     # Prepare holds input, filter and output while CalculateOpDataConv asks for them again, with the bias.
     temp = 2 * sum(temps[index] for index in (*op.inputs[:2], op.outputs[0]))
     if len(op.inputs) > 2 and op.inputs[2] >= 0:

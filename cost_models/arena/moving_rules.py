@@ -1,4 +1,4 @@
-"""What kernels that move, pick or keep values allocate, and those of compiled or whole parts of a model.
+"""Allocations of kernels that move, pick or keep values, and of those that run whole parts of a model.
 
 Source: as `cost_models.arena.rules`.
 """

@@ -180,7 +180,7 @@ def timeline(graph: OpGraph, *, kernels: str, core: str) -> Timeline:
 
 
 def needs(graph: OpGraph, *, kernels: str, core: str) -> tuple[Need, ...]:
-    """What each step of AllocateTensors needs; the largest, rounded up to 16, is `Arena.min_bytes`.
+    """The bytes that each step of AllocateTensors needs; the largest, rounded up to 16, is `Arena.min_bytes`.
 
     Returns:
         ("prepare", operator, bytes) for each operator, then ("plan", -1, bytes) for the memory planner and

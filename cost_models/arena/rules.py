@@ -1,4 +1,4 @@
-"""What each operator's kernel allocates, before and during Prepare: one rule per kind of operator, by name.
+"""Allocations of each operator's kernel, before and during Prepare: one rule per kind of operator, by name.
 
 Source: tensorflow/lite/micro/kernels (and its cmsis_nn folder; the esp_nn folder of espressif/esp-tflite-micro
 99f49e14), the parsers of

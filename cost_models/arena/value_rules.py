@@ -1,4 +1,4 @@
-"""What kernels that compute on values without weights allocate: pooling, reductions, activations, sums.
+"""Allocations of kernels that compute on values without weights: pooling, reductions, activations, sums.
 
 Source: as `cost_models.arena.rules`.
 """

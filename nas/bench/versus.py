@@ -44,7 +44,7 @@ class Found:
 
 
 def ours(config: RunConfig, out: Path) -> tuple[list[Found], int]:
-    """What `nas-run` finds, and how many trainings it took."""
+    """The networks of `nas-run`, and how many trainings it took."""
     words = [
         f"--{key.replace('_', '-')}={value}"
         for key, value in config.model_dump(exclude_defaults=True).items()

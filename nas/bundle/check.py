@@ -192,7 +192,7 @@ def _check_version(manifest: Manifest) -> None:
 
 
 def _check_accuracies(manifest: Manifest) -> None:
-    """What is counted must at least agree with itself."""
+    """Refuses counts that do not even agree with themselves."""
     task = manifest.task
     if any(not 0 <= count <= _LARGEST_COUNT for count in task.samples.values()):
         raise BundleError("manifest", f"{MANIFEST_NAME}: task.samples are not counts.")

@@ -39,7 +39,7 @@ _RAW_DTYPES = {"uint8": np.dtype(np.uint8), "int16": np.dtype(np.int16), "float3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnomalyContent:
-    """What a bundle that finds anomalies is written from.
+    """The part of the content of a bundle that finds anomalies.
 
     Attributes:
         score: Of a sample and what the network makes of it.
@@ -56,7 +56,7 @@ class AnomalyContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleContent:
-    """What a bundle is written from.
+    """The content that a bundle is written from.
 
     Attributes:
         model: The finished model.

@@ -47,12 +47,12 @@ class FrontEndContent:
 
     @property
     def text(self) -> str:
-        """What the features are."""
+        """The features in words."""
         return settings_of(self.spec).text
 
     @property
     def units_per_count(self) -> tuple[float, ...]:
-        """Of a sample of 1, by channel, in the unit of the recordings; empty where samples are counts themselves."""
+        """The unit of a sample by channel, in that of the recordings; empty where samples are counts themselves."""
         units = getattr(settings_of(self.spec), "units_per_count", ())
         return units if any(unit != 1 for unit in units) else ()
 

@@ -37,7 +37,7 @@ class FileEntry(_Strict):
 
 
 class TaskEntry(_Strict):
-    """What the model was trained for."""
+    """The task that the model was trained for."""
 
     name: str
     input_shape: tuple[int, ...]
@@ -69,7 +69,7 @@ class OutputEntry(_Strict):
 
 
 class TargetEntry(_Strict):
-    """What the costs were computed for."""
+    """The chip that the costs were computed for."""
 
     name: str
     title: str
@@ -303,7 +303,7 @@ class GroupsEntry(_Strict):
 
 
 class AccuracyEntry(_Strict):
-    """Of the int8 bytes; low and high are the 95 % Wilson interval.
+    """Accuracy of the int8 bytes; low and high are the 95 % Wilson interval.
 
     Of numbers, `value` and `score` are the skill: one less the error as a share of that of the training mean.
 
@@ -328,7 +328,7 @@ class AccuracyEntry(_Strict):
 
 
 class GoldenShareEntry(_Strict):
-    """Of weights changed one at a time (exclusive or 0x7f), those that change an answer to the golden samples."""
+    """The share of weights, changed one at a time (exclusive or 0x7f), that change an answer to the golden samples."""
 
     noticed: int
     tried: int
@@ -369,7 +369,7 @@ class Manifest(_Strict):
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
     def _left_out(self) -> dict[str, Any]:
-        """What is written only where there is some: bundles from before there was any keep their bytes."""
+        """The parts that are empty and so not written: bundles from before there were any keep their bytes."""
         kinds = {name: True for name in ("frontend", "anomaly", "duty_cycle") if getattr(self, name) is None}
         if not self.numbers:
             kinds["numbers"] = True

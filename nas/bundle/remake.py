@@ -34,7 +34,7 @@ from nas.runtimes.npu import Estimate, NpuModel, compiler_for
 def remake_content(
     folder: Path, manifest: Manifest, target: Target, present: Mapping[str, int]
 ) -> tuple[BundleContent, bool]:
-    """What the exporter wrote the bundle from, and whether a model for an NPU was compiled again.
+    """The content that the exporter wrote the bundle from, and whether a model for an NPU was compiled again.
 
     Args:
         folder: The bundle.

@@ -42,7 +42,7 @@ NPU_NOT_RUN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was proved of a bundle.
+    """The proof of a bundle.
 
     Attributes:
         checked: The bundle as it was written again.

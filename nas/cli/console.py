@@ -22,7 +22,7 @@ def complain(text: object, *, prog: str = "nas-run") -> None:
 
 
 def print_plan(plan: RunPlan, *, as_json: bool) -> None:
-    """What a run would do, in words or as JSON."""
+    """The plan of a run, in words or as JSON."""
     if as_json:
         print(json.dumps(_plan_json(plan)))
         return
@@ -56,12 +56,12 @@ def print_result(result: RunResult, *, as_json: bool) -> None:
 
 
 def print_delivery(delivery: Delivery) -> None:
-    """What was committed; stdout is the result, and with --json it must stay one JSON value."""
+    """The commit that was made; stdout is the result, and with --json it must stay one JSON value."""
     print(delivery_text(delivery), file=sys.stderr)
 
 
 def delivery_text(delivery: Delivery) -> str:
-    """What was committed, and the table of changes."""
+    """The commit that was made, and the table of changes."""
     if delivery.commit is None:
         return f"branch {delivery.branch} has this very bundle already"
     return f"commit {delivery.commit[:12]} on {delivery.branch}\n{delivery.table}"

@@ -1,4 +1,4 @@
-"""What `nas-runs` prints: runs as a table, one run, and runs beside each other."""
+"""The output of `nas-runs`: runs as a table, one run, and runs side by side."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def list_lines(entries: Sequence[RunEntry]) -> list[str]:
 
 
 def _metrics(entries: Sequence[RunEntry]) -> Iterator[Column]:
-    """What the figures on test data are of, where some are no accuracies."""
+    """The metric of each figure on test data, where some are not accuracies."""
     labels = ["" if entry.test_score is None else METRICS[entry.metric].label for entry in entries]
     if any(label not in ("", METRICS["accuracy"].label) for label in labels):
         yield Column("Metric", labels, right=False)
@@ -138,7 +138,7 @@ def _verdict(run: StoredRun) -> Iterator[str]:
 
 
 def compare_lines(comparison: Comparison) -> Iterator[str]:
-    """What changed, the chosen models beside each other, the fronts over each other."""
+    """The changes, the chosen models side by side, the fronts over each other."""
     from nas.run.stored_run import start_time
 
     for run in comparison.runs:
@@ -165,7 +165,7 @@ def compare_lines(comparison: Comparison) -> Iterator[str]:
 
 
 def _folded(text: str, indent: int) -> str:
-    """The text with numbers beside their units."""
+    """The text with numbers on the line of their units."""
     return folded(text, sys.stdout, indent=indent).replace(GAP, " ")
 
 

@@ -67,7 +67,7 @@ class LogMelSettings(FrameSettings):
 
     @property
     def text(self) -> str:
-        """What the features are."""
+        """The features in words."""
         return (
             f"logarithms of the energies in mel bands from {self.low_hz:g} to {self.high_hz:g} Hz"
             + (", their level normalized (PCAN)" if self.pcan else "")

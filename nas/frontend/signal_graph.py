@@ -17,7 +17,7 @@ from nas.frontend.filter_bank import WEIGHT_BITS, hann_window
 from nas.frontend.frames import FrameSettings
 
 ZERO_POINT = -128
-"""Of the output: silence is the lowest value."""
+"""Zero point of the output: silence is the lowest value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ class SpectrumSettings(FrameSettings):
 
     @property
     def text(self) -> str:
-        """What the features are."""
+        """The features in words."""
         scale = "" if self.spacing == "linear" else ", evenly spaced in octaves"
         of_channels = "" if self.channels == 1 else ", of each channel"
         return f"logarithms of the amplitudes in bands from {self.low_hz:g} to {self.high_hz:g} Hz{scale}{of_channels}"

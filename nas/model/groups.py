@@ -12,7 +12,7 @@ from nas.model.regression import NumberError
 from nas.model.words import counted
 
 LEAST_SAMPLES = 5
-"""Of a group, from which its metric is told."""
+"""Samples of a group from which on its metric is told."""
 
 MOST_SHOWN = 20
 """Groups that are kept; of more the worst and the best, half each."""
@@ -110,7 +110,7 @@ def rows_text(scores: GroupScores, metric: MetricName) -> list[tuple[str, int, s
 
 
 def column_title(scores: GroupScores, metric: MetricName) -> str:
-    """What the metric of those rows is called."""
+    """The heading of the metric in those rows."""
     row = NUMBER_METRICS.get(metric)
     in_unit = row is not None and bool(scores.groups) and len(scores.worst.numbers) == 1
     return row.short if row is not None and in_unit else METRICS[metric].label

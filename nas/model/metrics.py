@@ -89,7 +89,7 @@ def _auc(normal: Scores, anomalous: Scores) -> float:
 
 
 def _placements(ordered: Scores, scores: Scores) -> NDArray[np.float64]:
-    """Of each score, the share of the others that lie below it; equal ones count half."""
+    """The share of the others that lie below each score; equal ones count half."""
     below, upto = np.searchsorted(ordered, scores, "left"), np.searchsorted(ordered, scores, "right")
     return np.asarray((below + upto) / (2.0 * len(ordered)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 TURNED_DEGREES = 30.0
-"""By which a sample's triples of axes are turned at the most, where a user declares some."""
+"""The largest angle by which a sample's triples of axes are turned, where a user declares some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

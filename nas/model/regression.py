@@ -82,7 +82,7 @@ class NumberError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """What is true and what is predicted of one number, in the unit of the data.
+    """True and predicted values of one number, in the unit of the data.
 
     Attributes:
         name: Of the number.

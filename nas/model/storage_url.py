@@ -55,16 +55,16 @@ class StorageUrl:
         return tuple(text for text in (self.password, *keys) if text)
 
     def shown(self) -> str:
-        """For people: secrets are hidden."""
+        """The URL for people: secrets are hidden."""
         hidden = tuple((key, _HIDDEN if _is_secret(key) else value) for key, value in self.query)
         return self._text(None if self.password is None else _HIDDEN, hidden)
 
     def kept(self) -> str:
-        """For files: secrets are left out."""
+        """The URL for files: secrets are left out."""
         return self._text(None, tuple(pair for pair in self.query if not _is_secret(pair[0])))
 
     def complete(self) -> str:
-        """For the database: with the password, encoded; the environment's where the URL has none."""
+        """The URL for the database: with the password, encoded; the environment's where the URL has none."""
         password = self.password
         if password is None and self.user:
             password = os.environ.get(PASSWORD_VARIABLE)

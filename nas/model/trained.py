@@ -74,12 +74,12 @@ class FrontEndSpec:
 
     @property
     def features(self) -> int:
-        """Of a recording."""
+        """How many values the features of a recording have."""
         return self.frames * self.bands * self.channels
 
     @property
     def recording_shape(self) -> tuple[int, ...]:
-        """Of one recording: (clip_samples,), or (clip_samples, channels) of several channels."""
+        """The shape of one recording: (clip_samples,), or (clip_samples, channels) of several channels."""
         return (self.clip_samples,) if self.channels == 1 else (self.clip_samples, self.channels)
 
 
@@ -100,9 +100,9 @@ class TaskInfo:
     frontend: FrontEndSpec | None = None
     """What makes the samples of recordings; None where samples are the network's raw input."""
     false_alarms: float | None = None
-    """Of a task that finds anomalies, the share of normal samples that may be taken for some; None for classes."""
+    """The share of normal samples that may be taken for anomalies; None where a task does not find any."""
     targets: tuple[TargetScale, ...] = ()
-    """Of a regression, the numbers that the network predicts; there are no class names then."""
+    """The numbers that the network predicts, where it does; there are no class names then."""
 
     @property
     def outputs(self) -> int:
@@ -112,7 +112,7 @@ class TaskInfo:
         return len(self.class_names) if self.false_alarms is None else math.prod(self.input_shape)
 
     def learned(self) -> str:
-        """What a network is to learn, in words."""
+        """The task of the network in words."""
         if self.targets:
             return f"{len(self.targets)} number{'s' if len(self.targets) > 1 else ''} to predict"
         if self.false_alarms is not None:

@@ -26,7 +26,7 @@ def value_text(value: Any) -> str:
 
 
 def change_rows(comparison: Comparison) -> list[tuple[str, str, list[str]]]:
-    """In what the runs differ: kind, name, and a text for each run."""
+    """The differences between the runs: kind, name, and a text for each run."""
     return [
         (change.kind, _change_name(change), [_change_text(change, value) for value in change.values])
         for change in comparison.changes
@@ -34,7 +34,7 @@ def change_rows(comparison: Comparison) -> list[tuple[str, str, list[str]]]:
 
 
 def _change_name(change: Change) -> str:
-    """Of the configuration as its flag has it."""
+    """The name of what changed; of the configuration as its flag has it."""
     if change.kind == "budget":
         return resource_of(change.name).label
     return change.name.replace("_", "-") if change.kind == "configuration" else change.name.replace("_hz", "")
@@ -58,7 +58,7 @@ def by_value(texts: Sequence[str], letters: Sequence[str]) -> str:
 
 
 def test_texts(run: ComparedRun) -> tuple[str, str]:
-    """What the chosen model reached on test data, and its 95 % interval; of numbers the error, in the data's unit."""
+    """The chosen model's accuracy on test data and its 95 % interval; of numbers the error, in the data's unit."""
     test = None if run.chosen is None else run.chosen.test_accuracy
     if test is None:
         return UNKNOWN, UNKNOWN
@@ -106,7 +106,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def front_title(comparison: Comparison) -> str:
-    """In what the fronts are compared."""
+    """The objectives in which the fronts are compared."""
     labels = [_label(name) for name in comparison.objectives]
     return f"validation {', '.join(labels[:-1])} and {labels[-1]}"
 

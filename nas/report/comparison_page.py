@@ -54,7 +54,7 @@ def render_comparison(comparison: Comparison, summaries: Sequence[RunSummary]) -
 
 
 def _tested(comparison: Comparison) -> str:
-    """What people call the figure that test data are measured by."""
+    """People's name for the figure that test data are measured by."""
     numbers = any(
         run.chosen and run.chosen.test_accuracy and run.chosen.test_accuracy.numbers
         for run in comparison.runs

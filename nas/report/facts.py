@@ -87,7 +87,7 @@ def robustness_text(chosen: ChosenSummary, most: int | None = None) -> str:
 
 
 def metric(summary: RunSummary) -> str:
-    """What people call the metric that the run goes by."""
+    """People's name for the metric that the run goes by."""
     return METRICS[summary.task.metric].label
 
 
@@ -151,7 +151,7 @@ def score_text(summary: RunSummary) -> str:
 
 
 def anomaly_text(summary: RunSummary) -> str:
-    """What the chosen model's threshold does on test data; empty where classes are told."""
+    """The chosen model's threshold and its effect on test data; empty where classes are told."""
     allowed, chosen = summary.task.false_alarms, summary.chosen
     if allowed is None or chosen is None:
         return ""
@@ -184,7 +184,7 @@ def metric_name(summary: RunSummary) -> MetricName:
 
 
 def tested(summary: RunSummary) -> str:
-    """What people call the figure that test data are measured by."""
+    """People's name for the figure that test data are measured by."""
     row = NUMBER_METRICS.get(metric_name(summary))
     return "Test accuracy" if row is None else "Test error"
 
@@ -218,7 +218,7 @@ def groups_of(summary: RunSummary) -> GroupScores | None:
 
 
 def front_end_notes(summary: RunSummary) -> list[str]:
-    """What the front end takes besides the chosen network; nothing without one."""
+    """The front end's costs besides those of the chosen network; nothing without one."""
     if not summary.task.frontend:
         return []
     return [note for note in summary.notes if note.startswith(FRONT_END)]
@@ -231,7 +231,7 @@ def duty_lines(chosen: ChosenSummary) -> list[str]:
 
 
 def engine_title(engine: str) -> str:
-    """What people call the engine that measured an accuracy."""
+    """People's name for the engine that measured an accuracy."""
     return {"tflm": "TFLM's interpreter", "litert": "LiteRT, no delegate"}.get(engine, engine)
 
 

@@ -63,7 +63,7 @@ def render(summary: RunSummary) -> str:
 
 
 def template_environment() -> tuple[Environment, Callable[[str], str]]:
-    """What writes pages, with their filters; and the text of a file beside the templates."""
+    """The templates with their filters, and a reader of the files next to them."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     loader = PackageLoader("nas.report", "templates")

@@ -168,7 +168,7 @@ def seconds(value: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital at its head."""
+    """The words with a capital at their head."""
     return text[:1].upper() + text[1:]
 
 

@@ -13,7 +13,7 @@ from nas.report.quantities import GAP, percent, seconds
 WAITING = "waiting"
 """The stage in which a trial waits for its worker."""
 _SLACK = 3.0
-"""By how much of the run, in percent, clocks of driver and workers may disagree."""
+"""Percent of the run by which clocks of driver and workers may disagree."""
 _STEPS = (
     0.1,
     0.5,

@@ -182,7 +182,7 @@ def _named(objectives: Sequence[str], values: Sequence[float]) -> dict[str, floa
 
 
 def _changes(runs: Sequence[StoredRun], summaries: Sequence[RunSummary]) -> list[Change]:
-    """In what the runs differ: what people set first, then what follows from it."""
+    """The differences between the runs: people's settings first, then what follows from them."""
     parts: tuple[tuple[ChangeKind, list[Mapping[str, Any]]], ...] = (
         (
             "configuration",

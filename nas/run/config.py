@@ -239,18 +239,18 @@ class RunConfig(TaskOptions):
         return self.model_copy(update={"seed": secrets.randbelow(2**31)})
 
     def shown(self) -> dict[str, Any]:
-        """What reports may show: a password in the storage's URL is none of it."""
+        """The values that reports may show: a password in the storage's URL is not among them."""
         return self._content() | {"storage": StorageUrl.parse(self.storage).shown() if self.storage else None}
 
     def kept(self) -> dict[str, Any]:
-        """What a run folder keeps: a password in the storage's URL is none of it."""
+        """The values that a run folder keeps: a password in the storage's URL is not among them."""
         return self._content() | {"storage": StorageUrl.parse(self.storage).kept() if self.storage else None}
 
     def _content(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in keys()}
 
     def search_identity(self) -> dict[str, Any]:
-        """What two runs must share to be one search: a resume may change the rest."""
+        """The values that two runs must share to be one search: a resume may change the rest."""
         return {
             name: getattr(self, name)
             for name, field in keys().items()

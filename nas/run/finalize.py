@@ -332,7 +332,7 @@ def _export(
 
 
 def _front_end_note(record: TrialRecord, taken: Mapping[str, float]) -> tuple[str, ...]:
-    """What the front end that the search chose takes of the costs stated."""
+    """The part of the stated costs that the front end takes which the search chose."""
     if not taken:
         return ()
     sram, flash = format_quantity("sram", taken["sram_bytes"]), format_quantity("flash", taken["flash_bytes"])

@@ -167,7 +167,7 @@ class RunFolder:
         return name
 
     def load_config(self) -> dict[str, Any]:
-        """What `create` wrote."""
+        """The configuration that `create` wrote."""
         return dict(json.loads(self.config_file.read_text(encoding="utf-8")))
 
 

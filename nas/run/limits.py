@@ -41,7 +41,7 @@ def _duty(config: RunConfig, target: Target) -> Duty | None:
 
 
 def taken_by(spec: FrontEndSpec, target: Target) -> dict[str, float]:
-    """What a front end and one of its frames add to a network's costs, by field of `Costs`; what is known."""
+    """The known costs that a front end and one of its frames add to a network's, by field of `Costs`."""
     costs = front_end_costs(spec, target)
     work = ("instructions", "cycles", "cycles_low", "cycles_high", "latency_us", "energy_uj")
     frame = {} if costs.frame.at_least else {name: getattr(costs.frame, name) for name in work}
@@ -53,7 +53,7 @@ def taken_by(spec: FrontEndSpec, target: Target) -> dict[str, float]:
 
 
 def less_front_end(budget: Budget, target: Target, spec: FrontEndSpec | None) -> Budget:
-    """What a front end, if there is one, leaves of limits to the network.
+    """The limits less what a front end takes, if there is one.
 
     Of latency, energy, cycles and instructions it takes a frame: what lies between the last sample and the answer is a
     frame and the network. Of average power it takes all frames, one a hop.

@@ -116,7 +116,7 @@ def reselect(
 def _notes(
     chosen: TrialRecord, refused: Mapping[int, UserError], lost: int, target: Target, full_steps: int
 ) -> Iterator[str]:
-    """What was left out, and whether the choice was trained as long as a final candidate is."""
+    """The models that were left out, and whether the choice was trained as long as a final candidate is."""
     if lost:
         yield f"{lost} models of the run are missing or are not those that were trained"
     if refused:

@@ -94,7 +94,7 @@ class Front(list[FrontModel]):
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         path: The run folder.
@@ -119,7 +119,7 @@ class RunResult:
 
     @cached_property
     def boards(self) -> Mapping[str, RunResult]:
-        """Of a run for several boards (`targets`) the result on each, by its target's name; else empty.
+        """The result on each board of a run for several (`targets`), by its target's name; else empty.
 
         Raises:
             UserError: The result of a board is gone.
@@ -155,7 +155,7 @@ class RunResult:
 
     @property
     def test_accuracy(self) -> float | None:
-        """Of the exported model's int8 bytes on test data, between 0 and 1; None where none was exported."""
+        """Accuracy of the exported int8 bytes on test data, of numbers the skill; None where none was exported."""
         chosen = self.chosen
         return None if chosen is None or chosen.test_accuracy is None else chosen.test_accuracy.value
 
@@ -187,11 +187,11 @@ class RunResult:
         return stream.getvalue()
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """In IPython's terminal: the same."""
+        """The same in IPython's terminal."""
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        """In a notebook: the same."""
+        """The same in a notebook."""
         console = self._print(file=io.StringIO(), record=True)
         return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
 
@@ -213,7 +213,7 @@ class RunResult:
         return console
 
     def show_report(self) -> object:
-        """In a notebook: the whole report, inline (some megabytes, for it holds its own drawing library).
+        """The whole report, inline in a notebook (some megabytes, for it holds its own drawing library).
 
         Raises:
             UserError: IPython is not installed.

@@ -42,7 +42,7 @@ class Job:
 
     @property
     def boards(self) -> tuple[Board, ...]:
-        """What the run serves: target, budget and model are those of the first."""
+        """The boards that the run serves: target, budget and model are those of the first."""
         return self.screen.boards
 
     def on(self, index: int) -> Job:
@@ -80,7 +80,7 @@ class Job:
         )
 
     def taken(self, params: Mapping[str, Any]) -> Mapping[str, float]:
-        """What the front end of a network adds to its costs, where the front end is searched."""
+        """The costs that a network's front end adds to its own, where the front end is searched."""
         return next((each.boards[0].taken for each in self.front_ends if each.name == params[FRONT_END]), {})
 
     @property

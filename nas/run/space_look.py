@@ -48,7 +48,7 @@ class _Pool:
         return len(self.params) - 1
 
     def replay(self, params: dict[str, Any]) -> list[float]:
-        """What a recorded network needs of each limit; it does not join the pool."""
+        """The need of a recorded network for each limit; it does not join the pool."""
         return self._needs(self._screen(Choices(params)))
 
     def _add(self, choices: Choices) -> None:
@@ -150,7 +150,7 @@ def _doublings(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _goals(pool: _Pool, changes: Sequence[tuple[str, ...]]) -> Iterator[Callable[[int], float]]:
-    """What the ends of a space are: the nearest to fitting, the least of each limit, the largest that fits."""
+    """Functions that are largest at the ends of a space: nearest to fitting, least of each limit, largest that fits."""
     limits = pool.limits
 
     def excess(index: int) -> float:

@@ -165,7 +165,7 @@ def finished_model(
 
 
 def _features(recordings: NDArray[np.int16], dataset: Dataset) -> NDArray[np.uint8]:
-    """What the front end makes of recordings, as the task's raw samples."""
+    """The front end's features of recordings, as the task's raw samples."""
     from nas.frontend.front_end import FrontEnd
     from nas.frontend.spec import settings_of
 

@@ -75,7 +75,7 @@ class _Task(_Part):
 
 
 class _Glance(_Part):
-    """What a list shows of result.json."""
+    """The part of result.json that a list shows."""
 
     task: _Task = _Task()
 
@@ -122,7 +122,7 @@ class RunEntry:
 
     @property
     def name(self) -> str:
-        """Of the folder, to be printed."""
+        """The folder's name, to be printed."""
         return printable(self.path.name or str(self.path))
 
     @property

@@ -27,7 +27,7 @@ class ErrorNoise:
 
     @property
     def least(self) -> float:
-        """What stands for no error, since the surrogate takes logarithms: of a share half a sample."""
+        """The value that stands for no error, since the surrogate takes logarithms: of a share half a sample."""
         return _LEAST if self.metric in NUMBER_METRICS else 0.5 / self.samples
 
     def variance(self, errors: Array) -> Array:

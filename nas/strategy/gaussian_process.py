@@ -43,7 +43,7 @@ class KernelParameters(NamedTuple):
 
     @classmethod
     def of(cls, logarithms: Array) -> KernelParameters:
-        """From their logarithms. Shape: (7,)."""
+        """The parameters from their logarithms. Shape: (7,)."""
         return cls(*np.exp(logarithms))
 
 

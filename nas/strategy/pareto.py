@@ -15,7 +15,7 @@ from nas.strategy.objectives import SRAM, WORK, board_objectives, cost_objective
 
 
 def objectives(record: TrialRecord) -> tuple[float, ...]:
-    """What is minimized on one board: the error, and what costs are, see `nas.strategy.objectives`."""
+    """The values that are minimized on one board: the error and its costs, see `nas.strategy.objectives`."""
     return (1.0 - record.value, *cost_objectives(_costs(record)))
 
 
@@ -119,7 +119,7 @@ def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
 
 
 def _standard_error(accuracy: Accuracy) -> float:
-    """Of the objective on the validation part."""
+    """The standard error of the metric on the validation part."""
     if accuracy.metric == "accuracy":
         return math.sqrt(max(accuracy.value * (1 - accuracy.value), 1e-9) / accuracy.total)
     low, high = accuracy.objective_interval()

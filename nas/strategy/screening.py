@@ -41,7 +41,7 @@ class Board:
         return self.model.target.name
 
     def judge(self, graph: OpGraph, *, file_bytes: int | None = None) -> Judgement:
-        """What a graph costs there, and the limits that it breaks."""
+        """The costs of a graph there, and the limits that it breaks."""
         try:
             costs = self.model.estimate(graph, file_bytes=file_bytes)
             violations = self.budget.violations(costs)  # which operators without counts may leave open
@@ -120,7 +120,7 @@ class Screened:
 
     @property
     def closest(self) -> Judgement:
-        """Of the board that it fits, or comes closest to fitting; the first of them."""
+        """The verdict of the board that it fits, or comes closest to fitting; the first of them."""
         return min(self.boards, key=lambda each: each.excess)
 
     @property
@@ -233,7 +233,7 @@ def network_digest(proposed: Candidate) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What a quick look at the space found.
+    """The result of a quick look at the space.
 
     Attributes:
         drawn: Candidates drawn at random.

@@ -249,7 +249,7 @@ def _judge(model: Int8Model, dataset: Dataset, part: Part, threshold: int | None
 def some_predictions(
     targets: tuple[TargetScale, ...], labels: npt.NDArray[np.float64], predicted: npt.NDArray[np.float32]
 ) -> tuple[Predictions, ...]:
-    """What is true and what is predicted of some samples, always the same, for a picture. Shape: (n, k) each."""
+    """True and predicted numbers of some samples, always the same, for a picture. Shape: (n, k) each."""
     rows = np.sort(np.random.default_rng(0).permutation(len(labels))[:_PICTURED])
     errors = predicted - labels
     return tuple(
@@ -265,7 +265,7 @@ def some_predictions(
 
 
 def predictions(model: Int8Model, dataset: Dataset, part: Part) -> npt.NDArray[np.float32]:
-    """What a network predicts for each sample of a part, in the unit of the data. Shape: (n, k)."""
+    """A network's predictions for each sample of a part, in the unit of the data. Shape: (n, k)."""
     output = model.output
     scaling = NumberScaling.fold(dataset.info.targets, scale=output.scale, zero_point=output.zero_point)
     return np.concatenate([scaling.numbers(outputs) for _, outputs in _answers(model, dataset, part)])

@@ -66,7 +66,7 @@ class Dataset:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was guessed, left out, resized or is doubtful, a sentence each."""
+        """Sentences on all that was guessed, left out, resized or is doubtful."""
         return self.report.notes
 
     def inputs(self, raw: Array) -> NDArray[np.float32]:
@@ -124,7 +124,7 @@ class Dataset:
         return replace(first, report=report, behind=behind)
 
     def class_weights(self) -> NDArray[np.float32] | None:
-        """What a training sample of each class counts; None for alike. Shape: (classes,)."""
+        """The weight of a training sample of each class; None for alike. Shape: (classes,)."""
         if not METRICS[self.info.metric].balances:
             return None
         counts = np.bincount(self.labels["train"], minlength=len(self.info.class_names))

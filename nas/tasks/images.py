@@ -131,7 +131,7 @@ def _decode_all(
 
 
 def _each(work: Callable[[Given], Made], things: Sequence[Given], what: str) -> list[Made]:
-    """What is made of each thing, several at a time; decoders leave Python meanwhile.
+    """The pictures made of each file, several at a time; decoders leave Python meanwhile.
 
     Raises:
         UserError: All files that cannot be read, in one sentence.

@@ -67,7 +67,8 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         others = sorted(key for key in arrays if key.endswith(PARTS))
         if others:
             raise UserError(
-                f"{path} holds X and y beside {', '.join(others)}.", "Give one heap of samples, or the parts."
+                f"{path} holds X and y as well as {', '.join(others)}.",
+                "Give one heap of samples, or the parts.",
             )
         _refuse_meant(path, contents)
         return split_parts(

@@ -18,7 +18,7 @@ _MOST_MACS = 3_000_000_000  # of one disturbance: some seconds on a slow core
 
 Values = NDArray[np.float64]
 Disturb = Callable[[Values, Values, np.random.Generator], Values]
-"""Of samples (n, ..., channels), the deviation of each channel, and a source of chance."""
+"""A function of samples (n, ..., channels), the deviation of each channel, and a source of chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Disturbance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Robustness:
-    """What was measured, on the int8 bytes.
+    """The metric of the int8 bytes, and of disturbed samples.
 
     Attributes:
         samples: Test samples, the same for all.

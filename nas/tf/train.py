@@ -329,7 +329,7 @@ def _turns(schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.float
 
 
 def _seeds(schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.int32]:
-    """Of the noise of each step. Shape: (steps, 2), or (steps, 0) without."""
+    """Seeds of the noise of each step. Shape: (steps, 2), or (steps, 0) without."""
     if schedule.jitter <= 0:
         return np.zeros((schedule.steps, 0), np.int32)
     return rng.integers(0, 1 << 31, (schedule.steps, 2)).astype(np.int32)

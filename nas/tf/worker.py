@@ -103,7 +103,7 @@ class Evaluator:
             gc.collect()
 
     def _of(self, front_end: str) -> Evaluator:
-        """What evaluates networks behind a front end."""
+        """The evaluator of networks behind a front end."""
         if front_end not in self._evaluators:
             self._evaluators[front_end] = Evaluator(
                 dataset=self._dataset.behind[front_end], boards=self._behind[front_end], front_end=front_end

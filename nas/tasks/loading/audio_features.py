@@ -73,7 +73,7 @@ class Source:
 
     @classmethod
     def unpacked(cls, item: Mapping[str, Any]) -> Source:
-        """What `packed` made JSON of."""
+        """The values that `packed` made JSON of."""
         row = item["row"]
         return cls(
             path=Path(item["path"]),

@@ -16,7 +16,7 @@ from nas.tasks.loading.labels import is_printable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileKind:
-    """What lies in class folders.
+    """The kind of files in class folders.
 
     Attributes:
         one: A file, for messages.
@@ -215,7 +215,7 @@ def refuse_others(root: Path, folders: Sequence[Path], parts: Mapping[str, Path]
     others = [show(Path(folder.name)) for folder in folders if folder not in parts.values()]
     if others:
         raise UserError(
-            f"{root} has {listed(others, _NAMED)} beside the folders of the parts.",
+            f"{root} has {listed(others, _NAMED)} next to the folders of the parts.",
             "Keep only train, val and test there.",
         )
 

@@ -77,7 +77,7 @@ def _new_file(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> Pa
 def _found(
     folder: Path, shapes: Mapping[str, tuple[int, ...]], dtype: type[np.generic]
 ) -> tuple[dict[str, Array], dict[str, Any]] | None:
-    """What is there and whole, and from now on young again."""
+    """The files that are there and whole, and from now on young again."""
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         arrays = {

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.generic]
 
 LARGE_BYTES = 16 << 20
-"""From here on an array is a file's."""
+"""Bytes from which on an array is a file's."""
 
 CHUNK_BYTES = 4 << 20
-"""Of what is looked at a time, about."""
+"""Bytes that are looked at a time, about."""
 
 
 def cache_folder() -> Path:

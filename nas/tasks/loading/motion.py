@@ -28,7 +28,7 @@ class Disturbed:
     flip: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """For the provenance; empty where nothing is asked for."""
+        """The settings for the provenance; empty where nothing is asked for."""
         if self == Disturbed():
             return {}
         turns = {"degrees": TURNED_DEGREES, "axes": [list(triple) for triple in self.triples]}

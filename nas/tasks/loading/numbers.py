@@ -81,7 +81,7 @@ def is_almost_number(cell: str) -> bool:
 
 
 def hint_for(cell: str) -> str:
-    """What to do about a cell that is not a number."""
+    """A hint on a cell that is not a number."""
     if _GROUPED.fullmatch(cell):
         return "Write numbers without separators of thousands, and with one decimal sign in the whole file."
     if _OTHER_DECIMAL.fullmatch(cell):

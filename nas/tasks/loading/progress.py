@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 Told = Callable[[str, int, int], None]
-"""What is done, how many are, and of how many."""
+"""The work, how much of it is done, and of how much."""
 
 _told: ContextVar[Told | None] = ContextVar("told", default=None)
 

@@ -126,7 +126,7 @@ def _magnitudes(array: Array) -> NDArray[np.float64]:
 
 
 def _factors(train: NDArray[np.float64], other: NDArray[np.float64]) -> dict[int, float]:
-    """By channel, the factor that all quantiles agree on; channels without any are left out."""
+    """The factor by channel that all quantiles agree on; channels without any are left out."""
     factors = {}
     for channel, (a, b) in enumerate(zip(train, other, strict=True)):
         known = (a > 0) & (b > 0)

@@ -42,7 +42,7 @@ class PartReport:
     clipped: float
     copies: int
     targets: tuple[tuple[float, float], ...] = ()
-    """Of numbers to predict, the least and the largest of each."""
+    """The least and the largest of each number to predict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

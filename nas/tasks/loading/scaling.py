@@ -246,7 +246,7 @@ def _repair(
 
 
 def _gain(before: dict[int, float], after: dict[int, float]) -> float:
-    """By which factor the effective levels of the poor channels rise, the least of them."""
+    """The least factor by which the effective levels of the poor channels rise."""
     return min((after.get(channel, 256.0) / levels for channel, levels in before.items()), default=0.0)
 
 

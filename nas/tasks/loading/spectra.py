@@ -21,7 +21,7 @@ from nas.tasks.loading.windows import Length, parse_length
 from nas.tasks.options import TaskOptions, parse_limits
 
 LARGEST = 32_767
-"""Of a sample: the lowest int16 makes TFLM's scaling fail, see docs/front-end.md."""
+"""The lowest value of a sample: the lowest int16 makes TFLM's scaling fail, see docs/front-end.md."""
 
 _HEADROOM = 1.5  # a signal may be so much larger than in training before it is cut
 _LONGEST_FRAME = 2048

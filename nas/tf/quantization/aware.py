@@ -42,7 +42,7 @@ class _Weights(tfmot.quantization.keras.quantizers.LastValueQuantizer):  # type:
 
 
 class _Config(tfmot.quantization.keras.QuantizeConfig):  # type: ignore[misc]
-    """What of a Keras layer is rounded: its kernel, its output, both or neither."""
+    """The parts of a Keras layer that are rounded: its kernel, its output, both or neither."""
 
     def __init__(self, *, kernel: str | None, quantizer: Any, output: tuple[float, float] | None) -> None:
         self._kernel, self._quantizer, self._output = kernel, quantizer, output

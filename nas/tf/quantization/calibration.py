@@ -20,7 +20,7 @@ _PERCENTILES = (99.9, 99.99)
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """What a layer puts out for the representative samples.
+    """The outputs of a layer for the representative samples.
 
     Attributes:
         low: Lowest value, 0 at most.
@@ -38,7 +38,7 @@ class Activation:
 
 
 def observe(folded: Folded, inputs: npt.NDArray[np.float32]) -> dict[int, Activation]:
-    """What each layer puts out, by index; `INPUT` is the model's input.
+    """The outputs of each layer, by index; `INPUT` is the model's input.
 
     Args:
         folded: The network.

@@ -22,7 +22,7 @@ Error = Callable[[npt.NDArray[np.float32], npt.NDArray[np.float32]], float]
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What one tensor's rounding costs.
+    """The loss by one tensor's rounding.
 
     Attributes:
         layer: Index; `INPUT` is the model's input.
@@ -36,7 +36,7 @@ class Loss:
 
 
 def diagnose(folded: Folded, inputs: npt.NDArray[np.float32], ranges: Ranges, *, error: Error) -> list[Loss]:
-    """What the rounding of each tensor costs, the worst first.
+    """The loss by the rounding of each tensor, the worst first.
 
     Args:
         folded: The network.

@@ -129,7 +129,7 @@ def other_case(root: Path) -> None:
         ),
         (parts, lambda r: shutil.rmtree(r / "test"), "R has a folder train, but none for test."),
         (parts, lambda r: classes(r / "validation"), "R has both val and validation."),
-        (parts, lambda r: classes(r / "unlabelled"), "R has unlabelled beside the folders of the parts."),
+        (parts, lambda r: classes(r / "unlabelled"), "R has unlabelled next to the folders of the parts."),
         (parts, no_pictures, "R/val holds no pictures."),
         (lambda r: classes(r, "train", "test"), lambda r: None, "R/train and R/test hold no class folders."),
         (parts, lambda r: shutil.rmtree(r / "train/dog"), "the training part holds one class only (cat)."),

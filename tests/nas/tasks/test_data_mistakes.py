@@ -327,7 +327,7 @@ PICTURES: dict[str, tuple[Change, list[str], str]] = {
     "a class beside the parts": (
         lambda r: (photos(r, ("train", "test")), picture(r / "owl" / "x.png")),
         [],
-        "data has owl beside the folders of the parts. Keep only train, val and test there.",
+        "data has owl next to the folders of the parts. Keep only train, val and test there.",
     ),
     "pictures too small": (photos, ["--image-size", "2"], "--image-size is 2. It must be at least 4."),
     "an option of recordings": (

@@ -257,7 +257,7 @@ def test_data_of_another_name_are_refused(name: str, tmp_path: Path) -> None:
 
 def test_a_heap_beside_parts_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, X=np.zeros((20, 5)), y=np.zeros(20))
-    assert refusal(path).startswith(f"{path} holds X and y beside X_test, X_train, X_val, y_test")
+    assert refusal(path).startswith(f"{path} holds X and y as well as X_test, X_train, X_val, y_test")
 
 
 def subject_of(samples: Any) -> set[int]:

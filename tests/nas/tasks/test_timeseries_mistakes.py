@@ -359,7 +359,7 @@ MISTAKES: dict[str, tuple[Change, dict[str, Any], str]] = {
     "a class beside the parts": (
         moved("train", "test", "walk"),
         {},
-        "R has walk beside the folders of the parts.",
+        "R has walk next to the folders of the parts.",
     ),
     "a file beside the parts": (
         moved("train", "test", "train", "train", "train"),
