@@ -80,7 +80,8 @@ def show_lines(run: StoredRun) -> Iterator[str]:
     if changed:
         yield "configuration that differs from the defaults"
     for name, (value, default) in changed.items():
-        yield f"  {name:<15} {value_text(value)}{'' if default is None else f' (default {value_text(default)})'}"
+        usual = "" if default is None else f" (default {value_text(default)})"
+        yield f"  {name.replace('_', '-'):<15} {value_text(value)}{usual}"
     yield _line("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items()))
     for line in ((run.content or {}).get("data") or {}).get("lines", ()):
         yield _line("data", str(line))

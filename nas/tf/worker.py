@@ -26,26 +26,25 @@ from nas.frontend.costs import cost_model
 from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request, Stage
 from nas.model.metrics import ANOMALY_METRICS
 from nas.model.quantization import Quantization
-from nas.model.recipe import TrainingRecipe
 from nas.runtimes.reference import reference_engine
 from nas.strategy.screening import FRONT_END, Board, network_digest
 from nas.tasks.accuracy import measure_accuracy, score, score_numbers
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading.mapped import chunks
-from nas.tasks.loading.targets import strata
 from nas.tf.build import build
 from nas.tf.compression import STEPS, CompressionStep, Training
 from nas.tf.convert import Ranges, convert
+from nas.tf.disturbance import make_schedule
 from nas.tf.quantization import Climb, climb, least_gap
 from nas.tf.quantization.aware import train_aware
 from nas.tf.quantization.folded import Folded, predict
-from nas.tf.train import Schedule, TrainingData, train
+from nas.tf.representative import Representative
+from nas.tf.train import TrainingData, train
 from search_spaces.arch import ArchSpec
 from search_spaces.choices import Choices
 from search_spaces.space import Candidate, candidate, load_space
 
 _CURVE_POINTS = 48
-_REPRESENTATIVE = 128
 _TFLM_MACS = 4_000_000_000  # over all validation samples, about 10 s of TFLM's interpreter
 _LEAST_TIME = 0.2  # of the time that training under int8's rounding takes, for which it is begun
 
@@ -85,7 +84,7 @@ class Evaluator:
         self._outputs = dataset.info.outputs
         self._rebuilds = dataset.info.false_alarms is not None
         self._targets = dataset.info.targets
-        self._extremes = _extremes(dataset)
+        self._representative = Representative(dataset)
         self._training: dict[tuple[int, ...], TrainingData] = {}
 
     def __call__(self, request: Request) -> Evaluation:
@@ -159,7 +158,7 @@ class Evaluator:
         begun: float,
     ) -> tuple[bytes, Quantization | None]:
         """The int8 bytes; of a final candidate by the ladder, with its account."""
-        representative = self._representative(spec, rng)
+        representative = self._representative.inputs(spec, rng)
         if not request.full:
             return convert(model, representative), None
         info, labels = self._dataset.info, self._dataset.labels["val"]
@@ -174,7 +173,7 @@ class Evaluator:
             if until is not None and until - time.time() < _LEAST_TIME * needed:
                 return None
             rate = recipe.peak_rate * recipe.aware_rate
-            schedule = self._schedule(spec, steps, rate, recipe)
+            schedule = make_schedule(self._dataset, spec, recipe, steps=steps, rate=rate)
             return train_aware(folded, ranges, self._data(spec), schedule, rng=rng, until=until)[0]
 
         float_metric = self._float_metric(model, spec)
@@ -253,7 +252,7 @@ class Evaluator:
                 done = train(
                     training.model,
                     data,
-                    self._schedule(proposed.wide, steps, rate, recipe),
+                    make_schedule(self._dataset, proposed.wide, recipe, steps=steps, rate=rate),
                     rng=rng,
                     before_step=training.before_step,
                     until=clock.until(steps),
@@ -287,70 +286,6 @@ class Evaluator:
             return labels
         means, deviations = ([getattr(one, name) for one in self._targets] for name in ("mean", "deviation"))
         return np.asarray((labels - means) / deviations, np.float32)
-
-    def _schedule(self, spec: ArchSpec, steps: int, rate: float, recipe: TrainingRecipe) -> Schedule:
-        shape = self._dataset.info.input_shape
-        image = len(shape) == 3
-        vector = len(spec.input_shape) == 1  # such a network has nothing to shift, whatever the task has
-        shift = masks = (0, 0)
-        spectrum = self._dataset.info.frontend is not None and not image  # no band stands for another
-        # A sample that is moved, louder or partly hidden may be another number, or just what shall be found.
-        as_it_is = self._rebuilds or bool(self._targets)
-        if self._dataset.info.frontend is not None and image and spec.input_shape == shape and not as_it_is:
-            masks = (int(recipe.masked * shape[0]), int(recipe.masked * shape[1]))
-        if as_it_is:
-            pass
-        elif image and not vector:
-            shift = (max(1, shape[0] // 14), max(1, shape[1] // 14))
-        elif len(shape) == 2 and not vector and not spectrum:
-            shift = (min(shape[0] // 16, 400), 0)
-        return Schedule(
-            steps=steps,
-            batch=min(recipe.batch, max(8, len(self._dataset.labels["train"]) // 8)),
-            peak_rate=rate,
-            weight_decay=recipe.weight_decay,
-            label_smoothing=recipe.label_smoothing,
-            shift=shift,
-            gain=0.0 if image or spectrum or as_it_is else recipe.gain,
-            masks=masks,
-            jitter=self._dataset.disturbed.jitter,
-            triples=self._dataset.disturbed.triples,
-            flip=self._dataset.disturbed.flip,
-        )
-
-    def _representative(self, spec: ArchSpec, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        """Training samples of all classes, those with the extreme values among them.
-
-        The extremes fix the input's quantization to the data set's range, so that bytes map to int8 exactly.
-        """
-        labels = strata(self._dataset.labels["train"])
-        present = np.unique(labels).tolist()
-        share = max(1, _REPRESENTATIVE // len(present))
-        picks = list(self._extremes)
-        if self._targets:
-            numbers = self._dataset.labels["train"]
-            picks += [*numbers.argmin(axis=0).tolist(), *numbers.argmax(axis=0).tolist()]
-        for label in present:
-            members = np.flatnonzero(labels == label)
-            picks += rng.choice(members, min(share, len(members)), replace=False).tolist()
-        samples = self._dataset.inputs(self._dataset.samples["train"][picks])
-        samples = samples.reshape(len(picks), *spec.input_shape)
-        if self._dataset.info.frontend is not None:
-            # The bytes that a front end makes must be the network's int8 input as they are: the range is the whole
-            # one, whether or not some recording reaches its ends.
-            samples = np.concatenate([samples, samples[:1]])
-            samples[-1].flat[:2] = self._dataset.input_range
-        return samples
-
-
-def _extremes(dataset: Dataset) -> tuple[int, int]:
-    """The training samples that hold the least and the largest input."""
-    lows, highs = [], []
-    for raw in chunks(dataset.samples["train"]):
-        inputs = dataset.inputs(raw).reshape(len(raw), -1)
-        lows.append(inputs.min(axis=1))
-        highs.append(inputs.max(axis=1))
-    return int(np.concatenate(lows).argmin()), int(np.concatenate(highs).argmax())
 
 
 class _Clock:
