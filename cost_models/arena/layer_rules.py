@@ -27,7 +27,7 @@ _HIDDEN_STATE, _CELL_STATE = 18, 19  # inputs of UNIDIRECTIONAL_SEQUENCE_LSTM
 
 def conv_2d(op: Operator, tensors: Tensors, temps: Temporaries, build: Build) -> Demand:
     """CONV_2D."""
-    input_, filter_, output = (tensors[index] for index in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    input_, filter_, output = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
     options = op.options
     assert isinstance(options, Conv2DOptions)
     size = 0
@@ -41,7 +41,7 @@ def conv_2d(op: Operator, tensors: Tensors, temps: Temporaries, build: Build) ->
 
 def depthwise_conv_2d(op: Operator, tensors: Tensors, temps: Temporaries, build: Build) -> Demand:
     """DEPTHWISE_CONV_2D."""
-    input_, filter_, output = (tensors[index] for index in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    input_, filter_, output = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
     options = op.options
     assert isinstance(options, DepthwiseConv2DOptions)
     size = 0
@@ -57,13 +57,14 @@ def _convolution(
 ) -> Demand:
     """The demand of CONV_2D or DEPTHWISE_CONV_2D with so many output channels and so much scratch."""
     # Prepare holds input, filter and output while CalculateOpDataConv asks for them again, with the bias.
-    temp = 2 * sum(temps[index] for index in (*op.inputs[:2], op.outputs[0]))
-    if len(op.inputs) > 2 and op.inputs[2] >= 0:
-        temp += temps[op.inputs[2]]
+    inputs = op.inputs
+    temp = 2 * (temps[inputs[0]] + temps[inputs[1]] + temps[op.outputs[0]])
+    if len(inputs) > 2 and inputs[2] >= 0:
+        temp += temps[inputs[2]]
     scales: tuple[int, ...] = (4 * channels, 4 * channels)
     if not (build.cmsis_nn or build.esp_nn):
         return Demand((28, 4), (56,), scales, temp)
-    if build.cmsis_nn and tensors[op.inputs[0]].dtype == "float32":
+    if build.cmsis_nn and tensors[inputs[0]].dtype == "float32":
         scales = ()
     return Demand((28, 4), (60,), scales, temp, (scratch_bytes,) if scratch_bytes > 0 else ())
 
