@@ -19,8 +19,8 @@ class FileKind:
     """The kind of files in class folders.
 
     Attributes:
-        one: A file, for messages.
-        many: Several.
+        singular: A file, for messages.
+        plural: Several.
         suffixes: What is read.
         others: Files of the kind that are not read: in a class of its own such a file would be missed by nobody.
         read: What is read, for people.
@@ -29,8 +29,8 @@ class FileKind:
         lists: Files beside the classes that the task reads itself.
     """
 
-    one: str
-    many: str
+    singular: str
+    plural: str
     suffixes: frozenset[str]
     others: frozenset[str]
     read: str
@@ -40,8 +40,8 @@ class FileKind:
 
 
 PICTURES = FileKind(
-    one="picture",
-    many="pictures",
+    singular="picture",
+    plural="pictures",
     suffixes=frozenset(
         (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff",
          ".webp")
@@ -54,8 +54,8 @@ PICTURES = FileKind(
     example="FOLDER/cat/*.png, FOLDER/dog/*.png",
 )  # fmt: skip
 RECORDINGS = FileKind(
-    one="recording",
-    many="recordings",
+    singular="recording",
+    plural="recordings",
     suffixes=frozenset((".wav", ".wave", ".flac", ".ogg", ".oga", ".aiff", ".aif")),
     others=frozenset(
         (".mp3", ".m4a", ".aac", ".opus", ".wma", ".amr", ".webm", ".mp4", ".raw", ".pcm", ".au")
@@ -114,7 +114,7 @@ class _LeftOut:
             )
         if self.suffixes:
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.suffixes.items()))
-            lines.append(f"Files in class folders that are not {self.kind.many} left out: {kinds}.")
+            lines.append(f"Files in class folders that are not {self.kind.plural} left out: {kinds}.")
         if self.skipped:
             lines.append(f"Not a class: {listed(sorted(set(self.skipped)), _NAMED)}.")
         return lines
@@ -145,7 +145,8 @@ def read_layout(root: Path, kind: FileKind = PICTURES, *, least: int = 2) -> Lay
     for part, pictures in files.items():
         if parts and not pictures:
             raise UserError(
-                f"{show(places[part])} holds no {kind.many}.", f"Each part needs {kind.many} of each class."
+                f"{show(places[part])} holds no {kind.plural}.",
+                f"Each part needs {kind.plural} of each class.",
             )
     classes = sorted({name for part in files.values() for name, _ in part})
     _check_classes(root, classes, kind, least)
@@ -168,7 +169,7 @@ def _parts(root: Path, left_out: _LeftOut) -> dict[str, Path]:
             places = " and ".join(show(parts[part]) for part in PART_FOLDERS if part in parts)
             raise UserError(
                 f"{places} hold no class folders.",
-                f"{left_out.kind.many.capitalize()} lie in FOLDER/train/<class>/.",
+                f"{left_out.kind.plural.capitalize()} lie in FOLDER/train/<class>/.",
             )
         return {}
     if "train" not in parts and len(folders) > len(parts):
@@ -270,7 +271,7 @@ def _readable(folder: Path, left_out: _LeftOut) -> list[Path]:
             if (deep := _first_file(path, kind)) is not None:
                 raise UserError(
                     f"{show(deep)} lies deeper than its class folder {show(folder)}.",
-                    f"{kind.many.capitalize()} lie in FOLDER/<class>/ directly: move them up, or give the folder above"
+                    f"{kind.plural.capitalize()} lie in FOLDER/<class>/ directly: move them up, or give the folder above"
                     " the classes.",
                 )
         elif path.suffix.lower() in kind.suffixes:
@@ -280,10 +281,10 @@ def _readable(folder: Path, left_out: _LeftOut) -> list[Path]:
     unread = sorted(suffix for suffix in others if suffix in kind.others)
     if not files or unread:
         kinds = ", ".join(f"{count} {show(Path(suffix))}" for suffix, count in sorted(others.items()))
-        what = f"no {kind.one}" if not files else f"{kind.many} of types that are not read"
+        what = f"no {kind.singular}" if not files else f"{kind.plural} of types that are not read"
         raise UserError(
             f"The class folder {show(folder)} holds {what}{f' ({kinds})' if kinds else ': it is empty'}.",
-            f"Give it {kind.many} ({kind.read}), or remove them.",
+            f"Give it {kind.plural} ({kind.read}), or remove them.",
         )
     left_out.suffixes += others
     return files
@@ -301,7 +302,7 @@ def _first_file(folder: Path, kind: FileKind) -> Path | None:
 def _check_classes(root: Path, classes: Sequence[str], kind: FileKind, least: int) -> None:
     if len(classes) < least:
         raise UserError(
-            f"{root} holds {len(classes)} class folder{'s' if len(classes) != 1 else ''} with {kind.many}.",
+            f"{root} holds {len(classes)} class folder{'s' if len(classes) != 1 else ''} with {kind.plural}.",
             f"A classifier needs at least two: {kind.example}; to find anomalies name the normal one: --normal CLASS.",
         )
     seen: dict[str, str] = {}
