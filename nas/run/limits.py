@@ -74,7 +74,7 @@ def less_front_end(budget: Budget, target: Target, spec: FrontEndSpec | None) ->
                 f"The front end alone takes {format_quantity(name, value)} of {name}; the limit is"
                 f" {format_quantity(name, limit)}.",
                 "Raise the limit, or take fewer --bands"
-                + (" or another chip." if RESOURCES[name].of_work else " or a shorter --clip."),
+                + (" or another chip." if RESOURCES[name].of_work else " or a shorter --clip or --frame."),
             )
     sram, flash = f"{costs.sram_bytes:,} B of SRAM", f"about {costs.flash_bytes:,} B of flash"
     note = (

@@ -266,7 +266,7 @@ def make_dataset(
         notes=[
             *notes,
             *([taken.note] if taken.note else []),
-            *([] if numbers else _label_notes(labels)),
+            *([] if numbers else label_notes(labels)),
             *_threshold_notes(indices["val"], info.false_alarms),
             *said,
             *doubts,
@@ -364,6 +364,7 @@ def _threshold_notes(labels: Array, false_alarms: float | None) -> list[str]:
     ]
 
 
-def _label_notes(labels: Mapping[str, Array]) -> list[str]:
-    floats = [f"y_{part}" for part in PARTS if labels[part].dtype.kind == "f"]
+def label_notes(labels: Mapping[str, Array]) -> list[str]:
+    """A word about labels of classes that are floats."""
+    floats = [f"y_{part}" for part in labels if labels[part].dtype.kind == "f"]
     return [f"{', '.join(floats)}: floats of whole numbers, taken as class indices."] if floats else []

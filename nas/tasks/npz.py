@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cost_models.errors import UserError
 from nas.model.words import listed
-from nas.tasks.dataset import Array, Dataset, make_dataset
+from nas.tasks.dataset import Array, Dataset, label_notes, make_dataset
 from nas.tasks.loading import PARTS
 from nas.tasks.loading.groups import check_groups
 from nas.tasks.loading.labels import clean_labels, names_of
@@ -98,6 +98,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
     numbers = predicts_numbers(options, labels.values())
     if "X_val" not in arrays:
         clean = clean_numbers if numbers else clean_labels
+        notes += [] if numbers else label_notes(labels)
         labels = {part: clean(array, f"{name}: y_{part}") for part, array in labels.items()}
     groups, group_notes = _groups(arrays, samples, name)
     notes += group_notes

@@ -76,6 +76,7 @@ def spectra(
     rate = _whole_rate(sample_rate)
     frame, hop = _frame(options, rows, rate)
     units, notes = _units(signals["train"])
+    notes += _constant_notes(signals["train"], name)
     # The first place of a spectrum holds what the window spreads of the mean, such as gravity.
     low, high = (
         (rate / transform_length(frame), rate / 2)
@@ -116,7 +117,7 @@ def spectra(
     notes.append(
         f"Features by spectrum: {counted(spec.frames, 'frame')} of {frame:,} rows"
         + (f" every {hop:,} rows" if spec.frames > 1 else "")
-        + f", {spec.bands} bands of each channel from {low:g} to {high:g} Hz, made by TFLM as on the chip."
+        + f", {counted(spec.bands, 'band')} of each channel from {low:g} to {high:g} Hz, made by TFLM as on the chip."
         + (f" No frame has the last {counted(left, 'row')} of a window." if left else "")
     )
     return Spectra(samples=made, spec=spec, recordings=_golden(signals, labels, units), notes=notes)
@@ -178,6 +179,25 @@ def _units(train: Array) -> tuple[tuple[float, ...], list[str]]:
     return tuple(units.tolist()), [
         f"{'Channels become' if (~counts).sum() > 1 else 'A channel becomes'} int16 in steps of {span} of its unit,"
         f" with room for {_HEADROOM:g} times the largest training value; the C header states them."
+    ]
+
+
+def _constant_notes(train: Array, name: str) -> list[str]:
+    """A word about channels of a single value, which their features do not show.
+
+    Raises:
+        UserError: All are such.
+    """
+    low, high = extremes(train)
+    constant = np.flatnonzero(low == high).tolist()
+    if len(constant) == len(low):
+        raise UserError(
+            f"{name}: every channel of the training part holds a single value.",
+            "There is nothing to learn from: look at how the samples were read or recorded.",
+        )
+    return [
+        f"Channel {channel} of {len(low)} holds a single value in the training part, nothing to learn from."
+        for channel in constant
     ]
 
 

@@ -45,6 +45,19 @@ def test_class_names_may_be_bytes(tmp_path: Path) -> None:
     assert load(tmp_path, class_names=np.array([b"off", b"on"])).info.class_names == ("off", "on")
 
 
+def test_floats_of_one_part_are_said_where_the_validation_part_is_held_out(tmp_path: Path) -> None:
+    samples = np.random.default_rng(3).normal(size=(80, 16, 2))
+    np.savez(
+        tmp_path / "d.npz",
+        X_train=samples[:60],
+        y_train=np.arange(60) % 2,
+        X_test=samples[60:],
+        y_test=np.arange(20.0) % 2,
+    )
+    notes = load_task(f"npz:{tmp_path / 'd.npz'}").notes
+    assert "y_test: floats of whole numbers, taken as class indices." in notes
+
+
 def test_whole_floats_are_class_indices_and_said(tmp_path: Path) -> None:
     dataset = load(tmp_path, lambda y: y.astype(np.float32))
     assert dataset.notes == ("y_train, y_val, y_test: floats of whole numbers, taken as class indices.",)

@@ -73,6 +73,17 @@ def test_arrays_of_whole_numbers_go_through_as_they_are(tmp_path: Path) -> None:
     assert dataset.input_range == (0.0, 1.0)
 
 
+def test_a_channel_of_one_value_is_said_though_its_features_differ(tmp_path: Path) -> None:
+    samples, labels = vibration(60)
+    samples[:, :, 1] = 700
+    np.savez(tmp_path / "v.npz", X=samples, y=labels)
+    dataset = spectrum(f"npz:{tmp_path / 'v.npz'}", sample_rate=800)
+    assert any(note.startswith("Channel 1 of 2 holds a single value") for note in dataset.notes)
+    np.savez(tmp_path / "v.npz", X=np.full_like(samples, 700), y=labels)
+    with pytest.raises(UserError, match="every channel of the training part holds a single value"):
+        spectrum(f"npz:{tmp_path / 'v.npz'}", sample_rate=800)
+
+
 def test_one_frame_is_a_spectrum_with_channels(tmp_path: Path) -> None:
     dataset = spectrum(stored(tmp_path, sample_rate=np.int64(800)))
     assert dataset.info.input_shape == (16, 2)
