@@ -271,8 +271,8 @@ def _readable(folder: Path, left_out: _LeftOut) -> list[Path]:
             if (deep := _first_file(path, kind)) is not None:
                 raise UserError(
                     f"{show(deep)} lies deeper than its class folder {show(folder)}.",
-                    f"{kind.plural.capitalize()} lie in FOLDER/<class>/ directly: move them up, or give the folder above"
-                    " the classes.",
+                    f"{kind.plural.capitalize()} lie in FOLDER/<class>/ directly: move them up, or give the folder"
+                    " above the classes.",
                 )
         elif path.suffix.lower() in kind.suffixes:
             files.append(path)
