@@ -21,6 +21,8 @@ UPPER_END = "upper end of its 90 % interval"
 CERTAIN = "Predictions are held to the limits by the upper ends of their 90 % intervals."
 _EXAMPLE = "Write it like 256KB, or like sram=256KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M."
 _QUANTITY = re.compile(r"([+-]?)(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})\s*([A-Za-zµ]*)", re.ASCII)
+# 262,144 is what people copy from messages; its comma would part it into two limits.
+_PARTED_NUMBER = re.compile(r"(?<![\d.])\d{1,3},\d{3}(?!\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +248,12 @@ def parse_limits(text: str) -> dict[str, Fraction]:
     """
     if not text.strip():
         raise UserError("The budget is empty.", _EXAMPLE)
+    if match := _PARTED_NUMBER.search(text):
+        raise UserError(
+            f"Budget {text!r} has a comma within a number ({match[0]}).",
+            "Commas part limits; write 262144 for 262,144.",
+        )
+    text = text.replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}")
     given: dict[str, Fraction] = {}
     for part in text.split(","):
         key, equals, quantity = (piece.strip() for piece in part.partition("="))

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TextIO
 
-from cost_models.errors import UserError, did_you_mean
+from cost_models.errors import UserError, did_you_mean, file_faults_said, shortened
 
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 _NEGATIVE = re.compile(r"-[\d.]")
@@ -118,7 +118,8 @@ def run_command(prog: str, work: Callable[[list[str]], int], argv: Sequence[str]
 
 def _guarded(prog: str, work: Callable[[list[str]], int], argv: list[str]) -> int:
     try:
-        return work(argv)
+        with file_faults_said():
+            return work(argv)
     except UserError as error:
         from cost_models.folded import folded
 
@@ -171,6 +172,22 @@ class _Completion(argparse.Action):
         parser.exit()
 
 
+_NUMBERS: dict[object, str] = {
+    int: "Write a whole number in digits, such as 1000.",
+    float: "Write a number, such as 0.5.",
+}
+
+
+def _refuse_empty(argv: Sequence[str]) -> None:
+    """An empty word is most often a variable of a script that was never set; the default is not what was meant."""
+    for before, word in zip(("", *argv), argv, strict=False):
+        flag, equals, value = word.partition("=")
+        if word and not (flag.startswith("--") and equals and not value):
+            continue
+        name = flag or (before if before.startswith("--") and "=" not in before else "An argument")
+        raise UserError(f"{name} is empty.", "Give it a value, or leave it out.")
+
+
 class Parser(argparse.ArgumentParser):
     """An `argparse` parser that raises what it would print, and knows what a misspelt flag or word was meant to be.
 
@@ -206,12 +223,23 @@ class Parser(argparse.ArgumentParser):
             flag = "/".join(action.option_strings) or action.metavar or action.dest
             raise UserError(f"{flag} is {value!r}.", did_you_mean(str(value), map(str, action.choices)))
 
+    def _get_value(self, action: argparse.Action, text: str) -> Any:
+        """Called by argparse for each word; its own messages speak of Python's types."""
+        try:
+            return super()._get_value(action, text)
+        except argparse.ArgumentError:
+            if action.type not in _NUMBERS:
+                raise
+            flag = "/".join(action.option_strings) or action.metavar or action.dest
+            raise UserError(f"{flag} is {shortened(text)!r}.", _NUMBERS[action.type]) from None
+
     def read(self, argv: list[str]) -> argparse.Namespace:
         """The arguments.
 
         Raises:
-            UserError: A flag that there is none of, a value that a flag cannot have, a word too many.
+            UserError: A flag that there is none of, a value that a flag cannot have or that is empty, a word too many.
         """
+        _refuse_empty(argv)
         words: list[str] = []
         for word in argv:
             # argparse would take "-1KB" after --budget for a flag of its own.

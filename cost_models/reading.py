@@ -61,7 +61,7 @@ def read_text(path: Path, limit: int = LARGEST_TEXT_BYTES) -> str:
         UserError: As `read_bounded`, or it is no UTF-8.
     """
     try:
-        return read_bounded(path, limit).decode("utf-8")
+        return read_bounded(path, limit).decode("utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path} is not text in UTF-8 ({error.reason} at byte {error.start}).", "Save it as UTF-8."

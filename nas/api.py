@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cost_models.command_line import require_extra
-from cost_models.errors import UserError
+from cost_models.errors import UserError, file_faults_said
 from nas.run.config import RunConfig, make_config
 from nas.run.listeners import RunListener, Silent
 from nas.run.result import RunResult
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from nas.model.policy import Policy
 
 
+@file_faults_said()
 def search(
     X: ArrayLike | None = None,  # noqa: N803 - the field's name for samples
     y: ArrayLike | None = None,
@@ -64,6 +67,10 @@ def search(
     given = any(part is not None for part in data)
     if config is not None and (settings or budget is not None or given):
         raise UserError("config is a whole configuration.", "Leave the other arguments out.")
+    if config is not None and not isinstance(config, RunConfig):
+        raise UserError(
+            "config is not a nas.RunConfig.", "Give settings by their names: nas.search(X, y, trials=100)."
+        )
     if config is None:
         settings = _plain(settings if budget is None else settings | {"budget": budget})
         config = make_config(settings, {})
@@ -81,6 +88,7 @@ def search(
         raise KeyboardInterrupt from None
 
 
+@file_faults_said()
 def resume(
     run: RunResult | str | Path, *, progress: bool = True, trust_space: bool = False, **changes: Any
 ) -> RunResult:
@@ -108,6 +116,7 @@ def resume(
         raise KeyboardInterrupt from None
 
 
+@file_faults_said()
 def export(
     run: RunResult | str | Path,
     out: str | Path,
@@ -143,7 +152,7 @@ def export(
     path = _path(run)
     return reexport(
         path,
-        Path(out),
+        _path(out),
         model=None if model is None else str(model),
         selection=select(path, policy=policy, budget=budget, target=target),
         format=format,
@@ -152,6 +161,7 @@ def export(
     ).bundle
 
 
+@file_faults_said()
 def verify(bundle: Bundle | str | Path) -> Verification:
     """Proves that a bundle is what its manifest and model give, and that it computes what TFLM computes.
 
@@ -168,7 +178,7 @@ def verify(bundle: Bundle | str | Path) -> Verification:
 
     if not isinstance(bundle, Bundle):
         try:
-            bundle = Bundle.read(Path(bundle))
+            bundle = Bundle.read(_path(bundle))
         except ValueError as error:
             raise UserError(
                 f"{bundle} is not a bundle: {error}.", "Give the folder that nas-run made."
@@ -193,15 +203,26 @@ def _listener(progress: bool) -> RunListener:
 
 
 def _path(run: RunResult | str | Path) -> Path:
-    return run.path if isinstance(run, RunResult) else Path(run)
+    if isinstance(run, RunResult):
+        return run.path
+    if not isinstance(run, (str, os.PathLike)) or not str(run):
+        raise UserError(
+            f"{run!r} is neither a result nor a folder.", "Give what nas.search returned, or a path."
+        )
+    return Path(run)
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a job file would have them: paths and earlier runs by their names."""
-    return {
-        key: str(_path(value)) if isinstance(value, (RunResult, Path)) else value
-        for key, value in settings.items()
-    }
+    """Settings as a job file would have them: paths and earlier runs by their names, numbers as Python's."""
+    return {key: _plain_value(value) for key, value in settings.items()}
+
+
+def _plain_value(value: object) -> object:
+    import numpy as np
+
+    if isinstance(value, (RunResult, Path)):
+        return str(_path(value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _saved(
@@ -214,7 +235,6 @@ def _saved(
     out: str | None,
 ) -> str:
     """Keeps arrays in a file named by its content beside the runs: a resume or an export needs them again."""
-    import numpy as np
 
     from nas.run.folder import write_atomically
     from nas.tasks.loading.array_like import as_labels, as_samples
@@ -232,7 +252,7 @@ def _saved(
     if groups is not None:
         arrays[f"groups{end}"] = groups
     if class_names is not None:
-        arrays["class_names"] = np.asarray(list(class_names), np.str_)
+        arrays["class_names"] = _names(class_names)
     arrays = {
         key: as_samples(value, key) if key.startswith("X") else as_labels(value, key)
         for key, value in arrays.items()
@@ -256,6 +276,22 @@ def _pair(name: str, value: object) -> tuple[Any, Any]:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise UserError(f"{name} is not a pair.", f"Give samples and labels: {name}=(X, y).")
     return value[0], value[1]
+
+
+def _names(names: object) -> Any:
+    """Names by class index. Sets and dictionaries have no such order, and a text would be taken letter by letter."""
+    import numpy as np
+
+    items = (
+        []
+        if isinstance(names, (str, bytes, Set, Mapping)) or not isinstance(names, Iterable)
+        else list(names)
+    )
+    if not items or not all(isinstance(item, (str, Integral)) for item in items):
+        raise UserError(
+            "class_names is not a list of names.", "Give the names in the order of the class indices."
+        )
+    return np.asarray([str(item) for item in items], np.str_)
 
 
 def _npz(arrays: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from cost_models.errors import UserError, did_you_mean
+from cost_models.errors import UserError, did_you_mean, shortened
 from cost_models.reading import read_toml
 from nas.model.config_key import facts_of, key
 from nas.model.policy import MetricName, NumberMetricName, Policy
@@ -298,13 +298,20 @@ def parse_time(text: str, flag: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < 1e9:
-        raise UserError(f"{flag} is {text!r}.", "Write a time like 90s, 30m or 8h.")
+        raise UserError(f"{flag} is {shortened(text)!r}.", "Write a time like 90s, 30m or 8h.")
     return seconds
 
 
 # What the JSON words of pydantic mean on a command line.
 _BOUNDS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
 _RELATION = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+_KINDS = {
+    "int_type": "Write a whole number.",
+    "float_type": "Write a number.",
+    "bool_type": "Write true or false.",
+    "string_type": "Write text, in quotes.",
+    "finite_number": "Write a finite number.",
+}
 
 
 def make_config(values: Mapping[str, Any], origin: Mapping[str, str]) -> RunConfig:
@@ -327,6 +334,8 @@ def make_config(values: Mapping[str, Any], origin: Mapping[str, str]) -> RunConf
             )
         values["target"] = first
     for name, field in keys().items():
+        if isinstance(values.get(name), str) and not values[name]:
+            raise UserError(f"{origin.get(name, name)} is empty.", "Give it a value, or leave it out.")
         if facts_of(field).is_time and isinstance(values.get(name), str):
             values[name] = parse_time(values[name], origin.get(name, name))
     try:
@@ -335,17 +344,19 @@ def make_config(values: Mapping[str, Any], origin: Mapping[str, str]) -> RunConf
         first = error.errors()[0]
         key = str(first["loc"][0])
         where = origin.get(key, key)
-        kind = str(first["type"])
+        kind, given = str(first["type"]), shortened(repr(first["input"]))
         if kind == "extra_forbidden":
-            raise UserError(f"{where} is unknown.", did_you_mean(key, RunConfig.model_fields)) from None
+            raise UserError(
+                f"{shortened(where)} is unknown.", did_you_mean(key, RunConfig.model_fields)
+            ) from None
         if kind in _BOUNDS:
             bound = _BOUNDS[kind]
             raise UserError(
-                f"{where} is {first['input']}.", f"It must be {_RELATION[bound]} {first['ctx'][bound]}."
+                f"{where} is {given}.", f"It must be {_RELATION[bound]} {first['ctx'][bound]}."
             ) from None
         if kind == "literal_error":
             raise UserError(
-                f"{where} is {first['input']!r}.",
+                f"{where} is {given}.",
                 did_you_mean(
                     str(first["input"]),
                     [w.strip("'") for w in first["ctx"]["expected"].replace(" or ", ", ").split(", ")],
@@ -353,9 +364,9 @@ def make_config(values: Mapping[str, Any], origin: Mapping[str, str]) -> RunConf
             ) from None
         if kind == "string_pattern_mismatch":
             raise UserError(
-                f"{where} is {first['input']!r}.", "Use lower-case letters, digits and _, a letter first."
+                f"{where} is {given}.", "Use at most 32 lower-case letters, digits and _, a letter first."
             ) from None
-        raise UserError(f"{where} is {first['input']!r}.", f"{first['msg']}.") from None
+        raise UserError(f"{where} is {given}.", _KINDS.get(kind, f"{first['msg']}.")) from None
     if config.longest_steps() < config.final_steps:
         raise UserError(
             f"{origin.get('finalist_steps', 'finalist_steps')} is {config.finalist_steps}.",

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cost_models.errors import UserError
+from cost_models.errors import UserError, file_faults_said
 from nas.model.result import ChosenSummary, RunSummary, TrialSummary
 from nas.run.folder import RunFolder, model_key, open_run_folder
 
@@ -248,6 +248,7 @@ def _front_models(
         )
 
 
+@file_faults_said()
 def load_run(path: str | Path) -> RunResult:
     """The result of an earlier run.
 

@@ -96,7 +96,14 @@ def test_sizes_are_powers_of_1024(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "microseconds"), [("latency=7us", 7.0), ("latency=1.5ms", 1500.0), ("latency=2s", 2e6)]
+    ("text", "microseconds"),
+    [
+        ("latency=7us", 7.0),
+        ("latency=7µs", 7.0),
+        ("latency=7\N{GREEK SMALL LETTER MU}s", 7.0),
+        ("latency=1.5ms", 1500.0),
+        ("latency=2s", 2e6),
+    ],
 )
 def test_times_have_units(text: str, microseconds: float) -> None:
     assert parse_budget(text, CALIBRATED).limit("latency") == microseconds
@@ -120,6 +127,16 @@ def test_cycles_are_powers_of_1000(text: str, cycles: int) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            "sram=262,144",
+            "Budget 'sram=262,144' has a comma within a number (262,144)."
+            " Commas part limits; write 262144 for 262,144.",
+        ),
+        (
+            "macs=3,500",
+            "Budget 'macs=3,500' has a comma within a number (3,500). Commas part limits; write 262144 for 262,144.",
+        ),
+        ("SRAM=4KB", "Budget 'SRAM=4KB' names 'SRAM', which cannot be limited. Did you mean sram?"),
         ("256XB", "Budget '256XB': sram has the unit 'XB'. Its units are B, KB or MB."),
         ("-1KB", "Budget '-1KB': sram must be more than 0." + EXAMPLE),
         ("0", "Budget '0': sram must be more than 0." + EXAMPLE),

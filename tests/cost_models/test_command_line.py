@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -93,7 +94,10 @@ def test_every_command_tells_its_version_and_loads_nothing_for_it(module: str) -
     [
         (["smal"], "KIND is 'smal'. Did you mean small?"),
         (["small", "--bits", "9"], "--bits is 9. Known: 4, 8."),
-        (["small", "--bits", "x"], "Argument --bits: invalid int value: 'x'. x --help lists the flags."),
+        (["small", "--bits", "x"], "--bits is 'x'. Write a whole number in digits, such as 1000."),
+        (["small", "--bits="], "--bits is empty. Give it a value, or leave it out."),
+        (["small", "--bits", ""], "--bits is empty. Give it a value, or leave it out."),
+        ([""], "An argument is empty. Give it a value, or leave it out."),
     ],
 )
 def test_a_word_that_is_no_choice_is_told_the_closest(words: list[str], text: str) -> None:
@@ -103,6 +107,16 @@ def test_a_word_that_is_no_choice_is_told_the_closest(words: list[str], text: st
     with pytest.raises(UserError) as caught:
         parser.read(words)
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("module", [*COMMANDS, "nas.cli.runs"])
+@pytest.mark.parametrize("flags", [[], ["--target"], ["--config"], ["--resume"], ["--out", "o", "--deliver"]])
+def test_a_path_that_the_file_system_refuses_is_one_sentence(
+    module: str, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = importlib.import_module(module).main
+    assert main([*flags, "n" * 300 + ".toml"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,12 @@ def test_text_that_is_no_utf8_is_told_with_its_place(tmp_path: Path) -> None:
         read_text(path)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_bytes(b"\xef\xbb\xbftrials = 3\r\n")
+    assert read_job_file(path) == {"trials": 3}
+
+
 HOSTILE = {
     "digits": ("trials = " + "1" * 5000, "line 1 has a number of 5,000 digits"),
     "underscored digits": ("trials = " + "1_" * 200 + "1", "line 1 has a number of 401 digits"),

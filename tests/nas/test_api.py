@@ -178,6 +178,39 @@ def test_parts_groups_and_names_are_kept_as_an_npz_has_them(
         assert (kept["X_val"] == x).all()
 
 
+def test_numbers_in_other_clothes_keep_their_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    begun = nothing_is_searched(monkeypatch)
+    x, y = np.arange(12).reshape(6, 2), np.arange(6) % 2
+    unmasked = np.ma.masked_greater(x, 99)
+    nas.search(
+        unmasked,
+        y.astype(object),
+        class_names=np.arange(2).tolist(),
+        trials=np.int64(3),
+        timeout=np.float32(60),
+    )
+    assert (begun[0].trials, begun[0].timeout) == (3, 60)
+    with np.load(begun[0].task.removeprefix("npz:")) as kept:
+        assert (kept["X"] == x).all()
+        assert (kept["y"] == y).all()
+        assert kept["class_names"].tolist() == ["0", "1"]
+
+
+@pytest.mark.parametrize("call", [nas.resume, nas.verify, nas.load_run, lambda run: nas.export(run, "b")])
+@pytest.mark.parametrize("folder", ["a" * 300, "a/" * 3000])
+def test_a_path_that_the_file_system_refuses_is_a_usage_error(call: Any, folder: str) -> None:
+    with pytest.raises(nas.UserError):
+        call(folder)
+
+
+@pytest.mark.parametrize("call", [nas.resume, nas.verify, lambda run: nas.export(run, "b")])
+def test_what_is_neither_a_result_nor_a_folder_is_a_usage_error(call: Any) -> None:
+    for run in (None, 3, b"run", ""):
+        with pytest.raises(nas.UserError, match="is neither a result nor a folder"):
+            call(run)
+
+
 def test_a_whole_configuration_is_taken_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = nothing_is_searched(monkeypatch)
     config = nas.RunConfig(trials=7, budget="64KB")
@@ -234,6 +267,32 @@ X, Y = [[1.0, 2.0], [3.0, 4.0]], [0, 1]
             {"X": X, "y": Y, "validation_data": (X,), "test_data": (X, Y)},
             "validation_data is not a pair. Give samples and labels: validation_data=(X, y).",
         ),
+        (
+            {"X": np.ma.masked_greater(X, 0), "y": Y},
+            "X has masked values, and arrays in files have no masks."
+            " Leave these samples out, or fill them: array.filled(value).",
+        ),
+        (
+            {"X": X, "y": np.ma.masked_equal(Y, 1)},
+            "y has masked values, and arrays in files have no masks."
+            " Leave these samples out, or fill them: array.filled(value).",
+        ),
+        (
+            {"X": X, "y": [1, "1"] * (len(Y) // 2)},
+            "y holds neither numbers nor words alone. Give one number or one word for each sample.",
+        ),
+        *(
+            (
+                {"X": X, "y": Y, "class_names": names},
+                "class_names is not a list of names. Give the names in the order of the class indices.",
+            )
+            for names in ("ab", {"a", "b"}, {0: "a", 1: "b"}, 2, [], [None, None])
+        ),
+        (
+            {"config": {"trials": 3}},
+            "config is not a nas.RunConfig. Give settings by their names: nas.search(X, y, trials=100).",
+        ),
+        ({"X": X, "y": Y, "target": ""}, "target is empty. Give it a value, or leave it out."),
         (
             {"config": nas.RunConfig(), "trials": 3},
             "config is a whole configuration. Leave the other arguments out.",

@@ -95,10 +95,13 @@ def index_labels(
             )
         class_names = tuple(str(i) for i in range(highest + 1))
     names = check_class_names(class_names, name)
-    if lowest < 0 or highest >= len(names):
-        bad = lowest if lowest < 0 else highest
+    if lowest < 0:
         raise UserError(
-            f"{name}: label {bad} is out of range for {len(names)} classes.",
+            f"{name}: label {lowest} is negative.", "Class indices count from 0; write other labels as words."
+        )
+    if highest >= len(names):
+        raise UserError(
+            f"{name}: label {highest} is out of range for {len(names)} classes.",
             f"Class indices run from 0 to {len(names) - 1}.",
         )
     return indices, names

@@ -154,7 +154,7 @@ REFUSED = [
     (parts(X_test=np.zeros((19, 16, 3))), "X_test has 19 samples but y_test has 20 labels"),
     (parts(X_train=np.zeros((40, 2, 2, 2, 2))), "X_train has shape (40, 2, 2, 2, 2)"),
     (parts(X_train=np.array(["a"] * 40)), "X_train holds <U1, not numbers"),
-    (parts(y_val=np.full(20, -1)), "label -1 is out of range"),
+    (parts(y_val=np.full(20, -1)), "label -1 is negative"),
     (
         parts(y_val=np.full(20, 4), class_names=np.array(list("abcd"))),
         "label 4 is out of range for 4 classes",
