@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn, TextIO
 
 from cost_models.errors import UserError, did_you_mean, file_faults_said, shortened
 
-USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+USER_ERROR = 2
 _NEGATIVE = re.compile(r"-[\d.]")
 
 _REQUIREMENT = re.compile(r"([\w.-]+).*\bextra == ['\"](\w+)['\"]")
@@ -52,7 +56,42 @@ def _packages_of(extra: str) -> list[str]:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM asked the command to end at once."""
+    """A signal other than Ctrl-C asked the command to end at once."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def ended_by(number: int) -> int:
+    """The exit code of what a signal ended, as shells have it: 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM."""
+    return 128 + number
+
+
+def ending_signals() -> tuple[int, ...]:
+    """The signals besides Ctrl-C that ask a command to end: SIGTERM, and SIGHUP unless `nohup` ignores it."""
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return (signal.SIGTERM,)
+    return (signal.SIGTERM, hangup)
+
+
+@contextmanager
+def _signals_unwind() -> Iterator[None]:
+    """What ends a command unwinds it like Ctrl-C, so that what was begun is tidied up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated(number)
+
+    previous = {number: signal.signal(number, end) for number in ending_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class _Output:
@@ -99,7 +138,7 @@ def run_command(prog: str, work: Callable[[list[str]], int], argv: Sequence[str]
 
     Returns:
         What `work` returns; 2 for a user's mistake or an output that cannot be written, 130 after Ctrl-C, 143 after
-        SIGTERM.
+        SIGTERM, 129 after SIGHUP.
     """
     before = sys.stdout, sys.stderr
     out, err = (_Output(stream or _nowhere()) for stream in before)
@@ -118,19 +157,19 @@ def run_command(prog: str, work: Callable[[list[str]], int], argv: Sequence[str]
 
 def _guarded(prog: str, work: Callable[[list[str]], int], argv: list[str]) -> int:
     try:
-        with file_faults_said():
+        with _signals_unwind(), file_faults_said():
             return work(argv)
     except UserError as error:
         from cost_models.folded import folded
 
         print(folded(f"{prog}: {error}", sys.stderr, indent=2), file=sys.stderr)
         return USER_ERROR
-    except Terminated:
-        print(f"{prog}: Ended by SIGTERM.", file=sys.stderr)
-        return TERMINATED
+    except Terminated as error:
+        print(f"{prog}: Ended by {signal.Signals(error.number).name}.", file=sys.stderr)
+        return ended_by(error.number)
     except KeyboardInterrupt:
         print(f"{prog}: Interrupted.", file=sys.stderr)
-        return INTERRUPTED
+        return ended_by(signal.SIGINT)
 
 
 def _nowhere() -> TextIO:

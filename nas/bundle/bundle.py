@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # A checkout that converts line ends, or filters models, would break the hashes.
 _GIT_ATTRIBUTES = b"* -text\n*.tflite binary -filter -text\n"
+_SCRATCH = ".mcu-nas-"  # begins the name of the folder in which a bundle is written before it is put in place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,24 +119,53 @@ def documents(content: BundleContent) -> dict[str, File]:
 
 def _write(out: Path, files: Mapping[str, bytes]) -> None:
     _check_folder(out)
+    there = out.exists()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=out if there else out.parent))
     except OSError as error:
         raise _cannot_write(out, error) from error
+    fresh = scratch / "new"
     try:
-        scratch.chmod(0o755)
+        fresh.mkdir(mode=0o755)
         for relative, data in files.items():
-            path = scratch / PurePosixPath(relative)
+            path = fresh / PurePosixPath(relative)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        if out.exists():
-            shutil.rmtree(out)
-        scratch.replace(out)
+        if there:
+            _replace_content(out, scratch)
+        else:
+            fresh.replace(out)
     except OSError as error:
         raise _cannot_write(out, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _replace_content(out: Path, scratch: Path) -> None:
+    """Puts what is in `scratch`/new in the place of all else in a folder, or leaves all as it was.
+
+    The folder itself stays: it may be a link, a mount point or where a shell is. Whenever this is killed, what stands
+    in the folder is of one bundle, and its manifest is there as long as any other file is.
+    """
+    fresh, old = scratch / "new", scratch / "old"
+    old.mkdir()
+    gone = sorted((path for path in out.iterdir() if path != scratch), key=_is_manifest)
+    come = sorted(fresh.iterdir(), key=_is_manifest, reverse=True)
+    moves = [(path, old / path.name) for path in gone] + [(path, out / path.name) for path in come]
+    done = []
+    try:
+        for source, target in moves:
+            source.replace(target)
+            done.append((source, target))
+    except BaseException:
+        for source, target in reversed(done):
+            target.replace(source)
+        raise
+
+
+def _is_manifest(path: Path) -> bool:
+    return path.name == MANIFEST_NAME
 
 
 def _check_folder(out: Path) -> None:
@@ -144,8 +174,7 @@ def _check_folder(out: Path) -> None:
         return
     if not out.is_dir():
         raise UserError(f"{out} is a file.", "Give a folder for the bundle.")
-    present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
-    if not present:
+    if not any(_not_scratch(path) for path in out.iterdir()):
         return
     try:
         own = {entry.path for entry in read_manifest(out).files} | {MANIFEST_NAME}
@@ -154,10 +183,17 @@ def _check_folder(out: Path) -> None:
             f"{out} holds files and is not a bundle ({error}).",
             "Give a new folder, or one of an older bundle.",
         ) from error
+    paths = (path.relative_to(out) for path in out.rglob("*") if not path.is_dir())
+    present = {path.as_posix() for path in paths if _not_scratch(Path(path.parts[0]))}
     if foreign := sorted(present - own):
         raise UserError(
             f"{out} holds {foreign[0]}, which the exporter did not write.", "Move it, or give a new folder."
         )
+
+
+def _not_scratch(path: Path) -> bool:
+    """Whether a path is not what an export left that was killed."""
+    return not path.name.startswith(_SCRATCH)
 
 
 def _cannot_write(out: Path, error: OSError) -> UserError:

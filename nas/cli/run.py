@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,13 +13,13 @@ from pydantic.fields import FieldInfo
 from cost_models.command_line import Parser, require_extra, run_command
 from cost_models.errors import UserError
 from nas.cli.console import complain, print_delivery, print_plan, print_result
-from nas.cli.exit_codes import ALL_FAILED, DONE, INTERRUPTED, NOTHING_FEASIBLE, TERMINATED
+from nas.cli.exit_codes import ALL_FAILED, DONE, NOTHING_FEASIBLE, ended_by
 from nas.model.config_key import facts_of, group_of, help_text
 from nas.run.config import SAMPLERS, keys, make_config, read_job_file
 
 _EPILOG = """\
 exit code: 0 a verified bundle, 1 no model worth delivering, 2 usage error,
-3 nothing fits the budget, 130 ended by Ctrl-C and 143 by SIGTERM before there was a model to export
+3 nothing fits the budget, 130 ended by Ctrl-C, 143 by SIGTERM and 129 by SIGHUP before there was a model to export
 
 examples:
   nas-run --budget 256KB
@@ -148,7 +147,6 @@ def _run(flags: dict[str, Any]) -> int:
     from nas.cli.progress import Progress
     from nas.run import pipeline
     from nas.run.finalize import deliver_chosen
-    from nas.run.signals import sigterm_ends_at_once
     from nas.tasks.loading.progress import told
 
     values: dict[str, Any] = {}
@@ -178,41 +176,35 @@ def _run(flags: dict[str, Any]) -> int:
 
         return explain_run(make_config(values, origin), values, page, as_json=as_json)
     progress = Progress(sys.stderr)
-    with sigterm_ends_at_once():
-        config = None if resume is not None else make_config(values, origin)
-        if config is not None and url is not None:
-            from nas.cli.submit import submit
+    config = None if resume is not None else make_config(values, origin)
+    if config is not None and url is not None:
+        from nas.cli.submit import submit
 
-            return submit(url, config, values, follow=follow, as_json=as_json)
-        try:
-            if config is not None and dry_run:
-                with told(progress.reading):
-                    planned = pipeline.plan(config)
-                print_plan(planned, as_json=as_json)
-                planned.check()
-                return DONE
-            if config is not None:
-                result = pipeline.start(config, progress, verbose=verbose)
-            else:
-                result = pipeline.resume(
-                    resume, values, origin, progress, verbose=verbose, trust_space=trust_space
-                )
-        except pipeline.NothingFitsError as error:
-            complain(error)
-            return NOTHING_FEASIBLE
-        except pipeline.StoppedError as stopped:
-            return _ended_by(stopped.signal)
-        print_result(result, as_json=as_json)
-        if not result.delivered:
-            return ALL_FAILED if result.signal is None else _ended_by(result.signal)
-        if delivery := deliver_chosen(result):
-            print_delivery(delivery)
-        return DONE
-
-
-def _ended_by(number: int) -> int:
-    """The exit code of a run that a signal ended before it had a model to export."""
-    return TERMINATED if number == signal.SIGTERM else INTERRUPTED
+        return submit(url, config, values, follow=follow, as_json=as_json)
+    try:
+        if config is not None and dry_run:
+            with told(progress.reading):
+                planned = pipeline.plan(config)
+            print_plan(planned, as_json=as_json)
+            planned.check()
+            return DONE
+        if config is not None:
+            result = pipeline.start(config, progress, verbose=verbose)
+        else:
+            result = pipeline.resume(
+                resume, values, origin, progress, verbose=verbose, trust_space=trust_space
+            )
+    except pipeline.NothingFitsError as error:
+        complain(error)
+        return NOTHING_FEASIBLE
+    except pipeline.StoppedError as stopped:
+        return ended_by(stopped.signal)
+    print_result(result, as_json=as_json)
+    if not result.delivered:
+        return ALL_FAILED if result.signal is None else ended_by(result.signal)
+    if delivery := deliver_chosen(result):
+        print_delivery(delivery)
+    return DONE
 
 
 def _init(path: Path, values: dict[str, Any], origin: dict[str, str]) -> int:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 # Ray reads these at import: nothing is sent anywhere, and log lines of workers stay out of the user's screen.
@@ -25,6 +26,7 @@ import ray._private.ray_constants
 import ray._private.services
 import ray._private.utils
 
+from cost_models.command_line import ending_signals
 from cost_models.errors import UserError
 from nas.model.errors import BackendLostError
 from nas.model.words import first_line
@@ -109,7 +111,7 @@ def _start_here(workers: int, *, gpus: bool) -> None:
 @contextmanager
 def _signals_kept() -> Iterator[None]:
     """Ray takes signals for itself when it starts and gives back others when it ends; ours ask the run to end."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ending_signals())}
     # Ray's Python part takes them by this function, its C++ part behind Python's back.
     taken = ray._private.utils.set_sigterm_handler
     ray._private.utils.set_sigterm_handler = lambda handler: None
@@ -151,19 +153,47 @@ def _alone() -> Iterator[None]:
         os.environ.update(environment)
 
 
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """A signal that comes meanwhile is raised at the end; the second is not kept waiting.
+
+    A Ray that is left half way ends the process by itself, with an exit code that means something else.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        handler = handlers[number]
+        if came and callable(handler):
+            handler(number, frame)
+        came.append(number)
+
+    handlers = {number: signal.signal(number, keep) for number in (signal.SIGINT, *ending_signals())}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
 def disconnect() -> None:
     """Leaves Ray; what a Ray of this process left in the temporary directory is removed."""
     global _session
-    with _signals_kept():
-        ray.shutdown()
-    if _session is None:
-        return
-    session, _session = _session, None
-    shutil.rmtree(session, ignore_errors=True)
-    latest = session.parent / "session_latest"
-    with suppress(OSError):
-        if latest.is_symlink() and latest.readlink().name == session.name:
-            latest.unlink()
+    with signals_wait():
+        with _signals_kept():
+            ray.shutdown()
+        if _session is None:
+            return
+        session, _session = _session, None
+        shutil.rmtree(session, ignore_errors=True)
+        latest = session.parent / "session_latest"
+        with suppress(OSError):
+            if latest.is_symlink() and latest.readlink().name == session.name:
+                latest.unlink()
 
 
 def in_ray_job() -> bool:

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.errors import UserError
+from cost_models.reading import LARGEST_MODEL_BYTES, read_bounded
+from nas.model.words import printable
 from nas.run.config import RunConfig, make_config
 from nas.run.file_lock import lock_exclusively
 
@@ -23,6 +25,7 @@ _MARK = "config.json"
 _BEGUN = ".begun"
 _BEFORE_THE_SEARCH = (_MARK, ".lock", "earlier.json", "study.journal")  # what a run writes until then
 SCHEMA = 1
+LARGEST_CONFIG_BYTES, LARGEST_RESULT_BYTES = 1 << 20, 64 << 20
 TAKEN_NAMES = ("artifacts", "bundle", "models", "trials")  # what no board's part can be called
 _PACKAGES = (
     "mcu-nas", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ray", "optuna", "ai-edge-litert",
@@ -141,8 +144,8 @@ class RunFolder:
         """
         hint = f"Take another of the front, or train it again with --resume {self.path}."
         try:
-            tflite = self.model_file(key).read_bytes()
-        except OSError:
+            tflite = read_bounded(self.model_file(key), LARGEST_MODEL_BYTES)
+        except UserError:
             raise UserError(f"The model of trial {trial} is not in {self.path}.", hint) from None
         if sha256 is not None and hashlib.sha256(tflite).hexdigest() != sha256:
             raise UserError(
@@ -167,8 +170,13 @@ class RunFolder:
         return name
 
     def load_config(self) -> dict[str, Any]:
-        """The configuration that `create` wrote."""
-        return dict(json.loads(self.config_file.read_text(encoding="utf-8")))
+        """What `save_config` wrote.
+
+        Raises:
+            UserError: It cannot be read.
+            ValueError: It is not JSON.
+        """
+        return dict(json.loads(read_bounded(self.config_file, LARGEST_CONFIG_BYTES)))
 
 
 def create_run_folder(out: str | None, task: str) -> RunFolder:
@@ -244,13 +252,13 @@ def open_run_folder(path: str) -> RunFolder:
         raise UserError(
             f"There is no run folder {path}.", "--resume takes the folder that an earlier run made."
         )
-    try:
-        saved = folder.load_config()
-    except FileNotFoundError:
+    if not os.path.lexists(folder.config_file):
         raise UserError(
             f"{path} is not a run: it has no {_MARK}.", "--resume takes a folder that nas-run made."
-        ) from None
-    except (OSError, ValueError, TypeError, RecursionError):
+        )
+    try:
+        saved = folder.load_config()
+    except (UserError, ValueError, TypeError, RecursionError):
         raise UserError(f"{path}/{_MARK} cannot be read.", "The run is damaged; start a new one.") from None
     if saved.get("schema") != SCHEMA:
         raise UserError(f"{path} was written by another version of nas-run.", "Start a new run.")
@@ -279,9 +287,29 @@ def save_config(folder: RunFolder, config: RunConfig, data_digest: str) -> None:
         "config": config.kept(),
         "data_sha256": data_digest,
         "versions": versions(),
+        "folder": str(Path.cwd()),  # where relative paths of the configuration begin
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     write_atomically(folder.config_file, (json.dumps(content, indent=2) + "\n").encode())
+
+
+@contextmanager
+def relative_paths_told(folder: RunFolder) -> Iterator[None]:
+    """What an earlier run's configuration names is looked for from here; a hint says where the run was started.
+
+    Raises:
+        UserError: As raised within.
+    """
+    try:
+        yield
+    except UserError as error:
+        began = folder.load_config().get("folder")
+        if not isinstance(began, str) or began == str(Path.cwd()):
+            raise
+        raise UserError(
+            error.message,
+            f"{error.hint} The run was started in {printable(began)}: its relative paths begin there.",
+        ) from error
 
 
 def saved_config(folder: RunFolder) -> RunConfig:
@@ -292,7 +320,10 @@ def saved_config(folder: RunFolder) -> RunConfig:
     """
     # Runs from before there were other metrics went by accuracy.
     values = {"metric": "accuracy", **folder.load_config()["config"]}
-    return make_config(values, {key: f"{folder.config_file}, key {key}" for key in values})
+    config = make_config(values, {key: f"{folder.config_file}, key {key}" for key in values})
+    if config.seed is None:
+        raise UserError(f"{folder.config_file} has no seed.", "The run is damaged; start a new one.")
+    return config
 
 
 def versions() -> dict[str, str]:
@@ -315,8 +346,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # what a message names
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise
 
 

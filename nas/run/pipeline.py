@@ -21,6 +21,7 @@ from nas.run.folder import (
     create_run_folder,
     model_key,
     open_run_folder,
+    relative_paths_told,
     save_config,
     saved_config,
     write_atomically,
@@ -169,7 +170,7 @@ def resume(
                 f"Start a new run, or change only {', '.join(resumable())}.",
             )
     config = make_config(config.model_dump() | dict(values), origin)
-    with told(listener.reading):
+    with told(listener.reading), relative_paths_told(folder):
         job = prepare(config)
     digest = job.dataset.digest()
     if folder.load_config().get("data_sha256") != digest:
@@ -252,6 +253,20 @@ def _starts(job: Job, listener: RunListener) -> tuple[dict[str, Any], ...]:
     return ()
 
 
+def _refuse_lost_record(folder: RunFolder, config: RunConfig, *, recorded: int) -> None:
+    """Refuses a search from its beginning where an earlier one left models.
+
+    Raises:
+        UserError: Models are there, and no trial that they are of.
+    """
+    if not recorded and any(folder.models.glob("*.tflite")):
+        place = StorageUrl.parse(config.storage).shown() if config.storage else str(folder.journal)
+        raise UserError(
+            f"{folder.path} holds models, but {place} has no trial of this run.",
+            "Bring the record back, or start a new run in another folder.",
+        )
+
+
 def _search_feasible(
     job: Job,
     folder: RunFolder,
@@ -277,10 +292,11 @@ def _search_feasible(
         metric=job.dataset.info.metric,
         feasible=feasible,
     )
+    known = load(folder)
     try:
-        for training in load(folder):
+        for training in known:
             engine.update_earlier(training.params, training.steps, training.error)
-    except (KeyError, ValueError, UserError):
+    except (KeyError, ValueError, TypeError, UserError):
         raise UserError(
             f"The choices of {config.warm_start} are not those that {config.space} asks for.",
             "The space has changed since; leave --warm-start out.",
@@ -304,6 +320,7 @@ def _search_feasible(
             boards=[board.name for board in job.boards],
         )
         records = study.records()
+    _refuse_lost_record(folder, config, recorded=len(records))
     if config.storage is not None:
         study.claim(folder.path)
     propose_by(config.sampler, study=study, engine=engine, seed=job.seed, say=listener.say)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cost_models.errors import UserError, file_faults_said
+from cost_models.reading import read_bounded
 from nas.model.result import ChosenSummary, RunSummary, TrialSummary
-from nas.run.folder import RunFolder, model_key, open_run_folder
+from nas.run.folder import LARGEST_RESULT_BYTES, RunFolder, model_key, open_run_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,14 +29,12 @@ def read_result(folder: RunFolder) -> tuple[RunSummary, dict[str, Any]]:
     Raises:
         UserError: There is no result yet, or it is none.
     """
+    if not os.path.lexists(folder.result_file):
+        raise UserError(f"{folder.path} has no result yet.", f"Let nas-run end, or --resume {folder.path}.")
     try:
-        content = json.loads(folder.result_file.read_text(encoding="utf-8"))
+        content = json.loads(read_bounded(folder.result_file, LARGEST_RESULT_BYTES))
         return RunSummary.model_validate(content), content
-    except FileNotFoundError:
-        raise UserError(
-            f"{folder.path} has no result yet.", f"Let nas-run end, or --resume {folder.path}."
-        ) from None
-    except (OSError, ValueError, TypeError, RecursionError):  # pydantic's errors are ValueErrors
+    except (UserError, ValueError, TypeError, RecursionError):  # pydantic's errors are ValueErrors
         raise UserError(
             f"{folder.result_file} cannot be read as the result of a run.",
             f"nas-run --resume {folder.path} writes it again.",

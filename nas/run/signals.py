@@ -1,14 +1,13 @@
-"""Ctrl-C and SIGTERM: the first asks a run to end with what it has, the second ends it at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first asks a run to end with what it has, the second ends it at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
-from cost_models.command_line import Terminated
+from cost_models.command_line import Terminated, ending_signals
 
 
 class GracefulStop:
@@ -35,7 +34,7 @@ class GracefulStop:
 
     def __enter__(self) -> GracefulStop:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, *ending_signals()):
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -47,23 +46,6 @@ class GracefulStop:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._number is not None:
-            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
         self._number = number
         self._told("Stopping: the best so far will be exported. Once more to end at once.")
-
-
-@contextmanager
-def sigterm_ends_at_once() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C, so that what was begun is tidied up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    previous = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

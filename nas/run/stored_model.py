@@ -21,7 +21,7 @@ from nas.model.recipe import TrainingRecipe
 from nas.model.result import TrialSummary
 from nas.model.trained import Accuracy, TrainedModel
 from nas.run.config import RunConfig
-from nas.run.folder import RunFolder, model_key, open_run_folder, saved_config
+from nas.run.folder import RunFolder, model_key, open_run_folder, relative_paths_told, saved_config
 from nas.run.limits import less_front_end, users_budget
 from nas.run.result import read_result
 from nas.run.trust import refuse_export
@@ -81,8 +81,9 @@ def load_run_model(
     trial = _find(folder, model_id)
     tflite = model_bytes(folder, trial)
     graph = read_graph(tflite)
-    target = target or load_target(config.target)
-    dataset = load_task(config.task, config).judged_by(config.metric)
+    with relative_paths_told(folder):
+        target = target or load_target(config.target)
+        dataset = load_task(config.task, config).judged_by(config.metric)
     _check_data(folder, dataset, config.task)
     if dataset.behind:
         dataset = dataset.behind[trial.params[FRONT_END]]

@@ -22,13 +22,13 @@ from nas.model.words import printable
 from nas.report.quantities import RESOURCES, resource_of
 from nas.run.config import keys
 from nas.run.file_lock import is_locked
-from nas.run.folder import SCHEMA, RunFolder
+from nas.run.folder import LARGEST_CONFIG_BYTES, LARGEST_RESULT_BYTES, SCHEMA, RunFolder
 
 RunState = Literal[
     "finished", "time limit", "Ctrl-C", "failed", "running", "interrupted", "not begun", "damaged"
 ]
 
-_LARGEST_CONFIG, _LARGEST_RESULT, _LARGEST_JOURNAL = 1 << 20, 64 << 20, 256 << 20  # bytes
+_LARGEST_JOURNAL_BYTES = 256 << 20
 _ENDED: Mapping[str, RunState] = {"timeout": "time limit", "interrupt": "Ctrl-C", "failures": "failed"}
 _RECORD = b'"user_attr":{"record":'  # in the line of the journal that ends a training
 # What damaged values do to whoever writes them for people.
@@ -290,7 +290,7 @@ def _went_on(folder: RunFolder, result: _Glance) -> bool:
 def _ended_trainings(folder: RunFolder) -> int | None:
     """Trainings in the run's own record; None where it lies in a database or cannot be read."""
     try:
-        lines = read_bounded(folder.journal, _LARGEST_JOURNAL).splitlines()
+        lines = read_bounded(folder.journal, _LARGEST_JOURNAL_BYTES).splitlines()
         records = [json.loads(line)["user_attr"]["record"] for line in lines if _RECORD in line]
         return sum(bool(record["state"] != "rejected") for record in records)
     except (UserError, *_DAMAGE):
@@ -315,7 +315,7 @@ def open_stored_run(path: Path) -> StoredRun:
     with damage_is_an_error(path):
         content = None
         if _holds(folder, folder.result_file):
-            content = _cleaned(json.loads(read_bounded(folder.result_file, _LARGEST_RESULT)))
+            content = _cleaned(json.loads(read_bounded(folder.result_file, LARGEST_RESULT_BYTES)))
         return StoredRun(
             entry=entry,
             config=_cleaned(mark.config),
@@ -386,7 +386,7 @@ def _holds(folder: RunFolder, file: Path) -> bool:
 def _read_mark(folder: RunFolder) -> _Mark:
     if not _holds(folder, folder.config_file):
         raise UserError(f"{folder.path} has no config.json.", "Start a new run.")
-    data = read_bounded(folder.config_file, _LARGEST_CONFIG)
+    data = read_bounded(folder.config_file, LARGEST_CONFIG_BYTES)
     try:
         mark = _Mark.model_validate_json(data)
     except ValueError:  # pydantic's errors are ValueErrors
@@ -401,7 +401,7 @@ def _read_mark(folder: RunFolder) -> _Mark:
 def _read_glance(folder: RunFolder) -> _Glance | None:
     if not _holds(folder, folder.result_file):
         return None
-    data = read_bounded(folder.result_file, _LARGEST_RESULT)
+    data = read_bounded(folder.result_file, LARGEST_RESULT_BYTES)
     try:
         return _Glance.model_validate_json(data)
     except ValueError:

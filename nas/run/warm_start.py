@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cost_models.errors import UserError
+from cost_models.reading import read_bounded
 from nas.model.metrics import METRICS
 from nas.model.policy import MetricName
 from nas.run.config import RunConfig
-from nas.run.folder import RunFolder, write_atomically
+from nas.run.folder import LARGEST_RESULT_BYTES, RunFolder, write_atomically
 from nas.run.result import read_result
 
 READ_FILES = ("config.json", "result.json")  # what a warm start reads of a run
@@ -89,12 +91,23 @@ def save(folder: RunFolder, trainings: tuple[EarlierTraining, ...]) -> None:
 
 
 def load(folder: RunFolder) -> tuple[EarlierTraining, ...]:
-    """The trainings that `save` kept; empty where there are none."""
-    try:
-        rows = json.loads(_file(folder).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    """The trainings that `save` kept; empty where there are none.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    if not os.path.lexists(_file(folder)):
         return ()
-    return tuple(EarlierTraining(params=params, steps=steps, error=error) for params, steps, error in rows)
+    try:
+        rows = json.loads(read_bounded(_file(folder), LARGEST_RESULT_BYTES))
+        return tuple(
+            EarlierTraining(params=dict(row[0]), steps=int(row[1]), error=float(row[2])) for row in rows
+        )
+    except (UserError, ValueError, TypeError, LookupError, RecursionError):
+        raise UserError(
+            f"{_file(folder)} cannot be read as earlier trainings.",
+            "Bring it back, or start a new run with --warm-start.",
+        ) from None
 
 
 def _file(folder: RunFolder) -> Path:

@@ -25,6 +25,10 @@ class _Lines(BaseJournalBackend):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        if path.exists() and not path.is_file():  # a FIFO would be waited for
+            raise UserError(
+                f"{path} is not a regular file.", "Bring the run's record back, or start a new run."
+            )
         binary = getattr(os, "O_BINARY", 0)  # or Windows would write each line end as two bytes
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | binary, 0o644)
         self._mend()

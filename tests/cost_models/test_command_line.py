@@ -121,18 +121,20 @@ def test_a_path_that_the_file_system_refuses_is_one_sentence(
 
 @pytest.mark.parametrize(
     ("number", "code", "text"),
-    [("SIGINT", 130, "x: Interrupted.\n"), ("SIGTERM", 143, "x: Ended by SIGTERM.\n")],
+    [
+        ("SIGINT", 130, "x: Interrupted.\n"),
+        ("SIGTERM", 143, "x: Ended by SIGTERM.\n"),
+        ("SIGHUP", 129, "x: Ended by SIGHUP.\n"),
+    ],
 )
 def test_a_signal_ends_a_command_with_its_own_exit_code(number: str, code: int, text: str) -> None:
     program = f"""
 import os, signal, time
 from cost_models.command_line import run_command
-from nas.run.signals import sigterm_ends_at_once
 
 def work(words):
-    with sigterm_ends_at_once():
-        os.kill(os.getpid(), signal.{number})
-        time.sleep(10)
+    os.kill(os.getpid(), signal.{number})
+    time.sleep(10)
 
 raise SystemExit(run_command('x', work, []))
 """

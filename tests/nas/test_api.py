@@ -186,7 +186,7 @@ def test_numbers_in_other_clothes_keep_their_values(tmp_path: Path, monkeypatch:
     nas.search(
         unmasked,
         y.astype(object),
-        class_names=np.arange(2).tolist(),
+        class_names=("0", "1"),
         trials=np.int64(3),
         timeout=np.float32(60),
     )

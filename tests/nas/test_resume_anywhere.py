@@ -9,7 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.cli.export import main as export
 from nas.cli.run import main
+from tests.nas.report.synthetic_summary import synthetic_summary
+from tests.nas.runs_on_disk import write_run
+
+MODEL = Path(__file__).parents[1] / "data" / "calibration" / "ae-20027.tflite"
 
 TINY = "--space mlp --trials 4 --finalists 2 --steps 20 --final-steps 40 --workers 1 --seed 1"
 
@@ -117,3 +122,19 @@ def test_code_that_only_the_run_folder_names_is_not_executed(
         f" Add --trust-space if you trust it, or name it yourself: --sampler {trap}."
     ) in capsys.readouterr().err
     assert not (tmp_path / "RAN").exists()
+
+
+@pytest.mark.parametrize("command", [["--resume"], ["--out", "b"]])
+def test_a_relative_path_of_a_run_says_where_it_begins(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", synthetic_summary(), task="npz:d.npz", space="mlp", trials=4)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"folder": "/home/ann/work"}))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nas.run.stored_model.model_bytes", lambda *_: MODEL.read_bytes())
+    assert (main if command == ["--resume"] else export)([*command, str(run)]) == 2
+    assert (
+        "There is no file d.npz. Check the path after npz:."
+        " The run was started in /home/ann/work: its relative paths begin there.\n"
+    ) in capsys.readouterr().err

@@ -160,3 +160,22 @@ def test_a_local_run_listens_on_loopback_alone_whatever_ray_address_says(
     assert found <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     assert os.getpgid(0) not in groups
     assert not list(short.glob("ray/session_2*"))
+
+
+def test_signals_while_ray_is_left_come_afterwards_and_the_second_is_not_kept_waiting() -> None:
+    from nas.execute.ray_cluster import signals_wait
+
+    before, seen = signal.getsignal(signal.SIGTERM), list[str]()
+    signal.signal(signal.SIGTERM, lambda *_: seen.append("signal"))
+    try:
+        with signals_wait():
+            signal.raise_signal(signal.SIGTERM)
+            seen.append("left")
+        assert seen == ["left", "signal"]
+        with signals_wait():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            seen.append("left")
+        assert seen == ["left", "signal", "signal", "left", "signal"]
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -166,3 +166,44 @@ def test_labels_cannot_break_the_cards_tables(finished: Finished, tmp_path: Path
 
 def test_export_is_what_the_package_offers() -> None:
     assert export.__module__ == "nas.bundle.bundle"
+
+
+def test_a_folder_keeps_its_place_and_never_loses_a_bundle(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    (tmp_path / "link").symlink_to("there")
+    finished.export(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    before, number = contents(there), there.stat().st_ino
+    (there / ".mcu-nas-killed" / "new").mkdir(parents=True)  # of an export that was killed
+    monkeypatch.chdir(there)
+    finished.export(Path())
+    assert (contents(there), there.stat().st_ino) == (before, number)
+    assert not list(there.glob(".mcu-nas-*"))
+
+
+@pytest.mark.parametrize("moves", range(0, 30, 3))
+def test_an_export_that_is_cut_short_leaves_the_bundle_as_it_was(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    finished.export(tmp_path / "b", format="zephyr")
+    before = contents(tmp_path / "b")
+    replace, calls = Path.replace, 0
+
+    def cut(path: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls == moves + 1:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", cut)
+    try:
+        finished.export(tmp_path / "b")
+    except KeyboardInterrupt:
+        assert contents(tmp_path / "b") == before
+    else:
+        assert calls <= moves
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
