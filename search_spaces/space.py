@@ -11,7 +11,7 @@ from typing import Protocol, overload, runtime_checkable
 from cost_models.errors import UserError, did_you_mean
 from search_spaces.arch import ArchSpec, Shape
 from search_spaces.channels import pruned
-from search_spaces.users_code import load_file, load_module, users_fault
+from search_spaces.users_code import exported, load_file, load_module, users_fault
 
 PRUNE_RATIOS = (0.0, 0.25, 0.5)
 
@@ -99,7 +99,7 @@ def candidate(space: SearchSpace, trial: Suggest, *, input_shape: Shape, classes
         wide = space.build(trial, input_shape=input_shape, classes=classes)
     except (UserError, NoChoiceError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"The search space {space.name} fails for input {input_shape}: {users_fault(error, space.build)}.",
             "Each answer to its choices must give a network that can be built.",
@@ -133,7 +133,7 @@ def load_space(name: str) -> SearchSpace:
         module = load_module(name, "search space")
     else:
         raise UserError(f"There is no search space {name!r}.", did_you_mean(name, list_spaces()))
-    space = getattr(module, "SPACE", None)
+    space = exported(module, "SPACE", "search space")
     if not isinstance(space, SearchSpace):
         raise UserError(
             f"{name} exports no search space.", "It needs SPACE = an object with a name and a build method."

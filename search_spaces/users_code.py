@@ -9,6 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from cost_models.errors import UserError
 
@@ -62,6 +63,21 @@ def load_module(name: str, what: str) -> ModuleType:
         ) from error
 
 
+def exported(module: ModuleType, name: str, what: str) -> Any:
+    """What a user's module exports by a name; None where it exports nothing.
+
+    Raises:
+        UserError: Its own __getattr__ fails.
+    """
+    try:
+        return getattr(module, name, None)
+    except (Exception, SystemExit) as error:
+        source = str(module.__file__)
+        raise UserError(
+            f"The {what} {source} fails to load: {users_fault(error, source)}.", "Correct the file."
+        ) from error
+
+
 def users_fault(error: BaseException, source: object) -> str:
     """An exception of a plug-in's code in a line: what it is, and the last line of the plug-in's own file.
 
@@ -78,7 +94,11 @@ def users_fault(error: BaseException, source: object) -> str:
     if isinstance(error, SyntaxError) and error.filename and _same_file(error.filename, own):
         lines.append(error.lineno)
     place = f" ({Path(own).name}, line {lines[-1]})" if lines else ""
-    text = (error.msg if isinstance(error, SyntaxError) else str(error)).strip().splitlines()
+    try:
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+    except Exception:  # its own __str__ fails
+        said = ""
+    text = said.strip().splitlines()
     return f"{type(error).__name__}{': ' + text[0].rstrip('.') if text else ''}{place}"
 
 

@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler
 
 from cost_models.errors import UserError
 from nas.strategy.study import quietly
-from search_spaces.users_code import load_file, users_fault
+from search_spaces.users_code import exported, load_file, users_fault
 
 MakeSampler = Callable[[int], BaseSampler]
 
@@ -52,7 +52,7 @@ def make_sampler(name: str, seed: int) -> BaseSampler | None:
 
 def _from_file(name: str, seed: int) -> BaseSampler:
     module = load_file(Path(name), "sampler")
-    make = getattr(module, "SAMPLER", None)
+    make = exported(module, "SAMPLER", "sampler")
     if not callable(make):
         raise UserError(
             f"{name} exports no sampler.",
@@ -60,7 +60,7 @@ def _from_file(name: str, seed: int) -> BaseSampler:
         )
     try:
         made = make(seed)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"The sampler {name} fails to start: {users_fault(error, name)}.",
             "SAMPLER must take a seed and return an Optuna sampler.",

@@ -247,7 +247,7 @@ class Study:
                 trial = self._study.ask(fixed_distributions=distributions)
             except (optuna.exceptions.StorageInternalError, OSError):
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise UserError(
                     f"The sampler {name} fails: {users_fault(error, name)}.",
                     "What was trained is kept; leave --sampler out in a new run, or correct the sampler.",

@@ -89,10 +89,10 @@ def load_task(text: str, options: TaskOptions | None = None, **given: Any) -> Da
 def _load_users(name: str, argument: str, options: TaskOptions) -> Dataset:
     """The data set of a user's file or module."""
     from nas.tasks.dataset import Dataset
-    from search_spaces.users_code import load_file, load_module, users_fault
+    from search_spaces.users_code import exported, load_file, load_module, users_fault
 
     module = load_file(Path(name), "task") if name.endswith(".py") else load_module(name, "task")
-    load: Callable[[str, TaskOptions], object] | None = getattr(module, "TASK", None)
+    load: Callable[[str, TaskOptions], object] | None = exported(module, "TASK", "task")
     if not callable(load):
         raise UserError(f"{name} exports no TASK.", _EXAMPLE)
     try:
