@@ -224,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             study=Study(storage=storage, name="bench", identity={}),
             engine=SearchEngine(screen=screen, steps=_STEPS, seed=1, samples=10_000, feasible=seen.feasible),
             executor=executor,
-            save_model=lambda key, steps, tflite: None,
+            save_model=lambda key, tflite: None,
             listener=meter,
             stop=lambda: time.monotonic() > end,
         )

@@ -18,8 +18,8 @@ from cost_models.budget import parse_budget
 from nas.execute import EvaluatorSpec
 from nas.execute.ray_workers import RayExecutor
 from nas.model.evaluation import Evaluated, Request
+from nas.model.result import model_key
 from nas.run.config import RunConfig
-from nas.run.folder import model_key
 from nas.run.setup import Job, prepare
 from nas.strategy.baselines import PlainOptuna
 from nas.strategy.pareto import dominates, hypervolume

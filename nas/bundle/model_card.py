@@ -61,6 +61,7 @@ class GroupTable:
 def model_card(content: BundleContent) -> str:
     """The card's Markdown."""
     accuracies = content.model.accuracies
+    trained_on = content.model.provenance.get("trained_on")
     with_table = [accuracy for accuracy in accuracies if accuracy.confusion]
     preferred = sorted(with_table, key=lambda accuracy: (accuracy.part != "test", accuracy.engine != "tflm"))
     return render(
@@ -70,7 +71,7 @@ def model_card(content: BundleContent) -> str:
         accuracy_rows=[_accuracy_row(accuracy) for accuracy in accuracies],
         class_rows=class_rows(preferred[0], content.model.task.class_names) if preferred else [],
         class_table_of=preferred[0] if preferred else None,
-        warnings=quality_warnings(accuracies, content.model.task.class_names),
+        warnings=quality_warnings(accuracies, content.model.task.class_names, one_model=trained_on is None),
         alarm_rows=[
             (accuracy.part, *(None if rate is None else 100 * rate for rate in accuracy.alarm_rates()))
             for accuracy in accuracies
@@ -95,6 +96,7 @@ def model_card(content: BundleContent) -> str:
         ],
         budget_rows=content.budget.limits() if content.budget else (),
         duty_lines=_duty_lines(content),
+        trained_on=trained_on,
     )
 
 

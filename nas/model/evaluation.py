@@ -28,6 +28,7 @@ class Request:
         sparsity: Share of weights that tfmot's magnitude pruning zeroes.
         train_seconds: Time left for building and training, from the worker's receipt on; None for as long as it takes.
         recipe: How the network is trained.
+        on_all: Whether it is trained on validation samples as well, which then say nothing of it.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Request:
     sparsity: float
     train_seconds: float | None = None
     recipe: TrainingRecipe = field(default_factory=TrainingRecipe)
+    on_all: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

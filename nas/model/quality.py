@@ -79,12 +79,15 @@ def near_chance_text(accuracy: Accuracy) -> str:
     )
 
 
-def quality_warnings(accuracies: Sequence[Accuracy], class_names: Sequence[str]) -> tuple[str, ...]:
+def quality_warnings(
+    accuracies: Sequence[Accuracy], class_names: Sequence[str], *, one_model: bool = True
+) -> tuple[str, ...]:
     """Plain lines on what the accuracies of one model hide; empty where they hide nothing.
 
     Args:
         accuracies: Of the same int8 bytes; of a part measured by several engines, TFLM's counts.
         class_names: Names by index.
+        one_model: Whether validation and test results are of the same bytes, so that a gap says something of the parts.
     """
     by_part = {a.part: a for a in sorted(accuracies, key=lambda a: a.engine == "tflm")}
     test, validation = by_part.get("test"), by_part.get("val")
@@ -101,7 +104,7 @@ def quality_warnings(accuracies: Sequence[Accuracy], class_names: Sequence[str])
                     f"The {_part(part)} part has no sample of {listed(absent, _NAMED)}: its accuracy does not cover"
                     f" {'it' if len(absent) == 1 else 'them'}."
                 )
-    if test is not None and validation is not None:
+    if one_model and test is not None and validation is not None:
         lines += _gap_line(validation, test)
     return tuple(lines)
 

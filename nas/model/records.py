@@ -10,6 +10,7 @@ from cost_models.budget import Budget, Violation
 from cost_models.costing import Costs
 from nas.model.quantization import Quantization, quantization_from_json
 from nas.model.regression import NumberError
+from nas.model.result import model_key
 from nas.model.trained import Accuracy
 
 State = Literal["evaluated", "rejected", "failed"]
@@ -33,6 +34,8 @@ class TrialRecord:
         boards: Of a run for several boards the costs on each that has some, by its target's name.
         started: Seconds since the run started.
         seconds: Where the worker's time went, by stage.
+        retrains: Number of the trial whose training this repeats on training and validation samples together. The
+            accuracies are that trial's, as no sample is left to validate this one by. None for all others.
     """
 
     number: int
@@ -55,6 +58,7 @@ class TrialRecord:
     quantization: Quantization | None = None
     curve: tuple[float, ...] = ()
     boards: dict[str, Costs] = field(default_factory=dict)
+    retrains: int | None = None
 
     def on(self, board: str, budget: Budget) -> TrialRecord:
         """The same trial as a run for one of its boards alone would record it.
@@ -98,6 +102,11 @@ class TrialRecord:
     def trained_steps(self) -> int:
         """Training steps that were done."""
         return self.steps if self.cut_at is None else self.cut_at
+
+    @property
+    def model_key(self) -> str:
+        """Name of the bytes that it left."""
+        return model_key(self.digest, self.trained_steps, self.retrains)
 
     @property
     def value(self) -> float:

@@ -14,6 +14,17 @@ from nas.model.policy import MetricName
 SCHEMA = 1
 
 
+def model_key(digest: str, steps: int, retrains: int | None = None) -> str:
+    """Name of the bytes that a training left.
+
+    Args:
+        digest: Name of the network.
+        steps: Training steps that were done.
+        retrains: See `TrialSummary`.
+    """
+    return f"{digest}-{steps}" if retrains is None else f"{digest}-{steps}-all"
+
+
 class _Part(BaseModel):
     """A part of result.json; what younger versions add is kept."""
 
@@ -56,6 +67,8 @@ class TrialSummary(_Part):
         seconds: Where the worker's time went, by stage.
         started: Seconds since the run began.
         worker: Which one trained it.
+        retrains: Number of the trial whose training it repeats on training and validation samples together, and whose
+            validation results it states.
     """
 
     number: int
@@ -79,6 +92,12 @@ class TrialSummary(_Part):
     seconds: dict[str, float] = {}
     started: float | None = None
     worker: str = ""
+    retrains: int | None = None
+
+    @property
+    def model_key(self) -> str:
+        """Name of the bytes that it left."""
+        return model_key(self.digest, self.trained_steps, self.retrains)
 
     @property
     def known_costs(self) -> dict[str, Any]:

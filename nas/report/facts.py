@@ -62,8 +62,27 @@ def validation(trial: TrialSummary) -> tuple[float | None, str]:
 
 def quantization_text(summary: RunSummary) -> str:
     """How the chosen model came to int8; empty where that is not known."""
+    trial = _chosen_trial(summary)
+    text = "" if trial is None else text_of(trial.quantization)
+    return f"{text}, which it was trained on" if text and trial and trial.retrains is not None else text
+
+
+def trained_on_text(summary: RunSummary) -> str:
+    """Which samples the chosen model was trained on, where that was to be more than the training part."""
+    trial = _chosen_trial(summary)
+    if trial is None or summary.config.get("final_on") != "all":
+        return ""
+    if trial.retrains is None:
+        return "training samples alone: the run ended before its training on all samples did"
+    return (
+        "training and validation samples together. What is said of validation data is of trial"
+        f" {trial.retrains}, the same network trained without them"
+    )
+
+
+def _chosen_trial(summary: RunSummary) -> TrialSummary | None:
     number = summary.chosen and summary.chosen.number
-    return next((text_of(trial.quantization) for trial in summary.trials if trial.number == number), "")
+    return next((trial for trial in summary.trials if trial.number == number), None)
 
 
 def robustness_text(chosen: ChosenSummary, most: int | None = None) -> str:

@@ -104,6 +104,7 @@ def _context(summary: RunSummary) -> dict[str, Any]:
         "duty": facts.duty_lines(chosen) if chosen else [],
         "robustness": facts.robustness_text(chosen) if chosen else "",
         "quantization": facts.quantization_text(summary),
+        "trained_on": facts.trained_on_text(summary),
         "numbers_text": facts.numbers_text(chosen.tested) if chosen and chosen.tested.numbers else "",
         "groups": group_table(summary),
         "scatters": scatters(chosen) if chosen else [],

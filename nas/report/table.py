@@ -136,6 +136,7 @@ def verdict(summary: RunSummary) -> list[str]:
         ),
         *([] if facts.metric(summary) == "accuracy" else [("Searched by", facts.score_text(summary))]),
         *([("By group", text)] if (text := facts.group_text(summary)) else []),
+        *([("Trained on", text)] if (text := facts.trained_on_text(summary)) else []),
         *([("Quantization", text)] if (text := facts.quantization_text(summary)) else []),
         *([("Threshold", text)] if (text := facts.anomaly_text(summary)) else []),
         *([("Robustness", text)] if (text := facts.robustness_text(chosen, most=2)) else []),

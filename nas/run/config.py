@@ -174,6 +174,11 @@ class RunConfig(TaskOptions):
         example="runs/first",
         default="a new one under runs/",
     )
+    final_on: Literal["train", "all"] = key(
+        "train",
+        "what the exported network is trained on: train, or all to train it again on validation samples too",
+        scope="output",
+    )
     policy: Policy = key(
         "accuracy", "how the model is chosen: accuracy, balanced or smallest", scope="output"
     )
@@ -203,6 +208,10 @@ class RunConfig(TaskOptions):
     @property
     def wants_numbers(self) -> bool:
         return self.metric in get_args(NumberMetricName)
+
+    @property
+    def trains_on_validation(self) -> bool:
+        return self.final_on == "all"
 
     def networks(self) -> int | None:
         """How many networks to train; None for as many as there is time for."""

@@ -16,7 +16,7 @@ from nas.model.records import TrialRecord
 from nas.model.result import RunSummary, TrialSummary
 from nas.model.trained import Accuracy, TaskInfo
 from nas.model.words import FRONT_END as FRONT_END_TAKES
-from nas.run.folder import RunFolder, model_key, versions, write_atomically
+from nas.run.folder import RunFolder, versions, write_atomically
 from nas.run.listeners import RunListener
 from nas.run.result import RunResult
 from nas.run.setup import Job
@@ -61,7 +61,7 @@ def finalize(
     if front:
         listener.say("exporting and verifying the chosen model")
         try:
-            chosen, notes = _export_best(job, folder, front)
+            chosen, notes = _export_best(job, folder, front, records)
         except _NotDeliveredError as error:
             refusal = str(error)
         else:
@@ -225,7 +225,7 @@ class _NotDeliveredError(Exception):
 
 
 def _export_best(
-    job: Job, folder: RunFolder, front: Sequence[TrialRecord]
+    job: Job, folder: RunFolder, front: Sequence[TrialRecord], records: Sequence[TrialRecord]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The policy's choice of the front; where an NPU's compiler refuses it, the next, and a note that says so.
 
@@ -238,13 +238,14 @@ def _export_best(
     left = list(front)
     while True:
         record = choose(left, job.config.policy)
-        key = model_key(record.digest, record.trained_steps)
         try:
-            tflite = folder.load_model(key, trial=record.number, sha256=record.model_sha256)
-            part, notes = _export(job, folder, record, tflite)
+            tflite = folder.load_model(record.model_key, trial=record.number, sha256=record.model_sha256)
+            part, notes = _export(job, folder, record, tflite, _validated(folder, record, records))
         except UserError as error:
             left.remove(record)
-            if not left or (job.target.npu is None and not folder.model_lost(key, record.model_sha256)):
+            if not left or (
+                job.target.npu is None and not folder.model_lost(record.model_key, record.model_sha256)
+            ):
                 raise
             passed_over.append(f"Trial {record.number} was passed over. {error.message}")
         else:
@@ -262,10 +263,25 @@ def _near_chance(record: TrialRecord, accuracy: Accuracy, folder: RunFolder, ful
     )
 
 
+def _validated(folder: RunFolder, record: TrialRecord, records: Sequence[TrialRecord]) -> bytes | None:
+    """Of a model that was trained on validation samples as well, the bytes of the training that it repeats."""
+    if record.retrains is None:
+        return None
+    first = next(other for other in records if other.number == record.retrains)
+    return folder.load_model(first.model_key, trial=first.number, sha256=first.model_sha256)
+
+
 def _export(
-    job: Job, folder: RunFolder, record: TrialRecord, tflite: bytes
+    job: Job, folder: RunFolder, record: TrialRecord, tflite: bytes, validated: bytes | None
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The chosen model as a verified bundle, and its part of the result.
+
+    Args:
+        job: The run's objects.
+        folder: Where it runs.
+        record: The chosen trial.
+        tflite: Its bytes.
+        validated: The bytes that validation results are of, where they are others; see `TrialRecord.retrains`.
 
     Raises:
         _NotDeliveredError: It has learned nothing.
@@ -278,7 +294,7 @@ def _export(
     from nas.tasks.robustness import measure_robustness
 
     taken, job = job.taken(record.params), job.behind(record.params)
-    validation = record.tflm_accuracy or measure_accuracy(tflite, job.dataset, "val", "tflm")
+    validation = record.tflm_accuracy or measure_accuracy(validated or tflite, job.dataset, "val", "tflm")
     test = measure_accuracy(
         tflite, job.dataset, "test", "tflm", threshold=validation.threshold, detailed=True
     )

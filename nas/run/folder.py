@@ -135,7 +135,7 @@ class RunFolder:
         """The bytes that a trial left.
 
         Args:
-            key: See `model_key`.
+            key: See `nas.model.result.model_key`.
             trial: Number, for messages.
             sha256: Their hash as recorded; None in a run that kept none.
 
@@ -272,11 +272,6 @@ def open_run_folder(path: str) -> RunFolder:
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).", "Check its permissions.") from None
     return folder
-
-
-def model_key(key: str, steps: int) -> str:
-    """Name of the bytes that a network left after so many training steps."""
-    return f"{key}-{steps}"
 
 
 def save_config(folder: RunFolder, config: RunConfig, data_digest: str) -> None:

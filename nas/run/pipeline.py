@@ -12,6 +12,7 @@ from typing import Any
 
 from cost_models.errors import UserError
 from nas.model.errors import BackendLostError
+from nas.model.records import TrialRecord
 from nas.model.storage_url import StorageUrl
 from nas.run.config import RunConfig, make_config, resumable
 from nas.run.finalize import finalize, summary_of
@@ -19,7 +20,6 @@ from nas.run.folder import (
     RunFolder,
     check_out,
     create_run_folder,
-    model_key,
     open_run_folder,
     relative_paths_told,
     save_config,
@@ -236,6 +236,18 @@ def _longest_steps(job: Job) -> int:
     return job.config.longest_steps()
 
 
+def _chosen(job: Job, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The training that the policy chooses on each board, without repetition."""
+    from nas.strategy.pareto import choose, pareto_front
+
+    numbers = {
+        choose(front, job.config.policy).number
+        for board in job.boards
+        if (front := pareto_front([record.on(board.name, board.budget) for record in records]))
+    }
+    return [record for record in records if record.number in numbers]
+
+
 def _own_files(config: RunConfig) -> dict[str, bytes]:
     """The user's search space, if it is a file: workers on other machines cannot read it."""
     return {config.space: Path(config.space).read_bytes()} if config.space.endswith(".py") else {}
@@ -324,8 +336,8 @@ def _search_feasible(
     if config.storage is not None:
         study.claim(folder.path)
     propose_by(config.sampler, study=study, engine=engine, seed=job.seed, say=listener.say)
-    hashes = {(r.digest, r.trained_steps): r.model_sha256 for r in records if r.state == "evaluated"}
-    lost = {key for key in hashes if folder.model_lost(model_key(*key), hashes[key])}
+    hashes = {r.model_key: r.model_sha256 for r in records if r.state == "evaluated"}
+    lost = {key for key in hashes if folder.model_lost(key, hashes[key])}
     if lost:
         listener.say(
             f"{len(lost)} of {len(hashes)} models are missing in {folder.path}/models or are not those that were"
@@ -336,9 +348,9 @@ def _search_feasible(
     clock = time.monotonic() - before
     listener.say(f"run folder {folder.path}, seed {job.seed}")
 
-    def save_model(key: str, steps: int, tflite: bytes) -> Path:
-        folder.save_model(model_key(key, steps), tflite)
-        return folder.model_file(model_key(key, steps))
+    def save_model(key: str, tflite: bytes) -> Path:
+        folder.save_model(key, tflite)
+        return folder.model_file(key)
 
     def save_log(number: int, trace: str) -> str:
         if verbose:
@@ -391,6 +403,7 @@ def _search_feasible(
                 starts=starts,
                 finalist_steps=_longest_steps(job),
                 longest=_LONGEST_SHARE * config.trial_timeout,
+                retrains=config.trains_on_validation,
             ),
             study=study,
             engine=engine,
@@ -399,7 +412,7 @@ def _search_feasible(
             listener=Listeners((listener, live)),
             stop=stop,
             save_log=save_log,
-            model_lost=lambda key, steps: (key, steps) in lost,
+            model_lost=lost.__contains__,
             started=clock,
         )
         try:
@@ -410,6 +423,8 @@ def _search_feasible(
             stopped_by = driver.search()
             if stopped_by != "failures":
                 driver.train_finalists()
+                if config.trains_on_validation:
+                    driver.retrain(_chosen(job, driver.records()))
         finally:
             listener.end_stage()
             executor.close()

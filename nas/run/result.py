@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cost_models.errors import UserError, file_faults_said
 from cost_models.reading import read_bounded
 from nas.model.result import ChosenSummary, RunSummary, TrialSummary
-from nas.run.folder import LARGEST_RESULT_BYTES, RunFolder, model_key, open_run_folder
+from nas.run.folder import LARGEST_RESULT_BYTES, RunFolder, open_run_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -244,7 +244,7 @@ def _front_models(
             steps=trial.trained_steps,
             chosen=trial.number == chosen,
             params=trial.params,
-            tflite=folder.model_file(model_key(trial.digest, trial.trained_steps)),
+            tflite=folder.model_file(trial.model_key),
         )
 
 

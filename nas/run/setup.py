@@ -113,6 +113,12 @@ def prepare(config: RunConfig) -> Job:
         budgets.append(users_budget(config, target, text=config.budget))
     space = load_space(config.space)
     dataset = load_task(config.task, config).judged_by(config.metric)
+    if config.trains_on_validation and dataset.info.false_alarms is not None:
+        raise UserError(
+            "--final-on all is not for anomalies: their threshold is set by validation samples that the network has"
+            " not seen.",
+            "Leave --final-on out.",
+        )
     spec = None if dataset.behind else dataset.info.frontend
     boards = [
         Board(

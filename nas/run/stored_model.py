@@ -21,7 +21,7 @@ from nas.model.recipe import TrainingRecipe
 from nas.model.result import TrialSummary
 from nas.model.trained import Accuracy, TrainedModel
 from nas.run.config import RunConfig
-from nas.run.folder import RunFolder, model_key, open_run_folder, relative_paths_told, saved_config
+from nas.run.folder import RunFolder, open_run_folder, relative_paths_told, saved_config
 from nas.run.limits import less_front_end, users_budget
 from nas.run.result import read_result
 from nas.run.trust import refuse_export
@@ -88,7 +88,8 @@ def load_run_model(
     if dataset.behind:
         dataset = dataset.behind[trial.params[FRONT_END]]
     chosen = read_result(folder)[0].chosen
-    validation = measure_accuracy(tflite, dataset, "val", "tflm")
+    validated = tflite if trial.retrains is None else model_bytes(folder, _find(folder, str(trial.retrains)))
+    validation = measure_accuracy(validated, dataset, "val", "tflm")
     # Given limits are less a front end already, where that was not searched.
     whole = budget is None or FRONT_END in trial.params
     limits = users_budget(config, target, text=config.budget) if budget is None else budget
@@ -159,6 +160,7 @@ def finished_model(
             "quantization": trial.quantization,
             "recipe": asdict(TrainingRecipe()),
             **dataset.disturbed.to_json(),
+            **({} if trial.retrains is None else {"trained_on": ["train", "val"]}),
             "versions": dict(versions),
             **({} if robustness is None else {"robustness": dict(robustness)}),
         },
@@ -201,8 +203,7 @@ def model_bytes(folder: RunFolder, trial: TrialSummary) -> bytes:
     Raises:
         UserError: It is missing, or not the one that was trained.
     """
-    key = model_key(trial.digest, trial.trained_steps)
-    return folder.load_model(key, trial=trial.number, sha256=trial.model_sha256)
+    return folder.load_model(trial.model_key, trial=trial.number, sha256=trial.model_sha256)
 
 
 def _check_data(folder: RunFolder, dataset: Dataset, task: str) -> None:

@@ -151,7 +151,9 @@ def chosen_model(
             "value": validation.value,
             "score": validation.objective,
         },
-        "warnings": list(quality_warnings((validation, accuracy), class_names)),
+        "warnings": list(
+            quality_warnings((validation, accuracy), class_names, one_model=record.retrains is None)
+        ),
         "predictions": [asdict(one) for one in accuracy.predictions],
         "confusion": [list(row) for row in accuracy.confusion],
         "layers": [

@@ -14,6 +14,7 @@ from nas.execute import Done, Executor
 from nas.model.evaluation import Evaluated, Failed, Rejected, Request
 from nas.model.policy import Policy
 from nas.model.records import TrialRecord, trainings
+from nas.model.result import model_key
 from nas.strategy.engine import Proposal, SearchEngine
 from nas.strategy.study import Study
 from nas.strategy.time_limit import TimeLimit
@@ -63,6 +64,7 @@ class Plan:
         finalist_steps: Training steps of the finalists, where a time limit leaves time for more than in full; None
             for in full.
         longest: Seconds that one training may take; None for as many as it takes.
+        retrains: Whether `Driver.retrain` comes after the finalists, for which time is kept.
     """
 
     trials: int | None
@@ -78,6 +80,7 @@ class Plan:
     starts: tuple[dict[str, Any], ...] = ()
     finalist_steps: int | None = None
     longest: float | None = None
+    retrains: bool = False
 
     @property
     def stretch(self) -> float:
@@ -92,6 +95,7 @@ class _Pending:
     tries: int
     started: float
     model: Path | None = None
+    first: TrialRecord | None = None  # whose training this repeats on all samples
 
 
 @dataclass(slots=True)
@@ -103,22 +107,22 @@ class Driver:
         study: The record.
         engine: Suggests what to train next.
         executor: Where evaluations run.
-        save_model: Keeps the bytes of an evaluated model, by digest and training steps; returns their file, if any.
+        save_model: Keeps the bytes of an evaluated model, by `TrialRecord.model_key`; returns their file, if any.
         listener: Who is told of progress.
         stop: Asked often; True ends the search with what there is.
         save_log: Keeps the traceback of a failed trial, by number; returns the file's name.
-        model_lost: Whether the bytes of a recorded training are gone, by digest and training steps.
+        model_lost: Whether the bytes of a recorded training are gone, by `TrialRecord.model_key`.
     """
 
     plan: Plan
     study: Study
     engine: SearchEngine
     executor: Executor
-    save_model: Callable[[str, int, bytes], Path | None]
+    save_model: Callable[[str, bytes], Path | None]
     listener: Listener
     stop: Callable[[], bool]
     save_log: Callable[[int, str], str] = lambda number, trace: ""
-    model_lost: Callable[[str, int], bool] = lambda key, steps: False
+    model_lost: Callable[[str], bool] = lambda key: False
     started: float = field(default_factory=time.monotonic)
     _pending: dict[int, _Pending] = field(default_factory=dict)
     _reserve: TimeReserve | None = None
@@ -134,7 +138,10 @@ class Driver:
         earlier = self.study.records()
         self._late_now = False
         self._time = TimeLimit(
-            seconds=self.plan.limit, validation=self.plan.validation, test_share=self.plan.test_share
+            seconds=self.plan.limit,
+            validation=self.plan.validation,
+            test_share=self.plan.test_share,
+            retrains=self.plan.retrains,
         )
         self._start_clock()
         if self.plan.limit is not None:
@@ -245,7 +252,9 @@ class Driver:
         self._finals = True
         chosen, steps = self.study.finalists(self._choose_finalists)
         ended = {
-            (r.digest, r.steps) for r in self.study.records() if r.state != "rejected" and r.cut_at is None
+            (r.digest, r.steps)
+            for r in self.study.records()
+            if r.state != "rejected" and r.cut_at is None and r.retrains is None
         }
         replayed = [self._replayed(params, steps) for params in chosen]
         todo = [one for one in replayed if not self._has(one, ended) or self._lost(one)]
@@ -255,13 +264,40 @@ class Driver:
             while todo and len(self._pending) < self.executor.slots:
                 proposal = todo.pop(0)
                 if self._worth_beginning(proposal):
-                    self._begin(proposal, rounds=1 + len(todo) // self.executor.slots)
+                    rounds = 1 + len(todo) // self.executor.slots + self.plan.retrains
+                    self._begin(proposal, rounds=rounds)
                 else:
                     left_out += 1
             if self._pending:
                 self._collect()
         if left_out:
             self.listener.say(f"no time left for {left_out} more full {trainings(left_out)}")
+        self._abandon()
+
+    def retrain(self, chosen: Sequence[TrialRecord]) -> None:
+        """Trains chosen networks again for as long, on training and validation samples together."""
+        self._finals, self._time.retrains = True, False
+        todo = [
+            record if record.retrains is None else replace(record, number=record.retrains)
+            for record in chosen
+            if record.retrains is None or self.model_lost(record.model_key)
+        ]
+        if not todo or self.stop() or self._time.over():
+            return
+        self.listener.stage("training on all samples", len(todo))
+        while (todo or self._pending) and not self.stop() and not self._time.over():
+            while todo and len(self._pending) < self.executor.slots:
+                first = todo.pop(0)
+                proposal = self._replayed(first.params, first.trained_steps)
+                trial = self.study.ask(
+                    proposal.params,
+                    first.trained_steps,
+                    self.engine.screen.candidate,
+                    proposal.screened,
+                    retrains=first.number,
+                )
+                self._submit(trial, proposal, first=first)
+            self._collect()
         self._abandon()
 
     def _choose_finalists(self) -> tuple[list[dict[str, Any]], int]:
@@ -288,7 +324,8 @@ class Driver:
             return most
         times = pace * expected_seconds([one.screened for one in chosen], full)
         if seconds is not None:
-            most = min(most, int(full * seconds / makespan(times.tolist(), self.executor.slots)))
+            whole = makespan(times.tolist(), self.executor.slots) + self.plan.retrains * times.max()
+            most = min(most, int(full * seconds / whole))
         if self.plan.longest is not None:
             most = min(most, int(full * self.plan.longest / times.max()))
         return most
@@ -310,7 +347,7 @@ class Driver:
 
     def _lost(self, proposal: Proposal) -> bool:
         """Whether a network was trained and its bytes are gone: it is trained again."""
-        return self.model_lost(proposal.screened.digest, self._steps(proposal))
+        return self.model_lost(model_key(proposal.screened.digest, self._steps(proposal)))
 
     def _worth_beginning(self, proposal: Proposal) -> bool:
         """Whether a full training ends within the time.
@@ -344,10 +381,15 @@ class Driver:
             trial = self.study.begin(proposal.trial, steps, proposal.screened.digest)
         self._submit(trial, proposal, rounds)
 
-    def _submit(self, trial: Any, proposal: Proposal, rounds: int = 1) -> None:
-        self.engine.start(proposal)
-        self._pending[trial.number] = _Pending(trial, proposal, 0, time.monotonic() - self.started)
-        self.executor.submit(self._request(trial.number, proposal, rounds))
+    def _submit(
+        self, trial: Any, proposal: Proposal, rounds: int = 1, first: TrialRecord | None = None
+    ) -> None:
+        if first is None:
+            self.engine.start(proposal)
+        began = time.monotonic() - self.started
+        self._pending[trial.number] = _Pending(trial, proposal, 0, began, first=first)
+        request = self._request(trial.number, proposal, rounds)
+        self.executor.submit(replace(request, on_all=first is not None))
 
     def _start_clock(self) -> None:
         if self.executor.up:
@@ -371,6 +413,8 @@ class Driver:
         self._time.tell(record)
         self._failures = self._failures + 1 if record.state == "failed" else 0
         self._evaluated += evaluated
+        if record.retrains is not None:
+            return  # it says nothing new of the network
         whole = self._replayed(record.params, record.steps)
         if evaluated and self._reserve is not None:
             self._reserve.after = self._time.after
@@ -397,7 +441,8 @@ class Driver:
         if self._pending:
             self.executor.abandon()
         for waiting in self._pending.values():
-            self.engine.forget(waiting.proposal)
+            if waiting.first is None:
+                self.engine.forget(waiting.proposal)
         self._pending.clear()
 
     def _request(self, number: int, proposal: Proposal, rounds: int) -> Request:
@@ -445,6 +490,7 @@ class Driver:
             params=dict(done.request.params),
             started=waiting.started,
             worker=done.worker,
+            retrains=None if waiting.first is None else waiting.first.number,
         )
         match done.evaluation:
             case Evaluated() as ended if not math.isfinite(ended.accuracy.objective):
@@ -456,16 +502,19 @@ class Driver:
                 )
             case Evaluated() as ended:
                 steps = done.request.steps if ended.cut_at is None else ended.cut_at
-                waiting.model = self.save_model(screened.digest, steps, ended.tflite)
+                waiting.model = self.save_model(
+                    model_key(screened.digest, steps, base.retrains), ended.tflite
+                )
                 covers = len(self.plan.steps) < 2 or steps >= self.plan.steps[-2]
+                judged = waiting.first or ended
                 return replace(
                     base,
                     state="evaluated",
                     full=done.request.full and covers,
                     cut_at=ended.cut_at,
                     model_sha256=hashlib.sha256(ended.tflite).hexdigest(),
-                    accuracy=ended.accuracy,
-                    tflm_accuracy=ended.tflm_accuracy,
+                    accuracy=judged.accuracy,
+                    tflm_accuracy=judged.tflm_accuracy,
                     curve=ended.curve,
                     costs=ended.costs,
                     quantization=ended.quantization,

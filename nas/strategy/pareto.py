@@ -13,6 +13,8 @@ from nas.model.statistics import Z95
 from nas.model.trained import Accuracy
 from nas.strategy.objectives import SRAM, WORK, board_objectives, cost_objectives
 
+_WHOLE = 0.8  # of a training's steps, for which the same on all samples takes its place
+
 
 def objectives(record: TrialRecord) -> tuple[float, ...]:
     """The values that are minimized on one board: the error and its costs, see `nas.strategy.objectives`."""
@@ -92,6 +94,8 @@ def _stands_for(record: TrialRecord, known: TrialRecord) -> bool:
     """Whether one training of a network takes another's place."""
     if _is_of_anomalies(record):
         return record.value > known.value
+    if record.retrains == known.number:
+        return record.trained_steps >= _WHOLE * known.trained_steps
     return record.trained_steps >= known.trained_steps
 
 

@@ -38,6 +38,7 @@ _STEPS = "steps"
 _NETWORK = "network"
 _HOME = "run_folder"
 _FINALISTS = "finalists"
+_RETRAINS = "retrains"
 
 
 def open_storage(url: str | None, journal: Path) -> BaseStorage:
@@ -203,6 +204,7 @@ class Study:
         steps: int,
         space: Callable[[Choices], object],
         screened: Screened | None = None,
+        retrains: int | None = None,
     ) -> Trial:
         """A new trial of these choices at this fidelity, written at once.
 
@@ -211,6 +213,7 @@ class Study:
             steps: Training steps.
             space: Asks for the choices, so that the record knows them by their ranges.
             screened: Their network, whose name and costs the trial shows.
+            retrains: The trial that it repeats on all samples; such a one is not opened again.
         """
         answers = DistributionRecorder(params)
         space(answers)
@@ -219,6 +222,8 @@ class Study:
             shown[_NETWORK] = screened.digest
             if screened.costs is not None:
                 shown |= readable_costs(screened.costs)
+        if retrains is not None:
+            shown[_RETRAINS] = retrains
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=answers.params,
@@ -296,7 +301,7 @@ class Study:
         """
         saved = self._study.user_attrs.get(_FINALISTS)
         if saved is not None:
-            since = [r.params for r in self.records() if r.number >= saved["asked"]]
+            since = [r.params for r in self.records() if r.number >= saved["asked"] and r.retrains is None]
             # Runs from before finalists had steps of their own choose again: there the two come to the same.
             if "steps" in saved and all(params in saved["params"] for params in since):
                 return list(saved["params"]), saved["steps"]
@@ -351,10 +356,12 @@ class Study:
                 record = record_from_json(frozen.user_attrs[_RECORD])
                 with quietly():
                     self._close(Trial(self._study, frozen._trial_id), record)
-            elif _STEPS in frozen.user_attrs:
+            elif _STEPS in frozen.user_attrs and _RETRAINS not in frozen.user_attrs:
                 self._open.append(frozen)
             else:
-                self._study.tell(frozen.number, state=TrialState.FAIL)  # drawn, and never begun
+                self._study.tell(
+                    frozen.number, state=TrialState.FAIL
+                )  # drawn and never begun, or to be chosen again
 
 
 @contextmanager

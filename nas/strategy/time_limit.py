@@ -11,6 +11,7 @@ from nas.model.records import TrialRecord
 
 _EXPORT_SECONDS = 8.0  # to write and verify a bundle, without the measuring
 _MOST_EXPORT_SHARE = 0.25  # of the limit
+_MOST_AGAIN_SHARE = 0.25  # of the limit
 _TAIL_SECONDS = 3.0  # to quantize and measure a network, before any was timed
 _SLACK_SECONDS = 5.0  # that a worker may be late
 _LATEST = 20
@@ -27,17 +28,19 @@ class TimeLimit:
         seconds: The limit; None for none.
         validation: Validation samples.
         test_share: Test samples for each of them, which say how long measuring the chosen model takes.
+        retrains: Whether the chosen network will be trained again after its last training.
         clock: Seconds, for tests.
     """
 
     seconds: float | None
     validation: int = 1000
     test_share: float = 1.0
+    retrains: bool = False
     clock: Callable[[], float] = time.monotonic
     _deadline: float | None = None
     _tails: deque[float] = field(default_factory=lambda: deque(maxlen=_LATEST))
     _seconds_a_mac: float = 0.0  # of TFLM's interpreter, over all validation samples
-    _best: list[tuple[float, int, bool]] = field(default_factory=list)
+    _best: list[tuple[float, int, bool, float]] = field(default_factory=list)
 
     def start(self) -> None:
         """The first worker is up; later calls change nothing."""
@@ -53,8 +56,11 @@ class TimeLimit:
         macs, measured = record.costs.macs if record.costs else 0, record.tflm_accuracy is not None
         if measured and macs:
             self._seconds_a_mac = max(self._seconds_a_mac, spent.get("evaluate", 0.0) / macs)
-        if record.full:
-            self._best = sorted([*self._best, (record.value, macs, measured)], reverse=True)[:_CANDIDATES]
+        if record.full and record.retrains is None:
+            worked = sum(seconds for stage, seconds in spent.items() if stage != "waiting")
+            self._best = sorted([*self._best, (record.value, macs, measured, worked)], reverse=True)[
+                :_CANDIDATES
+            ]
 
     @property
     def tail(self) -> float:
@@ -69,10 +75,12 @@ class TimeLimit:
         pace = self._seconds_a_mac or _SECONDS_A_MAC * self.validation
         # One of the best so far, or as large a one, will be chosen and measured on test data.
         measuring = max(
-            (pace * macs * (self.test_share + (not measured)) for _, macs, measured in self._best),
+            (pace * macs * (self.test_share + (not measured)) for _, macs, measured, _ in self._best),
             default=0.0,
         )
-        return min(_EXPORT_SECONDS + measuring, _MOST_EXPORT_SHARE * self.seconds)
+        exporting = min(_EXPORT_SECONDS + measuring, _MOST_EXPORT_SHARE * self.seconds)
+        again = max((worked for *_, worked in self._best), default=0.0) if self.retrains else 0.0
+        return exporting + min(again, _MOST_AGAIN_SHARE * self.seconds)
 
     def left(self) -> float | None:
         """Seconds until the last result must be there; None without a limit, negative when time is up."""

@@ -52,6 +52,8 @@ class Dataset:
         disturbed: What training does to samples besides its recipe, as the user asks.
         groups: The subject (person, machine, recording) of each sample by part, where it is known. Shape: (n,).
         behind: The same data behind each front end that the search may choose, by name; this is the first of them.
+        validation_versions: Validation samples in as many versions as training samples are there in, for a network that
+            is trained on both; None where there are no versions. Shape: (n * versions, *info.input_shape).
     """
 
     info: TaskInfo
@@ -63,6 +65,7 @@ class Dataset:
     disturbed: Disturbed = field(default_factory=Disturbed)
     groups: Mapping[str, Array] = field(default_factory=dict)
     behind: dict[str, Dataset] = field(default_factory=dict)
+    validation_versions: Array | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -122,6 +125,16 @@ class Dataset:
         first = behind[names[0]]
         report = replace(first.report, notes=(*first.report.notes, *notes))
         return replace(first, report=report, behind=behind)
+
+    def all_for_training(self) -> tuple[Array, NDArray[Any]]:
+        """Training and validation samples with their labels, for a network that nothing will be validated by."""
+        samples, labels = self.samples["val"], self.labels["val"]
+        if self.validation_versions is not None:
+            samples = self.validation_versions
+            labels = np.repeat(labels, len(samples) // len(labels), axis=0)
+        return np.concatenate([self.samples["train"], samples]), np.concatenate(
+            [self.labels["train"], labels]
+        )
 
     def class_weights(self) -> NDArray[np.float32] | None:
         """The weight of a training sample of each class; None for alike. Shape: (classes,)."""

@@ -255,6 +255,11 @@ class TaskOptions(BaseModel):
         """Whether the metric asks for numbers to be predicted, whatever the labels look like."""
         return False
 
+    @property
+    def trains_on_validation(self) -> bool:
+        """Whether a network will be trained on validation samples too."""
+        return False
+
 
 def make_options(given: Mapping[str, object]) -> TaskOptions:
     """Options by keyword.

@@ -78,8 +78,9 @@ def make_sounds(
     )
     specs = {label: make_spec(each, round(clip * rate)) for label, each in settings.items()}
     times = {part: options.augment + 1 if part == "train" else 1 for part in recordings}
+    more = {"val": options.augment if options.trains_on_validation else 0}
     require_memory(
-        sum(times[part] * len(some) for part, some in recordings.items())
+        sum((times[part] + more.get(part, 0)) * len(some) for part, some in recordings.items())
         * sum(spec.frames * spec.bands for spec in specs.values()),
         name,
         "Give fewer recordings, a smaller --augment, a shorter --clip or fewer --bands.",
@@ -103,7 +104,7 @@ def make_sounds(
             versions={part: count - 1 for part, count in times.items()},
         )
         samples, tally = features(plan, recordings, found_noises)
-        return make_dataset(
+        dataset = make_dataset(
             name=name,
             samples=samples,
             labels=by_row(labels),
@@ -118,6 +119,12 @@ def make_sounds(
             frontend=spec,
             golden_recordings=golden,
         )
+        if not options.trains_on_validation or not options.augment:
+            return dataset
+        # Each validation recording is to count as much as each training recording does.
+        again = replace(plan, versions={"val": options.augment})
+        versions = features(again, {"val": recordings["val"]}, found_noises)[0]["val"]
+        return replace(dataset, validation_versions=versions.reshape(-1, *dataset.info.input_shape))
 
     described = [_front_end_note(spec, label) for label, spec in specs.items()]
     if len(specs) == 1:

@@ -122,10 +122,11 @@ class Evaluator:
         # The same network gets the same seed in any trial, on any worker, in any run of this seed.
         rng = np.random.default_rng([request.seed, int(digest, 16) & 0xFFFFFFFF, request.steps])
         begun = time.time()
-        model, losses = self._train(proposed, request, rng, seconds)
+        data = self._data(proposed.wide, on_all=request.on_all)
+        model, losses = self._train(proposed, request, data, rng, seconds)
         steps = min(len(losses), request.steps)
         with _stage("quantize", seconds):
-            tflite, quantization = self._quantize(model, proposed.narrow, request, rng, begun)
+            tflite, quantization = self._quantize(model, proposed.narrow, request, data, rng, begun)
         with _stage("cost", seconds):
             costs, boards, violations = self._judge(tflite)
         if violations:
@@ -134,7 +135,7 @@ class Evaluator:
             accuracy = measure_accuracy(tflite, self._dataset, "val", "litert")
             # TFLM's kernels here are those that are made to be read; what is chosen is measured by them in any case.
             quick = costs.macs * len(self._dataset.labels["val"]) <= _TFLM_MACS
-            by_tflm = request.full and quick and reference_engine() == "tflm"
+            by_tflm = request.full and not request.on_all and quick and reference_engine() == "tflm"
             tflm = measure_accuracy(tflite, self._dataset, "val", "tflm") if by_tflm else None
         return Evaluated(
             digest=digest,
@@ -154,6 +155,7 @@ class Evaluator:
         model: tf_keras.Model,
         spec: ArchSpec,
         request: Request,
+        data: TrainingData,
         rng: np.random.Generator,
         begun: float,
     ) -> tuple[bytes, Quantization | None]:
@@ -174,7 +176,7 @@ class Evaluator:
                 return None
             rate = recipe.peak_rate * recipe.aware_rate
             schedule = make_schedule(self._dataset, spec, recipe, steps=steps, rate=rate)
-            return train_aware(folded, ranges, self._data(spec), schedule, rng=rng, until=until)[0]
+            return train_aware(folded, ranges, data, schedule, rng=rng, until=until)[0]
 
         float_metric = self._float_metric(model, spec)
         return climb(
@@ -234,10 +236,15 @@ class Evaluator:
         ).objective
 
     def _train(
-        self, proposed: Candidate, request: Request, rng: np.random.Generator, seconds: dict[str, float]
+        self,
+        proposed: Candidate,
+        request: Request,
+        data: TrainingData,
+        rng: np.random.Generator,
+        seconds: dict[str, float],
     ) -> tuple[tf_keras.Model, npt.NDArray[np.float32]]:
         """The trained network, and the loss of each of its training steps."""
-        recipe, data = request.recipe, self._data(proposed.wide)
+        recipe = request.recipe
         clock = _Clock(request.train_seconds, request.steps)
         with _stage("build", seconds):
             model = build(proposed.wide, seed=_weight_seed(request.seed, proposed.wide))
@@ -265,23 +272,32 @@ class Evaluator:
             raise _StageError("train", "the training diverged: weights are not finite")
         return model, np.concatenate(losses)
 
-    def _data(self, spec: ArchSpec) -> TrainingData:
+    def _data(self, spec: ArchSpec, *, on_all: bool) -> TrainingData:
+        """The training samples, kept for the next network; those of a training on all samples are for one alone."""
+        if on_all:
+            return self._as_tensors(spec, *self._dataset.all_for_training())
         if spec.input_shape not in self._training:
-            self._training[spec.input_shape] = TrainingData(
-                self._dataset.samples["train"],
-                self._scaled_labels(),
-                classes=0 if self._targets else self._outputs,
-                class_weights=self._dataset.class_weights(),
-                preprocess=self._dataset.info.preprocess,
-                input_range=self._dataset.input_range,
-                shape=spec.input_shape,
-                rebuilds=self._rebuilds,
+            self._training[spec.input_shape] = self._as_tensors(
+                spec, self._dataset.samples["train"], self._dataset.labels["train"]
             )
         return self._training[spec.input_shape]
 
-    def _scaled_labels(self) -> npt.NDArray[Any]:
-        """Training labels as the network puts them out: numbers without mean, of deviation 1."""
-        labels = self._dataset.labels["train"]
+    def _as_tensors(
+        self, spec: ArchSpec, samples: npt.NDArray[np.generic], labels: npt.NDArray[Any]
+    ) -> TrainingData:
+        return TrainingData(
+            samples,
+            self._scaled(labels),
+            classes=0 if self._targets else self._outputs,
+            class_weights=self._dataset.class_weights(),
+            preprocess=self._dataset.info.preprocess,
+            input_range=self._dataset.input_range,
+            shape=spec.input_shape,
+            rebuilds=self._rebuilds,
+        )
+
+    def _scaled(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Labels as the network puts them out: numbers without mean, of deviation 1."""
         if not self._targets:
             return labels
         means, deviations = ([getattr(one, name) for one in self._targets] for name in ("mean", "deviation"))

@@ -19,6 +19,8 @@ from nas.model.anomaly_score import AnomalyScore, threshold_at
 from nas.model.metrics import ANOMALY_METRICS
 from nas.model.quality import is_near_chance, quality_warnings
 from nas.model.trained import Accuracy, TrainedModel
+from nas.run.config import RunConfig
+from nas.run.pipeline import plan
 from nas.tasks import Dataset, TaskOptions, load_task, make_dataset
 from nas.tasks.accuracy import measure_accuracy, score_anomalies
 from nas.tf.build import build
@@ -283,6 +285,18 @@ def test_a_metric_of_the_other_kind_is_refused(metric: Any, options: TaskOptions
     with pytest.raises(UserError, match="--metric") as caught:
         data.judged_by(metric)
     assert hint in caught.value.hint
+
+
+def test_anomalies_are_not_learned_from_validation_samples(tmp_path: Path) -> None:
+    data = dataset()
+    arrays: dict[str, Any] = {f"X_{part}": data.samples[part] for part in data.samples}
+    arrays |= {f"y_{part}": np.where(data.labels[part] == 0, "good", "bad") for part in data.labels}
+    np.savez(tmp_path / "bearing.npz", **arrays)
+    given = RunConfig(
+        task=f"npz:{tmp_path / 'bearing.npz'}", space="autoencoder", normal="good", final_on="all"
+    )
+    with pytest.raises(UserError, match="--final-on all is not for anomalies"):
+        plan(given)
 
 
 def test_training_samples_of_one_class_lead_to_anomalies() -> None:

@@ -43,7 +43,7 @@ def export_best(
     lost: frozenset[int] = frozenset(),
 ) -> tuple[int, tuple[str, ...]]:
     def export(
-        job: object, folder: object, record: TrialRecord, tflite: bytes
+        job: object, folder: object, record: TrialRecord, tflite: bytes, validated: bytes | None
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
         assert tflite == b"model"
         if record.number in refused:
@@ -57,7 +57,7 @@ def export_best(
     for record in FRONT:
         if record.number not in lost:
             folder.save_model(f"{record.digest}-{record.steps}", b"model")
-    part, notes = finalize._export_best(job, folder, FRONT)
+    part, notes = finalize._export_best(job, folder, FRONT, FRONT)
     return part["number"], notes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,35 @@ def test_the_same_seed_with_one_worker_gives_the_same_trials_and_the_same_bytes(
         {k: t[k] for k in kept} for t in result["trials"]
     ]
     assert bundle_hashes(out) == bundle_hashes(first)
+
+
+def test_the_chosen_network_is_trained_again_on_all_samples_where_asked(
+    finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    from nas.run.stored_model import load_run_model
+
+    out, before = finished
+    run = tmp_path / "all"
+    shutil.copytree(out, run)
+    done = nas_run("--resume", str(run), "--final-on", "all", "--workers", "1", "--json")
+    result = json.loads(done.stdout)
+    *earlier, last = result["trials"]
+    assert [trial["digest"] for trial in earlier] == [trial["digest"] for trial in before["trials"]]
+    first = before["chosen"]
+    assert (last["retrains"], last["digest"]) == (first["number"], first["digest"])
+    assert result["chosen"]["number"] == last["number"]
+    assert result["chosen"]["validation_accuracy"] == first["validation_accuracy"]
+    assert (run / "models" / f"{last['digest']}-60-all.tflite").is_file()
+    assert (run / "models" / f"{last['digest']}-60.tflite").is_file()
+    manifest = json.loads((run / "bundle" / "manifest.json").read_text())
+    assert manifest["provenance"]["trained_on"] == ["train", "val"]
+    assert "is of the same network trained without them" in (run / "bundle" / "MODEL_CARD.md").read_text()
+    text = done.stderr + (run / "report.html").read_text()
+    assert f"is of trial {first['number']}, the same network trained without them" in text
+    # An export of the run states the same.
+    validation, test = load_run_model(run).model.accuracies
+    assert validation.correct == result["chosen"]["validation_accuracy"]["correct"]
+    assert test.correct == result["chosen"]["test_accuracy"]["correct"]
 
 
 def test_a_resumed_run_goes_on_and_repeats_nothing(finished: tuple[Path, dict[str, Any]]) -> None:

@@ -110,6 +110,13 @@ def test_a_gap_between_validation_and_test_is_said(val: float, test: float, said
         )
 
 
+def test_a_gap_between_two_models_says_nothing_of_the_parts() -> None:
+    validation = Accuracy(part="val", engine="tflm", correct=700, total=1000)
+    test = Accuracy(part="test", engine="tflm", correct=900, total=1000)
+    assert quality_warnings([validation, test], ["a", "b"])
+    assert quality_warnings([validation, test], ["a", "b"], one_model=False) == ()
+
+
 def test_few_samples_explain_a_gap() -> None:
     lines = quality_warnings(
         [accuracy(even(2, 8, 1.0), "val"), accuracy(even(2, 8, 0.875), "test")], ["a", "b"]

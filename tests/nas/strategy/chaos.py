@@ -43,7 +43,7 @@ def _drive(folder: RunFolder, seed: int, trials: int) -> None:
         return evaluation
 
     driver, _ = make_driver(folder.path, evaluate=logged, screen=SCREEN, trials=trials, seed=seed)
-    driver.save_model = lambda key, steps, tflite: folder.save_model(f"{key}-{steps}", tflite)
+    driver.save_model = folder.save_model
     driver.search()
     driver.train_finalists()
 

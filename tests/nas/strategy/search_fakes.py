@@ -109,7 +109,7 @@ def make_driver(
     slots: int = 1,
     url: str | None = None,
     sampler: str = "nas",
-) -> tuple[Driver, dict[tuple[str, int], bytes]]:
+) -> tuple[Driver, dict[str, bytes]]:
     """A driver on `url`, or a journal file in `folder`, as `nas.run.pipeline` makes it."""
     screen = screen or make_screen()
     evaluate = evaluate or FakeEvaluator(screen)
@@ -125,10 +125,10 @@ def make_driver(
         for board in screen.boards
         for params in survey(screen.on(board), rng=np.random.default_rng(seed), draws=100, wanted=4).feasible
     ]
-    models: dict[tuple[str, int], bytes] = {}
+    models: dict[str, bytes] = {}
 
-    def save(key: str, steps: int, tflite: bytes) -> None:
-        models[key, steps] = tflite
+    def save(key: str, tflite: bytes) -> None:
+        models[key] = tflite
 
     listener = Heard()
     engine = SearchEngine(screen=screen, steps=STEPS, seed=seed, samples=1000, feasible=feasible)

@@ -22,8 +22,8 @@ def searched(folder: Path, url: str | None = None) -> Driver:
     driver, _ = make_driver(folder, trials=9, url=url)
     (folder / "models").mkdir()
 
-    def save(key: str, steps: int, tflite: bytes) -> Path:
-        path = folder / "models" / f"{key}-{steps}.tflite"
+    def save(key: str, tflite: bytes) -> Path:
+        path = folder / "models" / f"{key}.tflite"
         path.write_bytes(tflite)
         return path
 

@@ -9,13 +9,14 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cost_models.budget import Violation
 from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request
 from nas.strategy.driver import Driver
-from nas.strategy.pareto import dominates, objectives, pareto_front
+from nas.strategy.pareto import choose, dominates, objectives, pareto_front
 from nas.strategy.screening import Screen
 from nas.strategy.time_limit import TimeLimit
 from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
@@ -26,7 +27,7 @@ def test_a_search_trains_as_many_distinct_networks_as_asked(tmp_path: Path) -> N
     assert driver.search() == "trials"
     evaluated = [r for r in driver.records() if r.state == "evaluated"]
     assert len({r.digest for r in evaluated}) == 15
-    assert set(models) == {(r.digest, r.steps) for r in evaluated}
+    assert set(models) == {r.model_key for r in evaluated}
     assert len(models) == len(evaluated)
 
 
@@ -333,8 +334,8 @@ def test_a_training_that_meets_the_time_limit_is_kept_with_the_steps_that_it_did
     assert record.steps == 10
     assert record.cut_at == record.trained_steps
     assert 1 <= record.trained_steps < 10
-    assert list(models) == [(record.digest, record.trained_steps)]
-    assert record.model_sha256 == hashlib.sha256(models[record.digest, record.trained_steps]).hexdigest()
+    assert list(models) == [record.model_key]
+    assert record.model_sha256 == hashlib.sha256(models[record.model_key]).hexdigest()
 
 
 def test_a_resume_trains_whole_what_was_cut_short(tmp_path: Path) -> None:
@@ -464,7 +465,7 @@ def test_finalists_are_trained_for_longer_where_a_time_limit_leaves_time(tmp_pat
     longer = [r for r in driver.records() if r.steps > STEPS[-1]]
     assert len({r.digest for r in longer}) == len(longer) == driver.plan.finalists
     assert {r.steps for r in longer} == {1000}
-    assert all(r.full and (r.digest, r.trained_steps) in models for r in longer)
+    assert all(r.full and r.model_key in models for r in longer)
     assert {r.digest for r in pareto_front(driver.records()) if r.trained_steps == 1000}
     # All of it again: nothing is left to do.
     again, _ = make_driver(tmp_path, trials=8)
@@ -472,6 +473,87 @@ def test_finalists_are_trained_for_longer_where_a_time_limit_leaves_time(tmp_pat
     again.search()
     again.train_finalists()
     assert len(again.records()) == len(driver.records())
+
+
+def retrained(folder: Path, **settings: Any) -> tuple[Driver, dict[str, bytes]]:
+    """A search whose most accurate network is trained again on all samples."""
+    driver, models = make_driver(folder, trials=8, **settings)
+    driver.search()
+    driver.train_finalists()
+    driver.retrain([choose(pareto_front(driver.records()), "accuracy")])
+    return driver, models
+
+
+def test_a_training_on_all_samples_takes_the_place_of_the_one_that_it_repeats(tmp_path: Path) -> None:
+    fake = FakeEvaluator(make_screen())
+    driver, models = retrained(tmp_path, evaluate=fake)
+    *earlier, last = driver.records()
+    first = choose(pareto_front(earlier), "accuracy")
+    assert [request.on_all for request in fake.requests] == [False] * len(earlier) + [True]
+    assert (last.retrains, last.digest, last.steps) == (first.number, first.digest, first.steps)
+    # What validation data say is of the training without them.
+    assert (last.accuracy, last.tflm_accuracy) == (first.accuracy, first.tflm_accuracy)
+    assert first.model_key != last.model_key
+    assert {first.model_key, last.model_key} <= set(models)
+    assert choose(pareto_front(driver.records()), "accuracy") == last
+    assert last in driver.study.records()
+
+
+def test_a_training_on_all_samples_is_made_once_and_teaches_the_search_nothing(tmp_path: Path) -> None:
+    driver, _ = retrained(tmp_path)
+    again, _ = make_driver(tmp_path, trials=8)
+    again.search()
+    again.train_finalists()
+    again.retrain([choose(pareto_front(again.records()), "accuracy")])
+    assert len(again.records()) == len(driver.records())
+    taught = [len(one.engine._posterior) for one in (driver, again)]
+    assert taught == [len(driver.records()) - 1] * 2
+
+
+def test_a_training_on_all_samples_whose_model_is_lost_is_made_again(tmp_path: Path) -> None:
+    driver, _ = retrained(tmp_path)
+    last = driver.records()[-1]
+    again, models = make_driver(tmp_path, trials=8)
+    again.model_lost = lambda key: key == last.model_key
+    again.search()
+    again.train_finalists()
+    again.retrain([choose(pareto_front(again.records()), "accuracy")])
+    newest = again.records()[-1]
+    assert newest.number > last.number
+    assert (newest.retrains, list(models)) == (last.retrains, [last.model_key])
+
+
+def test_a_training_on_all_samples_that_was_killed_is_chosen_again(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=8)
+    driver.search()
+    driver.train_finalists()
+    chosen = choose(pareto_front(driver.records()), "accuracy")
+    screened = driver.engine.replayed(chosen.params, 2).screened
+    driver.study.ask(
+        chosen.params, chosen.steps, driver.engine.screen.candidate, screened, retrains=chosen.number
+    )
+    again, _models = make_driver(tmp_path, trials=8)
+    assert again.study.opened() == []
+    again.search()
+    again.train_finalists()
+    again.retrain([choose(pareto_front(again.records()), "accuracy")])
+    assert [record.retrains for record in again.records() if record.retrains is not None] == [chosen.number]
+
+
+def test_time_is_kept_for_the_training_on_all_samples(tmp_path: Path) -> None:
+    timed = Timed(0.05)
+    driver, _ = make_driver(tmp_path, evaluate=timed, trials=8)
+    driver.plan = replace(driver.plan, limit=1000.0, finalist_steps=100_000, retrains=True)
+    driver.search()
+    driver._time = TimeLimit(seconds=100.0, retrains=True, clock=lambda: timed.now)
+    driver.train_finalists()
+    first = choose(pareto_front(driver.records()), "accuracy")
+    driver.retrain([first])
+    last = driver.records()[-1]
+    assert last.retrains == first.number
+    assert last.trained_steps >= 0.8 * first.trained_steps > STEPS[-1]
+    assert timed.now < 110
+    assert choose(pareto_front(driver.records()), "accuracy") == last
 
 
 class Timed:

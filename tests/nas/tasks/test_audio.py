@@ -13,6 +13,7 @@ from cost_models.target_file import load_target
 from nas.frontend.costs import front_end_costs
 from nas.frontend.front_end import FrontEnd
 from nas.frontend.spec import settings_of
+from nas.run.config import RunConfig
 from nas.run.limits import less_front_end
 from nas.run.stored_model import _features
 from nas.tasks import load_task
@@ -216,6 +217,27 @@ def test_features_are_made_once_and_kept_by_what_they_are_made_of(
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("MCU_NAS_CACHE", str(tmp_path / "file"))
     assert load(root, augment=1).info.samples["train"] == 24, "without a folder nothing is kept"
+
+
+def test_validation_recordings_that_are_trained_on_are_there_as_often_as_training_recordings(
+    tmp_path: Path,
+) -> None:
+    root = heap(tmp_path / "tones")
+    plain = load(root, augment=2)
+    given = RunConfig(task=f"audio:{root}", augment=2, final_on="all")
+    more = load_task(given.task, given)
+    assert plain.validation_versions is None
+    assert more.validation_versions is not None
+    count = plain.info.samples["val"]
+    versions = more.validation_versions.reshape(count, 3, *plain.info.input_shape)
+    assert (versions[:, 0] == plain.samples["val"]).all()
+    assert (versions[:, 1] != versions[:, 2]).any()
+    assert more.digest() == plain.digest(), "what is searched on is the same"
+    samples, labels = more.all_for_training()
+    assert len(samples) == len(labels) == plain.info.samples["train"] + 3 * count
+    assert (labels[plain.info.samples["train"] :] == np.repeat(plain.labels["val"], 3)).all()
+    samples, labels = plain.all_for_training()
+    assert len(samples) == len(labels) == plain.info.samples["train"] + count
 
 
 @pytest.mark.slow
