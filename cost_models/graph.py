@@ -265,7 +265,10 @@ class OpGraph:
 
 
 def macs(op: Operator, tensors: tuple[Tensor, ...]) -> int:
-    """Multiply-accumulates of one operator, padding counted as work as the field does."""
+    """Multiply-accumulates of one operator, padding counted as work as the field does.
+
+    Of a recurrent operator they are the products of inputs and state with its weights, in every step of time.
+    """
     match op.kind:
         case "CONV_2D":
             _, height, width, depth = tensors[op.inputs[1]].shape
@@ -273,7 +276,20 @@ def macs(op: Operator, tensors: tuple[Tensor, ...]) -> int:
         case "DEPTHWISE_CONV_2D":
             _, height, width, _ = tensors[op.inputs[1]].shape
             return tensors[op.outputs[0]].elements * height * width
+        case "TRANSPOSE_CONV":
+            channels, height, width, _ = tensors[op.inputs[1]].shape
+            return tensors[op.inputs[2]].elements * channels * height * width
         case "FULLY_CONNECTED":
             return tensors[op.outputs[0]].elements * tensors[op.inputs[1]].shape[-1]
+        case "BATCH_MATMUL":
+            turned = isinstance(op.options, KernelOptions) and op.options["adj_x"]
+            return tensors[op.outputs[0]].elements * tensors[op.inputs[0]].shape[-2 if turned else -1]
+        case "SVDF":
+            batch, depth = tensors[op.inputs[0]].shape
+            filters, memory = tensors[op.inputs[2]].shape
+            return batch * filters * (depth + memory)
+        case "UNIDIRECTIONAL_SEQUENCE_LSTM":
+            output = tensors[op.outputs[0]]
+            return 4 * output.elements * (tensors[op.inputs[0]].shape[-1] + output.shape[-1])
         case _:
             return 0

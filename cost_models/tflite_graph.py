@@ -235,6 +235,14 @@ def _check_prepare(
         check_signal(index, case)
 
 
+# What compilers for accelerators put in the place of the operators that they take.
+_COMPILED = {
+    schema.ETHOS_U_CODE: "Arm's Ethos-U NPU",
+    b"edgetpu-custom-op": "Google's Edge TPU",
+    b"NeutronGraph": "NXP's Neutron NPU",
+}
+
+
 def _kind(code: Table, ethos_u: bool, data: bytes) -> str:
     """An operator's name; old files keep its number in a byte, new ones in a wider field beside it."""
     number = max(code.integer(schema.CODE_BUILTIN), code.integer(schema.CODE_DEPRECATED, "b"))
@@ -251,11 +259,17 @@ def _kind(code: Table, ethos_u: bool, data: bytes) -> str:
         for kind in (schema.DETECTION, schema.CIRCULAR_BUFFER):
             if name == kind.encode("ascii"):
                 return kind
+        if name in _COMPILED:
+            raise UserError(
+                f"The model was compiled for {_COMPILED[name]} (operator {name.decode('ascii')}): what it takes on a"
+                " core is not known.",
+                "Cost the .tflite file that it was compiled from.",
+            )
         plain = len(name) < _LONGEST_NAME and re.fullmatch(rb"[\w-]+", name)
         shown = name.decode("ascii") if plain else "of no plain name"
         raise UserError(
             f"The model has a custom operator ({shown}), which TFLM does not have: its cost is not known.",
-            "Convert it with converter.allow_custom_ops = False.",
+            "Leave to your program what it does, or use the operators of docs/operators.md.",
         )
     if not 0 <= number < len(schema.OPERATOR_NAMES):
         raise UserError(

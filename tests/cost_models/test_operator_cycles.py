@@ -24,6 +24,7 @@ from cost_models.graph import (
     ReducerOptions,
     Tensor,
     TransposeConv2DOptions,
+    macs,
 )
 
 COUNTS = Path(__file__).parents[2] / "scripts" / "operator_counts.csv"
@@ -183,3 +184,23 @@ def test_helium_multiplies_sixteen_columns_of_four_channels_at_once() -> None:
     # Five rows by one group of four channels and three single ones, in three vectors each; seven sums before.
     assert path == "batch_matmul_int8_mve"
     assert (counts["quads*vectors"], counts["singles*vectors"], counts["sums"]) == (15, 45, 7)
+
+
+def test_the_products_of_recurrent_and_transposed_operators_are_multiply_accumulates() -> None:
+    def products(kind: str, options: Options, *shapes: tuple[int, ...]) -> int:
+        tensors = tuple(Tensor(shape=shape) for shape in shapes)
+        inputs, outputs = tuple(range(len(shapes) - 1)), (len(shapes) - 1,)
+        return macs(Operator(kind=kind, inputs=inputs, outputs=outputs, options=options), tensors)
+
+    transpose = TransposeConv2DOptions(padding="SAME", stride_h=2, stride_w=2)
+    # Each of 5 x 6 pixels meets every weight of 4 filters.
+    assert products("TRANSPOSE_CONV", transpose, (4,), (4, 3, 3, 2), (1, 5, 6, 2), (1, 10, 12, 4)) == 30 * 72
+    rows, turned = (KernelOptions(values=(("adj_x", adj), ("adj_y", 0))) for adj in (0, 1))
+    assert products("BATCH_MATMUL", rows, (2, 5, 8), (8, 3), (2, 5, 3)) == 2 * 5 * 8 * 3
+    assert products("BATCH_MATMUL", turned, (2, 8, 5), (8, 3), (2, 5, 3)) == 2 * 5 * 8 * 3
+    # Sixteen filters of 10 features and a memory of 8 for each of two samples.
+    rank = KernelOptions(values=(("rank", 2),))
+    assert products("SVDF", rank, (2, 10), (16, 10), (16, 8), (8,), (2, 8)) == 2 * 16 * (10 + 8)
+    # Four gates of 4 units by 8 inputs and 4 states, two samples, three steps.
+    first = KernelOptions(values=(("time_major", 0),))
+    assert products("UNIDIRECTIONAL_SEQUENCE_LSTM", first, (2, 3, 8), (2, 3, 4)) == 2 * 3 * 4 * 4 * (8 + 4)

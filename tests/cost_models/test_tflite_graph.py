@@ -206,7 +206,12 @@ WRONG: dict[str, tuple[Callable[[Any], object], str, str]] = {
     "custom": (
         lambda m: _code(m, 32, "Spectrogram"),
         "The model has a custom operator (Spectrogram), which TFLM does not have: its cost is not known.",
-        "Convert it with converter.allow_custom_ops = False.",
+        "Leave to your program what it does, or use the operators of docs/operators.md.",
+    ),
+    "compiled": (
+        lambda m: _code(m, 32, "edgetpu-custom-op"),
+        "The model was compiled for Google's Edge TPU (operator edgetpu-custom-op): what it takes on",
+        "Cost the .tflite file that it was compiled from.",
     ),
     "unknown": (
         lambda m: _code(m, 4711),
