@@ -20,7 +20,7 @@ _MEASURED_MARGIN = 0.01
 _BUILT_MARGIN = 0.03
 _STAND_IN_MARGIN = 0.05
 _FOREIGN_MARGIN = 0.25
-_UNBUILT_OPERATOR_MARGIN = 0.4
+_ESP_NN_MARGIN = 0.4
 
 # What ESP-NN's kernels add to TFLM's portable ones, which Espressif's component links as well (dilation, int16, int4):
 # ESP-NN d45b843c compiled by GCC 12 -O2 for rv32imc (a vector instruction as 4 bytes), 1.27 / 1.10 of that for Xtensa,
@@ -110,8 +110,7 @@ class CodeSizes:
 
     The linker keeps a section if anything that is linked reaches it. What an operator set links is therefore
     the union of what its members link, and what several of them reach counts once. The table holds those
-    parts, each with the operators that reach it, for each core that was built. What an operator adds that was
-    built for the Cortex-M4 alone is scaled by how the two cores compare over all others.
+    parts, each with the operators that reach it, for each core that was built.
 
     Args:
         kernels: Kernel library.
@@ -146,11 +145,7 @@ class CodeSizes:
         self._added = added
         self._scale = scale
         self._base_bytes, self._parts = _parts(table, like)
-        self._measured_base_bytes, self._measured_parts = _parts(table, _MEASURED_CORE)
-        self._built = frozenset().union(*(operators for operators, _ in self._parts))
-        self._known = frozenset().union(*(operators for operators, _ in self._measured_parts))
-        measured = self._linked_for_measured(self._built) - self._measured_base_bytes
-        self._ratio = (self._linked(self._built) - self._base_bytes) / measured
+        self._known = frozenset().union(*(operators for operators, _ in self._parts))
         if core == _MEASURED_CORE:
             self._margin, how = _MEASURED_MARGIN, "as linked, checked against measured programs"
         elif core == like:
@@ -161,7 +156,7 @@ class CodeSizes:
             self._margin, how = _STAND_IN_MARGIN, f"what a {like} links"
         self.basis = f"calibrated, +-{self._margin:.0%} of the code: {how}"
         if esp_nn:
-            self.basis += f", and what ESP-NN's kernels add, +-{_UNBUILT_OPERATOR_MARGIN:.0%} of that"
+            self.basis += f", and what ESP-NN's kernels add, +-{_ESP_NN_MARGIN:.0%} of that"
         self._cache: dict[tuple[str, ...], CodeSize] = {}
 
     def of(self, kinds: Iterable[str]) -> CodeSize:
@@ -189,25 +184,16 @@ class CodeSizes:
                 f"The code size of {unknown[0]} with {self._kernels} kernels is not known.",
                 "Leave that operator out of the network.",
             )
-        built = kinds & self._built
-        linked = self._linked(built)
-        more = self._ratio * (self._linked_for_measured(kinds) - self._linked_for_measured(built))
-        value = self._scale * (linked + more)
-        margin = self._margin * value + self._scale * _UNBUILT_OPERATOR_MARGIN * more
+        linked = self._base_bytes + sum(size for operators, size in self._parts if operators & kinds)
+        value = self._scale * linked
+        margin = self._margin * value
         if self._added:
             added = sum(self._added.get(kind, 0) for kind in wanted)
             value += added
-            margin += _UNBUILT_OPERATOR_MARGIN * added
+            margin += _ESP_NN_MARGIN * added
         return CodeSize(
             value_bytes=round(value), low_bytes=round(value - margin), high_bytes=round(value + margin)
         )
-
-    def _linked(self, kinds: frozenset[str]) -> int:
-        return self._base_bytes + sum(size for operators, size in self._parts if operators & kinds)
-
-    def _linked_for_measured(self, kinds: frozenset[str]) -> int:
-        parts = self._measured_parts
-        return self._measured_base_bytes + sum(size for operators, size in parts if operators & kinds)
 
 
 def _parts(table: dict[str, Any], core: str) -> tuple[int, _Parts]:

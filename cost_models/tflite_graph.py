@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -26,6 +26,7 @@ from cost_models.graph import (
 from cost_models.graph_checks import check_calls, check_graph
 from cost_models.prepare_case import Case
 from cost_models.prepare_checks import check_prepare
+from cost_models.rescaling import with_rescaling
 from cost_models.signal_checks import check_signal
 from cost_models.signal_operators import PARAMETERS, read_signal_options, signal_kind
 from cost_models.tflite_options import named_scalars, read_options
@@ -143,8 +144,18 @@ def _read_subgraph(
         check_graph(graph)
     scales = tuple(q.span(schema.QUANT_SCALE, 4) if q else _NO_BUFFER for q in quantizations)
     zero_points = tuple(q.numbers(schema.QUANT_ZERO_POINT, "q") if q else () for q in quantizations)
+
+    def quantization(index: int) -> tuple[float, int] | None:
+        """Scale and zero point of a tensor that has one of each."""
+        offset, length = scales[index]
+        if length != 4 or len(zero_points[index]) != 1:
+            return None
+        return float(struct.unpack_from("<f", data, offset)[0]), zero_points[index][0]
+
     with _dynamic_shapes(tables):
-        _check_prepare(data, graph, operators, scales, zero_points)
+        _check_scales(data, graph, scales, zero_points)
+        _check_prepare(graph, operators, quantization)
+    graph = replace(graph, operators=tuple(with_rescaling(op, graph.tensors, quantization) for op in ops))
     return TfliteModel(
         graph=graph,
         data=places,
@@ -203,19 +214,12 @@ def _dynamic_shapes(tables: tuple[Table, ...]) -> Iterator[None]:
         ) from error
 
 
-def _check_prepare(
+def _check_scales(
     data: bytes,
     graph: OpGraph,
-    tables: tuple[Table, ...],
     scales: tuple[tuple[int, int], ...],
     zero_points: tuple[tuple[int, ...], ...],
 ) -> None:
-    def quantization(index: int) -> tuple[float, int] | None:
-        offset, length = scales[index]
-        if length != 4 or len(zero_points[index]) != 1:
-            return None
-        return float(struct.unpack_from("<f", data, offset)[0]), zero_points[index][0]
-
     for index, tensor in enumerate(graph.tensors):
         offset, length = scales[index]
         real = struct.unpack_from(f"<{length // 4}f", data, offset)
@@ -223,6 +227,11 @@ def _check_prepare(
             raise broken(f"tensor {index} has a scale of {min(real):g}")
         if tensor.dtype == "int8" and any(not -128 <= point <= 127 for point in zero_points[index]):
             raise broken(f"tensor {index} has a zero point that is not int8")
+
+
+def _check_prepare(
+    graph: OpGraph, tables: tuple[Table, ...], quantization: Callable[[int], tuple[float, int] | None]
+) -> None:
     for index, (op, table) in enumerate(zip(graph.operators, tables, strict=True)):
         scalars: dict[str, int | float] = {}
         if op.kind in schema.OTHER_OPTIONS:

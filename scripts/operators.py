@@ -18,6 +18,7 @@ _PATHS = {
     "CONV_2D": "conv",
     "DEPTHWISE_CONV_2D": "depthwise",
     "FULLY_CONNECTED": "dense",
+    "L2_POOL_2D": "l2_pool",
     "MAX_POOL_2D": "max_pool",
     "PADV2": "pad",
     "SUM": "mean",
@@ -34,7 +35,7 @@ What `nas-cost` knows of the operators that TFLM {TFLM_VERSION} registers, signa
   of it (Cortex-M4; on Helium and with ESP-NN, types other than int8 follow the source alone).
 - **Code**: bytes that a Cortex-M4 program of this operator alone links beyond the base, with CMSIS-NN's kernels and
   TFLM's own, on int8 where it runs on that; several operators share some of it.
-  Other cores: as linked where they were, else as an interval.
+  Other cores are linked as well.
 - **Work**: *counted* where the Cortex-M4's instructions are known, with CMSIS-NN, and on which of several types;
   *interval* where the work goes by elements, which bound it; *none*: a model's total leaves the operator out and says
   at least.
@@ -58,6 +59,10 @@ def page() -> str:
     return _HEAD + "\n".join(rows) + "\n"
 
 
+# Runs of bytes, whatever they hold.
+_COPIED_OR_FILLED = ("CONCATENATION", "ZEROS_LIKE")
+
+
 def _work(kind: str) -> str:
     otherwise = "interval" if kind in BY_ELEMENT else "none"
     table = core_table("cmsis_nn", "cortex-m4")
@@ -68,6 +73,8 @@ def _work(kind: str) -> str:
     if not paths:
         return otherwise
     types = [dtype for dtype in activation_types(kind) if dtype in ITEM_BYTES]
+    if kind in _COPIED_OR_FILLED:
+        return "counted"
     # A path that names no type is int8's.
     named = [[word for word in path.split("_") if word in ITEM_BYTES] or ["int8"] for path in paths]
     known = [dtype for dtype in types if any(dtype == path[0] for path in named)]

@@ -2,7 +2,7 @@
 
 A kernel that passes once over its elements takes between what the quickest and the slowest counted kernels of that sort
 take for each. Multiplying kernels, loops over subgraphs and float arithmetic without a floating-point unit have no such
-bound.
+bound; floats that are only moved do.
 """
 
 from __future__ import annotations
@@ -30,6 +30,14 @@ BY_ELEMENT = frozenset((
     "SQUEEZE", "STRIDED_SLICE", "SUB", "SUM", "TANH", "TRANSPOSE", "UNPACK", "VAR_HANDLE", "ZEROS_LIKE",
 ))  # fmt: skip
 
+# Kernels that move elements, whatever these are.
+_MOVES = frozenset((
+    "ASSIGN_VARIABLE", "BATCH_TO_SPACE_ND", "BROADCAST_TO", "CONCATENATION", "DEPTH_TO_SPACE", "DYNAMIC_UPDATE_SLICE",
+    "EXPAND_DIMS", "FILL", "GATHER", "GATHER_ND", "MIRROR_PAD", "PACK", "PAD", "PADV2", "READ_VARIABLE", "RESHAPE",
+    "REVERSE_V2", "SELECT", "SELECT_V2", "SLICE", "SPACE_TO_BATCH_ND", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V",
+    "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK",
+))  # fmt: skip
+
 
 def bounds(
     op: Operator, tensors: tuple[Tensor, ...], per_trip: Mapping[str, tuple[float, ...]], *, fpu: bool
@@ -43,7 +51,9 @@ def bounds(
         fpu: Whether the core has a floating-point unit.
     """
     used = [tensors[index] for index in (*op.inputs, *op.outputs) if index >= 0]
-    if op.kind not in BY_ELEMENT or (not fpu and any(tensor.dtype == "float32" for tensor in used)):
+    if op.kind not in BY_ELEMENT:
+        return None
+    if not fpu and op.kind not in _MOVES and any(tensor.dtype == "float32" for tensor in used):
         return None
     known = [path for path in _REFERENCES if path in per_trip]
     if not known:

@@ -161,6 +161,7 @@ _OPTIONS: dict[str, Callable[..., Options]] = {
     "TRANSPOSE_CONV": TransposeConv2DOptions,
     "AVERAGE_POOL_2D": Pool2DOptions,
     "MAX_POOL_2D": Pool2DOptions,
+    "L2_POOL_2D": Pool2DOptions,
     "CONCATENATION": ConcatenationOptions,
     "MEAN": ReducerOptions,
     "SUM": ReducerOptions,

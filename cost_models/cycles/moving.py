@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+import operator
+from collections.abc import Callable, Iterable, Sequence
 
-from cost_models.cycles.counting import copy_at
+from cost_models.cycles.counting import copy_at, fill_at
 from cost_models.graph import KernelOptions, Operator, Tensor
 from cost_models.summing import ordered_sum
 
@@ -23,7 +24,7 @@ Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
 Shape = tuple[int, ...]
 
-TYPES = ("int8", "uint8", "int16", "int32", "float32", "bool", "int64")
+TYPES = ("int8", "uint8", "int16", "int32", "uint32", "float32", "bool", "int64")
 _NEST_4 = ("operator", "elements", "rows", "planes", "samples")
 _NEST_5 = (*_NEST_4, "blocks", "dimensions")
 _COPIES = ("operator", "positions", "rows", "samples", "copy_instructions")
@@ -37,7 +38,7 @@ _OF_KINDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("GATHER",): ("operator", "rows", "copies", "copy_instructions"),
     ("SQUEEZE",): ("operator", "copy_instructions"),
     ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"): _COPIES,
-    ("RESIZE_NEAREST_NEIGHBOR",): (*_COPIES, "half_pixels"),
+    ("RESIZE_NEAREST_NEIGHBOR",): (*_COPIES, "half_pixels", "division_steps", "powers_of_two"),
     ("RESIZE_BILINEAR",): (*_NEST_4, "half_pixels"),
     ("MIRROR_PAD",): ("operator", "elements", "elements*rank", "mirrored_before", "mirrored_behind"),
     ("PAD",): (*_NEST_5, "inside", "comparisons"),
@@ -54,6 +55,9 @@ def _paths() -> Iterable[tuple[str, tuple[str, ...]]]:
     yield "pad_portable_int8", (*_NEST_5, "inside", "comparisons")
     yield "transpose_int8_matrix", ("operator", "elements", "rows")
     yield "transpose_int8_line", ("operator", "copy_instructions")
+    yield "transpose_int8_vectors", ("operator", "planes", "columns", "vectors")
+    yield "shape", ("operator", "dimensions")
+    yield "zeros_like", ("operator", "fill_instructions")
 
 
 FEATURES: dict[str, tuple[str, ...]] = dict(_paths())
@@ -63,6 +67,16 @@ def path_of(op: Operator, tensors: Tensors) -> str:
     """A path by the operator's kind and the element type of its data."""
     data = 1 if op.kind == "SPLIT" else 0
     return f"{op.kind.lower()}_{tensors[op.inputs[data]].dtype}"
+
+
+def shape_of(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """A number for each dimension of the input, whatever that holds."""
+    return "shape", (1, len(tensors[op.inputs[0]].shape))
+
+
+def zeros_like(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """A fill."""
+    return "zeros_like", (1, fill_at(tensors[op.outputs[0]].size_bytes, 0, isa))
 
 
 def squeeze(op: Operator, tensors: Tensors, isa: str) -> Trips:
@@ -100,12 +114,9 @@ def slices(op: Operator, tensors: Tensors, isa: str) -> Trips:
 def strided_slice(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """Four loops over the output, whose rows are copied where their stride is 1; dropped axes are loops of one."""
     source, output = tensors[op.inputs[0]], tensors[op.outputs[0]]
-    begin, _, strides = (tensors[index].values or () for index in op.inputs[1:4])
+    begin, end, strides = (tensors[index].values or () for index in op.inputs[1:4])
     rank = len(source.shape)
-    extents = output.shape
-    if len(extents) != rank:
-        # Where axes were dropped the last one may be gone, and a row is one element.
-        extents = (*extents, *(1,) * (rank - len(extents)))
+    extents = _with_dropped(source.shape, output.shape, begin, end, strides)
     elements, rows, *outer = _nest(extents, 5)
     if not strides or strides[-1] != 1 or len(begin) != rank:
         return path_of(op, tensors), (1, elements, rows, *outer, rank, 0, 0)
@@ -130,6 +141,30 @@ def strided_slice(op: Operator, tensors: Tensors, isa: str) -> Trips:
     ]
     copied = rows * ordered_sum(counts) / max(len(counts), 1)
     return path_of(op, tensors), (1, 0, rows, *outer, rank, rows, copied)
+
+
+def _with_dropped(
+    shape: Shape, output: Shape, begin: Sequence[int], end: Sequence[int], strides: Sequence[int]
+) -> Shape:
+    """The output's extents with 1 for each axis of the input that was dropped: those that begin and end tell of."""
+    rank = len(shape)
+    dropped = rank - len(output)
+    if not dropped:
+        return output
+    spans = [0] * rank
+    if len(begin) == len(end) == len(strides) == rank:
+        spans = [
+            -(-((last % extent or extent) - first % extent) // step) if step > 0 and extent else 0
+            for extent, first, last, step in zip(shape, begin, end, strides, strict=True)
+        ]
+
+    def restored(axes: tuple[int, ...]) -> Shape:
+        kept = iter(output)
+        return tuple(1 if axis in axes else next(kept) for axis in range(rank))
+
+    choices = (restored(axes) for axes in itertools.combinations(range(rank), dropped))
+    # Of several that begin and end leave open the last: a row is one element then.
+    return max(reversed(list(choices)), key=lambda extents: sum(map(operator.eq, extents, spans)))
 
 
 def moves(op: Operator, tensors: Tensors, isa: str) -> Trips:
@@ -208,10 +243,34 @@ def _copy(size_bytes: int, isa: str) -> float:
 
 
 def resize_nearest(op: Operator, tensors: Tensors, isa: str) -> Trips:
-    """A copy of the channels for each position of the output, whose place is worked out in floats."""
-    output = tensors[op.outputs[0]]
+    """A copy of the channels for each position of the output, whose place is worked out in floats.
+
+    The ratio of the extents is divided out each time: once a row for its height, once a position for its width.
+    """
+    source, output = tensors[op.inputs[0]], tensors[op.outputs[0]]
     path, trips = _copied(op, tensors, isa, output)
-    return path, (*trips, _half_pixels(op, output))
+    _, positions, rows, *_ = trips
+    steps = powers = 0.0
+    for times, axis in ((rows, 1), (positions, 2)):
+        passes = _quotient_steps(source.shape[axis], output.shape[axis])
+        steps += times * passes
+        powers += times if passes == 0 else 0
+    return path, (*trips, _half_pixels(op, output), steps, powers)
+
+
+def _quotient_steps(dividend: int, divisor: int) -> int:
+    """Passes of `__aeabi_fdiv`, four bits of the quotient each: none for a power of two, until nothing is left.
+
+    Source: libgcc 12.2, config/arm/ieee754-sf.S.
+    """
+    if divisor & (divisor - 1) == 0:
+        return 0
+    part = divisor // math.gcd(dividend, divisor)
+    if part & (part - 1):
+        return 6
+    odd = dividend // math.gcd(dividend, divisor)
+    odd //= odd & -odd
+    return (odd.bit_length() + 3) // 4
 
 
 def resize_bilinear(op: Operator, tensors: Tensors, isa: str) -> Trips:
@@ -257,7 +316,10 @@ def mirror_pad(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 
 def transpose(op: Operator, tensors: Tensors, isa: str) -> Trips:
-    """CMSIS-NN's on int8: four loops over the input, or over a matrix where the rank is 2."""
+    """CMSIS-NN's on int8: four loops over the input, or over a matrix where the rank is 2.
+
+    With Helium the rows of matrices are gathered eight elements at a time, column by column.
+    """
     source = tensors[op.inputs[0]]
     if source.dtype != "int8":
         return any_transpose(op, tensors, isa)
@@ -265,12 +327,17 @@ def transpose(op: Operator, tensors: Tensors, isa: str) -> Trips:
         return "transpose_int8_line", (1, copy_at(source.elements, 0, 0, isa))
     if len(source.shape) == 2:
         if isa == "mve":
-            return "transpose_int8_vectors", ()
+            return _gathered((1, *source.shape))
         return "transpose_int8_matrix", (1, source.elements, source.shape[0])
     if isa == "mve" and (tensors[op.inputs[1]].values or ())[:2] == (0, 1) and len(source.shape) == 4:
-        return "transpose_int8_vectors", ()
+        return _gathered((source.shape[0] * source.shape[1], *source.shape[2:]))
     path = path_of(op, tensors) + ("_of_3" if len(source.shape) == 3 else "")
     return path, (1, *_nest(source.shape, 4))
+
+
+def _gathered(shape: Shape) -> Trips:
+    planes, rows, columns = shape
+    return "transpose_int8_vectors", (1, planes, planes * columns, planes * columns * ((rows + 7) >> 3))
 
 
 def any_transpose(op: Operator, tensors: Tensors, isa: str) -> Trips:
@@ -306,6 +373,8 @@ def pad(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 COUNTERS: dict[str, Callable[[Operator, Tensors, str], Trips]] = {
     **dict.fromkeys(("SPLIT", "SPLIT_V", "PACK", "UNPACK"), moves),
+    "SHAPE": shape_of,
+    "ZEROS_LIKE": zeros_like,
     "SLICE": slices,
     "STRIDED_SLICE": strided_slice,
     "DEPTH_TO_SPACE": output_nest,

@@ -89,6 +89,7 @@ _SHARED: dict[str, Counter] = {
     **dict.fromkeys(("READ_VARIABLE", "ASSIGN_VARIABLE"), recurrent.variable),
     **portable.COUNTERS,
     **signal.COUNTERS,
+    "L2_POOL_2D": _per_sample(wide.reference_pool),
     "RESHAPE": simple.reshape,
     "CONCATENATION": simple.concatenation,
 }

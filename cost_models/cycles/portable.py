@@ -16,24 +16,31 @@ from collections.abc import Callable, Iterable
 from cost_models.cycles import moving
 from cost_models.cycles.moving import TYPES, path_of
 from cost_models.cycles.simple import ODOMETER, mean
-from cost_models.graph import Operator, ReducerOptions, Tensor
+from cost_models.graph import KernelOptions, Operator, ReducerOptions, Tensor
 from cost_models.summing import ordered_sum
 
 Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
 Shape = tuple[int, ...]
 
+# With Helium a broadcast calls for a run of the whole sample, row or position.
+_RUNS = ("runs_of_samples", "runs_of_rows", "runs_of_positions")
 _BROADCAST = ("operator", "dimensions", "pairs", "with_scalar", "runs", "calls")
 
 # One pass for each element, whatever the shape.
 FLAT = (
-    "ABS", "HARD_SWISH", "LEAKY_RELU", "TANH", "ELU", "EXPAND_DIMS", "RELU", "RELU6", "LOGISTIC",
+    "HARD_SWISH", "LEAKY_RELU", "TANH", "ELU", "EXPAND_DIMS", "RELU", "RELU6", "LOGISTIC", "NEG", "SQUARE", "SQRT",
+    "RSQRT", "EXP", "LOG", "SIN", "COS", "FLOOR", "CEIL", "ROUND", "LOGICAL_NOT",
 )  # fmt: skip
 # A row along the last axis is gone through several times.
 BY_ROW = ("L2_NORMALIZATION", "LOG_SOFTMAX")
-BINARY = ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE")
+BINARY = (
+    "ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "FLOOR_DIV", "FLOOR_MOD", "EQUAL",
+    "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "LOGICAL_AND", "LOGICAL_OR",
+)  # fmt: skip
 _OF_KINDS: dict[tuple[str, ...], tuple[str, ...]] = {
     FLAT: ("operator", "elements"),
+    ("ABS",): ("operator", "elements", "rescaled"),
     BY_ROW: ("operator", "rows", "elements"),
     BINARY: ("operator", "elements"),
     ("ARG_MAX", "ARG_MIN"): ("operator", "outer", "outputs", "elements", "updates"),
@@ -55,7 +62,10 @@ def _paths() -> Iterable[tuple[str, tuple[str, ...]]]:
                 yield f"{kind.lower()}_{dtype}_{other}", ("operator", "elements")
     for kind in ("maximum", "minimum"):
         yield f"{kind}_int8_runs", ("operator", "elements", "with_scalar", "runs", "rows", "samples")
-        yield f"{kind}_int8_vectors", ("operator", "vectors", "runs", "rows", "samples")
+        yield f"{kind}_int8_vectors", ("operator", "broadcast", "vectors", "scalars", "rows", *_RUNS)
+    yield from (
+        (f"quantize_{types}_flipped", ("operator", "elements")) for types in ("uint8_int8", "int8_uint8")
+    )
     yield "mean_float32_image", ("operator", "outputs", "rows", "elements")
 
 
@@ -72,10 +82,18 @@ def flat(op: Operator, tensors: Tensors, isa: str) -> Trips:
     return path_of(op, tensors), (1, tensors[op.outputs[0]].elements)
 
 
+def absolute(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """One pass for each element, which is multiplied where the output has another scale than the input."""
+    elements = tensors[op.outputs[0]].elements
+    rescales = isinstance(op.options, KernelOptions) and op.options["rescales"]
+    return path_of(op, tensors), (1, elements, elements if rescales else 0)
+
+
 def converted(op: Operator, tensors: Tensors, isa: str) -> Trips:
-    """One pass for each element, from one type to another."""
+    """One pass for each element, from one type to another; between int8 and uint8 it may turn the top bit alone."""
     output = tensors[op.outputs[0]]
-    return f"{path_of(op, tensors)}_{output.dtype}", (1, output.elements)
+    flips = op.kind == "QUANTIZE" and isinstance(op.options, KernelOptions) and op.options["flips"]
+    return f"{path_of(op, tensors)}_{output.dtype}{'_flipped' if flips else ''}", (1, output.elements)
 
 
 def by_row(op: Operator, tensors: Tensors, isa: str) -> Trips:
@@ -157,25 +175,35 @@ def extremum(op: Operator, tensors: Tensors, isa: str) -> Trips:
     first, second = (_four(tensors[index].shape) for index in op.inputs[:2])
     n, h, w, _ = _four(output.shape)
     sizes = math.prod(first), math.prod(second)
-    scalar = False
+    scalar, deepest = False, -1
     runs, rows, samples, length = 1, 0, 0, output.elements
     if first != second and 1 in sizes:
         scalar = True
     elif first != second:
-        samples, runs = n, n
+        samples, runs, deepest = n, n, 0
         for level, extent in enumerate((h, w)):
             a, b = first[level + 1 :], second[level + 1 :]
             if a == b or 1 in (math.prod(a), math.prod(b)):
                 scalar = a != b
                 break
             runs *= extent
+            deepest = level + 1
             rows = runs if level == 0 else rows
         else:
             scalar = first[3] != second[3]
         length = output.elements // runs
     path = f"{op.kind.lower()}_int8"
     if isa == "mve":
-        return f"{path}_vectors", (1, runs * ((length + 15) >> 4), runs, rows, samples)
+        vectors = runs * ((length + 15) >> 4)
+        within = [runs if at == deepest else 0 for at in range(3)]
+        return f"{path}_vectors", (
+            1,
+            samples > 0,
+            vectors,
+            runs if scalar else 0,
+            rows if deepest == 2 else 0,
+            *within,
+        )
     return f"{path}_runs", (
         1,
         0 if scalar else output.elements,
@@ -193,9 +221,10 @@ def _four(shape: Shape) -> Shape:
 COUNTERS: dict[str, Callable[[Operator, Tensors, str], Trips]] = {
     **moving.COUNTERS,
     **dict.fromkeys(FLAT, flat),
+    "ABS": absolute,
     **dict.fromkeys(("CAST", "QUANTIZE", "DEQUANTIZE"), converted),
     **dict.fromkeys(BY_ROW, by_row),
-    **dict.fromkeys(("SUB", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE"), binary),
+    **dict.fromkeys(BINARY, binary),
     **dict.fromkeys(("ARG_MAX", "ARG_MIN"), arg_max),
     **dict.fromkeys(("REDUCE_MAX", "REDUCE_MIN"), odometer),
 }

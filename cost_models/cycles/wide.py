@@ -60,6 +60,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     ),
     "dense_int16_mve": ("operator", "products", *QUADS, "slow_products", "biases"),
     "dense_int16_scalar": ("operator", "products", "outputs", "macs", "biases"),
+    "l2_pool_float32": reference.FEATURES["reference_average_pool"],
     "average_pool_int16_dsp": simple.FEATURES["average_pool_dsp"],
     "average_pool_int16_scalar": simple.FEATURES["average_pool_scalar"],
     "average_pool_int16_mve": simple.FEATURES["average_pool_mve"],
@@ -263,5 +264,6 @@ def reference_dense(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 def reference_pool(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """TFLM's own, on floats and on 16-bit activations."""
-    kind = "average_pool" if op.kind == "AVERAGE_POOL_2D" else "max_pool"
-    return f"{kind}_{_types(op, tensors)}", reference.average_pool_2d(op, tensors, isa)[1]
+    return f"{op.kind.lower().removesuffix('_2d')}_{_types(op, tensors)}", reference.average_pool_2d(
+        op, tensors, isa
+    )[1]

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from cost_models.cores import CORES as ALL_CORES
-from cost_models.cycles import Rates, predict
+from cost_models.cycles import Rates, Work, predict
 from cost_models.cycles.counting import pad_before, tap_inside, taps_inside
 from cost_models.cycles.paths import COUNTERS, FEATURES
 from cost_models.cycles.table import core_table
@@ -132,14 +132,14 @@ def beside_relu(kind: str) -> OpGraph:
 
 
 def test_an_unknown_operator_is_named_and_leaves_the_others_as_at_least() -> None:
-    work = predict(beside_relu("L2_POOL_2D"), kernels="cmsis_nn", core="cortex-m4", rates=RATES)
+    work = predict(beside_relu("BROADCAST_ARGS"), kernels="cmsis_nn", core="cortex-m4", rates=RATES)
     relu, unknown = work.operators()
     assert (unknown.instructions, unknown.cycles, unknown.basis) == (None, None, "none")
     assert work.instructions == relu.instructions
     assert work.cycles == relu.cycles
     assert work.instructions_low is not None
     assert (work.instructions_high, work.cycles_high) == (None, None)
-    assert work.unknown_kinds == ("L2_POOL_2D",)
+    assert work.unknown_kinds == ("BROADCAST_ARGS",)
 
 
 def test_an_uncounted_operator_of_elements_is_bounded_by_the_quickest_and_the_slowest_kernel() -> None:
@@ -161,10 +161,15 @@ def test_an_uncounted_operator_of_elements_is_bounded_by_the_quickest_and_the_sl
 
 
 def test_float_arithmetic_without_a_floating_point_unit_has_no_bound() -> None:
-    graph = beside_relu("ROUND")
-    graph = replace(graph, tensors=tuple(replace(each, dtype="float32") for each in graph.tensors))
-    assert predict(graph, kernels="cmsis_nn", core="cortex-m0plus").unknown_kinds == ("ROUND",)
-    assert predict(graph, kernels="cmsis_nn", core="cortex-m4").bounded_kinds == ("ROUND",)
+    def on_floats(kind: str, core: str) -> Work:
+        graph = beside_relu(kind)
+        tensors = tuple(replace(tensor, dtype="float32") for tensor in graph.tensors)
+        return predict(replace(graph, tensors=tensors), kernels="cmsis_nn", core=core)
+
+    assert on_floats("CUMSUM", "cortex-m0plus").unknown_kinds == ("CUMSUM",)
+    assert on_floats("CUMSUM", "cortex-m4").bounded_kinds == ("CUMSUM",)
+    # What only moves floats needs no unit for them.
+    assert on_floats("REVERSE_V2", "cortex-m0plus").bounded_kinds == ("REVERSE_V2",)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int16"])

@@ -204,3 +204,64 @@ def test_the_products_of_recurrent_and_transposed_operators_are_multiply_accumul
     # Four gates of 4 units by 8 inputs and 4 states, two samples, three steps.
     first = KernelOptions(values=(("time_major", 0),))
     assert products("UNIDIRECTIONAL_SEQUENCE_LSTM", first, (2, 3, 8), (2, 3, 4)) == 2 * 3 * 4 * 4 * (8 + 4)
+
+
+@pytest.mark.parametrize(
+    ("extents", "steps"),
+    [
+        ((16, 16), 0),  # by a power of two there is no loop
+        ((5, 3), 6),  # never ends: all 24 bits of the quotient
+        ((14, 7), 1),
+        ((15, 20), 1),  # 0.75 has two bits
+        ((33, 12), 1),  # 2.75 has four
+        ((99, 48), 2),  # 2.0625 has six
+    ],
+)
+def test_a_library_divides_floats_four_bits_at_a_time_until_nothing_is_left(
+    extents: tuple[int, int], steps: int
+) -> None:
+    source, output = (Tensor(shape=(1, 1, extent, 2)) for extent in extents)
+    size = Tensor(shape=(2,), dtype="int32", values=output.shape[1:3])
+    options = KernelOptions(values=(("align_corners", 0), ("half_pixel_centers", 0)))
+    _, counts = trips("RESIZE_NEAREST_NEIGHBOR", (source, size, output), options)
+    width = extents[1]
+    assert counts["division_steps"] == width * steps
+    # The height of 1 is one by itself.
+    assert counts["powers_of_two"] == 1 + (width if steps == 0 else 0)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "output", "rows"),
+    [
+        ((0, 3, 0), (2, 4, 6), (2, 6), 2),  # the middle axis is dropped
+        ((1, 0, 0), (2, 5, 6), (5, 6), 5),
+        ((0, 0, 4), (2, 5, 5), (2, 5), 10),  # a row is one element
+    ],
+)
+def test_begin_and_end_tell_which_axis_a_slice_drops(
+    begin: tuple[int, ...], end: tuple[int, ...], output: tuple[int, ...], rows: int
+) -> None:
+    tensors = (
+        Tensor(shape=(2, 5, 6), dtype="int32"),
+        *(Tensor(shape=(3,), dtype="int32", values=values) for values in (begin, end, (1, 1, 1))),
+        Tensor(shape=output, dtype="int32"),
+    )
+    path, counts = trips("STRIDED_SLICE", tensors, KernelOptions(values=()))
+    assert (path, counts["copies"]) == ("strided_slice_int32", rows)
+
+
+def test_helium_gathers_eight_rows_of_a_column_at_once() -> None:
+    order = Tensor(shape=(4,), dtype="int32", values=(0, 1, 3, 2))
+    tensors = (Tensor(shape=(2, 3, 9, 5)), order, Tensor(shape=(2, 3, 5, 9)))
+    path, counts = trips("TRANSPOSE", tensors, KernelOptions(values=()), isa="mve")
+    assert path == "transpose_int8_vectors"
+    # Two vectors of nine rows for each of five columns of six planes.
+    assert (counts["planes"], counts["columns"], counts["vectors"]) == (6, 30, 60)
+
+
+def test_the_shape_is_asked_of_tensors_of_any_type_at_a_price_for_each_dimension() -> None:
+    tensors = (Tensor(shape=(1, 8, 8, 3), dtype="float32"), Tensor(shape=(4,), dtype="int32"))
+    assert trips("SHAPE", tensors, KernelOptions(values=())) == ("shape", {"operator": 1, "dimensions": 4})
+    for table in (core_table("cmsis_nn", core) for core in ("cortex-m0plus", "cortex-m4", "cortex-m55")):
+        assert table is not None
+        assert "shape" in table.instructions

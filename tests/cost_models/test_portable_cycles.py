@@ -113,4 +113,7 @@ def test_cmsis_nn_finds_a_maximum_in_runs_as_long_as_the_shapes_agree() -> None:
     assert trips((1, 1, 1, 1)) == ("maximum_int8_runs", (1, 0, 120, 1, 0, 0))
     assert trips((1, 1, 1, 5)) == ("maximum_int8_runs", (1, 120, 0, 24, 6, 2))
     assert trips((1, 3, 4, 5)) == ("maximum_int8_runs", (1, 120, 0, 2, 0, 2))
-    assert trips((2, 3, 4, 5), "mve") == ("maximum_int8_vectors", (1, 8, 1, 0, 0))
+    # Operator, broadcast, vectors, with a scalar, rows, runs of samples, of rows, of positions.
+    assert trips((2, 3, 4, 5), "mve") == ("maximum_int8_vectors", (1, 0, 8, 0, 0, 0, 0, 0))
+    assert trips((1, 3, 4, 5), "mve") == ("maximum_int8_vectors", (1, 1, 8, 0, 0, 2, 0, 0))
+    assert trips((1, 1, 1, 5), "mve") == ("maximum_int8_vectors", (1, 1, 24, 0, 6, 0, 0, 24))
