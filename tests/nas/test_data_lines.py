@@ -32,6 +32,15 @@ def test_a_dry_run_prints_the_data_report(task: str, capsys: pytest.CaptureFixtu
     ]
 
 
+def test_a_dry_run_says_what_will_be_trained(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--dry-run", "--task", task, "--space", "mlp", "--trials", "7", "--final-on", "all"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("search  "))
+    assert line == (
+        "search  7 networks, trained for 500 steps, the best of them longer, the best 4 for 2000, the chosen one again"
+        " on all samples"
+    )
+
+
 def test_a_dry_run_gives_the_data_report_as_json(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dry-run", "--json", "--task", task, "--space", "mlp", "--input-kind", "signals"]) == 0
     content = json.loads(capsys.readouterr().out)
