@@ -30,7 +30,12 @@ def test_bash_completes_flags_and_their_words(capsys: pytest.CaptureFixture[str]
         nas_run(["--completion", "bash"])
     script = capsys.readouterr().out
 
-    assert completed(script, "nas-run --fin") == ["--final-steps", "--finalist-steps", "--finalists"]
+    assert completed(script, "nas-run --fin") == [
+        "--final-steps",
+        "--finalist-steps",
+        "--finalists",
+        "--final-on",
+    ]
     assert completed(script, "nas-run --policy ''") == ["accuracy", "balanced", "smallest"]
     assert completed(script, "nas-run --target nrf5284") == ["nrf52840"]
     assert "ds_cnn" in completed(script, "nas-run --space d")

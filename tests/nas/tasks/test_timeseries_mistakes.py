@@ -474,7 +474,9 @@ def test_a_mistake_is_one_sentence_that_says_where_and_a_hint(mistake: str, tmp_
 
 @pytest.mark.parametrize("share", [0.5, 1.01, float("nan"), float("inf"), -1.0])
 def test_a_share_of_rows_out_of_range_is_refused(share: float) -> None:
-    with pytest.raises(UserError, match=r"^--label-share is (0\.5|1\.01|nan|inf|-1\.0)\. (It must be|Input)"):
+    with pytest.raises(
+        UserError, match=r"^--label-share is (0\.5|1\.01|nan|inf|-1\.0)\. (It must be|Write a finite number)"
+    ):
         make_config({"label_share": share}, {"label_share": "--label-share"})
 
 
