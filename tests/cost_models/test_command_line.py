@@ -132,6 +132,9 @@ def test_a_signal_ends_a_command_with_its_own_exit_code(number: str, code: int, 
 import os, signal, time
 from cost_models.command_line import run_command
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup and shells' background jobs ignore them
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 def work(words):
     os.kill(os.getpid(), signal.{number})
     time.sleep(10)
