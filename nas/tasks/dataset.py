@@ -72,8 +72,14 @@ class Dataset:
         """Sentences on all that was guessed, left out, resized or is doubtful."""
         return self.report.notes
 
-    def inputs(self, raw: Array) -> NDArray[np.float32]:
-        """Real-valued model inputs of raw samples, saturated like the device's int8 input. Shape: that of `raw`."""
+    def inputs(self, raw: Array | str) -> NDArray[np.float32]:
+        """Real-valued model inputs, saturated like the device's int8 input. Shape: that of the raw samples.
+
+        Args:
+            raw: Raw samples, or the name of a part, for all of its samples.
+        """
+        if isinstance(raw, str):
+            raw = self.samples[raw]
         return np.clip(self.info.preprocess.apply(raw), *self.input_range)
 
     def judged_by(self, metric: MetricName | Literal["auto"]) -> Dataset:

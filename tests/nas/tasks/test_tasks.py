@@ -70,6 +70,7 @@ def test_digits_are_split_with_all_classes_in_each_part() -> None:
     assert all(len(np.unique(labels)) == 10 for labels in one.labels.values())
     assert one.inputs(one.samples["train"]).min() == 0.0
     assert one.inputs(one.samples["train"]).max() == 1.0
+    assert (one.inputs("train") == one.inputs(one.samples["train"])).all()
 
 
 def test_given_parts_are_kept_as_they_are(tmp_path: Path) -> None:
