@@ -289,14 +289,7 @@ class Driver:
             while todo and len(self._pending) < self.executor.slots:
                 first = todo.pop(0)
                 proposal = self._replayed(first.params, first.trained_steps)
-                trial = self.study.ask(
-                    proposal.params,
-                    first.trained_steps,
-                    self.engine.screen.candidate,
-                    proposal.screened,
-                    retrains=first.number,
-                )
-                self._submit(trial, proposal, first=first)
+                self._begin(proposal, rounds=1 + len(todo) // self.executor.slots, first=first)
             self._collect()
         self._abandon()
 
@@ -373,13 +366,19 @@ class Driver:
         """Every ended trial."""
         return self.study.records()
 
-    def _begin(self, proposal: Proposal, rounds: int = 1) -> None:
+    def _begin(self, proposal: Proposal, rounds: int = 1, first: TrialRecord | None = None) -> None:
         steps = self._steps(proposal)
         if proposal.trial is None:
-            trial = self.study.ask(proposal.params, steps, self.engine.screen.candidate, proposal.screened)
+            trial = self.study.ask(
+                proposal.params,
+                steps,
+                self.engine.screen.candidate,
+                proposal.screened,
+                retrains=None if first is None else first.number,
+            )
         else:
             trial = self.study.begin(proposal.trial, steps, proposal.screened.digest)
-        self._submit(trial, proposal, rounds)
+        self._submit(trial, proposal, rounds, first)
 
     def _submit(
         self, trial: Any, proposal: Proposal, rounds: int = 1, first: TrialRecord | None = None
@@ -388,8 +387,7 @@ class Driver:
             self.engine.start(proposal)
         began = time.monotonic() - self.started
         self._pending[trial.number] = _Pending(trial, proposal, 0, began, first=first)
-        request = self._request(trial.number, proposal, rounds)
-        self.executor.submit(replace(request, on_all=first is not None))
+        self.executor.submit(self._request(trial.number, proposal, rounds, on_all=first is not None))
 
     def _start_clock(self) -> None:
         if self.executor.up:
@@ -445,7 +443,7 @@ class Driver:
                 self.engine.forget(waiting.proposal)
         self._pending.clear()
 
-    def _request(self, number: int, proposal: Proposal, rounds: int) -> Request:
+    def _request(self, number: int, proposal: Proposal, rounds: int, *, on_all: bool) -> Request:
         return Request(
             number=number,
             space=self.plan.space,
@@ -455,6 +453,7 @@ class Driver:
             seed=self.plan.seed,
             sparsity=self.plan.sparsity,
             train_seconds=self._train_seconds(proposal, rounds),
+            on_all=on_all,
         )
 
     def _train_seconds(self, proposal: Proposal, rounds: int) -> float | None:

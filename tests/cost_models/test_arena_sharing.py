@@ -16,25 +16,16 @@ from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 from nas.frontend.kinds import FrontEndSettings, model_of
 from nas.frontend.settings import LogMelSettings
-from nas.frontend.spectrum import SpectrumSettings
+from tests.nas.bundle.audio import SETTINGS, SPECTRA
 
 NETWORK = Path(__file__).parents[1] / "nas" / "bundle" / "data" / "tcn.tflite"
 # SingleArenaBufferAllocator, GreedyMemoryPlanner and MicroAllocator, which both use.
 OBJECTS = 36 + 44 + 36
 CORES = [("cmsis_nn", "cortex-m4"), ("reference", "cortex-m0plus"), ("esp_nn", "xtensa-lx7")]
 FRONT_ENDS: dict[str, FrontEndSettings] = {
-    "log_mel": LogMelSettings(sample_rate=8000, window_ms=20, hop_ms=15.5, bands=9, low_hz=200, high_hz=3800),
+    "log_mel": SETTINGS,
     "wide": LogMelSettings(sample_rate=16000, window_ms=32, hop_ms=20, bands=40),
-    "spectrum": SpectrumSettings(
-        sample_rate=8000,
-        window_ms=20,
-        hop_ms=15.5,
-        bands=3,
-        low_hz=0,
-        high_hz=4000,
-        channels=3,
-        units_per_count=(0.5, 0.25, 1.0),
-    ),
+    "spectrum": SPECTRA,
 }
 
 
