@@ -78,9 +78,16 @@ _MEMBERS: Mapping[tuple[str, str], Mapping[str, Any]] = MappingProxyType(
             "width_3": 64, "blocks_3": 1, "halve_3": True,
             "prune_ratio": 0.0,
         },
+        ("autoencoder", "fc_autoencoder"): {
+            "layers": 4, "units_1": 128, "units_2": 128, "units_3": 128, "units_4": 128, "narrow": 8,
+            "prune_ratio": 0.0,
+        },
         **{(SPACE_NAME, name): {"network": name, "prune_ratio": 0.0} for name in _NETWORKS},
     }
 )  # fmt: skip
+
+
+_NAMES = tuple(dict.fromkeys(name for _, name in _MEMBERS))
 
 
 class _Checked(Choices):
@@ -100,7 +107,7 @@ def starting_point(name: str, space: str, *, input_shape: Shape, classes: int) -
     """The choices that name a reference network in a space.
 
     Args:
-        name: "ds_cnn_kws", "resnet8" or "mobilenet_v1_025".
+        name: "ds_cnn_kws", "resnet8", "mobilenet_v1_025" or "fc_autoencoder".
         space: Name of the search space.
         input_shape: Of one example, as the task has it.
         classes: Number of outputs.
@@ -120,10 +127,8 @@ def check_start(name: str, space: str) -> None:
     Raises:
         UserError: There is no such network, or it is not a member of the space.
     """
-    if name not in _NETWORKS:
-        raise UserError(
-            f"There is no reference network {name!r} to start from.", did_you_mean(name, _NETWORKS)
-        )
+    if name not in _NAMES:
+        raise UserError(f"There is no reference network {name!r} to start from.", did_you_mean(name, _NAMES))
     if (space, name) not in _MEMBERS:
         homes = " or ".join(f"--space {home}" for home, own in _MEMBERS if own == name)
         raise UserError(f"The reference network {name} is not in the search space {space}.", f"Take {homes}.")

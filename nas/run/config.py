@@ -161,7 +161,7 @@ class RunConfig(TaskOptions):
     )
     start: str | None = key(
         None,
-        "train a reference network first, where it fits: ds_cnn_kws, resnet8 or mobilenet_v1_025",
+        "train a reference network first, where it fits: ds_cnn_kws, resnet8, mobilenet_v1_025 or fc_autoencoder",
         scope="start",
         metavar="NAME",
         example="resnet8",

@@ -310,17 +310,16 @@ class Driver:
     def _longer_steps(self, chosen: Sequence[Proposal]) -> int:
         """Steps that each of the finalists can be trained for in the time left."""
         full, most = self.plan.steps[-1], self.plan.finalist_steps or 0
-        # Trainings that turn out slower are cut to their share of the time: the middle of the paces is enough.
-        pace = None if self._reserve is None else self._reserve.typical_pace()
-        seconds = self._time.training()
-        if pace is None or not chosen:
+        # Trainings that turn out slower are cut to their share of the time: typical times are enough.
+        reserve, seconds = self._reserve, self._time.training()
+        times = None if reserve is None else reserve.typical_seconds([one.screened for one in chosen], full)
+        if not times:
             return most
-        times = pace * expected_seconds([one.screened for one in chosen], full)
         if seconds is not None:
-            whole = makespan(times.tolist(), self.executor.slots) + self.plan.retrains * times.max()
+            whole = makespan(times, self.executor.slots) + self.plan.retrains * max(times)
             most = min(most, int(full * seconds / whole))
         if self.plan.longest is not None:
-            most = min(most, int(full * self.plan.longest / times.max()))
+            most = min(most, int(full * self.plan.longest / max(times)))
         return most
 
     def _replayed(self, params: Mapping[str, Any], steps: int) -> Proposal:

@@ -41,12 +41,14 @@ class TimeReserve:
     after: float = 0.0
     stretch: float = 1.0
     _taken: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    _longest: dict[str, tuple[int, float]] = field(default_factory=dict)  # steps and seconds, by network
     _needed: float | None = None
 
     def tell(self, screened: Screened, steps: int, seconds: float) -> None:
         """A training ended."""
         if screened.costs is not None:
             self._taken.append((seconds, float(expected_seconds([screened], steps)[0])))
+            self._longest[screened.digest] = max(self._longest.get(screened.digest, (0, 0.0)), (steps, seconds))
         self._needed = None
 
     def pace(self) -> float | None:
@@ -55,12 +57,22 @@ class TimeReserve:
             return None
         return _MARGIN * float(np.quantile([seconds / expected for seconds, expected in self._taken], _SLOW))
 
-    def typical_pace(self) -> float | None:
-        """The same in the middle, long trainings counting more; None before a training ended."""
+    def typical_seconds(self, networks: Sequence[Screened], steps: int) -> list[float] | None:
+        """Seconds that trainings typically take, by the networks' own so far; None before any ended.
+
+        Of a network that was not trained yet the pace of the others is taken, long trainings counting more.
+        """
         if not self._taken:
             return None
         seconds, expected = np.sum(list(self._taken), axis=0)
-        return float(seconds / expected)
+        return [self._seconds_of(one, steps, float(seconds / expected)) for one in networks]
+
+    def _seconds_of(self, network: Screened, steps: int, pace: float) -> float:
+        expected = float(expected_seconds([network], steps)[0])
+        if network.digest not in self._longest:
+            return pace * expected
+        own_steps, own_seconds = self._longest[network.digest]
+        return own_seconds * expected / float(expected_seconds([network], own_steps)[0])
 
     def reached(self, left: float) -> bool:
         """Whether the time left, in seconds, is needed for the full trainings."""

@@ -10,12 +10,12 @@ from search_spaces.axes import width
 from search_spaces.layers import INPUT, Dense, Shape
 from search_spaces.space import Suggest
 
-LAYERS = 3
+LAYERS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Autoencoder:
-    """Zero to three dense layers on either side of a narrow one, mirrored.
+    """Zero to four dense layers on either side of a narrow one, mirrored.
 
     What a network cannot carry through the narrow layer it must know of normal samples: others it rebuilds badly.
     Without a hidden layer it is the projection on a few directions, as principal components are.

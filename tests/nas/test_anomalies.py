@@ -31,7 +31,7 @@ from search_spaces.space import load_space
 
 RNG = np.random.default_rng(0)
 OPTIONS = TaskOptions(normal="good", false_alarms=0.05)
-CHOICES = {"layers": 0, "units_1": 8, "units_2": 8, "units_3": 8, "narrow": 4}
+CHOICES = {"layers": 0, "units_1": 8, "units_2": 8, "units_3": 8, "units_4": 8, "narrow": 4}
 
 
 def samples(count: int, *, usual: bool) -> Any:

@@ -37,6 +37,14 @@ def test_resnet8_is_the_very_same_in_its_space_and_ds_cnn_differs_in_its_first_k
     ]
 
 
+def test_the_benchmarks_autoencoder_is_a_member_of_the_space_for_anomalies() -> None:
+    shape = (128, 5)  # the benchmark's input: five frames of 128 bands
+    params = starting_point("fc_autoencoder", "autoencoder", input_shape=shape, classes=640)
+    arch = candidate(load_space("autoencoder"), Choices(params), input_shape=shape, classes=640).narrow
+    # 640-128-128-128-128-8-128-128-128-128-640
+    assert lower(arch).macs == 2 * (640 * 128 + 3 * 128 * 128 + 128 * 8)
+
+
 def test_signals_and_small_pictures_have_these_networks_too() -> None:
     for shape in ((128, 6), (8, 8, 1)):
         for name in INPUTS:

@@ -60,3 +60,24 @@ def test_nothing_is_kept_when_all_finalists_are_trained() -> None:
         reserve.engine.update(20 + order, one.params, one.rung, 0.0)
         reserve.tell(one.screened, STEPS[-1], 1.0)
     assert reserve.seconds() == pytest.approx(0.0)
+
+
+def test_a_network_that_was_trained_is_timed_by_itself_and_others_by_the_pace_of_all() -> None:
+    reserve = searched(20, workers=1, limit=1e6)
+    quick = reserve.engine.suggest(20)
+    other = reserve.engine.suggest(21)
+    assert quick is not None and other is not None and quick.screened.digest != other.screened.digest
+    expected = [float(expected_seconds([one.screened], 1000)[0]) for one in (quick, other)]
+    before = reserve.typical_seconds([quick.screened, other.screened], 1000)
+    assert before == pytest.approx([2 * seconds for seconds in expected])
+    reserve.tell(quick.screened, 100, 0.5 * float(expected_seconds([quick.screened], 100)[0]))
+    reserve.tell(quick.screened, 10, 9.0)  # a shorter one says less
+    after = reserve.typical_seconds([quick.screened, other.screened], 1000)
+    assert after is not None
+    assert after[0] == pytest.approx(0.5 * expected[0])
+    assert after[1] > expected[1]
+
+
+def test_nothing_is_said_of_seconds_before_a_training_ended() -> None:
+    reserve = searched(0, workers=1, limit=100.0)
+    assert reserve.typical_seconds([], 1000) is None
