@@ -1,6 +1,9 @@
 """`scripts/results`: real searches on real data, a row each, and the table of what came of them.
 
-A row that has a result is not run again; the table is made of all rows that have one.
+A row that has a result is not run again; the table is made of all rows that have one. Beside the searches at given
+limits there are two rows for each data set: `reference` trains the network of MLPerf Tiny of that kind, alone, for as
+many steps as a search may give its finalists; `matched` searches at no more SRAM and flash than that network takes,
+and half of its cycles.
 """
 
 from __future__ import annotations
@@ -8,40 +11,49 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from cost_models.budget import parse_budget
 from cost_models.resources import format_quantity
+from cost_models.target_file import load_target
 from nas.model.metrics import METRICS
 from nas.model.result import RunSummary
 from nas.run.folder import open_run_folder
 from nas.run.result import read_result
 
 _HEAD = (
-    "| data | limits | asked | seed | test metric (95 % interval) | SRAM | flash | cycles | trainings |\n"
-    "|---|---|---|--:|---|--:|--:|--:|--:|\n"
+    "| data | row | limits | asked | seed | test metric (95 % interval) | SRAM | flash | cycles | trainings |\n"
+    "|---|---|---|---|--:|---|--:|--:|--:|--:|\n"
 )
-_SMALL, _LARGE = "sram=16KB,flash=96KB", "sram=64KB,flash=192KB"
+_LIMITS = {"small": "sram=16KB,flash=96KB", "large": "sram=64KB,flash=192KB"}
+_KINDS = (*_LIMITS, "reference", "matched")
+_STEPS = ("--finalist-steps", "8000")
+# All that the chip has, for a network that is not chosen by its costs.
+_REFERENCE = ("--budget", "sram=240KB,flash=960KB,cycles=1000M", "--trials", "1", "--finalists", "1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One search.
+class Data:
+    """A data set.
 
     Attributes:
-        file: Of the data, in the folder that is given.
-        budget: The limits.
-        flags: What else `nas-run` is told.
+        file: In the folder that is given; None for embedded data.
         task: Makes the task of the file, in a folder of its own where it needs one.
+        flags: What `nas-run` is told of the data and of what is asked.
+        space: What is searched.
+        start: The network of MLPerf Tiny of that kind, and the space that has it.
     """
 
-    file: str
-    budget: str
-    flags: tuple[str, ...]
+    file: str | None
     task: Callable[[Path, Path], str]
+    flags: tuple[str, ...] = ()
+    space: str = "ds_cnn"
+    start: tuple[str, str]
 
 
 def arrays(file: Path, folder: Path) -> str:
@@ -65,35 +77,71 @@ def write_recordings(file: Path, folder: Path) -> str:
     return f"audio:{root}"
 
 
-ROWS: dict[str, Row] = {
-    f"{name}-{size}": Row(file=file, budget=budget, flags=flags, task=task)
-    for name, file, flags, task in (
-        ("fashion", "fashion_mnist_28k10k.npz", (), arrays),
-        ("har", "sp_sw_har_50hz.npz", ("--metric", "accuracy"), arrays),
-        ("fsdd", "fsdd_8k.npz", (), write_recordings),
-        (
-            "gearbox",
-            "gearbox_vibration.npz",
-            ("--normal", "healthy", "--space", "autoencoder", "--front-end", "spectrum"),
-            arrays,
-        ),
-    )
-    for size, budget in (("small", _SMALL), ("large", _LARGE))
+_CNN, _RESNET = ("ds_cnn_kws", "search_spaces.mlperf_tiny"), ("resnet8", "resnet")
+DATA: dict[str, Data] = {
+    "digits": Data(file=None, task=lambda file, folder: "digits", start=_RESNET),
+    "fashion": Data(file="fashion_mnist_28k10k.npz", task=arrays, start=_RESNET),
+    "har": Data(file="sp_sw_har_50hz.npz", task=arrays, flags=("--metric", "accuracy"), start=_CNN),
+    "fsdd": Data(file="fsdd_8k.npz", task=write_recordings, start=_CNN),
+    "gearbox": Data(
+        file="gearbox_vibration.npz",
+        task=arrays,
+        flags=("--normal", "healthy", "--front-end", "spectrum"),
+        space="autoencoder",
+        start=("fc_autoencoder", "autoencoder"),
+    ),
 }
+ROWS = tuple(f"{name}-{kind}" for name in DATA for kind in _KINDS)
 
 
-def run_row(name: str, *, data: Path, out: Path, seconds: float, seed: int) -> Path:
-    """The folder of a row's run, which is made, or gone on with, where it has no result."""
-    row, folder = ROWS[name], out / f"{name}-{seed}"
+def run_row(row: str, *, data: Path, out: Path, seconds: float, seed: int) -> Path:
+    """The folder of a row's run, which is made, or gone on with, where it has no result.
+
+    Args:
+        row: One of `ROWS`.
+        data: Folder of the data sets.
+        out: Folder of the runs.
+        seconds: Time limit of a search.
+        seed: Of the run.
+    """
+    name, _, kind = row.partition("-")
+    entry, folder = DATA[name], out / f"{row}-{seed}"
     words = [sys.executable, "-m", "nas"]
     if not (folder / "result.json").is_file():
         if (folder / "config.json").is_file():
             words += ["--resume", str(folder)]
         else:
-            words += ["--task", row.task(data / row.file, out), "--budget", row.budget, *row.flags]
-            words += ["--timeout", f"{seconds:g}s", "--seed", str(seed), "--out", str(folder)]
+            words += ["--task", entry.task(data / (entry.file or ""), out), *entry.flags]
+            if kind == "reference":
+                start, space = entry.start
+                words += ["--space", space, "--start", start, *_REFERENCE]
+            else:
+                words += ["--space", entry.space, "--timeout", f"{seconds:g}s", "--budget"]
+                words += [_LIMITS.get(kind) or matched_budget(out / f"{name}-reference-{seed}")]
+            words += [*_STEPS, "--seed", str(seed), "--out", str(folder)]
         subprocess.run(words, check=True)
     return folder
+
+
+def matched_budget(reference: Path) -> str:
+    """No more SRAM and flash than the network of a run takes, and half of its cycles, as `--budget` has them.
+
+    Behind a front end the limits are those of both, as the run's own were: what was taken off them is added again.
+
+    Raises:
+        UserError: The run has no result or no model.
+    """
+    summary, content = read_result(open_run_folder(str(reference)))
+    assert summary.chosen is not None
+    asked = parse_budget(content["config"]["budget"], load_target(content["config"]["target"]))
+    left = {limit.resource: limit.limit for limit in summary.budget}
+    taken = {
+        name: 0 if name not in left else int((asked.limit(name) or left[name]) - left[name])
+        for name in ("sram", "flash", "cycles")
+    }
+    costs = summary.chosen.costs
+    sram, flash = costs["sram_bytes"] + taken["sram"], costs["flash_bytes"] + taken["flash"]
+    return f"sram={sram}B,flash={flash}B,cycles={costs['cycles'] // 2 + taken['cycles']}"
 
 
 def table(folders: Sequence[Path]) -> str:
@@ -108,9 +156,9 @@ def _cells(folder: Path) -> tuple[str, ...]:
         return ()
     costs, cycles = chosen.costs, chosen.costs.get("cycles")
     return (
-        Path(str(content["config"]["task"]).partition(":")[2]).stem,
+        *folder.name.split("-")[:2],
         str(content["config"]["budget"]),
-        f"{float(content['config']['timeout'] or 0) / 60:g} min",
+        _asked(content["config"]),
         str(content["config"]["seed"]),
         "; ".join(_metrics(summary)),
         format_quantity("sram", costs["sram_bytes"]),
@@ -118,6 +166,12 @@ def _cells(folder: Path) -> tuple[str, ...]:
         "-" if cycles is None else f"{cycles / 1e6:.2f} M",
         str(len(summary.evaluated())),
     )
+
+
+def _asked(config: Mapping[str, Any]) -> str:
+    if not config.get("start"):
+        return f"{float(config['timeout'] or 0) / 60:g} min"
+    return f"{config['start']}, {config['finalist_steps']:,} steps"
 
 
 def _metrics(summary: RunSummary) -> Iterator[str]:

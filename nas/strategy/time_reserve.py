@@ -48,7 +48,9 @@ class TimeReserve:
         """A training ended."""
         if screened.costs is not None:
             self._taken.append((seconds, float(expected_seconds([screened], steps)[0])))
-            self._longest[screened.digest] = max(self._longest.get(screened.digest, (0, 0.0)), (steps, seconds))
+            self._longest[screened.digest] = max(
+                self._longest.get(screened.digest, (0, 0.0)), (steps, seconds)
+            )
         self._needed = None
 
     def pace(self) -> float | None:

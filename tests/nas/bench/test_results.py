@@ -46,3 +46,24 @@ def test_a_row_that_is_not_known_is_refused(tmp_path: Path, capsys: pytest.Captu
     with pytest.raises(SystemExit):
         results.main([str(tmp_path), "--rows", "nothing"])
     assert "There is no row 'nothing'" in capsys.readouterr().err
+
+
+def test_a_search_beside_a_reference_gets_its_memory_and_half_of_its_cycles(tmp_path: Path) -> None:
+    summary = synthetic_summary() | {"budget": []}
+    folder = write_run(tmp_path / "har-reference-1", summary)
+    costs = summary["chosen"]["costs"]
+    assert results.matched_budget(folder) == (
+        f"sram={costs['sram_bytes']}B,flash={costs['flash_bytes']}B,cycles={costs['cycles'] // 2}"
+    )
+
+
+def test_what_a_front_end_took_off_the_limits_is_in_those_of_the_search_beside_it(tmp_path: Path) -> None:
+    summary = synthetic_summary()
+    summary["config"] |= {"budget": "sram=64KB,flash=512KB,cycles=9M", "target": "nrf52840"}
+    left = {"sram": 64 * 1024 - 500, "flash": 512 * 1024 - 7000, "cycles": 9_000_000 - 1000}
+    summary["budget"] = [{"resource": name, "limit": limit} for name, limit in left.items()]
+    costs = summary["chosen"]["costs"]
+    assert results.matched_budget(write_run(tmp_path / "fsdd-reference-1", summary)) == (
+        f"sram={costs['sram_bytes'] + 500}B,flash={costs['flash_bytes'] + 7000}B,"
+        f"cycles={costs['cycles'] // 2 + 1000}"
+    )

@@ -66,7 +66,9 @@ def test_a_network_that_was_trained_is_timed_by_itself_and_others_by_the_pace_of
     reserve = searched(20, workers=1, limit=1e6)
     quick = reserve.engine.suggest(20)
     other = reserve.engine.suggest(21)
-    assert quick is not None and other is not None and quick.screened.digest != other.screened.digest
+    assert quick is not None
+    assert other is not None
+    assert quick.screened.digest != other.screened.digest
     expected = [float(expected_seconds([one.screened], 1000)[0]) for one in (quick, other)]
     before = reserve.typical_seconds([quick.screened, other.screened], 1000)
     assert before == pytest.approx([2 * seconds for seconds in expected])
