@@ -10,7 +10,15 @@ from cost_models.cycles.board_facts import measured_boards
 from cost_models.cycles.boards import fit_rates
 from cost_models.cycles.class_fit import document_of, factor_of, few_models_rates, fit_classes
 from cost_models.cycles.classes import CLASSES
-from cost_models.cycles.published import FEW_MODELS, LEAST_SPREAD, ONE_NETWORK, RELATED, SOURCES, published
+from cost_models.cycles.published import (
+    FEW_MODELS,
+    LEAST_SPREAD,
+    ONE_NETWORK,
+    RELATED,
+    SOURCES,
+    published,
+    quickest_operator,
+)
 from cost_models.cycles.table import core_table
 from cost_models.figures import run_on_figures
 from cost_models.rates_file import write_rates
@@ -27,7 +35,12 @@ def fit(folder: Path, _: bool) -> None:
         assert table is not None
         measured = published(name, folder, HERE / "mlperf_tiny_operators.csv")
         rates, check = fit_rates(
-            measured, table=table, kernels=target.kernels, core=target.core, source=source
+            measured,
+            table=table,
+            kernels=target.kernels,
+            core=target.core,
+            source=source,
+            quickest=quickest_operator(name, folder),
         )
         least = LEAST_SPREAD.get(name, 0.0)
         rates = replace(

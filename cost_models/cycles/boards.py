@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import nnls
 
 from cost_models.cores import CORES
@@ -84,7 +85,13 @@ class _Parts:
 
 
 def fit_rates(
-    measurements: Sequence[Measurement], *, table: CoreTable, kernels: str, core: str, source: str
+    measurements: Sequence[Measurement],
+    *,
+    table: CoreTable,
+    kernels: str,
+    core: str,
+    source: str,
+    quickest: float = math.inf,
 ) -> tuple[Rates, Check | None]:
     """The rates that best explain the measurements, with an interval from cross-validation.
 
@@ -94,6 +101,8 @@ def fit_rates(
         kernels: Kernel library.
         core: The core.
         source: What the measurements are, for the report.
+        quickest: Cycles of the quickest operator that was measured on the board, among these or not: what every
+            operator takes cannot be more.
 
     Returns:
         The rates, and how rates fitted without a model's group predict that model: None where all
@@ -104,8 +113,8 @@ def fit_rates(
     """
     parts = [_parts(measurement.graph, table, kernels, core) for measurement in measurements]
     variants: list[Callable[[Sequence[int]], Rates]] = [
-        lambda chosen: _fit(measurements, parts, chosen, source, by_kind=False),
-        lambda chosen: _fit(measurements, parts, chosen, source, by_kind=True),
+        lambda chosen: _fit(measurements, parts, chosen, source, quickest, by_kind=False),
+        lambda chosen: _fit(measurements, parts, chosen, source, quickest, by_kind=True),
     ]
     if len({each.group or each.model for each in measurements}) == 1:
         rates = variants[0](range(len(measurements)))
@@ -146,6 +155,7 @@ def _fit(
     parts: Sequence[Sequence[_Parts]],
     chosen: Sequence[int],
     source: str,
+    quickest: float,
     *,
     by_kind: bool,
 ) -> Rates:
@@ -168,7 +178,7 @@ def _fit(
         row[index], row[len(kinds)] = math.sqrt(_KIND_PRIOR), -math.sqrt(_KIND_PRIOR)
         matrix.append(row)
         target.append(0.0)
-    solution, _ = nnls(np.asarray(matrix), np.asarray(target), maxiter=10_000)
+    solution = _bounded(np.asarray(matrix), np.asarray(target), quickest)
     *scales, fetch, operator = (float(value) for value in solution)
     return Rates(
         scale=round(scales[-1], 4),
@@ -183,6 +193,17 @@ def _fit(
         spread_operator=0.0,
         source=source,
     )
+
+
+def _bounded(
+    matrix: npt.NDArray[np.float64], target: npt.NDArray[np.float64], most: float
+) -> npt.NDArray[np.float64]:
+    """Non-negative least squares whose last coefficient is at most `most`; (rows, columns), (rows,) to (columns,)."""
+    solution: npt.NDArray[np.float64] = nnls(matrix, target, maxiter=10_000)[0]
+    if solution[-1] <= most:
+        return solution
+    rest, _ = nnls(matrix[:, :-1], target - most * matrix[:, -1], maxiter=10_000)
+    return np.append(rest, most)
 
 
 def _left_out(

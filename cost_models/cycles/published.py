@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -131,28 +132,35 @@ def _mlperf(folder: Path, shapes: Path) -> list[Measurement]:
     ]
 
 
+def quickest_operator(target: str, folder: Path) -> float:
+    """Cycles of the quickest operator that was measured by itself on a chip; infinite where none was."""
+    if target != "rp2040":
+        return math.inf
+    return min(float(row["cycles"]) for _, row in _pico_rows(folder))
+
+
+def _pico_rows(folder: Path) -> list[tuple[int, dict[str, str]]]:
+    with (folder / "published_operators_other.csv").open(newline="") as lines:
+        return [(index, row) for index, row in enumerate(csv.DictReader(lines)) if "RP2040" in row["board"]]
+
+
 def _pico(folder: Path) -> list[Measurement]:
     """The convolutions of one network; its other operators last some microseconds."""
     measurements: list[Measurement] = []
-    with (folder / "published_operators_other.csv").open(newline="") as lines:
-        for index, row in enumerate(csv.DictReader(lines)):
-            if (
-                "RP2040" not in row["board"]
-                or float(row["cycles"]) < SMALLEST_CYCLES
-                or row["op"] not in _PICO_OPS
-            ):
-                continue
-            named = {**row, "input_shape": row["input"], "output_shape": row["output"], "padding": "same"}
-            named["stride_h"], named["stride_w"] = row["stride"].split("x")
-            channels = row["output"].rsplit("x", 1)[1]
-            depth = row["input"].rsplit("x", 1)[1] if row["op"] == "CONV_2D" else channels
-            outer = channels if row["op"] == "CONV_2D" else "1"
-            named["filter_shape"] = f"{outer}x{row['kernel']}x{depth}"
-            measurements.append(
-                Measurement(
-                    model=f"{row['model']}-{index}", graph=graph_of([named]), cycles=(float(row["cycles"]),)
-                )
+    for index, row in _pico_rows(folder):
+        if float(row["cycles"]) < SMALLEST_CYCLES or row["op"] not in _PICO_OPS:
+            continue
+        named = {**row, "input_shape": row["input"], "output_shape": row["output"], "padding": "same"}
+        named["stride_h"], named["stride_w"] = row["stride"].split("x")
+        channels = row["output"].rsplit("x", 1)[1]
+        depth = row["input"].rsplit("x", 1)[1] if row["op"] == "CONV_2D" else channels
+        outer = channels if row["op"] == "CONV_2D" else "1"
+        named["filter_shape"] = f"{outer}x{row['kernel']}x{depth}"
+        measurements.append(
+            Measurement(
+                model=f"{row['model']}-{index}", graph=graph_of([named]), cycles=(float(row["cycles"]),)
             )
+        )
     return measurements
 
 

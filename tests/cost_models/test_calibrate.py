@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,28 @@ def test_twice_the_cycles_give_twice_the_rates() -> None:
         rates, _ = fit_rates(measured, table=table, kernels="cmsis_nn", core="cortex-m4", source="test")
         fits.append(rates)
     assert fits[1].scale == pytest.approx(2 * fits[0].scale, abs=0.02)
+
+
+def test_what_every_operator_takes_is_no_more_than_the_quickest_took() -> None:
+    table = core_table("cmsis_nn", "cortex-m4")
+    assert table is not None
+    measured = [one_operator(400_000 + 20_000 * channels, channels) for channels in (4, 8, 16, 24)]
+    free, bounded = (
+        fit_rates(
+            measured, table=table, kernels="cmsis_nn", core="cortex-m4", source="test", quickest=quickest
+        )[0]
+        for quickest in (math.inf, 3000.0)
+    )
+    assert free.cycles_per_operator > 300_000
+    assert bounded.cycles_per_operator == 3000.0
+    assert bounded.scale > free.scale  # the rest of the fit makes up for it
+
+
+def test_an_operator_that_copies_a_few_bytes_takes_microseconds_on_an_rp2040() -> None:
+    """Person detection's RESHAPE took 2,625 cycles there (raspberrypi/pico-tflmicro@dfea53b9)."""
+    rates = load_target("rp2040").rates
+    assert rates is not None
+    assert rates.cycles_per_operator <= 2625
 
 
 def test_rates_replace_the_old_table_and_keep_every_other_line() -> None:
