@@ -28,7 +28,8 @@ _POLL_SECONDS = 0.25
 _SEARCH_OVERTIME = 1 / 3  # of the time kept for the finalists, that trainings of the search may take
 # A full training that cannot end is begun where it gets so many times further than the last one.
 _WORTH_MORE = 1.5
-_WORTH_FEWER = 2.0  # times the steps of a training in full, for which fewer finalists are trained
+_WORTH_FEWER = 4.0  # times the steps of a training in full, for which fewer finalists are trained
+_WORTH_LONGER = 2.0  # times these steps, for which as many as there are workers are
 _START_SECONDS = 12.0  # of workers, for the first estimate
 
 
@@ -299,12 +300,13 @@ class Driver:
         Where it is short, fewer are trained for longer. In full only those are trained that are not yet.
         """
         count, spread = self.plan.finalists, self._spread
-        if self.plan.stretch > 1:
-            for fewer in range(count, min(count, self.executor.slots) - 1, -1):
-                chosen = self.engine.finalists(fewer, spread=spread, trained=True)
-                steps = self._longer_steps(chosen)
-                if steps >= _WORTH_FEWER * self.plan.steps[-1]:
-                    return [one.params for one in chosen], steps
+        for fewer in range(count, min(count, self.executor.slots) - 1, -1) if self.plan.stretch > 1 else ():
+            chosen = self.engine.finalists(fewer, spread=spread, trained=True)
+            steps = self._longer_steps(chosen)
+            last = fewer <= self.executor.slots
+            worth = min(_WORTH_LONGER if last else _WORTH_FEWER, self.plan.stretch) * self.plan.steps[-1]
+            if steps >= worth:
+                return [one.params for one in chosen], steps
         return [one.params for one in self.engine.finalists(count, spread=spread)], self.plan.steps[-1]
 
     def _longer_steps(self, chosen: Sequence[Proposal]) -> int:

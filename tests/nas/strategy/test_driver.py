@@ -589,3 +589,18 @@ def test_finalists_share_the_time_that_is_left(tmp_path: Path) -> None:
     least, most = min(r.trained_steps for r in longer), max(r.trained_steps for r in longer)
     assert 2 * STEPS[-1] < least
     assert most < 1.2 * least
+
+
+@pytest.mark.parametrize(
+    ("times", "finalists", "each"), [(15, 3, 5), (9, 2, 4.5), (5, 1, 5), (2.5, 1, 2.5), (1.5, 3, 1)]
+)
+def test_where_time_is_short_fewer_finalists_are_trained_for_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float, finalists: int, each: float
+) -> None:
+    """`times` trainings in full have time, one after the other."""
+    driver, _ = make_driver(tmp_path, trials=8)
+    driver.plan = replace(driver.plan, finalist_steps=100_000, finalists=3)
+    driver.search()
+    monkeypatch.setattr(Driver, "_longer_steps", lambda self, chosen: int(times * STEPS[-1] / len(chosen)))
+    chosen, steps = driver._choose_finalists()
+    assert (len(chosen), steps) == (finalists, int(each * STEPS[-1]))
