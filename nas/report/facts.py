@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,18 +90,25 @@ def robustness_text(chosen: ChosenSummary, most: int | None = None) -> str:
 
     Args:
         chosen: The chosen model.
-        most: How many disturbances to name, those that cost most; None for all, in their order.
+        most: How many disturbances to name, those that cost most, and the attack that costs most; None for all, in
+            their order.
     """
     measured = chosen.robustness
     if not measured:
         return ""
-    rows = measured["disturbances"]
-    if most is not None:
-        rows = sorted(rows, key=lambda row: float(row["metric"]))[:most]
-    told = ", ".join(f"{percent(row['metric'])} with {row['name'].replace(' %', f'{GAP}%')}" for row in rows)
+
+    def told(rows: Sequence[Mapping[str, Any]], shown: int | None) -> str:
+        if shown is not None:
+            rows = sorted(rows, key=lambda row: float(row["metric"]))[:shown]
+        return ", ".join(
+            f"{percent(row['metric'])} with {row['name'].replace(' %', f'{GAP}%')}" for row in rows
+        )
+
     lowest = "" if most is None else "lowest "
+    attacks = told(measured.get("attacks", ()), None if most is None else 1)  # older results have none
     return (
-        f"{percent(measured['metric'])} of {measured['samples']:,} test samples as they are; {lowest}{told}"
+        f"{percent(measured['metric'])} of {measured['samples']:,} test samples as they are;"
+        f" {lowest}{told(measured['disturbances'], most)}{f'; {lowest}under attack {attacks}' if attacks else ''}"
     )
 
 

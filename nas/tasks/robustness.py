@@ -1,4 +1,4 @@
-"""How a model stands what sensors do: its metric when test samples are noisy, louder, shifted or partly lost."""
+"""How a model stands what sensors do, and what an attacker may: its metric when test samples are disturbed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.runtimes.float_twin import float_twin
 from nas.runtimes.interpreter import Engine
 from nas.tasks.accuracy import measure_accuracy
+from nas.tasks.attacks import Attack
 from nas.tasks.dataset import Dataset
 
 _MOST_SAMPLES, _LEAST_SAMPLES = 1000, 100
 _MOST_MACS = 3_000_000_000  # of one disturbance: some seconds on a slow core
+_ATTACKED = 0.1  # deviations that a value changes by, at the most
 
 Values = NDArray[np.float64]
 Disturb = Callable[[Values, Values, np.random.Generator], Values]
@@ -37,13 +40,16 @@ class Robustness:
         samples: Test samples, the same for all.
         engine: Which interpreter answered.
         metric: Of these samples as they are.
-        disturbances: The same samples disturbed.
+        disturbances: The same samples disturbed as sensors do.
+        attacks: The same samples changed against the float network of the model's weights; empty where anomalies are
+            found, or the model has operators that the search does not make.
     """
 
     samples: int
     engine: Engine
     metric: float
     disturbances: tuple[Disturbance, ...]
+    attacks: tuple[Disturbance, ...] = ()
 
 
 def measure_robustness(tflite: bytes, dataset: Dataset, *, macs: int, seed: int) -> Robustness | None:
@@ -51,7 +57,8 @@ def measure_robustness(tflite: bytes, dataset: Dataset, *, macs: int, seed: int)
 
     Noise and offset are in standard deviations of each channel over the samples taken. What a disturbance makes is
     rounded and saturated to the raw type, as a sensor's converter would. A lost reading of a signal repeats the one
-    before, a lost pixel is black, a lost feature has its mean.
+    before, a lost pixel is black, a lost feature has its mean. An attack follows the gradients of the float network
+    that has the weights of the int8 bytes, and what is measured is how far it carries over to those bytes.
 
     Args:
         tflite: The model.
@@ -80,12 +87,30 @@ def measure_robustness(tflite: bytes, dataset: Dataset, *, macs: int, seed: int)
     plain = metric(raw)
     values = raw.astype(np.float64)
     deviation = values.std(axis=tuple(range(values.ndim - 1)))
-    measured = []
-    for name, disturb in _DISTURBANCES.items():
-        disturbed = _as_raw(disturb(values, deviation, rng), raw.dtype)
-        measured.append(Disturbance(name=name, metric=metric(disturbed, plain.threshold).objective))
+
+    def measured(name: str, disturbed: Values) -> Disturbance:
+        found = metric(_as_raw(disturbed, raw.dtype), plain.threshold)
+        return Disturbance(name=name, metric=found.objective)
+
+    disturbances = tuple(
+        measured(name, disturb(values, deviation, rng)) for name, disturb in _DISTURBANCES.items()
+    )
+    attacks: tuple[Disturbance, ...] = ()
+    twin = float_twin(tflite) if dataset.info.false_alarms is None else None
+    if twin is not None:
+        attack = Attack(twin, dataset, _ATTACKED * deviation)
+        attacks = (
+            measured(f"FGSM of {_ATTACKED:g} deviations", attack.fast_gradient_sign(values, labels)),
+            measured(
+                f"PGD of {_ATTACKED:g} deviations", attack.projected_gradient_descent(values, labels, rng)
+            ),
+        )
     return Robustness(
-        samples=wanted, engine=plain.engine, metric=plain.objective, disturbances=tuple(measured)
+        samples=wanted,
+        engine=plain.engine,
+        metric=plain.objective,
+        disturbances=disturbances,
+        attacks=attacks,
     )
 
 

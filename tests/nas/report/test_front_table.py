@@ -161,9 +161,14 @@ def test_the_verdict_names_the_disturbances_that_cost_most() -> None:
         {"name": "noise", "metric": 0.7},
         {"name": "loss", "metric": 0.8},
     ]
-    chosen = {"robustness": {"samples": 1000, "metric": 0.95, "disturbances": rows}}
+    chosen: dict[str, Any] = {"robustness": {"samples": 1000, "metric": 0.95, "disturbances": rows}}
     shown = "95.0 % of 1,000 test samples as they are; lowest 70.0 % with noise, 80.0 % with loss"
     assert facts.robustness_text(chosen_of(chosen), most=2).replace("\N{NO-BREAK SPACE}", " ") == shown
     every = facts.robustness_text(chosen_of(chosen)).replace("\N{NO-BREAK SPACE}", " ")
     assert every.endswith("; 90.0 % with gain 0.8, 70.0 % with noise, 80.0 % with loss")
     assert facts.robustness_text(chosen_of({})) == ""
+    chosen["robustness"]["attacks"] = [{"name": "FGSM", "metric": 0.3}, {"name": "PGD", "metric": 0.1}]
+    attacked = facts.robustness_text(chosen_of(chosen), most=1).replace("\N{NO-BREAK SPACE}", " ")
+    assert attacked.endswith("; lowest 70.0 % with noise; lowest under attack 10.0 % with PGD")
+    every = facts.robustness_text(chosen_of(chosen)).replace("\N{NO-BREAK SPACE}", " ")
+    assert every.endswith("80.0 % with loss; under attack 30.0 % with FGSM, 10.0 % with PGD")

@@ -16,8 +16,15 @@ from nas.tasks.robustness import _DISTURBANCES, _as_raw, measure_robustness
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray[Any, Any]]:
-    """The samples that were measured, by a model that answers right where the mean is above 4.5."""
+    """The samples that were measured, by a model that answers right where the mean is above 4.5.
+
+    Its float network answers the more wrongly, the darker the sample.
+    """
     measured = []
+
+    class Twin:
+        def gradient(self, inputs: np.ndarray[Any, Any], loss: Any) -> np.ndarray[Any, Any]:
+            return np.full(inputs.shape, -1.0)
 
     def measure(tflite: bytes, dataset: Dataset, part: Any, engine: Any, **_: Any) -> Accuracy:
         samples = dataset.samples[part]
@@ -26,6 +33,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray[Any, Any]]:
         return Accuracy(part=part, engine=engine, correct=right, total=len(dataset.labels[part]))
 
     monkeypatch.setattr(robustness, "measure_accuracy", measure)
+    monkeypatch.setattr(robustness, "float_twin", lambda tflite: Twin())
     return measured
 
 
@@ -33,10 +41,12 @@ def test_the_same_samples_are_measured_under_every_disturbance(seen: list[np.nda
     dataset = load_task("digits")
     one = measure_robustness(b"", dataset, macs=10**9, seed=3)
     assert one is not None
-    assert (one.samples, len(seen)) == (100, 1 + len(_DISTURBANCES))
+    assert (one.samples, len(seen)) == (100, 1 + len(_DISTURBANCES) + 2)
     assert {(len(part), part.dtype) for part in seen} == {(100, np.dtype(np.uint8))}
     metrics = {row.name: row.metric for row in one.disturbances}
     assert metrics["gain 0.8"] < one.metric < metrics["gain 1.25"]
+    assert [row.name for row in one.attacks] == ["FGSM of 0.1 deviations", "PGD of 0.1 deviations"]
+    assert all(row.metric < one.metric for row in one.attacks)
     assert measure_robustness(b"", dataset, macs=10**9, seed=3) == one
     whole = measure_robustness(b"", dataset, macs=1, seed=3)
     assert whole is not None
@@ -51,6 +61,14 @@ def test_features_of_a_front_end_are_not_taken_for_a_sensors_readings(
     behind = replace(dataset.info, frontend=frontend)
     assert measure_robustness(b"", replace(dataset, info=behind), macs=1, seed=0) is None
     assert seen == []
+
+
+def test_anomalies_are_disturbed_and_not_attacked(seen: list[np.ndarray[Any, Any]]) -> None:
+    dataset = load_task("digits")
+    info = replace(dataset.info, false_alarms=0.1)
+    measured = measure_robustness(b"", replace(dataset, info=info), macs=10**9, seed=0)
+    assert measured is not None
+    assert (len(measured.disturbances), measured.attacks) == (len(_DISTURBANCES), ())
 
 
 def test_disturbances_do_what_they_say() -> None:
