@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 # How a judgement by `Budget.certain` is said.
 UPPER_END = "upper end of its 90 % interval"
+MIDDLE = "middle of its 90 % interval"
 CERTAIN = "Predictions are held to the limits by the upper ends of their 90 % intervals."
+_BY_MIDDLE = "Predictions are held to the limits by their middle; --certain takes their upper ends."
 _EXAMPLE = "Write it like 256KB, or like sram=256KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M."
 _QUANTITY = re.compile(r"([+-]?)(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})\s*([A-Za-zµ]*)", re.ASCII)
 # 262,144 is what people copy from messages; its comma would part it into two limits.
@@ -159,6 +161,19 @@ class Budget:
     def by_upper_end(self, resource: str) -> bool:
         """Whether the upper end of a resource's interval is what its limit judges."""
         return self.certain and bool(RESOURCES[resource].upper)
+
+    def end_text(self, resource: str) -> str:
+        """What of a prediction its limit judges, in words; empty of what is not a prediction of work."""
+        if self.by_upper_end(resource):
+            return UPPER_END
+        row = RESOURCES[resource]
+        return MIDDLE if row.upper and row.of_work else ""
+
+    def held_by(self) -> str:
+        """The same of all limits in a sentence; empty where no prediction of work is limited."""
+        if self.certain:
+            return CERTAIN
+        return _BY_MIDDLE if any(self.end_text(name) for name, _ in self.values) else ""
 
     def judged(self, costs: Costs) -> dict[str, float | None]:
         """What of `costs` is held to the limits: the middle of each interval, or its upper end.

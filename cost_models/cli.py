@@ -113,7 +113,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.targets is not None:
         return _compare(arguments)
     _need_models(arguments)
-    from cost_models.budget import parse_budget
+    from cost_models.budget import CERTAIN, parse_budget
     from cost_models.costing import CostModel
     from cost_models.costing_report import models_text
     from cost_models.duty_cycle import rests_on
@@ -124,7 +124,8 @@ def _run(arguments: argparse.Namespace) -> int:
     cycle, duty = _duty_cycle_of(arguments, target)
     budget = parse_budget(arguments.budget, target, certain=arguments.certain, duty=duty)
     for note in budget.notes:
-        print(f"nas-cost: {note}", file=sys.stderr)
+        if note != CERTAIN:  # stands with the limits
+            print(f"nas-cost: {note}", file=sys.stderr)
     model = CostModel(target)
     entries: list[dict[str, Any]] = []
     reports: list[ModelReport] = []

@@ -277,7 +277,7 @@ def _operators_table(report: ModelReport) -> Table:
 
 def _limits_text(budget: Budget) -> str:
     limits = ", ".join(f"{name} {format_quantity(name, limit)}" for name, limit in budget.limits())
-    return f"Limits: {limits}."
+    return f"Limits: {limits}. {budget.held_by()}".rstrip()
 
 
 def rendered(parts: list[Table | str]) -> str:

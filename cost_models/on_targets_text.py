@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from cost_models.budget import CERTAIN
 from cost_models.costing_report import energy_text, latency_texts, rendered
 from cost_models.on_targets import OnTarget
 from cost_models.resources import RESOURCES, format_quantity
@@ -103,8 +102,8 @@ def _limits(rows: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[str
             said.append(f"{where}: the limit there is what there is")
     if rest := [name for name in ("sram", "flash") if name not in given]:
         said.append(f"Limit of {' and '.join(rest)}: what each target has, less what is reserved")
-    if any(budget.certain for budget in budgets):
-        said.append(CERTAIN.rstrip("."))
+    # Flash alone is a prediction that every target limits.
+    said += sorted({held.rstrip(".") for budget in budgets if (held := budget.held_by())})
     return said
 
 

@@ -252,7 +252,6 @@ def _sentence(
     violations: tuple[Violation, ...],
     lacking: str | None,
 ) -> str:
-    from cost_models.budget import UPPER_END
     from cost_models.resources import format_quantity
 
     if violations or lacking:
@@ -262,7 +261,7 @@ def _sentence(
     values = budget.judged(costs)
     parts = [
         f"{resource} {format_quantity(resource, value)}"
-        f"{f' ({UPPER_END})' if budget.by_upper_end(resource) else ''}"
+        f"{f' ({end})' if (end := budget.end_text(resource)) else ''}"
         f" of {format_quantity(resource, limit)}"
         for resource, limit in budget.limits()
         if (value := values[resource]) is not None

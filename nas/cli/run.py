@@ -26,8 +26,11 @@ examples:
   nas-run --task npz:wearable.npz --budget sram=32KB,flash=256KB,latency=20ms --target stm32l4r5
   nas-run --task images:photos --space mbv2 --trials 200 --timeout 8h --out runs/photos
   nas-run --resume runs/photos
+  nas-run explain --budget sram=16KB,latency=10ms --target rp2040
   nas-run --explain budget.html --budget sram=16KB,latency=10ms --warm-start runs/photos
 """
+# What the first word may be; each stands for a flag.
+_COMMANDS = ("explain",)
 
 
 def _parser() -> Parser:
@@ -35,6 +38,7 @@ def _parser() -> Parser:
         prog="nas-run",
         description="Search a neural network that fits a microcontroller, and emit it as C for TFLM.",
         epilog=_EPILOG,
+        commands=_COMMANDS,
     )
     groups: dict[str, Any] = {}
     for name, field in keys().items():
@@ -104,7 +108,8 @@ def _add_flag(group: Any, name: str, field: FieldInfo) -> None:
     )
     if facts.metavar == "SHARE":
         kind = _share
-    group.add_argument(flag, metavar=facts.metavar or None, type=kind, help=text)
+    action = "append" if name == "target" else "store"
+    group.add_argument(flag, metavar=facts.metavar or None, type=kind, help=text, action=action)
 
 
 def _share(text: str) -> float:
@@ -119,7 +124,14 @@ def _share(text: str) -> float:
 
 
 def _parse(argv: list[str]) -> dict[str, Any]:
+    if argv[:1] and argv[0] in _COMMANDS:
+        argv = [f"--{argv[0]}", *argv[1:]]
     given = vars(_parser().read(argv))
+    boards = given["target"] or []
+    if len(boards) > 1 and given["targets"] is None:
+        given |= {"target": None, "targets": ",".join(boards)}
+    elif boards:
+        given["target"] = ",".join(boards)  # several beside --targets are refused as no board of these
     # What was not given must not hide what a job file says.
     return {key: value for key, value in given.items() if value is not None and value is not False}
 

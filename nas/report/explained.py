@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from nas.model.explanation import ExplainedSpace, Explanation, LimitEffect, Recorded, Variant
 from nas.model.metrics import METRICS
 from nas.model.words import counted, listed, sized
-from nas.report.quantities import GAP, UNKNOWN, count, percent, resource_of, seconds
+from nas.report.quantities import GAP, UNKNOWN, count, percent, resource_of, seconds, three_digits_up
 
 _PREDICTED = ("latency", "energy", "power", "cycles")
 # What they rest on.
 _BASES = {
-    "measured": "calibrated by measurements of this chip",
+    "measured": "by cycles of this chip, or of one of the same core, clock and flash",
     "class": "by the class of its core's boards",
     "bound": "by its core's pipeline, no board of which was measured",
 }
@@ -154,7 +154,9 @@ def misses(explanation: Explanation) -> list[str]:
             continue
         line = f"{space.space}: of the closest network found, {space.closest.rstrip('.')}."
         if space.closest_excess is not None:
-            line += f" All limits {1 + space.closest_excess:.3g} times as large would admit it."
+            line += (
+                f" All limits {three_digits_up(1 + space.closest_excess):.3g} times as large would admit it."
+            )
         said.append(line)
     return said
 
@@ -196,7 +198,7 @@ def limit_rows(space: ExplainedSpace) -> list[LimitRow]:
                 alone=_percent(limit.over_alone / space.drawn),
                 excess=UNKNOWN if limit.median_excess is None else _excess(limit.median_excess),
                 binds=limit == space.binding,
-                least=resource.text(least) if least is not None else f"none; {_of_any(limit)}",
+                least=resource.limit_text(least) if least is not None else f"none; {_of_any(limit)}",
                 exact=resource.exact(least),
             )
         )
@@ -205,7 +207,7 @@ def limit_rows(space: ExplainedSpace) -> list[LimitRow]:
 
 def _of_any(limit: LimitEffect) -> str:
     value = limit.least_of_any
-    return f"any network {resource_of(limit.resource).text(value)}" if value is not None else "no costs"
+    return f"any network {resource_of(limit.resource).limit_text(value)}" if value is not None else "no costs"
 
 
 def binding_text(space: ExplainedSpace) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,10 @@ class Resource:
     def text(self, value: float | None) -> str:
         """A value as people read it."""
         return UNKNOWN if value is None else _WRITERS[self.scale](value)
+
+    def limit_text(self, value: float) -> str:
+        """The smallest limit that admits a value, as people read it: rounded up, so that it does admit it."""
+        return self.text(_rounded_up(self.scale, value))
 
     def exact(self, value: float | None) -> str:
         """The same to the last digit, for tooltips."""
@@ -192,6 +197,24 @@ def _three_digits(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def three_digits_up(value: float) -> float:
+    """The next number of three digits; for values above zero."""
+    return _next(value, 10.0 ** (math.floor(math.log10(value)) - 2))
+
+
+def _rounded_up(scale: Scale, value: float) -> float:
+    """The next value that the writer of a scale shows without rounding it down."""
+    if scale == "bytes":
+        return _next(value, 1 if value < 100 else 102.4 if value < 1024 * 1024 * 4 else 104857.6)
+    if scale in ("time", "count") and value < 1000:
+        return math.ceil(value)
+    return _next(value, 1e4) if scale == "time" and value >= 1e6 else three_digits_up(value)
+
+
+def _next(value: float, step: float) -> float:
+    return math.ceil(value / step - 1e-9) * step
 
 
 _WRITERS = {"bytes": kilobytes, "time": duration_us, "energy": energy_uj, "power": power_uw, "count": count}

@@ -13,6 +13,7 @@ from nas.report.facts import metric, validation
 from nas.report.quantities import (
     CYCLES,
     ENERGY,
+    FLASH,
     LATENCY,
     POWER,
     Resource,
@@ -80,8 +81,15 @@ class Use:
                 basis = f"of the core alone, without the NPU; {basis}"
         if self.uncounted:
             basis += f", without {', '.join(self.uncounted)}, which nobody counted"
-        held = ", held to its limit by the upper end" if self.certain and self.limit and between else ""
-        return basis + between + held
+        return basis + between + self._held(bool(between))
+
+    def _held(self, predicted: bool) -> str:
+        """The end of the interval that the limit judges."""
+        if not predicted or not self.limit:
+            return ""
+        if self.certain:
+            return ", held to its limit by the upper end"
+        return "" if self.resource is FLASH else ", held to its limit by the middle"
 
     @property
     def verdict(self) -> str:

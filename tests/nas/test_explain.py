@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cost_models.budget import parse_limits
 from cost_models.costing import CostModel
 from cost_models.errors import UserError
 from nas.cli.run import main
@@ -18,7 +19,7 @@ from nas.model.explanation import ExplainedSpace, Explanation
 from nas.model.statistics import wilson
 from nas.report import explained
 from nas.report.explain_page import render_explanation
-from nas.report.quantities import percent
+from nas.report.quantities import percent, resource_of
 from nas.run.config import RunConfig
 from nas.run.explain import explain
 from nas.run.folder import RunFolder, save_config
@@ -229,6 +230,35 @@ def test_words_json_and_page_say_the_same(capsys: pytest.CaptureFixture[str], tm
         assert "2,000 networks drawn at random" in text
     assert "<script" not in html
     assert "http" not in html.replace("http-equiv", "")
+
+
+def test_explain_as_a_word_is_the_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["--space", "mlp", "--budget", "sram=100", "--json"]
+    assert main(["explain", *argv]) == main(["--explain", *argv]) == 3
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["spaces"] == second["spaces"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "value"),
+    [
+        ("sram", 1856.0),  # 1.8 KB to the nearest tenth, which is less
+        ("sram", 10352.0),
+        ("flash", 99.0),
+        ("flash", 4_400_123.0),
+        ("latency", 123.4),
+        ("latency", 9_871.0),
+        ("latency", 1_234_567.0),
+        ("energy", 45.67),
+        ("power", 1234.5),
+        ("cycles", 254_321.0),
+        ("instructions", 999.0),
+    ],
+)
+def test_the_smallest_limit_admits_a_network_as_it_is_shown(resource: str, value: float) -> None:
+    shown = resource_of(resource).limit_text(value).replace("\u00a0", "").replace(",", "")
+    limit = parse_limits(f"{resource}={shown}")[resource]
+    assert value <= limit <= value * 1.06
 
 
 def test_nothing_fits_is_exit_code_3(capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,6 +109,8 @@ def test_a_resumed_run_goes_on_for_all_its_boards(run: Path, tmp_path: Path) -> 
         ("--targets all", "--targets all is too many for one search. Name the boards that it shall serve."),
         ("--targets nrf52840, --seed 1", "--targets 'nrf52840,' has an empty part."),
         ("--targets rp2040,esp32 --target nrf52840", "--target and --targets are both given."),
+        ("--targets rp2040,esp32 --target esp32 --target rp2040", "--target and --targets are both given."),
+        ("--target nrf52840 --target nrf52840", "--targets names nrf52840 twice. Name each once."),
         (
             "--targets rp2040,esp32 --deliver .",
             "--deliver takes one bundle, and --targets makes one for each",
@@ -130,6 +132,15 @@ def test_a_board_that_nothing_fits_is_named_before_the_search(capsys: pytest.Cap
     assert "Nothing fits esp32s3: " in captured.err
     assert "or leave esp32s3 out of --targets." in captured.err
     assert "target  rp2040" in captured.out
+
+
+def test_target_several_times_is_targets(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = "--dry-run --space mlp --seed 1 --json"
+    assert nas_run([*flags.split(), "--target", "rp2040", "--target", "esp32s3"]) == 0
+    several = capsys.readouterr().out
+    assert nas_run([*flags.split(), "--targets", "rp2040,esp32s3"]) == 0
+    assert several == capsys.readouterr().out
+    assert "esp32s3" in several
 
 
 def test_a_dry_run_says_how_much_fits_each_board(capsys: pytest.CaptureFixture[str]) -> None:

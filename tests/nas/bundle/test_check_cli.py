@@ -43,6 +43,7 @@ def test_certainty_is_said_in_the_verdict(bundle: Bundle, capsys: pytest.Capture
         costs = json.loads(capsys.readouterr().out)["costs"]
         limit = f"cycles={(costs['cycles'] + costs['cycles_high']) // 2}"
         assert main([path, "--budget", limit]) == DONE
+        assert "(middle of its 90 % interval) of" in capsys.readouterr().out
         assert main([path, "--budget", limit, "--certain"]) == REFUSED
         assert "cycles (upper end of its 90 % interval) is over the limit" in capsys.readouterr().out
         assert main([path, "--certain"]) == DONE

@@ -117,6 +117,13 @@ def test_a_limit_on_instructions_is_shown() -> None:
     assert (use.resource.label, use.basis, use.fits) == ("Instructions", "counted", True)
 
 
+def test_a_limit_that_the_middle_is_held_to_says_so() -> None:
+    told = uses(typed(budget(latency=16_000, flash=300_000)), COSTS)
+    by_name = {use.resource.name: use.basis for use in told}
+    assert by_name["latency"].endswith(", held to its limit by the middle")
+    assert "held" not in by_name["flash"]
+
+
 def test_certainty_fails_what_only_the_upper_end_breaks() -> None:
     summary = budget(latency=16_000) | {"config": {"certain": True}}
     (use,) = (use for use in uses(typed(summary), COSTS) if use.resource is LATENCY)
