@@ -110,9 +110,11 @@ def make_manifest(content: BundleContent, *, format_name: str, files: Mapping[st
 
 
 def _stated(accuracy: Accuracy) -> dict[str, Any]:
-    """An accuracy's fields; the threshold is stated once, for the bundle, and predictions are for the run's report."""
+    """An accuracy's fields; the threshold is stated once, for the bundle, and the rest left out is for the run."""
     return {
-        name: value for name, value in asdict(accuracy).items() if name not in ("threshold", "predictions")
+        name: value
+        for name, value in asdict(accuracy).items()
+        if name not in ("threshold", "predictions", "hits")
     }
 
 

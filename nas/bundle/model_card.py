@@ -9,6 +9,7 @@ from nas.bundle.content import BundleContent
 from nas.bundle.sources import render
 from nas.model.groups import column_title, left_out_text, rows_text
 from nas.model.metrics import METRICS, NUMBER_METRICS
+from nas.model.optimism import optimism_from_json, optimism_text
 from nas.model.quality import quality_warnings
 from nas.model.trained import Accuracy
 
@@ -62,6 +63,7 @@ def model_card(content: BundleContent) -> str:
     """The card's Markdown."""
     accuracies = content.model.accuracies
     trained_on = content.model.provenance.get("trained_on")
+    expected = optimism_from_json(content.model.provenance.get("optimism"))
     with_table = [accuracy for accuracy in accuracies if accuracy.confusion]
     preferred = sorted(with_table, key=lambda accuracy: (accuracy.part != "test", accuracy.engine != "tflm"))
     return render(
@@ -97,6 +99,7 @@ def model_card(content: BundleContent) -> str:
         budget_rows=content.budget.limits() if content.budget else (),
         duty_lines=_duty_lines(content),
         trained_on=trained_on,
+        optimism="" if expected is None else optimism_text(expected),
     )
 
 

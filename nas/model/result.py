@@ -181,7 +181,8 @@ class ChosenSummary(_Part):
 
     `robustness` is that of `nas.tasks.robustness`; None where it was not measured. `arena_bytes` is the arena that the
     model shares with a front end; None without one, where it is the `sram_bytes` of its costs. `predictions` are those
-    of numbers on some test samples, see `nas.model.regression`.
+    of numbers on some test samples, see `nas.model.regression`. `optimism` is that of the validation figure, see
+    `nas.model.optimism`; None where it is not known.
     """
 
     number: int
@@ -201,6 +202,7 @@ class ChosenSummary(_Part):
     duty_cycle: dict[str, Any] | None = None
     front_end: str | None = None
     predictions: list[dict[str, Any]] = []
+    optimism: dict[str, Any] | None = None
 
     @property
     def tested(self) -> MeasuredAccuracy:

@@ -136,6 +136,7 @@ class Accuracy:
         numbers: Of a regression: how far each number is off.
         groups: The metric by group, where the data have groups and it was asked for.
         predictions: Of a regression, of some samples where it was asked for.
+        hits: Which samples were answered rightly, where it was kept; see `nas.model.optimism.packed`.
     """
 
     part: Literal["val", "test"]
@@ -150,6 +151,7 @@ class Accuracy:
     numbers: tuple[NumberError, ...] = ()
     groups: GroupScores | None = None
     predictions: tuple[Predictions, ...] = ()
+    hits: str = ""
 
     @property
     def value(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 from nas.model.groups import GroupScores, group_scores, groups_text
 from nas.model.metrics import METRICS, NUMBER_METRICS
+from nas.model.optimism import optimism_from_json, optimism_text
 from nas.model.policy import MetricName
 from nas.model.quantization import quantization_text as text_of
 from nas.model.result import ChosenSummary, MeasuredAccuracy, RunSummary, TrialSummary, ViolationSummary
@@ -78,6 +79,20 @@ def trained_on_text(summary: RunSummary) -> str:
         "training and validation samples together. What is said of validation data is of trial"
         f" {trial.retrains}, the same network trained without them"
     )
+
+
+def validation_text(summary: RunSummary) -> str:
+    """The chosen model's metric on validation data, and by how much it is expected to be too good; empty if unknown."""
+    chosen, optimism = summary.chosen, optimism_of(summary)
+    if chosen is None or chosen.validation_accuracy is None or not optimism:
+        return ""
+    return f"{metric(summary)} {percent(chosen.validation_accuracy.objective)}; {optimism}"
+
+
+def optimism_of(summary: RunSummary) -> str:
+    """By how much the chosen model's validation figure is expected to be too good; empty where that is not known."""
+    expected = None if summary.chosen is None else optimism_from_json(summary.chosen.optimism)
+    return "" if expected is None else optimism_text(expected)
 
 
 def _chosen_trial(summary: RunSummary) -> TrialSummary | None:

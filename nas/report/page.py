@@ -105,6 +105,7 @@ def _context(summary: RunSummary) -> dict[str, Any]:
         "robustness": facts.robustness_text(chosen) if chosen else "",
         "quantization": facts.quantization_text(summary),
         "trained_on": facts.trained_on_text(summary),
+        "optimism": facts.optimism_of(summary),
         "numbers_text": facts.numbers_text(chosen.tested) if chosen and chosen.tested.numbers else "",
         "groups": group_table(summary),
         "scatters": scatters(chosen) if chosen else [],

@@ -135,6 +135,7 @@ def verdict(summary: RunSummary) -> list[str]:
             f"{facts.accuracy_text(chosen.tested)}, int8, measured{_by(chosen)}",
         ),
         *([] if facts.metric(summary) == "accuracy" else [("Searched by", facts.score_text(summary))]),
+        *([("Validation", text)] if (text := facts.validation_text(summary)) else []),
         *([("By group", text)] if (text := facts.group_text(summary)) else []),
         *([("Trained on", text)] if (text := facts.trained_on_text(summary)) else []),
         *([("Quantization", text)] if (text := facts.quantization_text(summary)) else []),

@@ -240,7 +240,7 @@ def _export_best(
         record = choose(left, job.config.policy)
         try:
             tflite = folder.load_model(record.model_key, trial=record.number, sha256=record.model_sha256)
-            part, notes = _export(job, folder, record, tflite, _validated(folder, record, records))
+            part, notes = _export(job, folder, record, tflite, records)
         except UserError as error:
             left.remove(record)
             if not left or (
@@ -272,7 +272,7 @@ def _validated(folder: RunFolder, record: TrialRecord, records: Sequence[TrialRe
 
 
 def _export(
-    job: Job, folder: RunFolder, record: TrialRecord, tflite: bytes, validated: bytes | None
+    job: Job, folder: RunFolder, record: TrialRecord, tflite: bytes, records: Sequence[TrialRecord]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The chosen model as a verified bundle, and its part of the result.
 
@@ -281,7 +281,7 @@ def _export(
         folder: Where it runs.
         record: The chosen trial.
         tflite: Its bytes.
-        validated: The bytes that validation results are of, where they are others; see `TrialRecord.retrains`.
+        records: All trials.
 
     Raises:
         _NotDeliveredError: It has learned nothing.
@@ -290,10 +290,12 @@ def _export(
     from nas.model.quality import is_near_chance
     from nas.run.stored_model import finished_model
     from nas.run.summary import chosen_model
+    from nas.strategy.optimism import choice_optimism
     from nas.tasks.accuracy import measure_accuracy
     from nas.tasks.robustness import measure_robustness
 
     taken, job = job.taken(record.params), job.behind(record.params)
+    validated = _validated(folder, record, records)
     validation = record.tflm_accuracy or measure_accuracy(validated or tflite, job.dataset, "val", "tflm")
     test = measure_accuracy(
         tflite, job.dataset, "test", "tflm", threshold=validation.threshold, detailed=True
@@ -305,6 +307,10 @@ def _export(
     costs = job.model.estimate(graph, file_bytes=len(tflite))
     measured = measure_robustness(tflite, job.dataset, macs=costs.macs, seed=job.seed)
     robustness = None if measured is None else asdict(measured)
+    expected = choice_optimism(
+        records, job.config.policy, labels=job.dataset.labels["val"], groups=job.dataset.groups.get("val")
+    )
+    optimism = None if expected is None else asdict(expected)
     finished = finished_model(
         tflite,
         dataset=job.dataset,
@@ -313,6 +319,7 @@ def _export(
         accuracies=(validation, test),
         versions=versions(),
         robustness=robustness,
+        optimism=optimism,
     )
     bundle = export(
         finished,
@@ -340,6 +347,8 @@ def _export(
         part["front_end"] = record.params[FRONT_END]
     if robustness is not None:
         part["robustness"] = robustness
+    if optimism is not None:
+        part["optimism"] = optimism
     if (front_end := bundle.manifest.frontend) is not None:
         part["arena_bytes"] = bundle.manifest.costs.sram_bytes + front_end.arena_bytes
     if bundle.manifest.npu is not None:

@@ -88,6 +88,7 @@ def load_run_model(
     if dataset.behind:
         dataset = dataset.behind[trial.params[FRONT_END]]
     chosen = read_result(folder)[0].chosen
+    is_chosen = chosen is not None and chosen.number == trial.number
     validated = tflite if trial.retrains is None else model_bytes(folder, _find(folder, str(trial.retrains)))
     validation = measure_accuracy(validated, dataset, "val", "tflm")
     # Given limits are less a front end already, where that was not searched.
@@ -106,7 +107,8 @@ def load_run_model(
                 ),
             ),
             versions=folder.load_config().get("versions", {}),
-            robustness=chosen.robustness if chosen is not None and chosen.number == trial.number else None,
+            robustness=chosen.robustness if chosen is not None and is_chosen else None,
+            optimism=chosen.optimism if chosen is not None and is_chosen else None,
         ),
         target=target,
         costs=cost_model(target, dataset.info.frontend).estimate(graph, file_bytes=len(tflite)),
@@ -123,6 +125,7 @@ def finished_model(
     accuracies: tuple[Accuracy, ...],
     versions: Mapping[str, str],
     robustness: Mapping[str, Any] | None = None,
+    optimism: Mapping[str, Any] | None = None,
 ) -> TrainedModel:
     """A trained model of a run with all that an exporter needs.
 
@@ -134,6 +137,7 @@ def finished_model(
         accuracies: What was measured.
         versions: Packages that the run was made with.
         robustness: See `nas.tasks.robustness`, as JSON values; None where it was not measured.
+        optimism: See `nas.model.optimism`, as JSON values; None where it is not known.
     """
     from nas.runtimes.golden import choose_golden
 
@@ -163,6 +167,7 @@ def finished_model(
             **({} if trial.retrains is None else {"trained_on": ["train", "val"]}),
             "versions": dict(versions),
             **({} if robustness is None else {"robustness": dict(robustness)}),
+            **({} if optimism is None else {"optimism": dict(optimism)}),
         },
     )
 

@@ -18,7 +18,7 @@ _WHOLE = 0.8  # of a training's steps, for which the same on all samples takes i
 
 def objectives(record: TrialRecord) -> tuple[float, ...]:
     """The values that are minimized on one board: the error and its costs, see `nas.strategy.objectives`."""
-    return (1.0 - record.value, *cost_objectives(_costs(record)))
+    return (1.0 - record.value, *cost_objectives(costs_of(record)))
 
 
 def all_objectives(record: TrialRecord, boards: Sequence[str]) -> list[float]:
@@ -29,7 +29,8 @@ def all_objectives(record: TrialRecord, boards: Sequence[str]) -> list[float]:
     return [1.0 - record.value, *(value for costs in of_boards for value in board_objectives(costs))]
 
 
-def _costs(record: TrialRecord) -> Costs:
+def costs_of(record: TrialRecord) -> Costs:
+    """The costs of an evaluated trial."""
     assert record.costs is not None
     return record.costs
 
@@ -70,13 +71,10 @@ def pareto_front(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
     Not so of anomalies: a network that learns to rebuild normal samples for longer may rebuild the others better too,
     so that the training that tells them apart best stands for it.
     """
-    best: dict[str, TrialRecord] = {}
-    for record in records:
-        known = best.get(record.digest)
-        if record.state == "evaluated" and (known is None or _stands_for(record, known)):
-            best[record.digest] = record
     # In this order nothing is dominated by what follows, so each need be compared with the front alone.
-    vectors = sorted(((objectives(record), record) for record in best.values()), key=lambda pair: pair[0])
+    vectors = sorted(
+        ((objectives(record), record) for record in of_each_network(records)), key=lambda pair: pair[0]
+    )
     kept: list[tuple[float, ...]] = []
     front = []
     for vector, record in vectors:
@@ -88,6 +86,16 @@ def pareto_front(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
     for record in sorted(front, key=lambda r: (-r.trained_steps, r.number)):
         unique.setdefault(objectives(record), record)
     return tuple(sorted(unique.values(), key=lambda r: (objectives(r), r.number)))
+
+
+def of_each_network(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The evaluated trial that stands for each network; see `pareto_front`."""
+    best: dict[str, TrialRecord] = {}
+    for record in records:
+        known = best.get(record.digest)
+        if record.state == "evaluated" and (known is None or _stands_for(record, known)):
+            best[record.digest] = record
+    return tuple(best.values())
 
 
 def _stands_for(record: TrialRecord, known: TrialRecord) -> bool:
@@ -109,20 +117,28 @@ def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
     Raises:
         ValueError: The front is empty.
     """
-    full = [record for record in front if record.full or _is_of_anomalies(record)] or list(front)
-    best = min(full, key=lambda r: (objectives(r)[0], WORK.read(_costs(r)), r.number))
+    full = chosen_from(front)
+    best = min(full, key=lambda r: (objectives(r)[0], WORK.read(costs_of(r)), r.number))
     if policy == "accuracy":
         return best
     accuracy = best.tflm_accuracy or best.accuracy
     assert accuracy is not None
-    error = _standard_error(accuracy)
-    slack = error if policy == "balanced" else 2 * error
-    near = [record for record in full if record.value >= best.value - slack]
+    close = [record for record in full if record.value >= best.value - near(accuracy, policy)]
     cheap = WORK if policy == "balanced" else SRAM
-    return min(near, key=lambda r: (cheap.read(_costs(r)), objectives(r)[0], r.number))
+    return min(close, key=lambda r: (cheap.read(costs_of(r)), objectives(r)[0], r.number))
 
 
-def _standard_error(accuracy: Accuracy) -> float:
+def chosen_from(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Those that a policy chooses among."""
+    return [record for record in trials if record.full or _is_of_anomalies(record)] or list(trials)
+
+
+def near(best: Accuracy, policy: Policy) -> float:
+    """How far below the best validation metric a model may be that a policy takes for less cost."""
+    return {"accuracy": 0, "balanced": 1, "smallest": 2}[policy] * standard_error(best)
+
+
+def standard_error(accuracy: Accuracy) -> float:
     """The standard error of the metric on the validation part."""
     if accuracy.metric == "accuracy":
         return math.sqrt(max(accuracy.value * (1 - accuracy.value), 1e-9) / accuracy.total)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nas.model.anomaly_score import AnomalyScore, threshold_at
 from nas.model.input_quantization import InputScaling
 from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, NUMBER_METRICS, bootstrap_rows, ends
+from nas.model.optimism import packed
 from nas.model.policy import MetricName
 from nas.model.regression import NumberError, NumberScaling, Predictions, TargetScale
 from nas.model.trained import Accuracy
@@ -144,6 +145,7 @@ def measure_accuracy(
     *,
     threshold: int | None = None,
     detailed: bool = False,
+    by_sample: bool = False,
 ) -> Accuracy:
     """Accuracy on the raw samples of one part, quantized as the firmware quantizes them.
 
@@ -158,12 +160,15 @@ def measure_accuracy(
             from these, by the same interpreter.
         detailed: Whether to tell the metric of each group as well, where the data have groups, and of a regression the
             predictions of some samples.
+        by_sample: Whether to keep which samples are answered rightly, where answers are classes.
     """
     model = reference_model(tflite)
     # TFLM is asked to load it even where LiteRT answers: a model that it refuses is of no use.
     answering = model if engine in ("tflm", model.engine) else LiteRtModel(tflite)
     judged = _judge(answering, dataset, part, threshold)
     whole = judged.judge(np.arange(len(dataset.labels[part])))
+    if by_sample and judged.hits is not None:
+        whole = replace(whole, hits=packed(judged.hits))
     if not detailed:
         return whole
     groups = dataset.groups.get(part)
@@ -184,11 +189,13 @@ class _Judged:
         judge: How good those to some samples are, by their indices.
         value: Their metric alone; None where they have none.
         predicted: Of a regression, all predictions in the unit of the data. Shape: (n, k).
+        hits: Of classes, whether each answer is right. Shape: (n,).
     """
 
     judge: Callable[[Rows], Accuracy]
     value: Callable[[Rows], float | None]
     predicted: npt.NDArray[np.float32] | None = None
+    hits: npt.NDArray[np.bool_] | None = None
 
 
 def _judge(model: Int8Model, dataset: Dataset, part: Part, threshold: int | None) -> _Judged:
@@ -227,7 +234,11 @@ def _judge(model: Int8Model, dataset: Dataset, part: Part, threshold: int | None
                 metric=info.metric,
             )
 
-        return _Judged(judge=classes, value=lambda rows: classes(rows).objective)
+        return _Judged(
+            judge=classes,
+            value=lambda rows: classes(rows).objective,
+            hits=outputs.argmax(axis=1) == labels,
+        )
     scores = anomaly_scores(model, dataset, part)
     if threshold is None:
         usual = scores if part == "val" else anomaly_scores(model, dataset, "val")

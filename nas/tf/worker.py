@@ -132,11 +132,11 @@ class Evaluator:
         if violations:
             return Rejected(digest=digest, violations=violations, costs=costs, boards=boards)
         with _stage("evaluate", seconds):
-            accuracy = measure_accuracy(tflite, self._dataset, "val", "litert")
+            accuracy = measure_accuracy(tflite, self._dataset, "val", "litert", by_sample=request.full)
             # TFLM's kernels here are those that are made to be read; what is chosen is measured by them in any case.
             quick = costs.macs * len(self._dataset.labels["val"]) <= _TFLM_MACS
             by_tflm = request.full and not request.on_all and quick and reference_engine() == "tflm"
-            tflm = measure_accuracy(tflite, self._dataset, "val", "tflm") if by_tflm else None
+            tflm = measure_accuracy(tflite, self._dataset, "val", "tflm", by_sample=True) if by_tflm else None
         return Evaluated(
             digest=digest,
             accuracy=accuracy,

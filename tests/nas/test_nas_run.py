@@ -122,10 +122,16 @@ def test_the_chosen_network_is_trained_again_on_all_samples_where_asked(
     assert (last["retrains"], last["digest"]) == (first["number"], first["digest"])
     assert result["chosen"]["number"] == last["number"]
     assert result["chosen"]["validation_accuracy"] == first["validation_accuracy"]
+    # So is what is expected of them: the choice was among the trainings without them.
+    optimism = result["chosen"]["optimism"]
+    assert optimism == first["optimism"]
+    assert optimism["paired"]
+    assert optimism["networks"] == sum(trial["rung"] == "full" for trial in earlier)
     assert (run / "models" / f"{last['digest']}-60-all.tflite").is_file()
     assert (run / "models" / f"{last['digest']}-60.tflite").is_file()
     manifest = json.loads((run / "bundle" / "manifest.json").read_text())
     assert manifest["provenance"]["trained_on"] == ["train", "val"]
+    assert manifest["provenance"]["optimism"] == optimism
     assert "is of the same network trained without them" in (run / "bundle" / "MODEL_CARD.md").read_text()
     text = done.stderr + (run / "report.html").read_text()
     assert f"is of trial {first['number']}, the same network trained without them" in text

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,25 @@ def test_the_model_card_states_accuracy_with_its_interval_and_by_class(bundle: B
     assert "| test | TFLM | 9 of 10 | 0.9000 | 0.5958 to 0.9821 |" in card
     assert "| gesture 0 | 5 | 0.800 | 1.000 |" in card
     assert "CC0-1.0" in card
+
+
+def test_the_model_card_says_by_how_much_the_validation_figure_is_expected_to_be_too_good(
+    finished: Finished, tmp_path: Path
+) -> None:
+    optimism = {"value": 0.0123, "networks": 9, "paired": False, "groups": 0}
+    test, validation = finished.model.accuracies
+    bundle = finished.with_model(
+        provenance=finished.model.provenance | {"optimism": optimism},
+        accuracies=(test, replace(validation, hits="AAAA")),
+    ).export(tmp_path / "b")
+    card = (bundle.path / "MODEL_CARD.md").read_text()
+    assert (
+        "Of validation data: chosen among 9 trainings judged by the same samples, its figure is expected to be at most"
+        " 1.2 points too good."
+    ) in card
+    assert "- optimism" not in card
+    assert bundle.manifest.provenance["optimism"] == optimism
+    assert "AAAA" not in (bundle.path / MANIFEST_NAME).read_text(), "answers to samples are for the run"
 
 
 def test_labels_cannot_break_the_cards_tables(finished: Finished, tmp_path: Path) -> None:

@@ -172,3 +172,22 @@ def test_the_verdict_names_the_disturbances_that_cost_most() -> None:
     assert attacked.endswith("; lowest 70.0 % with noise; lowest under attack 10.0 % with PGD")
     every = facts.robustness_text(chosen_of(chosen)).replace("\N{NO-BREAK SPACE}", " ")
     assert every.endswith("80.0 % with loss; under attack 30.0 % with FGSM, 10.0 % with PGD")
+
+
+def test_the_verdict_says_by_how_much_the_validation_figure_is_expected_to_be_too_good(
+    summary: dict[str, Any],
+) -> None:
+    optimism = {"value": 0.0123, "networks": 9, "paired": True, "groups": 0}
+    summary["chosen"] |= {
+        "optimism": optimism,
+        "validation_accuracy": {"engine": "tflm", "correct": 350, "total": 360, "value": 350 / 360},
+    }
+    shown = (
+        "accuracy 97.2 %; chosen among 9 trainings judged by the same samples, its figure is expected to be 1.2 points"
+        " too good"
+    )
+    assert facts.validation_text(typed(summary)).replace(GAP, " ") == shown
+    assert any(line.startswith("  Validation ") for line in table.verdict(typed(summary)))
+    assert "is expected to be 1.2 points too good" in render(typed(summary))
+    del summary["chosen"]["optimism"]
+    assert facts.validation_text(typed(summary)) == ""
