@@ -30,6 +30,16 @@ _INHERITED_WITH = {
 }
 
 
+# What is often written in another unit; below 1 MHz or 1 KB it was.
+_UNITS = {
+    "clock_hz": "It is in Hz: 64 MHz is 64_000_000.",
+    **dict.fromkeys(
+        ("sram_bytes", "flash_bytes", "reserved_sram_bytes", "reserved_flash_bytes"),
+        "It is in bytes: 256 KB is 262_144.",
+    ),
+}
+
+
 class _RatesFields(BaseModel):
     """The `[rates]` table of a target file; see `cost_models.cycles.rates.Rates`."""
 
@@ -64,9 +74,9 @@ class _TargetFields(BaseModel):
     title: str = Field(min_length=1)
     core: CoreName
     kernels: Kernels
-    clock_hz: int = Field(gt=0, le=10_000_000_000)
-    sram_bytes: int = Field(gt=0, le=1 << 32)
-    flash_bytes: int = Field(gt=0, le=1 << 32)
+    clock_hz: int = Field(ge=1_000_000, le=10_000_000_000)
+    sram_bytes: int = Field(ge=1024, le=1 << 32)
+    flash_bytes: int = Field(ge=1024, le=1 << 32)
     reserved_sram_bytes: int = Field(default=0, ge=0)
     reserved_flash_bytes: int = Field(default=0, ge=0)
     energy_uj_per_mcycle: float | None = Field(default=None, gt=0, lt=1e9)
@@ -90,6 +100,9 @@ class _Document:
         self.values: dict[str, Any]
         text, self.values = read_toml(path, "Mend that line.")
         self.lines = _key_lines(text)
+        if (place := _unshowable(self.values)) is not None:
+            what = f"{'.'.join(place)} has characters that cannot be shown"
+            raise self.error(place, what, "Leave control characters out.")
 
     def line(self, location: tuple[str, ...]) -> int:
         """The line of a key, or of the innermost table around it that the file has."""
@@ -179,7 +192,8 @@ def _explain(error: ValidationError, document: _Document, base: _Document | None
             )
         case _:
             detail = first["msg"].removeprefix("Input ").removeprefix("should ")
-            return at.error(location, f"{key} = {first['input']!r} is wrong", f"It should {detail}.")
+            hint = f"It should {detail}. {_UNITS.get(key, '')}".rstrip()
+            return at.error(location, f"{key} = {first['input']!r} is wrong", hint)
 
 
 def _target(name: str, fields: _TargetFields, document: _Document, base: _Document | None) -> Target:
@@ -199,6 +213,16 @@ def _target(name: str, fields: _TargetFields, document: _Document, base: _Docume
     rates = _rates(fields.rates)
     of_class = None if rates else class_rates(fields.core, fields.kernels, fields.weights_memory)
     return Target(name=name, rates=rates, class_rates=of_class, npu=npu, **values)
+
+
+def _unshowable(value: object, location: tuple[str, ...] = ()) -> tuple[str, ...] | None:
+    """Where a text has characters that would steer a terminal; None where none has."""
+    if isinstance(value, str):
+        return None if all(letter.isprintable() or letter in "\t\n" for letter in value) else location
+    if isinstance(value, dict):
+        places = (_unshowable(inner, (*location, str(key))) for key, inner in value.items())
+        return next((place for place in places if place is not None), None)
+    return None
 
 
 def _rates(fields: _RatesFields | None) -> Rates | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from itertools import takewhile
 from pathlib import Path
@@ -62,7 +63,7 @@ def find_target(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
     if text.endswith(".toml") or "/" in text or isinstance(name_or_path, Path):
         path = Path(name_or_path)
-        if not path.is_file():
+        if not os.path.lexists(path):  # whatever else is wrong with it is said where it is read
             raise UserError(f"There is no target file {text}.", "Give the path of a TOML file.")
         return path
     names = list_targets()

@@ -105,14 +105,14 @@ def test_a_target_extends_another_and_keeps_what_it_does_not_name(folder: Path) 
 
 def test_a_file_beside_it_can_be_extended(folder: Path) -> None:
     written(folder, GOOD, "base")
-    assert load_target(written(folder, 'extends = "base.toml"\nclock_hz = 5\n')).clock_hz == 5
+    assert load_target(written(folder, 'extends = "base.toml"\nclock_hz = 5_000_000\n')).clock_hz == 5_000_000
 
 
 @pytest.mark.parametrize(
     ("change", "rates", "energy"),
     [
         ('title = "x"', True, True),
-        ("clock_hz = 1", False, True),
+        ("clock_hz = 1_000_000", False, True),
         ('core = "cortex-m7"', False, False),
         ('kernels = "reference"', False, True),
     ],
@@ -142,15 +142,32 @@ def test_a_calibration_is_inherited_only_with_what_it_was_measured_on(
         ),
         (
             GOOD.replace("100_000_000", '"fast"'),
-            "mine.toml, line 4: clock_hz = 'fast' is wrong. It should be a valid integer.",
+            "mine.toml, line 4: clock_hz = 'fast' is wrong. It should be a valid integer."
+            " It is in Hz: 64 MHz is 64_000_000.",
+        ),
+        (
+            GOOD.replace("100_000_000", "64"),
+            "mine.toml, line 4: clock_hz = 64 is wrong. It should be greater than or equal to 1000000."
+            " It is in Hz: 64 MHz is 64_000_000.",
+        ),
+        (
+            GOOD.replace("262_144", "256"),
+            "mine.toml, line 6: flash_bytes = 256 is wrong. It should be greater than or equal to 1024."
+            " It is in bytes: 256 KB is 262_144.",
+        ),
+        (
+            GOOD.replace("Mine", r"a\u001b[31mb"),
+            "mine.toml, line 1: title has characters that cannot be shown. Leave control characters out.",
         ),
         (
             GOOD.replace("65_536", "-1"),
-            "mine.toml, line 5: sram_bytes = -1 is wrong. It should be greater than 0.",
+            "mine.toml, line 5: sram_bytes = -1 is wrong. It should be greater than or equal to 1024."
+            " It is in bytes: 256 KB is 262_144.",
         ),
         (
             GOOD.replace("65_536", "true"),
-            "mine.toml, line 5: sram_bytes = True is wrong. It should be a valid integer.",
+            "mine.toml, line 5: sram_bytes = True is wrong. It should be a valid integer."
+            " It is in bytes: 256 KB is 262_144.",
         ),
         (
             GOOD + "energy_uj_per_mcycle = nan\n",
@@ -204,7 +221,8 @@ def test_a_calibration_is_inherited_only_with_what_it_was_measured_on(
         ),
         (
             'title = """\nsram_bytes = 3\n"""\nsram_bytes = -1\n',
-            "mine.toml, line 4: sram_bytes = -1 is wrong. It should be greater than 0.",
+            "mine.toml, line 4: sram_bytes = -1 is wrong. It should be greater than or equal to 1024."
+            " It is in bytes: 256 KB is 262_144.",
         ),
     ],
 )
@@ -216,8 +234,9 @@ def test_a_wrong_file_is_refused_with_the_line_that_is_at_fault(
 
 def test_a_mistake_in_the_extended_file_is_found_there(folder: Path) -> None:
     written(folder, GOOD.replace("65_536", "0"), "base")
-    assert refusal(folder, 'extends = "base.toml"\nclock_hz = 1\n') == (
-        "base.toml, line 5: sram_bytes = 0 is wrong. It should be greater than 0."
+    assert refusal(folder, 'extends = "base.toml"\nclock_hz = 1_000_000\n') == (
+        "base.toml, line 5: sram_bytes = 0 is wrong. It should be greater than or equal to 1024."
+        " It is in bytes: 256 KB is 262_144."
     )
 
 
@@ -226,6 +245,17 @@ def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"bytes\.toml is not text in UTF-8"):
         load_target(path)
+
+
+def test_a_target_that_is_something_else_than_a_file_is_said_to_be(folder: Path) -> None:
+    (folder / "folder.toml").mkdir()
+    (folder / "loop.toml").symlink_to("loop.toml")
+    for name, message in (
+        ("folder.toml", "is a folder. Give a regular file."),
+        ("loop.toml", "cannot be read: "),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_target(folder / name)
 
 
 @pytest.mark.parametrize(
