@@ -21,6 +21,10 @@ UPPER_END = "upper end of its 90 % interval"
 MIDDLE = "middle of its 90 % interval"
 CERTAIN = "Predictions are held to the limits by the upper ends of their 90 % intervals."
 _BY_MIDDLE = "Predictions are held to the limits by their middle; --certain takes their upper ends."
+POWER_WITHOUT_PERIOD = (
+    "power cannot be limited without a period.",
+    "Say how often the chip infers: --period 1s.",
+)
 _EXAMPLE = "Write it like 256KB, or like sram=256KB,flash=512KB,latency=50ms,energy=2mJ,cycles=3M."
 _QUANTITY = re.compile(r"([+-]?)(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})\s*([A-Za-zµ]*)", re.ASCII)
 # 262,144 is what people copy from messages; its comma would part it into two limits.
@@ -215,9 +219,7 @@ def parse_budget(
         if name in given:
             row.check(target)
     if "power" in given and duty is None:
-        raise UserError(
-            "power cannot be limited without a period.", "Say how often the chip infers: --period 1s."
-        )
+        raise UserError(*POWER_WITHOUT_PERIOD)
     return budget_on(given, target, certain=certain, duty=duty)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cost_models.costing import CostModel, Costs
     from cost_models.costing_report import ModelReport
     from cost_models.duty_cycle import Duty, DutyCycle
+    from cost_models.on_targets import Period
     from cost_models.target import Target
 
 FITS, DOES_NOT_FIT, USER_ERROR = 0, 1, 2
@@ -33,6 +34,7 @@ examples:
   nas-cost a.tflite b.tflite --target stm32f446re --budget sram=64KB,latency=50ms
   nas-cost model.tflite --target my_board.toml --per-op --json
   nas-cost model.tflite --targets all --budget latency=50ms
+  nas-cost model.tflite --targets all --period 1s --battery 230mAh
   nas-cost model.tflite --timeline
   nas-cost model.tflite --period 1s --battery 230mAh --budget power=500uW
 """
@@ -171,16 +173,32 @@ def _duty_cycle_of(
     Raises:
         UserError: They cannot be meant, or power is not known on this target.
     """
-    if arguments.period is None:
-        if arguments.battery is not None:
-            raise UserError("--battery needs --period.", "Say how often it infers: --period 1s.")
+    period = _period_of(arguments)
+    if period is None:
         return None, None
-    from cost_models.duty_cycle import check_known, duty_cycle, duty_on
+    from cost_models.duty_cycle import check_known, duty_cycle, make_duty
 
-    duty = duty_on(target, period=arguments.period, battery=arguments.battery)
+    duty = make_duty(target, period_us=period.us, charge_mah=period.charge_mah)
     check_known(target)
     cycle = partial(duty_cycle, target=target, period_us=duty.period_us, charge_mah=duty.charge_mah)
     return cycle, duty
+
+
+def _period_of(arguments: argparse.Namespace) -> Period | None:
+    """What `--period` and `--battery` say; None where they are not given.
+
+    Raises:
+        UserError: They cannot be meant.
+    """
+    if arguments.period is None:
+        if arguments.battery is not None:
+            raise UserError("--battery needs --period.", "Say how often it infers: --period 1s.")
+        return None
+    from cost_models.duty_cycle import parse_charge, parse_period
+    from cost_models.on_targets import Period
+
+    charge = None if arguments.battery is None else parse_charge(arguments.battery)
+    return Period(us=parse_period(arguments.period), charge_mah=charge)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -190,8 +208,6 @@ def _compare(arguments: argparse.Namespace) -> int:
         ("--per-op", arguments.per_op),
         ("--lean", arguments.lean),
         ("--timeline", arguments.timeline),
-        ("--period", arguments.period),
-        ("--battery", arguments.battery),
     ):
         if given:
             raise UserError(
@@ -201,14 +217,15 @@ def _compare(arguments: argparse.Namespace) -> int:
 
     targets = chosen_targets(arguments.targets)
     _need_models(arguments)
-    from cost_models.budget import parse_limits
+    from cost_models.budget import POWER_WITHOUT_PERIOD, parse_limits
     from cost_models.on_targets import judge, models_of
     from cost_models.on_targets_text import on_targets_text
     from cost_models.tflite_graph import read_graph
 
     given = {} if arguments.budget is None else parse_limits(arguments.budget)
-    if "power" in given:
-        raise UserError("--targets cannot limit power.", "Name one board: --target NAME --period 1s.")
+    period = _period_of(arguments)
+    if "power" in given and period is None:
+        raise UserError(*POWER_WITHOUT_PERIOD)
     models = models_of(targets)
     entries: list[dict[str, Any]] = []
     texts: list[str] = []
@@ -217,7 +234,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     for path in arguments.models:
         try:
             data = _read(path)
-            judged = judge(read_graph(data), len(data), models, given, certain=arguments.certain)
+            judged = judge(
+                read_graph(data), len(data), models, given, certain=arguments.certain, period=period
+            )
         except UserError as error:
             entries.append(_complain(path, error))
             code = USER_ERROR

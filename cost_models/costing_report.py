@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _WIDTH = 110
+_NAME_WIDTH = 24
 _SHOWN_AS = {
     "sram_bytes": "SRAM",
     "model_bytes": "model",
@@ -138,7 +139,7 @@ def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *,
     target = model.target
     title = f"{target.title} ({target.name}), {target.kernels} kernels"
     table = Table()
-    table.add_column("model", overflow="fold")
+    table.add_column("model", overflow="fold", max_width=_NAME_WIDTH)
     for name in ("SRAM B", "flash B", "model B", "MACs", "cycles", "latency", "energy"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("fits")
@@ -283,6 +284,7 @@ def _limits_text(budget: Budget) -> str:
 def rendered(parts: list[Table | str]) -> str:
     """Tables drawn, sentences as they are; never wrapped or coloured, so that a pipe gets what a person sees."""
     from rich.console import Console
+    from rich.measure import Measurement
 
     texts = []
     for part in parts:
@@ -290,6 +292,9 @@ def rendered(parts: list[Table | str]) -> str:
             texts.append(part)
             continue
         console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
+        # Numbers are not cut short: a table of long ones is wider.
+        free = console.options.update(max_width=10 * _WIDTH)
+        console.width = max(_WIDTH, Measurement.get(console, free, part).minimum)
         with console.capture() as capture:
             console.print(part)
         texts += [line.rstrip() for line in capture.get().splitlines()]

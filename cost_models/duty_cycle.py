@@ -190,7 +190,7 @@ class DutyCycle:
         )
         if (charge := self.duty.charge_mah) is not None:
             days, least, most = (
-                _days_text(power.battery_days(charge)) for power in (self.middle, self.high, self.low)
+                days_text(power.battery_days(charge)) for power in (self.middle, self.high, self.low)
             )
             said += f". {charge:g} mAh last {days} days ({least} to {most})"
         if self.overruns:
@@ -225,6 +225,19 @@ def check_known(target: Target) -> None:
     Raises:
         UserError: It has no cycles, energy or sleep current.
     """
+    unknown = why_unknown(target)
+    if not unknown:
+        return
+    known = [each.name for each in map(load_target, list_targets()) if not why_unknown(each)]
+    raise UserError(
+        unknown,
+        f"Take one of {', '.join(known)}, or set energy_uj_per_mcycle and sleep_current_ua in a target file of"
+        " your own.",
+    )
+
+
+def why_unknown(target: Target) -> str:
+    """Why a duty cycle's power is not known on a target, in a sentence; empty where it is."""
     missing = [
         what
         for what, value in (
@@ -235,17 +248,8 @@ def check_known(target: Target) -> None:
         if value is None
     ]
     if not missing:
-        return
-    known = [
-        each.name
-        for each in map(load_target, list_targets())
-        if None not in (each.cycle_rates, each.energy_uj_per_mcycle, each.sleep_current_ua)
-    ]
-    raise UserError(
-        f"The power of a duty cycle is not known: target {target.name} has no {' and no '.join(missing)}.",
-        f"Take one of {', '.join(known)}, or set energy_uj_per_mcycle and sleep_current_ua in a target file of"
-        " your own.",
-    )
+        return ""
+    return f"The power of a duty cycle is not known: target {target.name} has no {' and no '.join(missing)}."
 
 
 def duty_on(target: Target, *, period: str, battery: str | None = None) -> Duty:
@@ -261,10 +265,8 @@ def duty_on(target: Target, *, period: str, battery: str | None = None) -> Duty:
 def make_duty(target: Target, *, period_us: float, charge_mah: float | None = None) -> Duty:
     """A duty on a target; where its average power is not known, it says why."""
     duty = Duty(period_us=period_us, charge_mah=charge_mah)
-    try:
-        check_known(target)
-    except UserError as error:
-        return replace(duty, unknown=error.message)
+    if unknown := why_unknown(target):
+        return replace(duty, unknown=unknown)
     return replace(duty, sleep_ua=target.sleep_current_ua, supply_volts=supply(target))
 
 
@@ -310,5 +312,6 @@ def _period_text(period_us: float) -> str:
     return f"{period_us:.4g} us"
 
 
-def _days_text(days: float) -> str:
+def days_text(days: float) -> str:
+    """Days of battery as people read them."""
     return f"{days:.1f}" if days < 9.95 else f"{days:,.0f}"

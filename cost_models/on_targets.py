@@ -11,6 +11,7 @@ from typing import Any, Literal
 from cost_models.budget import Budget, Violation, budget_on
 from cost_models.costing import CostModel, Costs
 from cost_models.costing_report import work_basis
+from cost_models.duty_cycle import DutyCycle, make_duty
 from cost_models.errors import UserError
 from cost_models.graph import OpGraph
 from cost_models.resources import RESOURCES
@@ -21,6 +22,19 @@ from cost_models.target_names import list_targets
 ALL = "all"
 Verdict = Literal["fits", "does not fit", "not judged", "refused"]
 _ORDER: tuple[Verdict, ...] = ("fits", "does not fit", "not judged", "refused")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """How often a chip infers.
+
+    Attributes:
+        us: From one inference to the next, in microseconds.
+        charge_mah: Of its battery; None where none was named.
+    """
+
+    us: float
+    charge_mah: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +49,7 @@ class OnTarget:
         violations: Those that it breaks.
         unjudged: Resources that a limit was given for, and whose cost is not known there.
         bounded: Operator kinds that nobody counted there, and that are bounded by their elements.
+        cycle: Average power with one inference in each period; None without a period, or where it is not known.
         refused: Why the target has no costs for it.
     """
 
@@ -45,6 +60,7 @@ class OnTarget:
     violations: tuple[Violation, ...] = ()
     unjudged: tuple[str, ...] = ()
     bounded: tuple[str, ...] = ()
+    cycle: DutyCycle | None = None
     refused: str | None = None
 
     @property
@@ -84,6 +100,8 @@ class OnTarget:
             ],
             "not_judged": list(self.unjudged),
         }
+        if self.budget.duty is not None:
+            entry["duty_cycle"] = None if self.cycle is None else self.cycle.as_json()
         kinds = {"uncounted": self.costs.uncounted, "bounded": self.bounded}
         return entry | {name: list(each) for name, each in kinds.items() if each}
 
@@ -135,6 +153,7 @@ def judge(
     given: Mapping[str, Fraction],
     *,
     certain: bool = False,
+    period: Period | None = None,
 ) -> tuple[OnTarget, ...]:
     """Costs a model on each target: what fits comes first, and within that the fastest; unknown latency last.
 
@@ -144,9 +163,10 @@ def judge(
         models: Of the targets, see `models_of`.
         given: Limits as `parse_limits` reads them; memory that is not among them comes from each target.
         certain: Hold predictions to the limits by the upper ends of their intervals.
+        period: How often the chip infers; it limits the latency, and average power follows from it.
     """
     judged = [
-        model if isinstance(model, OnTarget) else _judge(graph, size, model, given, certain)
+        model if isinstance(model, OnTarget) else _judge(graph, size, model, given, certain, period)
         for model in models
     ]
     return tuple(sorted(judged, key=_place))
@@ -159,7 +179,12 @@ def _place(row: OnTarget) -> tuple[int, float, str]:
 
 
 def _judge(
-    graph: OpGraph, size: int, model: CostModel, given: Mapping[str, Fraction], certain: bool
+    graph: OpGraph,
+    size: int,
+    model: CostModel,
+    given: Mapping[str, Fraction],
+    certain: bool,
+    period: Period | None,
 ) -> OnTarget:
     target = model.target
     try:
@@ -167,10 +192,11 @@ def _judge(
     except UserError as error:
         return OnTarget(target=target, refused=str(error))
     costs = explanation.costs
-    known = {
-        name: limit for name, limit in given.items() if getattr(costs, RESOURCES[name].field) is not None
-    }
-    budget = budget_on(known, target, certain=certain)
+    duty = None if period is None else make_duty(target, period_us=period.us, charge_mah=period.charge_mah)
+    cycle = None if duty is None else duty.cycle(costs)
+    values = {name: cycle if name == "power" else getattr(costs, RESOURCES[name].field) for name in given}
+    known = {name: limit for name, limit in given.items() if values[name] is not None}
+    budget = budget_on(known, target, certain=certain, duty=duty)
     unjudged = budget.unjudged(costs)
     return OnTarget(
         target=target,
@@ -180,4 +206,5 @@ def _judge(
         violations=budget.violations(costs, known_only=True),
         unjudged=tuple(name for name in given if name not in known or name in unjudged),
         bounded=explanation.bounded,
+        cycle=None if costs.at_least else cycle,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from cost_models.costing_report import energy_text, latency_texts, rendered
+from cost_models.duty_cycle import LEAVES_OUT, days_text
 from cost_models.on_targets import OnTarget
 from cost_models.resources import RESOURCES, format_quantity
 
@@ -25,19 +26,21 @@ def on_targets_text(path: str, rows: Sequence[OnTarget], given: Mapping[str, Fra
     table = Table()
     table.add_column("target", no_wrap=True)
     table.add_column("fits", overflow="fold")
-    for name in ("SRAM B", "flash B", "latency", "90 % interval", "energy"):
+    duty = next((row.budget.duty for row in rows if row.budget is not None), None)
+    power = ("energy",) if duty is None else ("power", "days") if duty.charge_mah is not None else ("power",)
+    for name in ("SRAM B", "flash B", "latency", "90 % interval", *power):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("basis")
     for row in rows:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row, power))
     title = f"{path}: fits {fitting} of {len(rows)} targets"
     return rendered([title, table, *_notes(rows, given)])
 
 
-def _cells(row: OnTarget) -> tuple[str, ...]:
+def _cells(row: OnTarget, power: Sequence[str]) -> tuple[str, ...]:
     costs = row.costs
     if costs is None:
-        return (row.target.name, "refused", "", "", "", "", "", "")
+        return (row.target.name, "refused", *[""] * (5 + len(power)))
     fits = {"fits": "yes", "not judged": f"? {', '.join(row.unjudged)}"}.get(row.verdict)
     if fits is None:
         fits = f"no: {', '.join(f'{broken.resource} {_excess(broken.excess)}' for broken in row.violations)}"
@@ -52,9 +55,22 @@ def _cells(row: OnTarget) -> tuple[str, ...]:
         f"{costs.flash_bytes:,}",
         latency,
         interval,
-        energy_text(costs).replace("\n", " "),
+        *(
+            energy_text(costs).replace("\n", " ") if name == "energy" else _duty_text(row, name)
+            for name in power
+        ),
         row.basis or "",
     )
+
+
+def _duty_text(row: OnTarget, name: str) -> str:
+    """Average power, or how many days the battery lasts."""
+    if row.cycle is None:
+        return "unknown"
+    if name == "power":
+        return format_quantity("power", row.cycle.middle.total_uw)
+    charge = row.cycle.duty.charge_mah
+    return "" if charge is None else days_text(row.cycle.middle.battery_days(charge))
 
 
 def _excess(excess: float) -> str:
@@ -79,7 +95,11 @@ def _notes(rows: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[str]
     if silent:
         names = ", ".join(row.target.name for row in silent)
         notes.append(f"Cycles are not known on {names}: there is no calibration.")
-    if any(row.costs is not None and row.costs.energy_uj is None for row in rows):
+    if any(row.cycle is not None for row in rows):
+        notes.append(f"Average power and battery leave out {LEAVES_OUT}.")
+    if any(row.budget is not None and row.budget.duty is not None and row.cycle is None for row in rows):
+        notes.append("Power is unknown where a target has no sourced energy or sleep current, or no cycles.")
+    elif any(row.costs is not None and row.costs.energy_uj is None for row in rows):
         notes.append("Energy is unknown where a target has no sourced figure, or no cycles.")
     if npus := [row.target.name for row in rows if row.target.npu is not None]:
         notes.append(f"Counted as the core alone would run it, without the NPU: {', '.join(npus)}.")
@@ -102,6 +122,8 @@ def _limits(rows: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[str
             said.append(f"{where}: the limit there is what there is")
     if rest := [name for name in ("sram", "flash") if name not in given]:
         said.append(f"Limit of {' and '.join(rest)}: what each target has, less what is reserved")
+    if duty := next((budget.duty for budget in budgets if budget.duty is not None), None):
+        said.append(f"Limit of latency: at most the period, {format_quantity('latency', duty.period_us)}")
     # Flash alone is a prediction that every target limits.
     said += sorted({held.rstrip(".") for budget in budgets if (held := budget.held_by())})
     return said

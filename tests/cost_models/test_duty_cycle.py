@@ -149,8 +149,8 @@ KNOWN = (
             " and no sourced sleep current." + KNOWN,
         ),
         (
-            ("--period", "1s", "--targets", "all"),
-            "--period and --targets all do not go together. Leave one of them out.",
+            ("--battery", "1Ah", "--targets", "all"),
+            "--battery needs --period. Say how often it infers: --period 1s.",
         ),
         (
             ("--period", "10ms"),
@@ -196,7 +196,7 @@ def test_a_limit_of_average_power_is_judged_by_the_same_figure(run: Run) -> None
         ),
         (("--budget", "power=1MW", "--period", "1s"), "power has the unit 'MW'. Its units are uW, mW or W."),
         (("--budget", "power=1", "--period", "1s"), "power has no unit. Its units are uW, mW or W."),
-        (("--budget", "power=1mW", "--targets", "all"), "--targets cannot limit power."),
+        (("--budget", "power=1mW", "--targets", "all"), "power cannot be limited without a period."),
         (
             ("--budget", "power=1mW", "--period", "1s", "--target", "rp2040"),
             "The power of a duty cycle is not known: target rp2040 has no",

@@ -12,6 +12,7 @@ import pytest
 import cost_models
 from cost_models.arena import arena, timeline
 from cost_models.arena.rules import RULES
+from cost_models.costing_report import rendered
 from cost_models.cycles.paths import COUNTERS
 from cost_models.target_file import load_target
 from cost_models.target_names import list_targets
@@ -124,6 +125,52 @@ def test_operators_that_nobody_counted_are_named_with_their_cores(
     # MACs are known all the same, and can be limited.
     assert run(MODEL, "--targets", "nrf52840", "--budget", "macs=1G")[0] == 0
     assert run(MODEL, "--budget", "macs=1G")[0] == 0
+
+
+def test_a_period_says_power_and_days_of_every_board(run: Run) -> None:
+    words = (MODEL, "--targets", "nrf52840,rp2040", "--period", "1s", "--battery", "230mAh")
+    code, out, _ = run(*words)
+    assert code == 0
+    _, alone, _ = run(MODEL, "--target", "nrf52840", "--period", "1s", "--battery", "230mAh", "--json")
+    cycle = json.loads(alone)["models"][0]["duty_cycle"]
+    _, several, _ = run(*words, "--json")
+    by_name = {entry["target"]: entry for entry in entries(several)}
+    assert (by_name["nrf52840"]["duty_cycle"], by_name["rp2040"]["duty_cycle"]) == (cycle, None)
+    assert {row[0]: row[-3:] for row in rows(out)} == {
+        "nrf52840": [f"{cycle['power_uw']:.3g} uW", f"{cycle['battery_days']:,.0f}", "measured"],
+        "rp2040": ["unknown", "unknown", "measured"],
+    }
+    assert "Power is unknown where a target has no sourced energy or sleep current, or no cycles." in out
+    assert "Limit of latency: at most the period, 1.0 s." in out
+
+
+def test_power_is_limited_where_it_is_known(run: Run) -> None:
+    words = (MODEL, "--targets", "nrf52840,rp2040", "--period", "1s", "--budget", "power=10uW")
+    code, out, _ = run(*words)
+    assert code == 1
+    assert [row[1].rpartition(" ")[0] for row in rows(out)] == ["no: power", "?"]
+    code, _, err = run(MODEL, "--targets", "all", "--budget", "power=1mW")
+    assert code == 2
+    assert "power cannot be limited without a period." in err
+
+
+def test_a_period_shorter_than_an_inference_is_a_limit_that_is_broken(run: Run) -> None:
+    code, out, _ = run(MODEL, "--targets", "nrf52840", "--period", "100us", "--json")
+    assert code == 1
+    assert [each["resource"] for each in entries(out)[0]["violations"]] == ["latency"]
+
+
+def test_a_table_of_long_numbers_keeps_the_name_and_all_columns() -> None:
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("model", overflow="fold", min_width=16)
+    for _ in range(9):
+        table.add_column("B", no_wrap=True)
+    table.add_row("a_long_name_of_a_model.tflite", *["123,456,789,012"] * 9)
+    lines = rendered([table]).splitlines()
+    assert lines[3].count("123,456,789,012") == 9
+    assert "a_long_name_of_a" in lines[3]
 
 
 def test_certainty_judges_every_target_by_the_upper_end(run: Run) -> None:
