@@ -169,6 +169,11 @@ def _capture(args: argparse.Namespace) -> None:
         echo=lambda text: print(text, end="", file=sys.stderr, flush=True),
     )
     _write(log, said)
+    try:
+        measurement(read_log(log), args.ticks_per_cycle)
+    except UserError as error:  # its name is free again for the next try
+        part = log.replace(log.with_name(f"{log.name}.part"))
+        raise UserError(f"{error.message.rstrip('.')}; it is kept as {part}.", error.hint) from None
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -44,17 +44,24 @@ def capture(
     """
     until = time.monotonic() + seconds
     said = bytearray()
-    code = _run(command, until, said, complete if port is None else lambda data: False, echo)
-    if port is not None and code == 0:
-        said.clear()
-        with _opened(port, baud, until) as descriptor:
-            while not complete(bytes(said)) and _read(descriptor, said, until):
-                pass
+    try:
+        code = _run(command, until, said, complete if port is None else lambda data: False, echo)
+        if port is not None and code == 0:
+            said.clear()
+            with _opened(port, baud, until) as descriptor:
+                while not complete(bytes(said)) and _read(descriptor, said, until):
+                    pass
+    except KeyboardInterrupt:
+        if said:
+            echo(f"\n{keep(bytes(said))}\n")
+        raise
     if complete(bytes(said)):
         return bytes(said)
     where = f" {keep(bytes(said))}" if said else ""
     if code is None:
         raise UserError(f"The command has not ended after {seconds:g} s.{where}", "Give a longer --timeout.")
+    if code < 0:
+        raise UserError(f"The command was ended by signal {-code}.{where}", f"Try it by itself: {command}")
     if code:
         raise UserError(f"The command ended with exit code {code}.{where}", f"Try it by itself: {command}")
     source = "the command's stdout" if port is None else port

@@ -96,10 +96,11 @@ def test_a_fake_board_on_a_serial_port_is_read_until_its_log_is_whole(
     ("code", "more", "message"),
     [
         ("raise SystemExit(3)", (), "The command ended with exit code 3."),
+        ("import os; os.kill(os.getpid(), 9)", (), "The command was ended by signal 9."),
         ("import time; time.sleep(60)", ("--timeout", "0.5"), "The command has not ended after 0.5 s."),
         ("print('hello')", (), "No whole log came from the command's stdout"),
         ("pass", ("--port", "/dev/null", "--timeout", "1"), "/dev/null is not a serial port. Check --port."),
-        ("pass", ("--port", "nowhere", "--timeout", "0.3"), "nowhere cannot be opened"),
+        ("pass", ("--port", "nowhere", "--timeout", "2"), "nowhere cannot be opened"),
         ("pass", ("--baud", "9600"), "--baud needs --port. Name the serial port."),
         ("pass", ("--timeout", "0"), "--timeout is not a number above zero."),
     ],
@@ -119,6 +120,42 @@ def test_an_unfinished_log_is_kept_beside(folder: Path, capsys: pytest.CaptureFi
     part = folder / "kws.csv.part"
     assert f"What was read is in {part}." in capsys.readouterr().err
     assert part.read_bytes().startswith(b"booting")
+
+
+def test_ctrl_c_keeps_what_was_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = python(
+        "import os, signal, time\n"
+        "print('booting', flush=True)\n"
+        "time.sleep(0.5)\n"
+        "os.kill(os.getppid(), signal.SIGINT)\n"
+        "time.sleep(60)"
+    )
+    assert main(arguments(folder, command)) == 130
+    part = folder / "kws.csv.part"
+    assert f"What was read is in {part}." in capsys.readouterr().err
+    assert part.read_bytes().startswith(b"booting")
+
+
+def test_a_board_that_starts_again_in_the_middle_is_read_from_there(folder: Path) -> None:
+    whole = (folder / "board.txt").read_text()
+    begun = whole[: len(whole) // 2]
+    command = python(f"print({begun!r}); print({whole!r})")
+    assert main(arguments(folder, command)) == 0
+
+
+def test_a_whole_log_of_another_model_leaves_its_name_free(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = folder / "board.txt"
+    right = board.read_text()
+    board.write_text(right.replace("CONV_2D", "ADD"))
+    command = python(f"print(open({str(board)!r}).read())")
+    assert main(arguments(folder, command)) == 2
+    said = capsys.readouterr().err
+    assert "at operator 0 the model has CONV_2D" in said
+    assert f"it is kept as {folder / 'kws.csv.part'}." in said
+    board.write_text(right)
+    assert main(arguments(folder, command)) == 0
 
 
 def test_a_log_that_is_there_is_not_written_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
