@@ -236,6 +236,7 @@ def _saved(
 ) -> str:
     """Keeps arrays in a file named by its content beside the runs: a resume or an export needs them again."""
 
+    from nas.model.npz import npz_bytes
     from nas.run.folder import write_atomically
     from nas.tasks.loading.array_like import as_labels, as_samples
 
@@ -257,7 +258,7 @@ def _saved(
         key: as_samples(value, key) if key.startswith("X") else as_labels(value, key)
         for key, value in arrays.items()
     }
-    content = _npz(arrays)
+    content = npz_bytes(arrays)
     parent = Path(out).parent if out else Path("runs")
     path = parent / f"arrays-{hashlib.sha256(content).hexdigest()[:16]}.npz"
     if not path.exists():
@@ -292,19 +293,3 @@ def _names(names: object) -> Any:
             "class_names is not a list of names.", "Give the names in the order of the class indices."
         )
     return np.asarray([str(item) for item in items], np.str_)
-
-
-def _npz(arrays: Mapping[str, Any]) -> bytes:
-    """An uncompressed npz of the same bytes for the same arrays: numpy's own would hold the time."""
-    import io
-    import zipfile
-
-    import numpy as np
-
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for key, array in arrays.items():
-            inner = io.BytesIO()
-            np.save(inner, array, allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{key}.npy"), inner.getvalue())
-    return stream.getvalue()

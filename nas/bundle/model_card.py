@@ -100,6 +100,7 @@ def model_card(content: BundleContent) -> str:
         duty_lines=_duty_lines(content),
         trained_on=trained_on,
         optimism="" if expected is None else optimism_text(expected),
+        init=content.model.provenance.get("init"),
     )
 
 

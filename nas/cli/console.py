@@ -105,6 +105,8 @@ def _plan_lines(plan: RunPlan) -> list[str]:
             *(f"        {note}" for note in board.budget.notes),
             f"space   {job.space.name}: {survey.fitting} of {survey.drawn} random networks fit",
         ]
+    if (init := plan.init()) is not None:
+        lines.append(f"init    {init.text()}")
     if all(survey.feasible for survey in plan.surveys):
         networks = config.networks()
         many = "as many networks as there is time for" if networks is None else f"{networks} networks"

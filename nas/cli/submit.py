@@ -20,7 +20,8 @@ from cost_models.errors import UserError
 from nas.model.words import first_line
 from nas.run.archive import EXIT_MARK, FOLDER_MARK, JOB_FILE, unpack
 from nas.run.config import RunConfig
-from nas.run.folder import RunFolder, create_run_folder
+from nas.run.folder import INIT_FILE, RunFolder, create_run_folder
+from nas.run.init_from import read_source
 from nas.run.warm_start import READ_FILES
 from nas.tasks import is_users_task
 
@@ -170,6 +171,9 @@ def pack_job(root: Path, config: RunConfig, given: Mapping[str, Any]) -> None:
     if config.warm_start is not None:
         for name in READ_FILES:
             values["warm_start"] = str(Path(_carry(Path(config.warm_start, name), root)).parent)
+    if config.init_from is not None:
+        values["init_from"] = INIT_FILE
+        (root / INIT_FILE).write_bytes(read_source(config.init_from).to_npz())
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None]
     (root / JOB_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
     whole = sum(file.stat().st_size for file in _files(root))

@@ -29,6 +29,7 @@ class Request:
         train_seconds: Time left for building and training, from the worker's receipt on; None for as long as it takes.
         recipe: How the network is trained.
         on_all: Whether it is trained on validation samples as well, which then say nothing of it.
+        init: Digest of the weights that the network begins with, which the worker has; None to begin at random.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Request:
     train_seconds: float | None = None
     recipe: TrainingRecipe = field(default_factory=TrainingRecipe)
     on_all: bool = False
+    init: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class Evaluated:
         cut_at: Training steps after which the time was up; None where all were done.
         quantization: How it came to int8, for final candidates.
         curve: Training loss, a mean for each of equal parts of the training.
+        weights: The float weights of a final candidate as `FloatWeights.to_npz` has them; None where they are not kept.
     """
 
     digest: str
@@ -68,6 +71,7 @@ class Evaluated:
     cut_at: int | None = None
     quantization: Quantization | None = None
     curve: tuple[float, ...] = ()
+    weights: bytes | None = None
     boards: dict[str, Costs] = field(default_factory=dict)
 
 

@@ -12,6 +12,7 @@ from nas.model.quantization import Quantization, quantization_from_json
 from nas.model.regression import NumberError
 from nas.model.result import model_key
 from nas.model.trained import Accuracy
+from nas.model.weights import Inherited, inherited_from_json
 
 State = Literal["evaluated", "rejected", "failed"]
 
@@ -36,6 +37,8 @@ class TrialRecord:
         seconds: Where the worker's time went, by stage.
         retrains: Number of the trial whose training this repeats on training and validation samples together. The
             accuracies are that trial's, as no sample is left to validate this one by. None for all others.
+        init: What the network took of given weights before it was trained; None where it began at random.
+        weights_sha256: Of the float weights that the training left; None where none are kept.
     """
 
     number: int
@@ -59,6 +62,8 @@ class TrialRecord:
     curve: tuple[float, ...] = ()
     boards: dict[str, Costs] = field(default_factory=dict)
     retrains: int | None = None
+    init: Inherited | None = None
+    weights_sha256: str | None = None
 
     def on(self, board: str, budget: Budget) -> TrialRecord:
         """The same trial as a run for one of its boards alone would record it.
@@ -106,7 +111,7 @@ class TrialRecord:
     @property
     def model_key(self) -> str:
         """Name of the bytes that it left."""
-        return model_key(self.digest, self.trained_steps, self.retrains)
+        return model_key(self.digest, self.trained_steps, self.retrains, self.init)
 
     @property
     def value(self) -> float:
@@ -136,6 +141,7 @@ def record_from_json(content: dict[str, Any]) -> TrialRecord:
         values["costs"] = _costs(values["costs"])
     if values.get("quantization") is not None:
         values["quantization"] = quantization_from_json(values["quantization"])
+    values["init"] = inherited_from_json(values.get("init"))
     values["curve"] = tuple(values.get("curve", ()))
     values["boards"] = {board: _costs(costs) for board, costs in values.get("boards", {}).items()}
     values["violations"] = tuple(Violation(**v) for v in values["violations"])

@@ -10,19 +10,22 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from nas.model.policy import MetricName
+from nas.model.weights import Inherited
 
 SCHEMA = 1
 
 
-def model_key(digest: str, steps: int, retrains: int | None = None) -> str:
+def model_key(digest: str, steps: int, retrains: int | None = None, init: Inherited | None = None) -> str:
     """Name of the bytes that a training left.
 
     Args:
         digest: Name of the network.
         steps: Training steps that were done.
         retrains: See `TrialSummary`.
+        init: See `TrialSummary`.
     """
-    return f"{digest}-{steps}" if retrains is None else f"{digest}-{steps}-all"
+    began = "" if init is None else f"-from-{init.source[:8]}"
+    return f"{digest}-{steps}{began}" if retrains is None else f"{digest}-{steps}{began}-all"
 
 
 class _Part(BaseModel):
@@ -69,6 +72,8 @@ class TrialSummary(_Part):
         worker: Which one trained it.
         retrains: Number of the trial whose training it repeats on training and validation samples together, and whose
             validation results it states.
+        init: What it took of the weights of `--init-from` before it was trained; None where it began at random.
+        weights_sha256: Of its float weights in the folder's `weights`; None where none are kept.
     """
 
     number: int
@@ -93,11 +98,13 @@ class TrialSummary(_Part):
     started: float | None = None
     worker: str = ""
     retrains: int | None = None
+    init: Inherited | None = None
+    weights_sha256: str | None = None
 
     @property
     def model_key(self) -> str:
         """Name of the bytes that it left."""
-        return model_key(self.digest, self.trained_steps, self.retrains)
+        return model_key(self.digest, self.trained_steps, self.retrains, self.init)
 
     @property
     def known_costs(self) -> dict[str, Any]:

@@ -95,6 +95,16 @@ def optimism_of(summary: RunSummary) -> str:
     return "" if expected is None else optimism_text(expected)
 
 
+def began_from_text(summary: RunSummary) -> str:
+    """What the chosen model took of the weights that its training was to begin with; empty where none were given."""
+    trial, source = _chosen_trial(summary), summary.config.get("init_from")
+    if trial is None or source is None:
+        return ""
+    if trial.init is None:
+        return f"random weights: no layer of {source} matches"
+    return f"{trial.init.text()} from {source}, the rest at random"
+
+
 def _chosen_trial(summary: RunSummary) -> TrialSummary | None:
     number = summary.chosen and summary.chosen.number
     return next((trial for trial in summary.trials if trial.number == number), None)

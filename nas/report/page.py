@@ -106,6 +106,7 @@ def _context(summary: RunSummary) -> dict[str, Any]:
         "quantization": facts.quantization_text(summary),
         "trained_on": facts.trained_on_text(summary),
         "optimism": facts.optimism_of(summary),
+        "began_from": facts.began_from_text(summary),
         "numbers_text": facts.numbers_text(chosen.tested) if chosen and chosen.tested.numbers else "",
         "groups": group_table(summary),
         "scatters": scatters(chosen) if chosen else [],

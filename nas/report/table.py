@@ -138,6 +138,7 @@ def verdict(summary: RunSummary) -> list[str]:
         *([("Validation", text)] if (text := facts.validation_text(summary)) else []),
         *([("By group", text)] if (text := facts.group_text(summary)) else []),
         *([("Trained on", text)] if (text := facts.trained_on_text(summary)) else []),
+        *([("Began from", text)] if (text := facts.began_from_text(summary)) else []),
         *([("Quantization", text)] if (text := facts.quantization_text(summary)) else []),
         *([("Threshold", text)] if (text := facts.anomaly_text(summary)) else []),
         *([("Robustness", text)] if (text := facts.robustness_text(chosen, most=2)) else []),

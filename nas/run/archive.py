@@ -17,10 +17,12 @@ _MOST_BYTES = 200 << 20
 
 
 def packed(folder: Path, most_bytes: int = _MOST_BYTES) -> Iterator[str]:
-    """The run folder as lines of text; without its models if it were too large, but with bundle and record."""
+    """The run folder as lines of text, with bundle and record; where it were too large without its float weights, and
+    at last without its models."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    if sum(path.stat().st_size for path in files) > most_bytes:
-        files = [path for path in files if path.parent.name not in ("models", "artifacts")]
+    for left_out in (("weights",), ("models", "artifacts")):
+        if sum(path.stat().st_size for path in files) > most_bytes:
+            files = [path for path in files if path.parent.name not in left_out]
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:xz") as tar:
         for path in files:

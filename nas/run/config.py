@@ -159,6 +159,13 @@ class RunConfig(TaskOptions):
         metavar="RUN",
         example="runs/earlier",
     )
+    init_from: str | None = key(
+        None,
+        "begin trainings with the float weights of an earlier run's chosen model or a .keras file, where layers match",
+        scope="start",
+        metavar="RUN|FILE",
+        example="runs/earlier",
+    )
     start: str | None = key(
         None,
         "train a reference network first, where it fits: ds_cnn_kws, resnet8, mobilenet_v1_025 or fc_autoencoder",

@@ -17,16 +17,24 @@ from typing import Any
 
 from cost_models.errors import UserError
 from cost_models.reading import LARGEST_MODEL_BYTES, read_bounded
+from nas.model.weights import LARGEST_WEIGHTS_BYTES
 from nas.model.words import printable
 from nas.run.config import RunConfig, make_config
 from nas.run.file_lock import lock_exclusively
 
 _MARK = "config.json"
 _BEGUN = ".begun"
-_BEFORE_THE_SEARCH = (_MARK, ".lock", "earlier.json", "study.journal")  # what a run writes until then
+INIT_FILE = "init.npz"  # the weights that networks begin with, where they are given
+_BEFORE_THE_SEARCH = (
+    _MARK,
+    ".lock",
+    "earlier.json",
+    INIT_FILE,
+    "study.journal",
+)  # what a run writes until then
 SCHEMA = 1
 LARGEST_CONFIG_BYTES, LARGEST_RESULT_BYTES = 1 << 20, 64 << 20
-TAKEN_NAMES = ("artifacts", "bundle", "models", "trials")  # what no board's part can be called
+TAKEN_NAMES = ("artifacts", "bundle", "models", "trials", "weights")  # what no board's part can be called
 _PACKAGES = (
     "mcu-nas", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ray", "optuna", "ai-edge-litert",
     "tflite-micro", "numpy",
@@ -85,6 +93,11 @@ class RunFolder:
         """The lean .tflite of an evaluated candidate."""
         return self.models / f"{key}.tflite"
 
+    @property
+    def weights(self) -> Path:
+        """Float weights of full trainings."""
+        return (self.home or self.path) / "weights"
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps other drivers out, until the end or until this process ends, however it ends.
@@ -101,7 +114,9 @@ class RunFolder:
             raise UserError(
                 f"Another nas-run is at work in {self.path}.", "Wait for it, or end it first."
             ) from None
-        for left in (*self.path.glob(".*.part"), *self.path.glob("models/.*.part")):
+        for left in (
+            part for place in ("", "models/", "weights/") for part in self.path.glob(f"{place}.*.part")
+        ):
             left.unlink(missing_ok=True)  # of a driver that was killed while it wrote
         try:
             yield
@@ -153,6 +168,30 @@ class RunFolder:
                 hint,
             )
         return tflite
+
+    def save_weights(self, key: str, content: bytes) -> None:
+        """Keeps the float weights of a training, see `nas.model.weights`."""
+        self.weights.mkdir(exist_ok=True)
+        write_atomically(self.weights / f"{key}.npz", content)
+
+    def load_weights(self, key: str, *, trial: int, sha256: str | None) -> bytes:
+        """The float weights that a trial left; see `load_model`.
+
+        Raises:
+            UserError: They are gone, or others than were trained.
+        """
+        hint = "Take another run, or a .keras file."
+        try:
+            content = read_bounded(self.weights / f"{key}.npz", 2 * LARGEST_WEIGHTS_BYTES)
+        except UserError:
+            raise UserError(f"The float weights of trial {trial} are not in {self.path}.", hint) from None
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise UserError(
+                f"The float weights of trial {trial} in {self.path} are not those that were trained: their hash"
+                " differs.",
+                hint,
+            )
+        return content
 
     def model_lost(self, key: str, sha256: str | None) -> bool:
         """Whether `load_model` would refuse."""
@@ -274,13 +313,17 @@ def open_run_folder(path: str) -> RunFolder:
     return folder
 
 
-def save_config(folder: RunFolder, config: RunConfig, data_digest: str) -> None:
-    """Writes the effective configuration, versions and seed, and the name of the study wherever the folder lies."""
+def save_config(folder: RunFolder, config: RunConfig, data_digest: str, init: str | None = None) -> None:
+    """Writes the effective configuration, versions and seed, and the name of the study wherever the folder lies.
+
+    `init` is the digest of the weights that networks begin with, where they are given.
+    """
     content = {
         "schema": SCHEMA,
         "study": f"{folder.path.resolve().name}-{secrets.token_hex(4)}",
         "config": config.kept(),
         "data_sha256": data_digest,
+        **({} if init is None else {"init": init}),
         "versions": versions(),
         "folder": str(Path.cwd()),  # where relative paths of the configuration begin
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -26,12 +26,13 @@ from nas.run.folder import (
     saved_config,
     write_atomically,
 )
+from nas.run.init_from import InitLook, keep, kept, look_at, read_source
 from nas.run.listeners import Listeners, RunListener
 from nas.run.result import RunResult
 from nas.run.setup import Job, prepare
 from nas.run.signals import GracefulStop
 from nas.run.trust import refuse_resume
-from nas.run.warm_start import earlier_trainings, load, save
+from nas.run.warm_start import earlier_trainings, load, refuse_other_init, save
 from nas.strategy.screening import Survey, survey_boards
 from nas.tasks.loading.progress import told
 from search_spaces.choices import Choices
@@ -96,6 +97,17 @@ class RunPlan:
         """Choices of networks that fit a board, those of all boards."""
         return tuple(params for found in self.surveys for params in found.feasible)
 
+    def init(self) -> InitLook | None:
+        """What networks that fit take of given weights; None where none are given.
+
+        Raises:
+            UserError: Not one of them takes any.
+        """
+        path, weights, feasible = self.job.config.init_from, self.job.init, self.feasible()
+        if path is None or weights is None or not feasible:
+            return None
+        return look_at(path, weights, [self.job.screen(Choices(params)) for params in feasible])
+
 
 def plan(config: RunConfig) -> RunPlan:
     """What a run would do, and how much of the space fits; trains nothing, writes nothing.
@@ -104,7 +116,7 @@ def plan(config: RunConfig) -> RunPlan:
         UserError: A name, limit or data set that cannot be used.
     """
     check_out(config.out)
-    return _plan(prepare(config.with_seed()))
+    return _plan(_prepare(config.with_seed()))
 
 
 def start(config: RunConfig, listener: RunListener, *, verbose: bool = False) -> RunResult:
@@ -121,15 +133,18 @@ def start(config: RunConfig, listener: RunListener, *, verbose: bool = False) ->
         UserError: Something in the configuration, the data, the disk or the cluster.
     """
     with told(listener.reading):
-        job = prepare(config.with_seed())
+        job = _prepare(config.with_seed())
     folder = create_run_folder(config.out, config.task)
     try:
         digest = job.dataset.digest()
         if config.warm_start is not None:
             metric = job.dataset.info.metric
             known = earlier_trainings(config.warm_start, config=config, data_digest=digest, metric=metric)
+            refuse_other_init(config.warm_start, _init_digest(job))
             save(folder, known)
-        save_config(folder, job.config, digest)
+        if job.init is not None:
+            keep(folder, job.init)
+        save_config(folder, job.config, digest, _init_digest(job))
         return _search(job, folder, listener, verbose=verbose)
     finally:
         folder.discard_unless_begun()  # so that the corrected call can take the same name
@@ -170,8 +185,9 @@ def resume(
                 f"Start a new run, or change only {', '.join(resumable())}.",
             )
     config = make_config(config.model_dump() | dict(values), origin)
+    init = None if config.init_from is None else kept(folder, folder.load_config().get("init"))
     with told(listener.reading), relative_paths_told(folder):
-        job = prepare(config)
+        job = prepare(config, init=init)
     digest = job.dataset.digest()
     if folder.load_config().get("data_sha256") != digest:
         raise UserError(
@@ -179,6 +195,15 @@ def resume(
             "Start a new run for new data.",
         )
     return _search(job, folder, listener, verbose=verbose)
+
+
+def _prepare(config: RunConfig) -> Job:
+    """A new run's objects."""
+    return prepare(config, init=None if config.init_from is None else read_source(config.init_from))
+
+
+def _init_digest(job: Job) -> str | None:
+    return None if job.init is None else job.init.digest()
 
 
 def _same_storage(url: str, other: str) -> bool:
@@ -200,6 +225,8 @@ def _search(job: Job, folder: RunFolder, listener: RunListener, *, verbose: bool
         listener.say(f"data: {line}")
     planned = _plan(job)
     planned.check()
+    if (init := planned.init()) is not None:
+        listener.say(init.text())
     try:
         with folder.locked(), lost_storage(job.config.storage):
             return _search_feasible(job, folder, listener, planned.feasible(), verbose=verbose)
@@ -381,7 +408,7 @@ def _search_feasible(
                     },
                 },
             ),
-            shared={"dataset": job.dataset},
+            shared={"dataset": job.dataset} | ({} if job.init is None else {"init": job.init}),
             workers=config.workers,
             address=config.ray_address,
             trial_timeout=config.trial_timeout,
@@ -413,6 +440,8 @@ def _search_feasible(
             stop=stop,
             save_log=save_log,
             model_lost=lost.__contains__,
+            save_weights=folder.save_weights,
+            init=job.init,
             started=clock,
         )
         try:

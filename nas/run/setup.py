@@ -15,6 +15,7 @@ from cost_models.on_targets import ALL, chosen_targets
 from cost_models.target import Target
 from cost_models.target_file import load_target
 from nas.frontend.costs import cost_model
+from nas.model.weights import FloatWeights
 from nas.run.config import RunConfig, check_sampler
 from nas.run.folder import TAKEN_NAMES
 from nas.run.limits import less_front_end, taken_by, users_budget
@@ -28,7 +29,10 @@ from search_spaces.space import SearchSpace, load_space
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A configuration made real: names have become objects."""
+    """A configuration made real: names have become objects.
+
+    `init` are the weights that networks begin with, where they are given.
+    """
 
     config: RunConfig
     target: Target
@@ -38,6 +42,7 @@ class Job:
     model: CostModel
     screen: Screen
     start: dict[str, Any] | None = None
+    init: FloatWeights | None = None
     front_ends: tuple[FrontEndChoice, ...] = ()
 
     @property
@@ -93,8 +98,12 @@ class Job:
         return np.random.default_rng([self.seed, *purpose.encode()])
 
 
-def prepare(config: RunConfig) -> Job:
+def prepare(config: RunConfig, *, init: FloatWeights | None = None) -> Job:
     """Turns names into objects; every mistake in them is found here, the cheap ones first.
+
+    Args:
+        config: The configuration.
+        init: Weights that networks begin with.
 
     Raises:
         UserError: A name, limit or data set that cannot be used.
@@ -159,6 +168,7 @@ def prepare(config: RunConfig) -> Job:
         )
         | ({FRONT_END: front_ends[0].name} if front_ends else {}),
         front_ends=front_ends,
+        init=init,
     )
 
 

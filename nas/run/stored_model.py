@@ -165,6 +165,7 @@ def finished_model(
             "recipe": asdict(TrainingRecipe()),
             **dataset.disturbed.to_json(),
             **({} if trial.retrains is None else {"trained_on": ["train", "val"]}),
+            **({} if trial.init is None else {"init": asdict(trial.init)}),
             "versions": dict(versions),
             **({} if robustness is None else {"robustness": dict(robustness)}),
             **({} if optimism is None else {"optimism": dict(optimism)}),

@@ -84,6 +84,26 @@ def earlier_trainings(
     return trainings
 
 
+def refuse_other_init(path: str, init: str | None) -> None:
+    """Refuses to learn from trainings that began with other weights than those of a new run will.
+
+    Args:
+        path: The folder of an earlier run, which `earlier_trainings` took.
+        init: Digest of the weights that networks begin with; None where they begin at random.
+
+    Raises:
+        UserError: It began otherwise.
+    """
+    began = RunFolder(path=Path(path)).load_config().get("init")
+    if began != init:
+        raise UserError(
+            f"{path} began its trainings with {'random' if began is None else 'other'} weights, so that its errors are"
+            " not those that networks would have here.",
+            "Leave --warm-start out, or begin as it did: "
+            + ("without --init-from." if began is None else "with the same --init-from."),
+        )
+
+
 def save(folder: RunFolder, trainings: tuple[EarlierTraining, ...]) -> None:
     """Keeps them with the run: a resume must not need the earlier one."""
     rows = [[one.params, one.steps, one.error] for one in trainings]

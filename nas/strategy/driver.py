@@ -15,6 +15,7 @@ from nas.model.evaluation import Evaluated, Failed, Rejected, Request
 from nas.model.policy import Policy
 from nas.model.records import TrialRecord, trainings
 from nas.model.result import model_key
+from nas.model.weights import FloatWeights, Inherited
 from nas.strategy.engine import Proposal, SearchEngine
 from nas.strategy.study import Study
 from nas.strategy.time_limit import TimeLimit
@@ -113,6 +114,8 @@ class Driver:
         stop: Asked often; True ends the search with what there is.
         save_log: Keeps the traceback of a failed trial, by number; returns the file's name.
         model_lost: Whether the bytes of a recorded training are gone, by `TrialRecord.model_key`.
+        save_weights: Keeps the float weights of a full training, by `TrialRecord.model_key`.
+        init: Weights that networks begin with as far as their layers match; None to begin at random.
     """
 
     plan: Plan
@@ -124,6 +127,8 @@ class Driver:
     stop: Callable[[], bool]
     save_log: Callable[[int, str], str] = lambda number, trace: ""
     model_lost: Callable[[str], bool] = lambda key: False
+    save_weights: Callable[[str, bytes], None] = lambda key, content: None
+    init: FloatWeights | None = None
     started: float = field(default_factory=time.monotonic)
     _pending: dict[int, _Pending] = field(default_factory=dict)
     _reserve: TimeReserve | None = None
@@ -341,7 +346,12 @@ class Driver:
 
     def _lost(self, proposal: Proposal) -> bool:
         """Whether a network was trained and its bytes are gone: it is trained again."""
-        return self.model_lost(model_key(proposal.screened.digest, self._steps(proposal)))
+        init = self._inherited(proposal)
+        return self.model_lost(model_key(proposal.screened.digest, self._steps(proposal), init=init))
+
+    def _inherited(self, proposal: Proposal) -> Inherited | None:
+        """What a network takes of given weights before it is trained."""
+        return None if self.init is None else self.init.taken_by(proposal.screened.candidate.wide)
 
     def _worth_beginning(self, proposal: Proposal) -> bool:
         """Whether a full training ends within the time.
@@ -445,6 +455,7 @@ class Driver:
         self._pending.clear()
 
     def _request(self, number: int, proposal: Proposal, rounds: int, *, on_all: bool) -> Request:
+        init = self._inherited(proposal)
         return Request(
             number=number,
             space=self.plan.space,
@@ -455,6 +466,7 @@ class Driver:
             sparsity=self.plan.sparsity,
             train_seconds=self._train_seconds(proposal, rounds),
             on_all=on_all,
+            init=None if init is None else init.source,
         )
 
     def _train_seconds(self, proposal: Proposal, rounds: int) -> float | None:
@@ -491,6 +503,7 @@ class Driver:
             started=waiting.started,
             worker=done.worker,
             retrains=None if waiting.first is None else waiting.first.number,
+            init=self._inherited(waiting.proposal),
         )
         match done.evaluation:
             case Evaluated() as ended if not math.isfinite(ended.accuracy.objective):
@@ -502,9 +515,10 @@ class Driver:
                 )
             case Evaluated() as ended:
                 steps = done.request.steps if ended.cut_at is None else ended.cut_at
-                waiting.model = self.save_model(
-                    model_key(screened.digest, steps, base.retrains), ended.tflite
-                )
+                key = model_key(screened.digest, steps, base.retrains, base.init)
+                waiting.model = self.save_model(key, ended.tflite)
+                if ended.weights is not None:
+                    self.save_weights(key, ended.weights)
                 covers = len(self.plan.steps) < 2 or steps >= self.plan.steps[-2]
                 judged = waiting.first or ended
                 return replace(
@@ -513,6 +527,9 @@ class Driver:
                     full=done.request.full and covers,
                     cut_at=ended.cut_at,
                     model_sha256=hashlib.sha256(ended.tflite).hexdigest(),
+                    weights_sha256=None
+                    if ended.weights is None
+                    else hashlib.sha256(ended.weights).hexdigest(),
                     accuracy=judged.accuracy,
                     tflm_accuracy=judged.tflm_accuracy,
                     curve=ended.curve,

@@ -26,6 +26,7 @@ from nas.frontend.costs import cost_model
 from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request, Stage
 from nas.model.metrics import ANOMALY_METRICS
 from nas.model.quantization import Quantization
+from nas.model.weights import LARGEST_WEIGHTS_BYTES, FloatWeights
 from nas.runtimes.reference import reference_engine
 from nas.strategy.screening import FRONT_END, Board, network_digest
 from nas.tasks.accuracy import measure_accuracy, score, score_numbers
@@ -40,6 +41,7 @@ from nas.tf.quantization.aware import train_aware
 from nas.tf.quantization.folded import Folded, predict
 from nas.tf.representative import Representative
 from nas.tf.train import TrainingData, train
+from nas.tf.weights import give, weights_of
 from search_spaces.arch import ArchSpec
 from search_spaces.choices import Choices
 from search_spaces.space import Candidate, candidate, load_space
@@ -64,6 +66,7 @@ class Evaluator:
         boards: For the costs read back from the bytes, with the limits.
         front_end: What makes the data, where that is searched.
         behind: Of data whose front end is searched, the boards behind each that may be chosen.
+        init: Weights that networks begin with where a request says so.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Evaluator:
         boards: Sequence[Board],
         front_end: str | None = None,
         behind: Mapping[str, Sequence[Board]] | None = None,
+        init: FloatWeights | None = None,
     ) -> None:
         _one_thread()
         tf.get_logger().setLevel("ERROR")
@@ -81,6 +85,7 @@ class Evaluator:
         self._front_end = front_end
         self._behind = dict(behind or {})
         self._evaluators: dict[str, Evaluator] = {}
+        self._init = init
         self._outputs = dataset.info.outputs
         self._rebuilds = dataset.info.false_alarms is not None
         self._targets = dataset.info.targets
@@ -105,7 +110,10 @@ class Evaluator:
         """The evaluator of networks behind a front end."""
         if front_end not in self._evaluators:
             self._evaluators[front_end] = Evaluator(
-                dataset=self._dataset.behind[front_end], boards=self._behind[front_end], front_end=front_end
+                dataset=self._dataset.behind[front_end],
+                boards=self._behind[front_end],
+                front_end=front_end,
+                init=self._init,
             )
         return self._evaluators[front_end]
 
@@ -125,6 +133,7 @@ class Evaluator:
         data = self._data(proposed.wide, on_all=request.on_all)
         model, losses = self._train(proposed, request, data, rng, seconds)
         steps = min(len(losses), request.steps)
+        weights = weights_of(model, proposed.narrow).to_npz() if request.full else None
         with _stage("quantize", seconds):
             tflite, quantization = self._quantize(model, proposed.narrow, request, data, rng, begun)
         with _stage("cost", seconds):
@@ -148,6 +157,7 @@ class Evaluator:
             cut_at=steps if steps < request.steps else None,
             curve=_curve(losses),
             quantization=quantization,
+            weights=weights if weights is not None and len(weights) <= LARGEST_WEIGHTS_BYTES else None,
         )
 
     def _quantize(
@@ -248,6 +258,8 @@ class Evaluator:
         clock = _Clock(request.train_seconds, request.steps)
         with _stage("build", seconds):
             model = build(proposed.wide, seed=_weight_seed(request.seed, proposed.wide))
+            if request.init is not None:
+                give(model, proposed.wide, self._given(request.init))
         losses: list[npt.NDArray[np.float32]] = []
         for step, steps in _phases(proposed, request):
             training = Training(model=model)
@@ -271,6 +283,11 @@ class Evaluator:
         if not all(np.isfinite(weights).all() for weights in model.get_weights()):
             raise _StageError("train", "the training diverged: weights are not finite")
         return model, np.concatenate(losses)
+
+    def _given(self, digest: str) -> FloatWeights:
+        if self._init is None or self._init.digest() != digest:
+            raise ValueError(f"the weights {digest} are not here")
+        return self._init
 
     def _data(self, spec: ArchSpec, *, on_all: bool) -> TrainingData:
         """The training samples, kept for the next network; those of a training on all samples are for one alone."""
@@ -382,6 +399,7 @@ def make_evaluator(
     budget: Budget,
     others: Sequence[tuple[Target, Budget]] = (),
     front_ends: Mapping[str, Sequence[tuple[Target, Budget, Mapping[str, float]]]] | None = None,
+    init: FloatWeights | None = None,
 ) -> Evaluator:
     """The factory that executors name.
 
@@ -392,6 +410,7 @@ def make_evaluator(
         others: Further boards with their limits.
         front_ends: Of data whose front end is searched, by its name: each board, what is left of its limits, and what
             the front end takes there.
+        init: Weights that networks begin with where a request says so.
     """
     spec = None if front_ends else dataset.info.frontend
     return Evaluator(
@@ -406,4 +425,5 @@ def make_evaluator(
             ]
             for name, boards in (front_ends or {}).items()
         },
+        init=init,
     )

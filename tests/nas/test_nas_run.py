@@ -106,6 +106,33 @@ def test_the_same_seed_with_one_worker_gives_the_same_trials_and_the_same_bytes(
     assert bundle_hashes(out) == bundle_hashes(first)
 
 
+def test_a_run_begins_with_the_weights_of_an_earlier_one_and_resumes_without_it(
+    finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    earlier, before = finished
+    source, out = tmp_path / "source", tmp_path / "run"
+    shutil.copytree(earlier, source)
+    kept = {t["digest"] for t in before["trials"] if t["rung"] == "full" and t["weights_sha256"]}
+    assert {path.stem for path in (source / "weights").iterdir()} == {f"{digest}-60" for digest in kept}
+    words = ["--budget", "32KB", "--workers", "1", "--out", str(out), "--json", *SMALL]
+    first = nas_run(*words, "--trials", "2", "--init-from", str(source))
+    assert f"networks begin with the weights of {source} (" in first.stderr
+    shutil.rmtree(source)
+    result = json.loads(nas_run("--resume", str(out), "--trials", "3", "--json").stdout)
+    began = [trial for trial in result["trials"] if trial["init"] is not None]
+    assert began
+    assert all(
+        (out / "models" / f"{t['digest']}-{t['steps']}-from-{t['init']['source'][:8]}.tflite").is_file()
+        for t in began
+    )
+    chosen = next(t for t in result["trials"] if t["number"] == result["chosen"]["number"])
+    manifest = json.loads((out / "bundle" / "manifest.json").read_text())
+    assert manifest["provenance"].get("init") == chosen["init"]
+    (out / "init.npz").write_bytes(b"")
+    refused = nas_run("--resume", str(out), "--trials", "4", expect=2)
+    assert "init.npz is not what the run's trainings began with." in refused.stderr
+
+
 def test_the_chosen_network_is_trained_again_on_all_samples_where_asked(
     finished: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -249,3 +249,40 @@ def test_pictures_are_learned_by_networks_on_vectors_too(evaluator: Any) -> None
     params = {"pool_log2": 0, "layers": 1, "units_1": 16, "units_2": 8, "units_3": 8, "prune_ratio": 0.0}
     ended = evaluator(request(space="mlp", params=params, steps=40))
     assert isinstance(ended, Evaluated), ended
+
+
+def test_a_training_begins_with_given_weights_and_leaves_its_own(digits: Dataset, evaluator: Any) -> None:
+    from nas.model.weights import FloatWeights
+    from nas.tf.worker import make_evaluator
+
+    trained = evaluator(request(full=True))
+    assert isinstance(trained, Evaluated), trained
+    assert trained.weights is not None
+    source = FloatWeights.from_npz(trained.weights)
+    target = load_target("nrf52840")
+    begins = make_evaluator(dataset=digits, target=target, budget=parse_budget("64KB", target), init=source)
+    short = request(steps=2)
+    at_random, after = (begins(dataclasses.replace(short, init=init)) for init in (None, source.digest()))
+    assert isinstance(at_random, Evaluated), at_random
+    assert isinstance(after, Evaluated), after
+    assert after.accuracy.value > at_random.accuracy.value + 0.3, "two steps alone teach next to nothing"
+    assert after.weights is None, "of full trainings alone"
+    again = begins(dataclasses.replace(short, init=source.digest()))
+    assert isinstance(again, Evaluated), again
+    assert again.tflite == after.tflite
+    lacking = evaluator(dataclasses.replace(short, init=source.digest()))
+    assert isinstance(lacking, Failed), lacking
+    assert "are not here" in lacking.reason
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5])
+def test_weights_go_into_a_network_as_they_came_out_of_it(ratio: float) -> None:
+    from nas.tf.build import build
+    from nas.tf.weights import give, weights_of
+
+    spec = candidate(load_space("ds_cnn"), Choices(choices(ratio)), input_shape=(8, 8, 1), classes=10).narrow
+    source, other = build(spec, seed=1), build(spec, seed=2)
+    source.set_weights([w + 1 for w in source.get_weights()])
+    give(other, spec, weights_of(source, spec))
+    for one, two in zip(source.get_weights(), other.get_weights(), strict=True):
+        assert (one == two).all()
