@@ -92,7 +92,14 @@ CORES: dict[str, Core] = {
             float_flags=("-mfloat-abi=hard", "-mfpu=fpv5-d16"),
         ),
         Core(name="cortex-m33", isa="dsp", float_flags=("-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")),
-        Core(name="cortex-m35p", isa="dsp", code_of=("cortex-m33", 1.0), counts_of="cortex-m33"),
+        Core(
+            name="cortex-m35p",
+            isa="dsp",
+            code_of=("cortex-m33", 1.0),
+            counts_of="cortex-m33",
+            pipeline_of="cortex-m33",
+            class_extra=0.10,
+        ),
         Core(name="cortex-m52", isa="mve", code_of=("cortex-m55", 1.0)),
         Core(
             name="cortex-m55",

@@ -18,7 +18,7 @@ from cost_models.code_size import CodeSizes
 from cost_models.cycles.board_facts import measured_boards
 from cost_models.cycles.boards import Check, Measurement, fit_rates
 from cost_models.cycles.calibration import Residual, cross_validate, folds, inside, spreads
-from cost_models.cycles.class_fit import factor_of, leave_board_out
+from cost_models.cycles.class_fit import check_of_boards, factor_of, leave_board_out
 from cost_models.cycles.coefficients import bare_kernels
 from cost_models.cycles.measurements import SHORT_NAMES, MeasuredRun, read_kernels, read_runs
 from cost_models.cycles.published import SOURCES, published
@@ -236,8 +236,12 @@ def _boards(folder: Path, scripts: Path) -> list[Row]:
 
 
 def _classes(folder: Path, scripts: Path) -> list[Row]:
-    """Boards predicted by their core's class without them."""
+    """Boards predicted by their core's class without them: each, those of a core together, and all."""
     left_out = leave_board_out([factor_of(board) for board in measured_boards(folder, scripts)])
+    by_core = {
+        core: [row for row in left_out if row.core == core] for core in sorted({row.core for row in left_out})
+    }
+    together = {core: rows for core, rows in by_core.items() if len(rows) > 1} | {"all cores": left_out}
     return [
         _board_row(
             f"{each.board} ({each.core})",
@@ -247,6 +251,9 @@ def _classes(folder: Path, scripts: Path) -> list[Row]:
             each.check,
         )
         for each in sorted(left_out, key=lambda each: (each.core, each.board))
+    ] + [
+        _board_row(core, f"each of {len(rows)} boards left out, alike", check_of_boards(rows))
+        for core, rows in together.items()
     ]
 
 

@@ -79,12 +79,14 @@ class LeftOut:
         board: Its name.
         core: Its core.
         others: Boards of its core that remained.
-        check: How its measured models and operators were predicted.
+        cases: Of each measured model and operator the error, and whether it lies in the 90 % interval.
+        check: The same in short.
     """
 
     board: str
     core: str
     others: int
+    cases: tuple[tuple[float, bool], ...]
     check: Check
 
 
@@ -160,28 +162,50 @@ def leave_board_out(factors: Sequence[Factor]) -> list[LeftOut]:
         core = factor.board.core
         others = [each for each in factors if each.board.name != factor.board.name]
         fitted = fit_classes(others, [core])[core]
-        errors = [abs(math.expm1(fitted.center - value)) for value, _ in factor.cases]
-        held = sum(
-            abs(value - fitted.center)
-            <= Z90 * math.hypot(fitted.spread_model, fitted.spread_operator * share)
+        cases = tuple(
+            (
+                abs(math.expm1(fitted.center - value)),
+                abs(value - fitted.center)
+                <= Z90 * math.hypot(fitted.spread_model, fitted.spread_operator * share),
+            )
             for value, share in factor.cases
         )
+        errors = [error for error, _ in cases]
         rows.append(
             LeftOut(
                 board=factor.board.name,
                 core=core,
                 others=sum(each.board.core == core for each in others),
+                cases=cases,
                 check=Check(
                     models=len(errors),
                     median=statistics.median(errors),
                     # Interpolated, other than in `check_of`: of three or four cases it would be the worst.
                     p90=float(np.quantile(errors, 0.9)),
                     worst=max(errors),
-                    coverage=held / len(errors),
+                    coverage=sum(inside for _, inside in cases) / len(cases),
                 ),
             )
         )
     return rows
+
+
+def check_of_boards(rows: Sequence[LeftOut]) -> Check:
+    """Boards that were left out taken together: each weighs the same, however many cases it has."""
+    weighed = sorted((error, 1 / (len(row.cases) * len(rows))) for row in rows for error, _ in row.cases)
+    errors = [error for error, _ in weighed]
+    below = np.cumsum([weight for _, weight in weighed])
+
+    def quantile(share: float) -> float:
+        return errors[min(int(np.searchsorted(below, share - 1e-9)), len(errors) - 1)]
+
+    return Check(
+        models=len(errors),
+        median=quantile(0.5),
+        p90=quantile(0.9),
+        worst=errors[-1],
+        coverage=statistics.fmean(row.check.coverage for row in rows),
+    )
 
 
 def few_models_rates(factor: Factor, source: str) -> Rates:

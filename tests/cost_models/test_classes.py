@@ -6,6 +6,7 @@ import json
 import math
 import random
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ import pytest
 from cost_models.cores import CORES
 from cost_models.cycles import predict
 from cost_models.cycles.board_facts import measured_boards
-from cost_models.cycles.boards import Measurement
+from cost_models.cycles.boards import Check, Measurement
 from cost_models.cycles.class_fit import (
     Board,
+    LeftOut,
+    check_of_boards,
     document_of,
     factor_of,
     few_models_rates,
@@ -25,6 +28,7 @@ from cost_models.cycles.class_fit import (
 from cost_models.cycles.classes import CLASSES, FETCH, class_rates, ideal_parts
 from cost_models.cycles.kernel_table import graph_of
 from cost_models.cycles.published import FEW_MODELS
+from cost_models.cycles.table import core_table
 from cost_models.graph import OpGraph
 from cost_models.target_file import load_target
 from cost_models.target_names import list_targets
@@ -75,6 +79,23 @@ def test_every_target_has_latency_and_says_what_it_rests_on() -> None:
     assert {bases[name] for name in ("stm32h743", "rp2350", "ra8d1", "apollo510", "cortex_m55")} == {"class"}
     assert {bases[name] for name in ("arduino_due", "stm32f103", "cortex_m4")} == {"bound"}
     assert {bases[name] for name in ("esp32", "esp32s3", "esp32c3", "esp32p4")} == {"class"}
+
+
+def test_every_arm_core_whose_instructions_are_known_has_a_class() -> None:
+    for name, core in CORES.items():
+        if core.is_arm and core_table("cmsis_nn", name) is not None:
+            assert class_rates(name, "cmsis_nn", "flash") is not None, name
+
+
+def test_boards_left_out_weigh_the_same_however_many_cases_they_have() -> None:
+    check = Check(models=0, median=0, p90=0, worst=0, coverage=0.0)
+    many = LeftOut(
+        board="a", core="c", others=1, cases=((0.1, True),) * 98, check=replace(check, coverage=1.0)
+    )
+    few = LeftOut(board="b", core="c", others=1, cases=((0.3, False),) * 2, check=check)
+    found = check_of_boards([many, few])
+    assert (found.models, found.median, found.p90, found.worst) == (100, 0.1, 0.3, 0.3)
+    assert found.coverage == 0.5
 
 
 def test_own_rates_come_before_the_class() -> None:
