@@ -309,7 +309,8 @@ class AccuracyEntry(_Strict):
 
     `score` is the value of `metric`, by which the model was searched, where that is not the accuracy; `interval` holds
     the ends of its 95 % interval where the confusion matrix does not give it. Of anomalies, the confusion matrix is
-    that at the threshold.
+    that at the threshold. Of a robust metric `disturbed` is the half that disturbed samples have; the rest is of
+    samples as they are.
     """
 
     part: Literal["val", "test"]
@@ -325,6 +326,7 @@ class AccuracyEntry(_Strict):
     interval: tuple[float, float] | None = None
     numbers: tuple[NumberErrorEntry, ...] = ()
     groups: GroupsEntry | None = None
+    disturbed: float | None = None
 
 
 class GoldenShareEntry(_Strict):

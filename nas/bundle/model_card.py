@@ -46,6 +46,7 @@ class AccuracyRow:
     score: float
     score_low: float
     score_high: float
+    disturbed: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,4 +151,5 @@ def _accuracy_row(accuracy: Accuracy) -> AccuracyRow:
         score=accuracy.objective,
         score_low=score_low,
         score_high=score_high,
+        disturbed=accuracy.disturbed,
     )

@@ -150,6 +150,7 @@ def _trained_model(
                 interval=accuracy.interval,
                 numbers=tuple(NumberError(**number.model_dump()) for number in accuracy.numbers),
                 groups=group_scores(None if accuracy.groups is None else accuracy.groups.model_dump()),
+                disturbed=accuracy.disturbed,
                 threshold=None if manifest.anomaly is None else manifest.anomaly.threshold,
             )
             for accuracy in manifest.accuracies

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.model.policy import MetricName
+from nas.model.policy import AskedMetricName, MetricName
 from nas.model.regression import Numbers
 from nas.model.statistics import Z95, wilson
 
@@ -194,12 +194,19 @@ class Metric:
         label: What people read.
         interval_name: What kind of interval its 95 % interval is.
         balances: Whether training weighs classes by the inverse of their number of samples.
+        plain: Of which metric it is the mean of two values, of samples as they are and of disturbed ones (`--robust`).
     """
 
     name: MetricName
     label: str
     interval_name: str
     balances: bool = False
+    plain: MetricName | None = None
+
+    @property
+    def robust(self) -> bool:
+        """Whether disturbed samples count as well."""
+        return self.plain is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,10 +333,36 @@ NUMBER_METRICS: dict[str, NumberMetric] = {
     )
 }
 
+_ROBUST: dict[MetricName, MetricName] = {
+    "accuracy": "robust_accuracy",
+    "balanced_accuracy": "robust_balanced_accuracy",
+    "macro_f1": "robust_macro_f1",
+}
+CLASS_METRICS |= {
+    name: replace(
+        CLASS_METRICS[plain],
+        name=name,
+        label=f"robust {CLASS_METRICS[plain].label}",
+        interval_name=f"mean {CLASS_METRICS[plain].interval_name}",
+        plain=plain,
+    )
+    for plain, name in _ROBUST.items()
+}
+
 METRICS: dict[str, Metric] = {**CLASS_METRICS, **ANOMALY_METRICS, **NUMBER_METRICS}
 
 
-def metric_for(counts: Sequence[int]) -> tuple[MetricName, str]:
+def robust_metric(name: MetricName) -> MetricName:
+    """The metric that counts disturbed samples as well, of a metric of classes."""
+    return _ROBUST[name]
+
+
+def plain_metric(name: MetricName) -> MetricName:
+    """The metric of samples as they are that a metric is made of: mostly itself."""
+    return METRICS[name].plain or name
+
+
+def metric_for(counts: Sequence[int]) -> tuple[AskedMetricName, str]:
     """The metric that fits the training samples of each class, and a sentence where it is not accuracy."""
     most, least = max(counts), max(min(counts), 1)
     if most <= _MOST_IMBALANCE * least:

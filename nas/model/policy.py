@@ -6,7 +6,9 @@ from typing import Literal
 
 Policy = Literal["accuracy", "balanced", "smallest"]
 NumberMetricName = Literal["rmse", "mae", "r2"]
-MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "auc", "partial_auc", NumberMetricName]
+AskedMetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "auc", "partial_auc", NumberMetricName]
+RobustMetricName = Literal["robust_accuracy", "robust_balanced_accuracy", "robust_macro_f1"]
+MetricName = Literal[AskedMetricName, RobustMetricName]
 
 POLICIES: dict[Policy, str] = {
     "accuracy": "highest int8 validation {metric}; among equals the fewest cycles",

@@ -155,7 +155,8 @@ class MeasuredAccuracy(_Part):
     """Correct answers out of all, by an interpreter; test data come with a 95 % Wilson interval.
 
     `score` is the run's metric, with its own interval; `threshold` is that of anomalies, above which a score is one;
-    `numbers` are the errors of each number that is predicted, in its unit, and then `value` is the score.
+    `numbers` are the errors of each number that is predicted, in its unit, and then `value` is the score;
+    `disturbed` is the half of a robust metric that disturbed samples have.
     """
 
     engine: str
@@ -171,6 +172,7 @@ class MeasuredAccuracy(_Part):
     metric: MetricName | None = None
     numbers: list[dict[str, Any]] = []
     groups: GroupsSummary | None = None
+    disturbed: float | None = None
 
     @property
     def objective(self) -> float:

@@ -137,6 +137,8 @@ class Accuracy:
         groups: The metric by group, where the data have groups and it was asked for.
         predictions: Of a regression, of some samples where it was asked for.
         hits: Which samples were answered rightly, where it was kept; see `nas.model.optimism.packed`.
+        disturbed: Of a robust metric: that of disturbed samples; `score` is the mean of it and of samples as they are,
+            of which alone everything else is.
     """
 
     part: Literal["val", "test"]
@@ -152,6 +154,7 @@ class Accuracy:
     groups: GroupScores | None = None
     predictions: tuple[Predictions, ...] = ()
     hits: str = ""
+    disturbed: float | None = None
 
     @property
     def value(self) -> float:

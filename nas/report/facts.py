@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.model.groups import GroupScores, group_scores, groups_text
-from nas.model.metrics import METRICS, NUMBER_METRICS
+from nas.model.metrics import METRICS, NUMBER_METRICS, plain_metric
 from nas.model.optimism import optimism_from_json, optimism_text
 from nas.model.policy import MetricName
 from nas.model.quantization import quantization_text as text_of
@@ -198,7 +198,14 @@ def score_text(summary: RunSummary) -> str:
     assert summary.chosen is not None
     test, row = summary.chosen.tested, METRICS[summary.task.metric]
     ends = f"{percent(test.score_low)} to {percent(test.score_high)}"
-    return f"{row.label}: {percent(test.score)} on test data (95{GAP}% {row.interval_name} {ends})"
+    text = f"{row.label}: {percent(test.score)} on test data (95{GAP}% {row.interval_name} {ends})"
+    if test.disturbed is None or test.score is None:
+        return text
+    plain = METRICS[plain_metric(metric_name(summary))].label
+    return (
+        f"{text}, the mean of {percent(2 * test.score - test.disturbed)} {plain} as they are and"
+        f" {percent(test.disturbed)} disturbed"
+    )
 
 
 def anomaly_text(summary: RunSummary) -> str:

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from cost_models.errors import UserError, did_you_mean, shortened
 from cost_models.reading import read_toml
 from nas.model.config_key import facts_of, key
-from nas.model.policy import MetricName, NumberMetricName, Policy
+from nas.model.policy import AskedMetricName, NumberMetricName, Policy
 from nas.model.storage_url import StorageUrl
 from nas.tasks.options import TaskOptions
 
@@ -66,12 +66,17 @@ class RunConfig(TaskOptions):
         metavar="CHARGE",
         example="230mAh",
     )
-    metric: MetricName | Literal["auto"] = key(
+    metric: AskedMetricName | Literal["auto"] = key(
         "auto",
         "what is searched and chosen by: accuracy, balanced_accuracy, macro_f1; of anomalies auc or partial_auc;"
         " of numbers to predict rmse, mae or r2",
         default="balanced_accuracy where classes are unbalanced, said, else accuracy; of anomalies auc; of numbers"
         " rmse",
+    )
+    robust: bool = key(
+        False,
+        "search for classifiers that stand noise, other gains, offsets and lost readings: disturbed samples count half,"
+        " and are trained on",
     )
     sparsity: float = key(0.0, "weights that magnitude pruning zeroes", metavar="SHARE", ge=0.0, lt=1.0)
     sampler: str = key(

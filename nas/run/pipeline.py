@@ -34,6 +34,7 @@ from nas.run.signals import GracefulStop
 from nas.run.trust import refuse_resume
 from nas.run.warm_start import earlier_trainings, load, refuse_other_init, save
 from nas.strategy.screening import Survey, survey_boards
+from nas.tasks.accuracy import judged_samples
 from nas.tasks.loading.progress import told
 from search_spaces.choices import Choices
 
@@ -425,8 +426,8 @@ def _search_feasible(
                 sparsity=config.sparsity,
                 policy=config.policy,
                 limit=config.timeout,
-                validation=job.dataset.info.samples["val"],
-                test_share=job.dataset.info.samples["test"] / job.dataset.info.samples["val"],
+                validation=judged_samples(job.dataset, "val"),
+                test_share=judged_samples(job.dataset, "test") / judged_samples(job.dataset, "val"),
                 starts=starts,
                 finalist_steps=_longest_steps(job),
                 longest=_LONGEST_SHARE * config.trial_timeout,

@@ -121,7 +121,7 @@ def prepare(config: RunConfig, *, init: FloatWeights | None = None) -> Job:
         # Before the data are read, on which what is left to the network depends.
         budgets.append(users_budget(config, target, text=config.budget))
     space = load_space(config.space)
-    dataset = load_task(config.task, config).judged_by(config.metric)
+    dataset = load_task(config.task, config).judged_by(config.metric, robust=config.robust)
     if config.trains_on_validation and dataset.info.false_alarms is not None:
         raise UserError(
             "--final-on all is not for anomalies: their threshold is set by validation samples that the network has"

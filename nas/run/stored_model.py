@@ -83,7 +83,7 @@ def load_run_model(
     graph = read_graph(tflite)
     with relative_paths_told(folder):
         target = target or load_target(config.target)
-        dataset = load_task(config.task, config).judged_by(config.metric)
+        dataset = load_task(config.task, config).judged_by(config.metric, robust=config.robust)
     _check_data(folder, dataset, config.task)
     if dataset.behind:
         dataset = dataset.behind[trial.params[FRONT_END]]

@@ -141,6 +141,7 @@ def chosen_model(
             "score_high": score_high,
             "threshold": accuracy.threshold,
             "metric": accuracy.metric,
+            "disturbed": accuracy.disturbed,
             "numbers": [asdict(one) for one in accuracy.numbers],
             "groups": None if accuracy.groups is None else asdict(accuracy.groups),
         },

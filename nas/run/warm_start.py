@@ -10,7 +10,7 @@ from typing import Any
 
 from cost_models.errors import UserError
 from cost_models.reading import read_bounded
-from nas.model.metrics import METRICS
+from nas.model.metrics import METRICS, plain_metric
 from nas.model.policy import MetricName
 from nas.run.config import RunConfig
 from nas.run.folder import LARGEST_RESULT_BYTES, RunFolder, write_atomically
@@ -75,7 +75,7 @@ def earlier_trainings(
     if earlier != metric:
         raise UserError(
             f"{path} was searched by {METRICS[earlier].label}, not by {METRICS[metric].label}.",
-            f"Add --metric {earlier}.",
+            _other_metric(earlier, metric),
         )
     if digest != data_digest:
         raise UserError(
@@ -102,6 +102,15 @@ def refuse_other_init(path: str, init: str | None) -> None:
             "Leave --warm-start out, or begin as it did: "
             + ("without --init-from." if began is None else "with the same --init-from."),
         )
+
+
+def _other_metric(earlier: MetricName, metric: MetricName) -> str:
+    """What makes a run search by the metric of an earlier one."""
+    if METRICS[earlier].robust == METRICS[metric].robust:
+        return f"Add --metric {plain_metric(earlier)}."
+    hint = "Add --robust" if METRICS[earlier].robust else "Leave --robust out"
+    same = plain_metric(earlier) == plain_metric(metric)
+    return f"{hint}." if same else f"{hint}, and add --metric {plain_metric(earlier)}."
 
 
 def save(folder: RunFolder, trainings: tuple[EarlierTraining, ...]) -> None:

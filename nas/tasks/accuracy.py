@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nas.model.anomaly_score import AnomalyScore, threshold_at
 from nas.model.input_quantization import InputScaling
-from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, NUMBER_METRICS, bootstrap_rows, ends
+from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, METRICS, NUMBER_METRICS, bootstrap_rows, ends
 from nas.model.optimism import packed
 from nas.model.policy import MetricName
 from nas.model.regression import NumberError, NumberScaling, Predictions, TargetScale
@@ -21,12 +21,14 @@ from nas.runtimes.litert import LiteRtModel
 from nas.runtimes.reference import reference_model
 from nas.tasks.by_group import Rows, score_groups
 from nas.tasks.dataset import Dataset
+from nas.tasks.disturbances import disturbed_in_turn
 from nas.tasks.loading.mapped import chunks
 
 Part = Literal["val", "test"]
 
 _PICTURED = 500  # samples
 _PICTURED_NUMBERS = 4
+_MOST_DISTURBED = 1000  # validation samples: a training is measured in as much time again, at the most
 
 
 def score(
@@ -222,23 +224,32 @@ def _judge(model: Int8Model, dataset: Dataset, part: Part, threshold: int | None
             predicted=predicted,
         )
     if info.false_alarms is None:
-        outputs = np.concatenate([outputs for _, outputs in _answers(model, dataset, part)])
+        outputs = _outputs(model, dataset, dataset.samples[part])
 
-        def classes(rows: Rows) -> Accuracy:
+        def of(answers: npt.NDArray[np.int8], truth: npt.NDArray[np.int64]) -> Accuracy:
             return score(
-                outputs[rows],
-                labels[rows],
+                answers,
+                truth,
                 classes=len(info.class_names),
                 part=part,
                 engine=engine,
                 metric=info.metric,
             )
 
-        return _Judged(
-            judge=classes,
-            value=lambda rows: classes(rows).objective,
-            hits=outputs.argmax(axis=1) == labels,
-        )
+        if not METRICS[info.metric].robust:
+            return _Judged(
+                judge=lambda rows: of(outputs[rows], labels[rows]),
+                value=lambda rows: of(outputs[rows], labels[rows]).objective,
+                hits=outputs.argmax(axis=1) == labels,
+            )
+        picks, samples = _disturbed(dataset, part)
+        answers = _outputs(model, dataset, samples)
+
+        def both(rows: Rows) -> Accuracy:
+            taken = np.isin(picks, rows)
+            return _mean(of(outputs[rows], labels[rows]), of(answers[taken], labels[picks[taken]]))
+
+        return _Judged(judge=both, value=lambda rows: both(rows).objective)
     scores = anomaly_scores(model, dataset, part)
     if threshold is None:
         usual = scores if part == "val" else anomaly_scores(model, dataset, "val")
@@ -255,6 +266,43 @@ def _judge(model: Int8Model, dataset: Dataset, part: Part, threshold: int | None
         return area.of(normal, anomalous) if len(normal) and len(anomalous) else None
 
     return _Judged(judge=anomalies, value=told_apart)
+
+
+def judged_samples(dataset: Dataset, part: Part) -> int:
+    """How many inferences an accuracy takes."""
+    count = len(dataset.labels[part])
+    return count + (len(_picks(count, part)) if METRICS[dataset.info.metric].robust else 0)
+
+
+def _picks(count: int, part: Part) -> Rows:
+    """The samples of a part that are disturbed as well: of test data all, of validation data some, always the same."""
+    if part == "test" or count <= _MOST_DISTURBED:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).permutation(count)[:_MOST_DISTURBED])
+
+
+def _disturbed(dataset: Dataset, part: Part) -> tuple[Rows, npt.NDArray[np.generic]]:
+    """Those samples by their indices, and what they are disturbed: the same for all networks."""
+    picks = _picks(len(dataset.labels[part]), part)
+    rng = np.random.default_rng([*b"disturbed", *part.encode()])
+    return picks, disturbed_in_turn(np.asarray(dataset.samples[part][picks]), rng)
+
+
+def _mean(plain: Accuracy, disturbed: Accuracy) -> Accuracy:
+    """Results on samples as they are, scored by the mean of their metric and that of disturbed ones.
+
+    The interval is the mean of both: the two are of the same samples, and rise and fall together.
+    """
+    if not disturbed.total:
+        return plain
+    ends = zip(plain.objective_interval(), disturbed.objective_interval(), strict=True)
+    low, high = ((one + other) / 2 for one, other in ends)
+    return replace(
+        plain,
+        score=(plain.objective + disturbed.objective) / 2,
+        interval=(low, high),
+        disturbed=disturbed.objective,
+    )
 
 
 def some_predictions(
@@ -279,7 +327,9 @@ def predictions(model: Int8Model, dataset: Dataset, part: Part) -> npt.NDArray[n
     """A network's predictions for each sample of a part, in the unit of the data. Shape: (n, k)."""
     output = model.output
     scaling = NumberScaling.fold(dataset.info.targets, scale=output.scale, zero_point=output.zero_point)
-    return np.concatenate([scaling.numbers(outputs) for _, outputs in _answers(model, dataset, part)])
+    return np.concatenate(
+        [scaling.numbers(outputs) for _, outputs in _answers(model, dataset, dataset.samples[part])]
+    )
 
 
 def anomaly_scores(model: Int8Model, dataset: Dataset, part: Part) -> npt.NDArray[np.int64]:
@@ -290,15 +340,21 @@ def anomaly_scores(model: Int8Model, dataset: Dataset, part: Part) -> npt.NDArra
         zero_points=(port.zero_point, output.zero_point),
         elements=port.size,
     )
-    return np.concatenate([scoring.of(inputs, outputs) for inputs, outputs in _answers(model, dataset, part)])
+    return np.concatenate(
+        [scoring.of(inputs, outputs) for inputs, outputs in _answers(model, dataset, dataset.samples[part])]
+    )
+
+
+def _outputs(model: Int8Model, dataset: Dataset, samples: npt.NDArray[np.generic]) -> npt.NDArray[np.int8]:
+    return np.concatenate([outputs for _, outputs in _answers(model, dataset, samples)])
 
 
 def _answers(
-    model: Int8Model, dataset: Dataset, part: Part
+    model: Int8Model, dataset: Dataset, samples: npt.NDArray[np.generic]
 ) -> Iterator[tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]]:
     """Int8 inputs and outputs, some samples at a time. Shape: (n, *input.shape), (n, outputs)."""
     port = model.input
     scaling = InputScaling.fold(dataset.info.preprocess, scale=port.scale, zero_point=port.zero_point)
-    for raw in chunks(dataset.samples[part]):
+    for raw in chunks(samples):
         inputs = scaling.quantize(raw).reshape(len(raw), *port.shape)
         yield inputs, model.run(inputs).reshape(len(raw), -1)

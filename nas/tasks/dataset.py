@@ -11,8 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.errors import UserError, did_you_mean
-from nas.model.metrics import ANOMALY_METRICS, CLASS_METRICS, METRICS, NUMBER_METRICS, Metric, metric_for
-from nas.model.policy import MetricName
+from nas.model.metrics import (
+    ANOMALY_METRICS,
+    CLASS_METRICS,
+    METRICS,
+    NUMBER_METRICS,
+    Metric,
+    metric_for,
+    robust_metric,
+)
+from nas.model.policy import AskedMetricName
 from nas.model.regression import TargetScale
 from nas.model.trained import FrontEndSpec, Preprocess, TaskInfo
 from nas.model.words import counted
@@ -82,24 +90,59 @@ class Dataset:
             raw = self.samples[raw]
         return np.clip(self.info.preprocess.apply(raw), *self.input_range)
 
-    def judged_by(self, metric: MetricName | Literal["auto"]) -> Dataset:
-        """The same data, to be searched by a metric; "auto" takes one by how even the classes are, and notes it.
+    def judged_by(self, metric: AskedMetricName | Literal["auto"], *, robust: bool = False) -> Dataset:
+        """The same data, to be searched by a metric.
+
+        Args:
+            metric: Its name; "auto" takes one by how even the classes are, and notes it.
+            robust: Whether disturbed samples count as well, and training disturbs samples.
 
         Raises:
-            UserError: A metric of classes for anomalies, or the other way round.
+            UserError: A metric of classes for anomalies, or the other way round; or `robust` where there are no
+                classes, or no samples as a sensor reads them.
         """
+        judged = self._judged_by(metric)
+        return judged._robust() if robust else judged
+
+    def _robust(self) -> Dataset:
+        if self.info.frontend is not None or self.behind:
+            raise UserError(
+                "--robust is of no use behind a front end: sensors disturb recordings, and the networks are given"
+                " features of them.",
+                "Leave it out; --augment makes audio:FOLDER train on disturbed recordings.",
+            )
+        if self.info.false_alarms is not None or self.info.targets:
+            raise UserError(
+                "--robust is for classes: a disturbed sample may be an anomaly, or stand for another number.",
+                "Leave it out; of numbers the chosen model is measured on disturbed samples all the same.",
+            )
+        metric = robust_metric(self.info.metric)
+        note = (
+            f"--robust: the search goes by the mean of the {METRICS[self.info.metric].label} on samples as they are and"
+            " on the same with noise, another gain, an offset or lost readings, and training disturbs half of the"
+            " samples so."
+        )
+        return replace(
+            self,
+            info=replace(self.info, metric=metric),
+            disturbed=replace(self.disturbed, robust=True),
+            report=replace(self.report, notes=(*self.report.notes, note)),
+        )
+
+    def _judged_by(self, metric: AskedMetricName | Literal["auto"]) -> Dataset:
         note = ""
-        fitting: Mapping[str, Metric] = CLASS_METRICS if self.info.false_alarms is None else ANOMALY_METRICS
+        classes = {name: row for name, row in CLASS_METRICS.items() if not row.robust}
+        fitting: Mapping[str, Metric] = classes if self.info.false_alarms is None else ANOMALY_METRICS
         if self.info.targets:
             fitting = NUMBER_METRICS
         if metric != "auto" and metric not in fitting:
             kinds: dict[str, Mapping[str, Metric]] = {
-                "classes": CLASS_METRICS,
+                "classes": classes,
                 "anomalies": ANOMALY_METRICS,
                 "numbers": NUMBER_METRICS,
             }
             kind = next(kind for kind, rows in kinds.items() if metric in rows)
-            normal = "; --normal CLASS makes it one of anomalies" if fitting is CLASS_METRICS else ""
+            normal = "; --normal CLASS makes it one of anomalies" if fitting is classes else ""
             raise UserError(
                 f"--metric {metric} is of {kind}.",
                 f"This data set is searched by {' or '.join(fitting)}{normal}.",

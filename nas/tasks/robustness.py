@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.model.metrics import plain_metric
 from nas.runtimes.float_twin import float_twin
 from nas.runtimes.interpreter import Engine
 from nas.tasks.accuracy import measure_accuracy
 from nas.tasks.attacks import Attack
 from nas.tasks.dataset import Dataset
+from nas.tasks.disturbances import DISTURBANCES, Reals, as_raw, deviations_of
 
 _MOST_SAMPLES, _LEAST_SAMPLES = 1000, 100
 _MOST_MACS = 3_000_000_000  # of one disturbance: some seconds on a slow core
 _ATTACKED = 0.1  # deviations that a value changes by, at the most
-
-Values = NDArray[np.float64]
-Disturb = Callable[[Values, Values, np.random.Generator], Values]
-"""A function of samples (n, ..., channels), the deviation of each channel, and a source of chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +78,20 @@ def measure_robustness(tflite: bytes, dataset: Dataset, *, macs: int, seed: int)
             samples={**dataset.samples, "test": samples},
             labels={**dataset.labels, "test": labels},
             groups={},
+            info=replace(dataset.info, metric=plain_metric(dataset.info.metric)),
         )
         return measure_accuracy(tflite, part, "test", "litert", threshold=threshold)
 
     plain = metric(raw)
     values = raw.astype(np.float64)
-    deviation = values.std(axis=tuple(range(values.ndim - 1)))
+    deviation = deviations_of(values)
 
-    def measured(name: str, disturbed: Values) -> Disturbance:
-        found = metric(_as_raw(disturbed, raw.dtype), plain.threshold)
+    def measured(name: str, disturbed: Reals) -> Disturbance:
+        found = metric(as_raw(disturbed, raw.dtype), plain.threshold)
         return Disturbance(name=name, metric=found.objective)
 
     disturbances = tuple(
-        measured(name, disturb(values, deviation, rng)) for name, disturb in _DISTURBANCES.items()
+        measured(name, disturb(values, deviation, rng)) for name, disturb in DISTURBANCES.items()
     )
     attacks: tuple[Disturbance, ...] = ()
     twin = float_twin(tflite) if dataset.info.false_alarms is None else None
@@ -112,48 +110,3 @@ def measure_robustness(tflite: bytes, dataset: Dataset, *, macs: int, seed: int)
         disturbances=disturbances,
         attacks=attacks,
     )
-
-
-def _noise(share: float) -> Disturb:
-    return lambda values, deviation, rng: values + rng.normal(size=values.shape) * (share * deviation)
-
-
-def _gain(factor: float) -> Disturb:
-    return lambda values, deviation, rng: values * factor
-
-
-def _offset(share: float) -> Disturb:
-    return lambda values, deviation, rng: values + share * deviation
-
-
-def _lost(share: float) -> Disturb:
-    def lose(values: Values, deviation: Values, rng: np.random.Generator) -> Values:
-        lost = rng.random(values.shape[:-1] if values.ndim > 2 else values.shape) < share
-        if values.ndim == 3:  # a signal: what was read last stays
-            lost[:, 0] = False
-            last = np.maximum.accumulate(np.where(lost, 0, np.arange(values.shape[1])), axis=1)
-            return np.take_along_axis(values, last[:, :, None], axis=1)
-        if values.ndim == 2:
-            return np.where(lost, values.mean(axis=0), values)
-        return np.where(lost[..., None], values.min(), values)
-
-    return lose
-
-
-_DISTURBANCES: dict[str, Disturb] = {
-    "noise of 0.1 deviations": _noise(0.1),
-    "noise of 0.3 deviations": _noise(0.3),
-    "gain 0.8": _gain(0.8),
-    "gain 1.25": _gain(1.25),
-    "offset of 0.25 deviations": _offset(0.25),
-    "offset of -0.25 deviations": _offset(-0.25),
-    "5 % of readings lost": _lost(0.05),
-    "20 % of readings lost": _lost(0.2),
-}
-
-
-def _as_raw(values: Values, dtype: np.dtype[Any]) -> NDArray[np.generic]:
-    if dtype.kind == "f":
-        return values.astype(dtype)
-    limits = np.iinfo(dtype)
-    return np.clip(np.round(values), limits.min, limits.max).astype(dtype)

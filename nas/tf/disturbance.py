@@ -47,4 +47,5 @@ def make_schedule(
         jitter=dataset.disturbed.jitter,
         triples=dataset.disturbed.triples,
         flip=dataset.disturbed.flip,
+        sensor=dataset.disturbed.robust,
     )

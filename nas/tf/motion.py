@@ -18,8 +18,10 @@ from nas.tasks.loading.mapped import chunks
 from nas.tasks.loading.motion import Triple
 
 
-def deviations(raw: npt.NDArray[np.generic], preprocess: Preprocess) -> npt.NDArray[np.float32]:
-    """Standard deviation of each channel's inputs. Shape: (n, ..., channels) -> (channels,)."""
+def moments(
+    raw: npt.NDArray[np.generic], preprocess: Preprocess
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Mean and standard deviation of each channel's inputs. Shape: (n, ..., channels) -> (channels,) each."""
     total = np.zeros(raw.shape[-1])
     squares, count = np.zeros(raw.shape[-1]), 0
     for chunk in chunks(raw):
@@ -27,7 +29,9 @@ def deviations(raw: npt.NDArray[np.generic], preprocess: Preprocess) -> npt.NDAr
         total += inputs.sum(axis=0)
         squares += (inputs**2).sum(axis=0)
         count += len(inputs)
-    return np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0.0)).astype(np.float32)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+    return mean.astype(np.float32), deviation.astype(np.float32)
 
 
 def turns(steps: int, batch: int, degrees: float, rng: np.random.Generator) -> npt.NDArray[np.float32]:

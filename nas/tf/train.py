@@ -17,7 +17,8 @@ from nas.model.recipe import TURNED_DEGREES
 from nas.model.trained import Preprocess
 from nas.tasks.loading.motion import Triple
 from nas.tf.adamw import AdamW
-from nas.tf.motion import deviations, turned, turns
+from nas.tf.motion import moments, turned, turns
+from nas.tf.sensor import Sensor
 
 _INSTANT = 1e-3  # seconds: no time at all is taken for so much
 _SHARED_BYTES = 1 << 20  # below it a copy does not matter
@@ -43,6 +44,7 @@ class Schedule:
         jitter: Standard deviation of noise on each value, as a share of its channel's.
         triples: Channels x, y and z of each vector of a sample, which turn together.
         flip: Whether half of the samples are mirrored along their width.
+        sensor: Whether half of the samples are disturbed as sensors do, see `nas.tf.sensor`.
     """
 
     steps: int
@@ -56,6 +58,7 @@ class Schedule:
     jitter: float = 0.0
     triples: tuple[Triple, ...] = ()
     flip: bool = False
+    sensor: bool = False
 
     def rates(self) -> npt.NDArray[np.float32]:
         """The learning rate of each step."""
@@ -111,9 +114,14 @@ class TrainingData:
         values = tf.clip_by_value(values, *self._range)
         return tf.reshape(values, (size, *self.shape))
 
-    def deviations(self) -> npt.NDArray[np.float32]:
-        """Standard deviation of each channel's inputs. Shape: (channels,)."""
-        return deviations(self._array, self.preprocess)
+    def moments(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Mean and standard deviation of each channel's inputs. Shape: (channels,) each."""
+        return moments(self._array, self.preprocess)
+
+    def sensor(self) -> Sensor:
+        """The sensor that such samples are from."""
+        mean, deviation = self.moments()
+        return Sensor(mean=mean, deviation=deviation, preprocess=self.preprocess, input_range=self._range)
 
 
 def shared_tensor(array: npt.NDArray[np.generic]) -> Any:
@@ -163,8 +171,9 @@ def train(
         tf.constant(_gains(schedule, rng)),
         tf.constant(_masks(schedule, data.shape, rng)),
         tf.constant(_turns(schedule, rng)),
-        tf.constant(_seeds(schedule, rng)),
+        tf.constant(_seeds(schedule, rng, drawn=schedule.jitter > 0)),
         tf.constant(_flips(schedule, rng)),
+        tf.constant(_seeds(schedule, rng, drawn=schedule.sensor)),
         tf.constant(until or 0.0, tf.float64),
     )
     return np.asarray(losses[: int(done)].numpy(), np.float32)
@@ -182,7 +191,8 @@ def _loop(
     smoothing = schedule.label_smoothing
     variables = model.trainable_variables
 
-    deviation = data.deviations() if schedule.jitter > 0 else None
+    deviation = data.moments()[1] if schedule.jitter > 0 else None
+    sensor = data.sensor() if schedule.sensor else None
 
     def augment(
         batch: Any, shifts: Any, gains: Any, masks: Any, rotations: Any, seed: Any, flips: Any
@@ -227,6 +237,7 @@ def _loop(
         rotations: Any,
         seeds: Any,
         flips: Any,
+        sensor_seeds: Any,
         end: Any,
     ) -> Any:
         steps = tf.shape(batches)[0]
@@ -253,6 +264,9 @@ def _loop(
             index = batches[step]
             drawn = shifts[step], gains[step], masks[step], rotations[step], seeds[step], flips[step]
             samples = augment(data.batch(index, schedule.batch), *drawn)
+            if sensor is not None:
+                signals = tf.reshape(samples, (schedule.batch, *data.sample_shape))
+                samples = tf.reshape(sensor.disturbed(signals, sensor_seeds[step]), samples.shape)
             labels = tf.gather(data.labels, index)
             with tf.GradientTape() as tape:
                 outputs = model(samples, training=True)
@@ -328,9 +342,9 @@ def _turns(schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.float
     return turns(schedule.steps, schedule.batch, TURNED_DEGREES, rng)
 
 
-def _seeds(schedule: Schedule, rng: np.random.Generator) -> npt.NDArray[np.int32]:
-    """Seeds of the noise of each step. Shape: (steps, 2), or (steps, 0) without."""
-    if schedule.jitter <= 0:
+def _seeds(schedule: Schedule, rng: np.random.Generator, *, drawn: bool) -> npt.NDArray[np.int32]:
+    """Seeds of what is drawn within each step. Shape: (steps, 2), or (steps, 0) without."""
+    if not drawn:
         return np.zeros((schedule.steps, 0), np.int32)
     return rng.integers(0, 1 << 31, (schedule.steps, 2)).astype(np.int32)
 

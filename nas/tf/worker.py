@@ -24,12 +24,12 @@ from cost_models.target import Target
 from cost_models.tflite_graph import read_graph
 from nas.frontend.costs import cost_model
 from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request, Stage
-from nas.model.metrics import ANOMALY_METRICS
+from nas.model.metrics import ANOMALY_METRICS, plain_metric
 from nas.model.quantization import Quantization
 from nas.model.weights import LARGEST_WEIGHTS_BYTES, FloatWeights
 from nas.runtimes.reference import reference_engine
 from nas.strategy.screening import FRONT_END, Board, network_digest
-from nas.tasks.accuracy import measure_accuracy, score, score_numbers
+from nas.tasks.accuracy import judged_samples, measure_accuracy, score, score_numbers
 from nas.tasks.dataset import Dataset
 from nas.tasks.loading.mapped import chunks
 from nas.tf.build import build
@@ -86,6 +86,8 @@ class Evaluator:
         self._behind = dict(behind or {})
         self._evaluators: dict[str, Evaluator] = {}
         self._init = init
+        # What quantization costs is told from samples as they are.
+        self._plain = replace(dataset, info=replace(dataset.info, metric=plain_metric(dataset.info.metric)))
         self._outputs = dataset.info.outputs
         self._rebuilds = dataset.info.false_alarms is not None
         self._targets = dataset.info.targets
@@ -143,7 +145,7 @@ class Evaluator:
         with _stage("evaluate", seconds):
             accuracy = measure_accuracy(tflite, self._dataset, "val", "litert", by_sample=request.full)
             # TFLM's kernels here are those that are made to be read; what is chosen is measured by them in any case.
-            quick = costs.macs * len(self._dataset.labels["val"]) <= _TFLM_MACS
+            quick = costs.macs * judged_samples(self._dataset, "val") <= _TFLM_MACS
             by_tflm = request.full and not request.on_all and quick and reference_engine() == "tflm"
             tflm = measure_accuracy(tflite, self._dataset, "val", "tflm", by_sample=True) if by_tflm else None
         return Evaluated(
@@ -194,7 +196,7 @@ class Evaluator:
                 model=model,
                 spec=spec,
                 representative=representative,
-                judge=lambda tflite: measure_accuracy(tflite, self._dataset, "val", "litert").objective,
+                judge=lambda tflite: measure_accuracy(tflite, self._plain, "val", "litert").objective,
                 float_metric=float_metric,
                 least_gap=least_gap(float_metric, len(labels), numbers=bool(self._targets)),
                 fixed_input=info.preprocess.raw_type == "uint8",

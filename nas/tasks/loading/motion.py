@@ -8,6 +8,7 @@ from typing import Any
 
 from cost_models.errors import UserError, did_you_mean
 from nas.model.recipe import TURNED_DEGREES
+from nas.tasks.disturbances import GAINS, MOST_LOST, MOST_NOISE, MOST_OFFSET
 from nas.tasks.options import TaskOptions
 
 Triple = tuple[int, int, int]
@@ -21,11 +22,13 @@ class Disturbed:
         jitter: Standard deviation of noise on each value, as a share of its channel's.
         triples: Channels x, y and z of vectors that turn together, by up to `TURNED_DEGREES`.
         flip: Whether half of the pictures are mirrored, left to right.
+        robust: Whether half of the samples are disturbed as sensors do, at most as in `nas.tasks.disturbances`.
     """
 
     jitter: float = 0.0
     triples: tuple[Triple, ...] = ()
     flip: bool = False
+    robust: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The settings for the provenance; empty where nothing is asked for."""
@@ -33,8 +36,14 @@ class Disturbed:
             return {}
         turns = {"degrees": TURNED_DEGREES, "axes": [list(triple) for triple in self.triples]}
         flipped = {"flipped": "left to right"} if self.flip else {}
+        sensor = {"noise": MOST_NOISE, "gain": list(GAINS), "offset": MOST_OFFSET, "lost": MOST_LOST}
         return {
-            "disturbed": {"jitter": self.jitter, **({"turned": turns} if self.triples else {}), **flipped}
+            "disturbed": {
+                "jitter": self.jitter,
+                **({"turned": turns} if self.triples else {}),
+                **flipped,
+                **({"sensor": sensor} if self.robust else {}),
+            }
         }
 
 

@@ -11,7 +11,8 @@ import pytest
 from nas.model.trained import Accuracy
 from nas.tasks import load_task, robustness
 from nas.tasks.dataset import Dataset
-from nas.tasks.robustness import _DISTURBANCES, _as_raw, measure_robustness
+from nas.tasks.disturbances import DISTURBANCES, as_raw
+from nas.tasks.robustness import measure_robustness
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_the_same_samples_are_measured_under_every_disturbance(seen: list[np.nda
     dataset = load_task("digits")
     one = measure_robustness(b"", dataset, macs=10**9, seed=3)
     assert one is not None
-    assert (one.samples, len(seen)) == (100, 1 + len(_DISTURBANCES) + 2)
+    assert (one.samples, len(seen)) == (100, 1 + len(DISTURBANCES) + 2)
     assert {(len(part), part.dtype) for part in seen} == {(100, np.dtype(np.uint8))}
     metrics = {row.name: row.metric for row in one.disturbances}
     assert metrics["gain 0.8"] < one.metric < metrics["gain 1.25"]
@@ -68,18 +69,18 @@ def test_anomalies_are_disturbed_and_not_attacked(seen: list[np.ndarray[Any, Any
     info = replace(dataset.info, false_alarms=0.1)
     measured = measure_robustness(b"", replace(dataset, info=info), macs=10**9, seed=0)
     assert measured is not None
-    assert (len(measured.disturbances), measured.attacks) == (len(_DISTURBANCES), ())
+    assert (len(measured.disturbances), measured.attacks) == (len(DISTURBANCES), ())
 
 
 def test_disturbances_do_what_they_say() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(5, [1.0, 3.0], size=(50, 200, 2))
     deviation = values.std(axis=(0, 1))
-    noisy = _DISTURBANCES["noise of 0.3 deviations"](values, deviation, rng)
+    noisy = DISTURBANCES["noise of 0.3 deviations"](values, deviation, rng)
     np.testing.assert_allclose((noisy - values).std(axis=(0, 1)), 0.3 * deviation, rtol=0.05)
-    shifted = _DISTURBANCES["offset of -0.25 deviations"](values, deviation, rng)
+    shifted = DISTURBANCES["offset of -0.25 deviations"](values, deviation, rng)
     np.testing.assert_allclose(values - shifted, np.broadcast_to(0.25 * deviation, values.shape))
-    held = _DISTURBANCES["20 % of readings lost"](values, deviation, rng)
+    held = DISTURBANCES["20 % of readings lost"](values, deviation, rng)
     same = (held == values).all(axis=2)
     assert 0.75 < same.mean() < 0.85
     first = np.argmin(same[0])
@@ -87,6 +88,6 @@ def test_disturbances_do_what_they_say() -> None:
 
 
 def test_what_leaves_the_raw_type_saturates_as_a_converter_does() -> None:
-    made = _as_raw(np.array([-3.0, 7.6, 300.0]), np.dtype(np.uint8))
+    made = as_raw(np.array([-3.0, 7.6, 300.0]), np.dtype(np.uint8))
     assert made.tolist() == [0, 8, 255]
-    assert _as_raw(np.array([0.5]), np.dtype(np.float32)).dtype == np.float32
+    assert as_raw(np.array([0.5]), np.dtype(np.float32)).dtype == np.float32

@@ -47,11 +47,13 @@ def test_a_quarter_turn_about_z_takes_x_to_y() -> None:
 
 
 def test_noise_goes_by_the_deviation_of_each_channel() -> None:
-    from nas.tf.motion import deviations
+    from nas.tf.motion import moments
 
     raw = RNG.normal([3.0, -2.0], [5.0, 0.1], (500, 20, 2)).astype(np.float32)
     plain = Preprocess(raw_type="float32", offset=(1.0,), scale=(0.5,))
-    assert np.allclose(deviations(raw, plain), [2.5, 0.05], rtol=0.03)
+    mean, deviation = moments(raw, plain)
+    assert np.allclose(mean, [1.0, -1.5], atol=0.1)
+    assert np.allclose(deviation, [2.5, 0.05], rtol=0.03)
 
 
 def test_disturbed_trainings_differ_and_repeat() -> None:
