@@ -154,7 +154,8 @@ class CodeSizes:
             self._margin, how = _FOREIGN_MARGIN, f"{scale} times what a {like} links"
         else:
             self._margin, how = _STAND_IN_MARGIN, f"what a {like} links"
-        self.basis = f"calibrated, +-{self._margin:.0%} of the code: {how}"
+        known = "calibrated" if core == like else "estimated"
+        self.basis = f"{known}, +-{self._margin:.0%} of the code: {how}"
         if esp_nn:
             self.basis += f", and what ESP-NN's kernels add, +-{_ESP_NN_MARGIN:.0%} of that"
         self._cache: dict[tuple[str, ...], CodeSize] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from cost_models.arena import (
     CMSIS_NN_VERSION,
@@ -16,6 +17,7 @@ from cost_models.arena import (
 )
 from cost_models.code_size import CodeSizes, registrations
 from cost_models.cycles import Work, WorkBasis, predict
+from cost_models.cycles.model import OperatorWork
 from cost_models.cycles.rates import Basis
 from cost_models.errors import UserError
 from cost_models.graph import OpGraph, macs
@@ -131,7 +133,8 @@ class OperatorCost:
         macs: Multiply-accumulates.
         instructions: Executed by one call.
         cycles: Of one call.
-        basis: "counted", "interval" where it is bounded by its elements alone, "none" where nothing is known.
+        basis: "counted"; "priced" where cycles follow from published times and nobody counted instructions; "interval"
+            where it is bounded by its elements alone; "none" where nothing is known.
     """
 
     index: int
@@ -139,7 +142,7 @@ class OperatorCost:
     macs: int
     instructions: int | None
     cycles: int | None
-    basis: WorkBasis = "counted"
+    basis: WorkBasis | Literal["priced"] = "counted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +245,7 @@ class CostModel:
                 macs=macs(op, graph.tensors),
                 instructions=instructions[index] if parts else None,
                 cycles=cycles[index] if parts else None,
-                basis=parts[index].basis if parts else "none",
+                basis=_basis_of(parts[index]) if parts else "none",
             )
             for index, op in enumerate(graph.operators)
         )
@@ -307,6 +310,10 @@ def estimate(graph: OpGraph, target: Target) -> Costs:
 def explain(graph: OpGraph, target: Target) -> Explanation:
     """The costs of one graph with their parts; for many graphs on a target keep a `CostModel`."""
     return CostModel(target).explain(graph)
+
+
+def _basis_of(part: OperatorWork) -> WorkBasis | Literal["priced"]:
+    return "priced" if part.basis == "counted" and part.instructions is None else part.basis
 
 
 def _whole(parts: list[float | None]) -> list[int | None]:

@@ -16,7 +16,7 @@ from cost_models.arena.build import find_build
 from cost_models.arena.demand import Demand
 from cost_models.code_size import CodeSizes
 from cost_models.cores import CORES as ALL_CORES
-from cost_models.costing import CostModel
+from cost_models.costing import CostModel, explain
 from cost_models.cycles.boards import Measurement, fit_rates
 from cost_models.cycles.classes import class_rates
 from cost_models.cycles.espressif import CHIPS, PRICES, chip_rates
@@ -193,6 +193,7 @@ def test_esp_nn_adds_code_to_the_portable_kernels_with_a_wider_interval() -> Non
         assert abs(size.value_bytes - portable.value_bytes - added) <= 1
         assert abs(portable.low_bytes - size.low_bytes + 0.6 * added) <= 2
         assert abs(size.high_bytes - portable.high_bytes - 1.4 * added) <= 2
+        assert sizes.basis.startswith("estimated, +-25% of the code: ")
         assert sizes.basis.endswith(", and what ESP-NN's kernels add, +-40% of that")
         assert sizes.of(["RESHAPE"]) == CodeSizes(kernels="reference", core=core).of(["RESHAPE"])
     with pytest.raises(UserError, match="The code size of esp_nn kernels on cortex-m4 is not known"):
@@ -284,6 +285,14 @@ def test_a_network_left_out_of_the_esp32s_scale_lies_in_its_interval() -> None:
         )
         measured, _, low, high = predicted(row, left_out)
         assert low < measured < high
+
+
+def test_an_operator_without_counted_instructions_is_priced_and_not_counted() -> None:
+    graph = softmax((1, 10))
+    for target in ("esp32s3", "nrf52840"):
+        (part,) = explain(graph, load_target(target)).operators
+        assert part.cycles is not None
+        assert part.basis == ("counted" if part.instructions is not None else "priced")
 
 
 def test_what_rests_on_less_is_wider() -> None:
