@@ -155,6 +155,25 @@ def test_the_verdict_says_what_of_the_limits_is_left_and_what_more_would_have_bo
     assert not any("Left unused" in line for line in table.verdict(typed(summary)))
 
 
+def test_the_verdict_of_a_robust_search_has_both_halves_of_its_metric(summary: dict[str, Any]) -> None:
+    summary["task"]["metric"] = "robust_accuracy"
+    summary["chosen"]["test_accuracy"] |= {
+        "metric": "robust_accuracy",
+        "score": 0.9,
+        "score_low": 0.88,
+        "score_high": 0.92,
+        "disturbed": 0.85,
+    }
+    lines = [line.replace(GAP, " ") for line in table.verdict(typed(summary))]
+    assert lines[0].endswith("at 90.0 % test robust accuracy.")
+    searched = next(line for line in lines if "Searched by" in line)
+    assert searched.endswith(
+        "robust accuracy: 90.0 % on test data (95 % mean Wilson interval 88.0 % to 92.0 %), the mean of 95.0 % accuracy"
+        " as they are and 85.0 % disturbed"
+    )
+    assert "robust accuracy" in render(typed(summary))
+
+
 def test_the_verdict_names_the_disturbances_that_cost_most() -> None:
     rows = [
         {"name": "gain 0.8", "metric": 0.9},
