@@ -177,6 +177,30 @@ def test_the_model_card_says_by_how_much_the_validation_figure_is_expected_to_be
     assert "AAAA" not in (bundle.path / MANIFEST_NAME).read_text(), "answers to samples are for the run"
 
 
+def test_card_and_manifest_have_both_halves_of_a_robust_metric_and_what_disturbs(
+    finished: Finished, tmp_path: Path
+) -> None:
+    test, _ = finished.model.accuracies
+    robust = replace(test, metric="robust_accuracy", score=0.8, interval=(0.5, 0.9), disturbed=0.7)
+    measured = {
+        "samples": 10,
+        "metric": 0.9,
+        "disturbances": [{"name": "gain 0.8", "metric": 0.75}],
+        "attacks": [{"name": "PGD", "metric": 0.25}],
+    }
+    bundle = finished.with_model(
+        accuracies=(robust,), provenance=finished.model.provenance | {"robustness": measured}
+    ).export(tmp_path / "b")
+    card = (bundle.path / "MODEL_CARD.md").read_text()
+    assert (
+        "The search went by robust accuracy: on test data 0.8000 by TFLM (95 % interval 0.5000 to 0.9000), the mean of"
+        " 0.9000 on samples as they are and 0.7000 on disturbed ones."
+    ) in card
+    assert "| gain 0.8 | 0.7500 |\n| PGD | 0.2500 |\n" in card
+    (entry,) = bundle.manifest.accuracies
+    assert (entry.metric, entry.score, entry.disturbed) == ("robust_accuracy", 0.8, 0.7)
+
+
 def test_labels_cannot_break_the_cards_tables(finished: Finished, tmp_path: Path) -> None:
     bundle = finished.with_task(class_names=("a|b", "c\nd", "e", "f", "g")).export(tmp_path / "b")
     card = (bundle.path / "MODEL_CARD.md").read_text()
