@@ -118,6 +118,7 @@ class Ours:
             samples=truth.task.val,
             feasible=seen.feasible,
             settings=settings,
+            limit=horizon,
         )
         for training in earlier:
             self._engine.update_earlier(training.params, training.steps, training.answer.val_error)

@@ -331,6 +331,7 @@ def _search_feasible(
         samples=job.dataset.info.samples["val"],
         metric=job.dataset.info.metric,
         feasible=feasible,
+        limit=config.timeout if config.policy == "accuracy" else None,
     )
     known = load(folder)
     try:

@@ -307,16 +307,36 @@ class Driver:
         count, spread = self.plan.finalists, self._spread
         for fewer in range(count, min(count, self.executor.slots) - 1, -1) if self.plan.stretch > 1 else ():
             chosen = self.engine.finalists(fewer, spread=spread, trained=True)
-            steps = self._longer_steps(chosen)
+            steps = self._possible_for_all(chosen, self.plan.finalist_steps or 0)
             last = fewer <= self.executor.slots
             worth = min(_WORTH_LONGER if last else _WORTH_FEWER, self.plan.stretch) * self.plan.steps[-1]
             if steps >= worth:
                 return [one.params for one in chosen], steps
-        return [one.params for one in self.engine.finalists(count, spread=spread)], self.plan.steps[-1]
+        return self._full_or_shorter(count)
 
-    def _longer_steps(self, chosen: Sequence[Proposal]) -> int:
-        """Steps that each of the finalists can be trained for in the time left."""
-        full, most = self.plan.steps[-1], self.plan.finalist_steps or 0
+    def _full_or_shorter(self, count: int) -> tuple[list[dict[str, Any]], int]:
+        """Finalists in full; where there is no time for that, no more than there are workers for fewer steps."""
+        full, spread = self.plan.steps[-1], self._spread
+        ordinary = self.engine.finalists(count, spread=spread)
+        for fewer in range(min(count, self.executor.slots), 0, -1) if self._reserve is not None else ():
+            chosen = self.engine.finalists(fewer, spread=spread)
+            steps = self._possible_for_all(chosen, full)
+            if steps >= full:
+                break
+            if chosen and steps >= max(map(self._worth_instead, chosen)):
+                return [one.params for one in chosen], steps
+        return [one.params for one in ordinary], full
+
+    def _worth_instead(self, proposal: Proposal) -> float:
+        """The least steps that are worth training in place of a training in full.
+
+        What covers less than the rung before does not count as trained in full.
+        """
+        return max([_WORTH_MORE * self.engine.trained_steps(proposal), 1, *self.plan.steps[-2:-1]])
+
+    def _possible_for_all(self, chosen: Sequence[Proposal], most: int) -> int:
+        """Steps that each of the finalists can be trained for in the time left; no more than are asked for."""
+        full = self.plan.steps[-1]
         # Trainings that turn out slower are cut to their share of the time: typical times are enough.
         reserve, seconds = self._reserve, self._time.training()
         times = None if reserve is None else reserve.typical_seconds([one.screened for one in chosen], full)
@@ -359,7 +379,9 @@ class Driver:
         Before any network was trained in full, it need only get well beyond the network's last training.
         """
         least: float = self.plan.steps[-1]
-        if proposal.longer is not None:
+        if proposal.longer is not None and proposal.longer < least:
+            least = self._worth_instead(proposal)
+        elif proposal.longer is not None:
             least = _WORTH_MORE * max(self.engine.trained_steps(proposal), least)
         elif not self.engine.trained_in_full:
             least = min(least, max(1.0, _WORTH_MORE * self.engine.trained_steps(proposal)))
@@ -368,10 +390,8 @@ class Driver:
     def _possible_steps(self, proposal: Proposal, keep: float = 0.0) -> float:
         """Training steps for which there is time, at the pace so far; before any was timed as many as are asked."""
         seconds, steps = self._time.training(keep), self._steps(proposal)
-        pace = None if self._reserve is None else self._reserve.pace()
-        if seconds is None or pace is None:
-            return steps
-        return steps * seconds / (pace * float(expected_seconds([proposal.screened], steps)[0]))
+        took = None if self._reserve is None else self._reserve.surely_seconds(proposal.screened, steps)
+        return steps if seconds is None or took is None else steps * seconds / took
 
     def records(self) -> list[TrialRecord]:
         """Every ended trial."""

@@ -23,6 +23,8 @@ from nas.strategy.settings import SearchSettings
 from nas.strategy.training_cost import expected_seconds
 from search_spaces.choices import Choices
 
+_CLIMBS, _CLIMB_SIZE = 4, 32  # of changes of a large network
+
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
@@ -70,6 +72,7 @@ class SearchEngine:
         metric: What the error is one less of; the same.
         feasible: Choices that fit, to start from.
         settings: How to search.
+        limit: Seconds of a time limit that is to buy accuracy; None without one.
         source: Gives new networks in place of the surrogate, or None when it has no more. Promotions stay the same.
     """
 
@@ -83,11 +86,13 @@ class SearchEngine:
         metric: MetricName = "accuracy",
         feasible: Sequence[Mapping[str, Any]] = (),
         settings: SearchSettings | None = None,
+        limit: float | None = None,
         source: Callable[[], Proposal | None] | None = None,
     ) -> None:
         self.screen = screen
         self.settings = settings or SearchSettings()
         self.source = source
+        self._longest = None if limit is None else self.settings.full_share * limit
         self._top = len(steps) - 1
         self._seed = seed
         self._noise = ErrorNoise(samples=samples, metric=metric)
@@ -113,6 +118,10 @@ class SearchEngine:
         ]
         low, high = (np.array([end(costs, axis=0) for costs in within]) for end in (np.min, np.max))
         self._improvement = ExpectedHypervolumeImprovement(low, high, rng)
+        if limit is not None and sample:
+            typical = float(np.median(self._full_seconds(sample)))
+            if limit < self.settings.short * typical:
+                self.settings = self.settings.hurried()
 
     @property
     def begun(self) -> int:
@@ -229,9 +238,7 @@ class SearchEngine:
         front = order % settings.turns >= settings.leaders
         rung, waiting = self._next_promotion()
         if waiting:
-            improvement = self._acquisition(waiting, self._conditioned(), front=front)
-            seconds = expected_seconds([one.screened for one in waiting], self._steps[rung])
-            best = waiting[int(np.argmax(improvement / seconds))]
+            best = self._most_promising(waiting, rung, front=front)
             return Proposal(params=best.params, screened=best.screened, rung=rung)
         if not more:
             return None
@@ -241,11 +248,13 @@ class SearchEngine:
         if not new:
             return None
         known = self._conditioned()
-        best = new[0]
-        if settings.guided and len(self._pool.all) >= settings.random_first and len(known) >= 3:
-            best = new[
-                int(np.argmax(self._acquisition(new, known, front=front) / self._expected_seconds(new)))
-            ]
+        begun = len(self._pool.all)
+        if settings.guided and begun >= settings.random_first and len(known) >= 3:
+            best = self._most_promising(new, 0, front=front)
+        elif begun < settings.large_first:
+            best = self._largest(new, order)
+        else:
+            best = new[0]
         return Proposal(params=best.params, screened=best.screened, rung=0)
 
     @_one_thread
@@ -333,8 +342,35 @@ class SearchEngine:
                 drawn = [*drawn, *self._drawn(generation - 1)]
             new = [one for one in drawn if not self._pool.taken(one)]
             if new:
-                return new
+                return self._in_time(new) or [new[int(np.argmin(self._full_seconds(new)))]]
         return []
+
+    def _largest(self, networks: Sequence[TrialHistory], order: int) -> TrialHistory:
+        """The one of the most work, or in every other order of the most weights, and what changes of it come to."""
+
+        def size(network: TrialHistory) -> int:
+            costs = network.screened.costs
+            assert costs is not None
+            return costs.model_bytes if order % 2 else costs.macs
+
+        best = max(networks, key=size)
+        rng = np.random.default_rng([self._seed, order, *b"large"])
+        for _ in range(_CLIMBS):
+            drawn = self._pool.draw(rng, parents=[best.params], size=_CLIMB_SIZE, draws=2 * _CLIMB_SIZE)
+            best = max([best, *self._in_time([one for one in drawn if not self._pool.taken(one)])], key=size)
+        return best
+
+    def _full_seconds(self, networks: Sequence[TrialHistory]) -> Array:
+        """Expected times of trainings in full. Shape: (n,)."""
+        if not networks:
+            return np.zeros(0)
+        return expected_seconds([one.screened for one in networks], self._steps[self._top])
+
+    def _in_time(self, networks: list[TrialHistory]) -> list[TrialHistory]:
+        """Those that there is time to train in full."""
+        if self._longest is None:
+            return networks
+        return [one for one, took in zip(networks, self._full_seconds(networks)) if took <= self._longest]
 
     def _drawn(self, generation: int, salt: int = 0) -> list[TrialHistory]:
         """Candidates, from what was known when a generation began."""
@@ -379,11 +415,18 @@ class SearchEngine:
             asked, predicted, known, errors, float(np.median(list(first)))
         )
 
-    def _expected_seconds(self, networks: Sequence[TrialHistory]) -> Array:
-        """Expected time of new networks: the first training, and a share of the longer ones. Shape: (n,)."""
-        if not self.settings.by_time:
-            return np.ones(len(networks))
+    def _most_promising(self, asked: Sequence[TrialHistory], rung: int, *, front: bool) -> TrialHistory:
+        """The network to train next at a rung: by what it is expected to improve for each second of training."""
+        improvement = self._acquisition(asked, self._conditioned(), front=front)
+        if self.settings.by_time:
+            improvement = improvement / self._expected_seconds(asked, rung)
+        return asked[int(np.argmax(improvement))]
+
+    def _expected_seconds(self, networks: Sequence[TrialHistory], rung: int) -> Array:
+        """Expected time at a rung; of new networks also a share of the longer trainings. Shape: (n,)."""
         screened = [one.screened for one in networks]
+        if rung > 0:
+            return expected_seconds(screened, self._steps[rung])
         factor = self.settings.reduction_factor
-        rungs = [expected_seconds(screened, steps) / factor**rung for rung, steps in enumerate(self._steps)]
-        return np.asarray(np.sum(rungs, axis=0))
+        shares = [expected_seconds(screened, steps) / factor**at for at, steps in enumerate(self._steps)]
+        return np.asarray(np.sum(shares, axis=0))

@@ -12,7 +12,7 @@ from nas.strategy.engine import SearchEngine
 from nas.strategy.screening import Screened
 from nas.strategy.training_cost import expected_seconds
 
-SHARE = 0.25  # of the limit, at most
+SHARE = 0.25  # of the limit less what comes after, at most
 LONGER_SHARE = 0.35  # where finalists may be trained for longer than in full
 _LATEST = 100  # trainings (seconds and expected ones) that say how fast this machine is
 _MARGIN = 1.3
@@ -69,6 +69,13 @@ class TimeReserve:
         seconds, expected = np.sum(list(self._taken), axis=0)
         return [self._seconds_of(one, steps, float(seconds / expected)) for one in networks]
 
+    def surely_seconds(self, network: Screened, steps: int) -> float | None:
+        """Seconds within which a training ends almost surely, as `pace` has it; None before any ended."""
+        pace = self.pace()
+        if pace is None:
+            return None
+        return self._seconds_of(network, steps, pace) * (_MARGIN if network.digest in self._longest else 1.0)
+
     def _seconds_of(self, network: Screened, steps: int, pace: float) -> float:
         expected = float(expected_seconds([network], steps)[0])
         if network.digest not in self._longest:
@@ -82,7 +89,7 @@ class TimeReserve:
 
     @property
     def _most(self) -> float:
-        return self.limit * (SHARE if self.stretch <= 1 else LONGER_SHARE)
+        return self.after + (self.limit - self.after) * (SHARE if self.stretch <= 1 else LONGER_SHARE)
 
     def seconds(self) -> float:
         """Seconds to reserve now."""

@@ -374,7 +374,7 @@ def test_a_finalist_that_cannot_get_far_enough_is_not_begun(tmp_path: Path) -> N
     driver.train_finalists()
     heard = driver.listener
     assert isinstance(heard, Heard)
-    full = [r for r in driver.records() if r.steps == STEPS[-1]]
+    full = [r for r in driver.records() if r.full]
     assert all(r.trained_steps > STEPS[0] for r in full)
     assert len(full) + sum("no time left" in text for text in heard.said) >= 1
 
@@ -601,6 +601,27 @@ def test_where_time_is_short_fewer_finalists_are_trained_for_longer(
     driver, _ = make_driver(tmp_path, trials=8)
     driver.plan = replace(driver.plan, finalist_steps=100_000, finalists=3)
     driver.search()
-    monkeypatch.setattr(Driver, "_longer_steps", lambda self, chosen: int(times * STEPS[-1] / len(chosen)))
+    monkeypatch.setattr(
+        Driver, "_possible_for_all", lambda self, chosen, most: int(times * STEPS[-1] / len(chosen))
+    )
+    chosen, steps = driver._choose_finalists()
+    assert (len(chosen), steps) == (finalists, int(each * STEPS[-1]))
+
+
+@pytest.mark.parametrize(("times", "finalists", "each"), [(3, 3, 1), (0.8, 1, 0.8), (0.1, 3, 1)])
+def test_without_time_for_a_training_in_full_the_best_is_trained_for_fewer_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float, finalists: int, each: float
+) -> None:
+    """No finalist is trained in full yet; with hardly more time than for a short training it is left as it is."""
+    driver, _ = make_driver(tmp_path, trials=1)
+    driver.plan = replace(driver.plan, finalists=3)
+    for order in range(6):
+        proposal = driver.engine.suggest(order)
+        assert proposal is not None
+        driver.engine.update(order, proposal.params, 0, 0.5)
+    driver._reserve = object()  # type: ignore[assignment]
+    monkeypatch.setattr(
+        Driver, "_possible_for_all", lambda self, chosen, most: int(times * STEPS[-1] / len(chosen))
+    )
     chosen, steps = driver._choose_finalists()
     assert (len(chosen), steps) == (finalists, int(each * STEPS[-1]))

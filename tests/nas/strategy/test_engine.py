@@ -16,6 +16,7 @@ from nas.model.evaluation import Evaluated, Request
 from nas.strategy.engine import Proposal, SearchEngine
 from nas.strategy.screening import Screen, survey
 from nas.strategy.settings import SearchSettings
+from nas.strategy.training_cost import expected_seconds
 from search_spaces.choices import Choices
 from search_spaces.space import list_spaces, load_space
 from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, make_screen
@@ -209,3 +210,34 @@ def test_many_workers_may_end_in_any_order() -> None:
         warnings.simplefilter("error")
         assert engine.suggest(30) is not None
         assert engine.suggest(31) is not None
+
+
+def limited(limit: float | None) -> SearchEngine:
+    screen = make_screen()
+    found = survey(screen, rng=np.random.default_rng(1), draws=100, wanted=10)
+    return SearchEngine(
+        screen=screen, steps=STEPS, seed=1, samples=1000, feasible=found.feasible, limit=limit
+    )
+
+
+def macs(proposal: Proposal) -> int:
+    assert proposal.screened.costs is not None
+    return proposal.screened.costs.macs
+
+
+def test_a_short_search_begins_with_the_largest_networks_that_there_is_time_for() -> None:
+    engine = limited(6.0)
+    assert engine.settings == SearchSettings().hurried()
+    first, second, *_ = run(engine, 3)
+    share = engine.settings.full_share * 6.0
+    assert max(expected_seconds([one.screened for one in (first, second)], STEPS[-1])) <= share
+    candidates = [one for one in engine._candidates(0) if one.screened.digest != first.screened.digest]
+    assert macs(first) >= max(one.screened.costs.macs for one in candidates if one.screened.costs)
+
+
+def test_a_longer_limit_only_leaves_out_what_there_is_no_time_for() -> None:
+    assert limited(None).settings == limited(1e6).settings == SearchSettings()
+    engine = limited(20.0)
+    assert engine.settings == SearchSettings()
+    seconds = [float(expected_seconds([one.screened], STEPS[-1])[0]) for one in run(engine, 20)]
+    assert max(seconds) <= engine.settings.full_share * 20.0

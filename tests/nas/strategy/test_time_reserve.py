@@ -56,9 +56,11 @@ def test_what_is_under_way_may_end() -> None:
 
 def test_nothing_is_kept_when_all_finalists_are_trained() -> None:
     reserve = searched(20, workers=1, limit=1e6)
-    for order, one in enumerate(reserve.engine.finalists(3, spread=False)):
-        reserve.engine.update(20 + order, one.params, one.rung, 0.0)
-        reserve.tell(one.screened, STEPS[-1], 1.0)
+    order = 20
+    while missing := reserve.engine.finalists(3, spread=False):
+        reserve.engine.update(order, missing[0].params, missing[0].rung, 0.0)
+        reserve.tell(missing[0].screened, STEPS[-1], 1.0)
+        order += 1
     assert reserve.seconds() == pytest.approx(0.0)
 
 
@@ -83,3 +85,25 @@ def test_a_network_that_was_trained_is_timed_by_itself_and_others_by_the_pace_of
 def test_nothing_is_said_of_seconds_before_a_training_ended() -> None:
     reserve = searched(0, workers=1, limit=100.0)
     assert reserve.typical_seconds([], 1000) is None
+
+
+def test_what_a_training_surely_takes_has_a_margin_above_its_own_times_and_above_those_of_others() -> None:
+    reserve = searched(20, workers=1, limit=1e6)
+    known, other = reserve.engine.suggest(20), reserve.engine.suggest(21)
+    assert known is not None
+    assert other is not None
+    expected = float(expected_seconds([known.screened], 1000)[0])
+    reserve.tell(known.screened, 100, 5 * float(expected_seconds([known.screened], 100)[0]))
+    pace = reserve.pace()
+    assert pace is not None
+    assert reserve.surely_seconds(known.screened, 1000) == pytest.approx(1.3 * 5 * expected)
+    assert reserve.surely_seconds(other.screened, 1000) == pytest.approx(
+        pace * float(expected_seconds([other.screened], 1000)[0])
+    )
+    assert searched(0, workers=1, limit=1.0).surely_seconds(known.screened, 1000) is None
+
+
+def test_what_comes_after_the_trainings_is_no_part_of_the_share_for_them() -> None:
+    reserve = searched(0, workers=1, limit=100.0)
+    reserve.after = 20.0
+    assert reserve.seconds() == 20.0 + 80.0 * SHARE
