@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Padding = Literal["SAME", "VALID"]
@@ -61,6 +61,19 @@ STRUCTURAL_INPUTS: dict[str, tuple[int, ...]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TypicalValues:
+    """Numbers that the elements of a quantized tensor typically are.
+
+    Attributes:
+        numbers: As many for every tensor, each for as many elements.
+        scale: What numbers differ by from one integer to the next.
+    """
+
+    numbers: tuple[float, ...]
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
     """One tensor of the flatbuffer.
 
@@ -73,6 +86,8 @@ class Tensor:
         quantized_dimension: The axis of per-channel scales.
         values: The integers of a constant that a kernel reads in Prepare, see `STRUCTURAL_INPUTS`.
         is_variable: State kept between invocations.
+        typical: Where the file says so, what numbers its elements typically are: branches of kernels go by them.
+            A graph that is predicted before training does not know them, and equals the file's without.
     """
 
     shape: tuple[int, ...]
@@ -83,6 +98,7 @@ class Tensor:
     quantized_dimension: int = 0
     values: tuple[int, ...] | None = None
     is_variable: bool = False
+    typical: TypicalValues | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_constant(self) -> bool:

@@ -30,6 +30,7 @@ from cost_models.rescaling import with_rescaling
 from cost_models.signal_checks import check_signal
 from cost_models.signal_operators import PARAMETERS, read_signal_options, signal_kind
 from cost_models.tflite_options import named_scalars, read_options
+from cost_models.typical_values import with_typical_values
 
 _INTEGERS = {"int16": "h", "int32": "i", "int64": "q"}
 _MAX_RANK = 8
@@ -155,7 +156,24 @@ def _read_subgraph(
     with _dynamic_shapes(tables):
         _check_scales(data, graph, scales, zero_points)
         _check_prepare(graph, operators, quantization)
-    graph = replace(graph, operators=tuple(with_rescaling(op, graph.tensors, quantization) for op in ops))
+
+    slopes = {
+        index: float(named_scalars(op.kind, table.table(schema.OP_OPTIONS))["alpha"])
+        for index, (op, table) in enumerate(zip(ops, operators, strict=True))
+        if op.kind == "LEAKY_RELU"
+    }
+
+    def integers(index: int) -> tuple[int, ...]:
+        offset, length = places[index]
+        return struct.unpack_from(f"<{length}b", data, offset)
+
+    graph = replace(
+        graph,
+        tensors=with_typical_values(
+            tensors, ops, graph.inputs, slopes=slopes, quantization=quantization, integers=integers
+        ),
+        operators=tuple(with_rescaling(op, graph.tensors, quantization) for op in ops),
+    )
     return TfliteModel(
         graph=graph,
         data=places,

@@ -61,6 +61,8 @@ def page() -> str:
 
 # Runs of bytes, whatever they hold.
 _COPIED_OR_FILLED = ("CONCATENATION", "ZEROS_LIKE")
+# Counted around branches of which only the data say which is taken.
+_BRANCHES = ("IF",)
 
 
 def _work(kind: str) -> str:
@@ -73,6 +75,8 @@ def _work(kind: str) -> str:
     if not paths:
         return otherwise
     types = [dtype for dtype in activation_types(kind) if dtype in ITEM_BYTES]
+    if kind in _BRANCHES:
+        return "interval"
     if kind in _COPIED_OR_FILLED:
         return "counted"
     # A path that names no type is int8's.

@@ -127,14 +127,17 @@ def _derive(bare: Sequence[Sample], own: Sequence[Sample], donor: dict[str, Any]
         for path, values in donor["instructions"].items()
         if path not in counted and not path.endswith("_dsp") and not portable.takes_floats(path)
     }
-    for path, values in fit_paths(bare).items():
+    # Kernels that were counted both bare and by the interpreter are fitted to both.
+    shared = [sample for sample in own if sample.path not in _COUNTED_APART]
+    whole = {sample.path for sample in shared}
+    for path, values in fit_paths([*bare, *shared]).items():
         alike = donor["instructions"].get(path) or donor["instructions"].get(
             path.replace("_scalar", "_dsp"), {}
         )
         named = {
             name: round(value, 3) for name, value in zip(FEATURES[path], values, strict=True) if value > 5e-4
         }
-        if path not in PORTABLE:
+        if path not in PORTABLE and path not in whole:
             named["operator"] = alike.get("operator", named.get("operator", 0.0))
         instructions[path] = named
     table = {

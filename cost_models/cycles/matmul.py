@@ -25,26 +25,32 @@ PAIRED = (
 )
 # With Helium four channels at once, so many columns a vector.
 QUADS = ("products*entered(quads)", "quads", "quads*vectors", "singles", "singles*vectors")
-_ROW_BY_ROW = ("channels", "rows", "taps", "taps*blocks", "taps*rest")
-_DIRECT = (
-    "operator",
-    "input_rows",
-    *(f"{name}_of_{columns}" for columns in (4, 2, 1) for name in _ROW_BY_ROW),
-    "positions",
-    "outputs",
-    "left_over_rows",
-    "copies",
-    "copy_instructions",
-)
+_ROW_BY_ROW = ("channels", "rows", "taps")
+_STEPS = {
+    "dsp": ("taps*entered(blocks)", "taps*blocks", "taps*entered(rest)", "taps*rest"),
+    "scalar": ("taps*entered(blocks)", "taps*blocks", "taps*rest"),
+    "mve": ("taps*blocks",),
+}
+_DIRECT = {
+    kind: (
+        "operator",
+        "input_rows",
+        *(f"{name}_of_{columns}" for columns in (4, 2, 1) for name in (*_ROW_BY_ROW, *steps)),
+        "positions",
+        "outputs",
+        "left_over_rows",
+        "copies",
+        "copy_instructions",
+    )
+    for kind, steps in _STEPS.items()
+}
 # A filter that is turned about first, tap by tap, and an image that is widened by zeros in between.
 _REVERSED = ("reversed_taps", "reversed_instructions")
 # Threshold of arm_transpose_conv_wrapper_s8 (REVERSE_TCOL_EFFICIENT_THRESHOLD).
 _REVERSED_ABOVE = 16
 
 FEATURES: dict[str, tuple[str, ...]] = {
-    "transpose_conv_direct_dsp": _DIRECT,
-    "transpose_conv_direct_scalar": _DIRECT,
-    "transpose_conv_direct_mve": _DIRECT,
+    **{f"transpose_conv_direct_{kind}": features for kind, features in _DIRECT.items()},
     "transpose_conv_widened_mve": (*_REVERSED, *gemm.IM2COL_MVE),
     "transpose_conv_reversed_mve": (*_REVERSED, *gemm.IM2COL_MVE),
     "transpose_conv_widened_dsp": (*_REVERSED, *gemm.IM2COL_DSP),
@@ -272,12 +278,17 @@ def _direct(at: _Places, isa: str, *, bias: bool) -> Trips:
         # With SMLAD four input channels a step; without, two of them for four columns, else one.
         step = 4 if isa == "dsp" else (2 if columns == 4 else 1)
         blocks, rest = ((at.depth + 15) >> 4, 0) if isa == "mve" else divmod(at.depth, step)
+        steps = {
+            "taps*entered(blocks)": taps if blocks else 0,
+            "taps*blocks": taps * blocks,
+            "taps*entered(rest)": taps if rest else 0,
+            "taps*rest": taps * rest,
+        }
         counts += [
             visited * at.height,
             visited * filter_rows,
             taps,
-            taps * blocks,
-            taps * rest,
+            *(steps[name] for name in _STEPS[kind_of(isa)]),
         ]
     ring_w = (at.width - 1) * at.stride_w + max(kernel_w, at.stride_w)
     ring_h = max(at.kernel_h, stride_h)

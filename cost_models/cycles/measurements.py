@@ -29,6 +29,7 @@ from cost_models.graph import (
     TransposeConv2DOptions,
 )
 from cost_models.tflite_graph import read_graph
+from cost_models.typical_values import evenly_spread
 
 # The short core names of the measured figures.
 SHORT_NAMES = {
@@ -130,7 +131,8 @@ def read_portable(table: Path) -> dict[tuple[str, str], list[Sample]]:
     """TFLM's portable kernels by kernel library and core: instructions of their `Eval`, called by the interpreter.
 
     A row gives inputs and outputs as `dtype:shape` with semicolons between, after `=` the integers of a constant, and
-    `-` for an absent input; options as `name=value` with spaces between. Without a library it is of all of them.
+    `-` for an absent input, and after `@` the value range of int8 (least, greatest, scale) where branches go by it;
+    options as `name=value` with spaces between. Without a library it is of all of them.
     A core that has no count of a row has none in the samples.
     """
     samples: dict[tuple[str, str], list[Sample]] = defaultdict(list)
@@ -180,12 +182,15 @@ def _tensor(text: str) -> Tensor | None:
     if text == "-":
         return None
     dtype, _, rest = text.partition(":")
-    shape, equals, values = rest.partition("=")
+    rest, equals, values = rest.partition("=")
+    shape, _, known = rest.partition("@")
+    low, high, scale = map(float, known.split()) if known else (0.0, 0.0, 0.0)
     return Tensor(
         shape=tuple(map(int, shape.split("x"))) if shape else (),
         dtype=dtype,
         data_bytes=1 if equals else 0,
         values=tuple(map(int, values.split())) if values else None,
+        typical=evenly_spread(low, high, scale) if known else None,
     )
 
 

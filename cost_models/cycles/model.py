@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import mul
 from typing import Literal
 
 from cost_models.cores import CORES
+from cost_models.cycles import shares
 from cost_models.cycles.bounds import bounds
-from cost_models.cycles.paths import COUNTERS
+from cost_models.cycles.paths import COUNTERS, FEATURES
 from cost_models.cycles.rates import Rates
 from cost_models.cycles.table import CoreTable, core_table
 from cost_models.cycles.weight_traffic import weight_bytes_per_trip
-from cost_models.graph import OpGraph, macs
+from cost_models.graph import KernelOptions, Operator, OpGraph, macs
 from cost_models.summing import ordered_sum
+from cost_models.tflite_schema import CALLED_SUBGRAPHS
 
 WorkBasis = Literal["counted", "interval", "none"]
 
@@ -26,6 +28,9 @@ Z90 = 1.645
 # stack frames, branches over loops that are not entered. Standard deviation over 139 random networks of odd
 # shapes that no fit saw.
 CALL_SPREAD = 25.0
+# Where elements below zero take longer, and by which share of them their number may be off where it is not none.
+_NEGATIVES = {path: names.index("negatives") for path, names in FEATURES.items() if "negatives" in names}
+_NEGATIVES_DOUBT = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +157,30 @@ def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, r
         path, trips = ("", ()) if counter is None else counter(op, tensors, isa)
         coefficients = per_trip.get(path)
         paths.append(path)
+        if op.kind == "IF" and coefficients is not None:
+            branches = _branches(op, graph, table=table, kernels=kernels, core=core, rates=rates)
+            own = ordered_sum(map(mul, coefficients, trips))
+            ends = _either(own, ((work.instructions_low, work.instructions_high) for work in branches))
+            timed = None
+            if board is not None:
+                own = ordered_sum(map(mul, board.cycles[op.kind, path], trips))
+                timed = _either(own, ((work.cycles_low, work.cycles_high) for work in branches))
+                costs.bound(timed, board.operator_cycles)
+            known = (ends if counted else timed) is not None
+            bases.append("interval" if known else "none")
+            (bounded if known else unknown)[op.kind] = None
+            counts.bound(ends if counted else None, dispatch)
+            continue
         if coefficients is not None:
             bases.append("counted")
             own = table.spread_by_path.get(path, 0.0)
-            counts.add(dispatch + ordered_sum(map(mul, coefficients, trips)) if counted else None, own)
+            part = ordered_sum(map(mul, coefficients, trips))
+            if op.kind in shares.BY_VALUES:
+                own = math.hypot(own, shares.doubt(op, tensors))
+            if path in _NEGATIVES and part:
+                index = _NEGATIVES[path]
+                own = math.hypot(own, _NEGATIVES_DOUBT * coefficients[index] * trips[index] / part)
+            counts.add(dispatch + part if counted else None, own)
             if board is not None:
                 costs.add(
                     board.operator_cycles + ordered_sum(map(mul, board.cycles[op.kind, path], trips)), own
@@ -196,6 +221,28 @@ def predict_with(graph: OpGraph, *, table: CoreTable, kernels: str, core: str, r
         _bases=tuple(bases),
         _instructions=tuple(counts.parts) if counted else (),
         _cycles=tuple(costs.parts),
+    )
+
+
+def _branches(
+    op: Operator, graph: OpGraph, *, table: CoreTable, kernels: str, core: str, rates: Rates | None
+) -> list[Work]:
+    """What either branch of an IF takes."""
+    assert isinstance(op.options, KernelOptions)
+    parts = [graph.others[op.options[name] - 1] for name in CALLED_SUBGRAPHS["IF"]]
+    return [
+        predict_with(replace(part, others=graph.others), table=table, kernels=kernels, core=core, rates=rates)
+        for part in parts
+    ]
+
+
+def _either(own: float, branches: Iterable[tuple[float | None, float | None]]) -> tuple[float, float] | None:
+    """From the least of the cheaper branch to the most of the dearer; None where a branch has no such end."""
+    lows, highs = zip(*branches, strict=True)
+    if any(end is None for end in (*lows, *highs)):
+        return None
+    return own + min(low for low in lows if low is not None), own + max(
+        high for high in highs if high is not None
     )
 
 

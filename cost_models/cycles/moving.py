@@ -13,6 +13,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 
+from cost_models.cycles import shares
 from cost_models.cycles.counting import copy_at, fill_at
 from cost_models.graph import KernelOptions, Operator, Tensor
 from cost_models.summing import ordered_sum
@@ -50,6 +51,7 @@ def _paths() -> Iterable[tuple[str, tuple[str, ...]]]:
         for kind in kinds:
             for dtype in TYPES:
                 yield f"{kind.lower()}_{dtype}", features
+    yield "prelu_int8", (*_NEST_4, "sloped", "negatives")
     yield "transpose_portable_int8", _NEST_4
     yield "transpose_int8_of_3", _NEST_4
     yield "pad_portable_int8", (*_NEST_5, "inside", "comparisons")
@@ -98,6 +100,16 @@ def _nest(shape: Shape, depth: int) -> tuple[float, ...]:
 def output_nest(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """Four loops over the output."""
     return path_of(op, tensors), (1, *_nest(tensors[op.outputs[0]].shape, 4))
+
+
+def prelu(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """Four loops over the output; on int8 an element below zero is multiplied by its slope before it is scaled."""
+    path, trips = output_nest(op, tensors, isa)
+    if path != "prelu_int8":
+        return path, trips
+    source, slope = (tensors[index] for index in op.inputs[:2])
+    sloped = tensors[op.outputs[0]].elements * shares.negative(source)
+    return path, (*trips, sloped, sloped * (1 - shares.negative(slope)))
 
 
 def input_nest(op: Operator, tensors: Tensors, isa: str) -> Trips:
@@ -380,7 +392,7 @@ COUNTERS: dict[str, Callable[[Operator, Tensors, str], Trips]] = {
     "DEPTH_TO_SPACE": output_nest,
     "SPACE_TO_DEPTH": input_nest,
     "RESIZE_BILINEAR": resize_bilinear,
-    "PRELU": output_nest,
+    "PRELU": prelu,
     "SQUEEZE": squeeze,
     "GATHER": gather,
     "RESIZE_NEAREST_NEIGHBOR": resize_nearest,

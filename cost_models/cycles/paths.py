@@ -87,6 +87,7 @@ _SHARED: dict[str, Counter] = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.reference_lstm,
     **dict.fromkeys(("CALL_ONCE", "VAR_HANDLE"), recurrent.once),
     **dict.fromkeys(("READ_VARIABLE", "ASSIGN_VARIABLE"), recurrent.variable),
+    "IF": recurrent.branch,
     **portable.COUNTERS,
     **signal.COUNTERS,
     "L2_POOL_2D": _per_sample(wide.reference_pool),

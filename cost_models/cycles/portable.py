@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from cost_models.cycles import moving
+from cost_models.cycles import moving, shares
 from cost_models.cycles.moving import TYPES, path_of
-from cost_models.cycles.simple import ODOMETER, mean
+from cost_models.cycles.simple import ODOMETER, SATURATING, SIGNED, mean, saturating
 from cost_models.graph import KernelOptions, Operator, ReducerOptions, Tensor
 from cost_models.summing import ordered_sum
 
@@ -23,9 +23,14 @@ Trips = tuple[str, tuple[float, ...]]
 Tensors = tuple[Tensor, ...]
 Shape = tuple[int, ...]
 
+# HARD_SWISH takes its input in 128ths of its scale and 3 as 32768 (`HardSwishPrepare`): their ratio is shifted left
+# where it is 1 and more.
+_HARD_SWISH_SCALE = 32768 / 128 / 3
+
 # With Helium a broadcast calls for a run of the whole sample, row or position.
 _RUNS = ("runs_of_samples", "runs_of_rows", "runs_of_positions")
-_BROADCAST = ("operator", "dimensions", "pairs", "with_scalar", "runs", "calls")
+# What a scalar takes by itself is taken once a run.
+_BROADCAST = ("operator", "dimensions", "pairs", "with_scalar", "runs", "scalar_runs", "calls")
 
 # One pass for each element, whatever the shape.
 FLAT = (
@@ -63,6 +68,13 @@ def _paths() -> Iterable[tuple[str, tuple[str, ...]]]:
     for kind in ("maximum", "minimum"):
         yield f"{kind}_int8_runs", ("operator", "elements", "with_scalar", "runs", "rows", "samples")
         yield f"{kind}_int8_vectors", ("operator", "broadcast", "vectors", "scalars", "rows", *_RUNS)
+    for kind in ("add", "sub", "mul", "squared_difference"):
+        yield f"{kind}_int8", SIGNED
+        yield f"{kind}_int8_broadcast", (*_BROADCAST, "negatives")
+    yield "leaky_relu_int8", SIGNED
+    yield "quantize_int8_int8", SIGNED
+    yield "tanh_int8", SATURATING
+    yield "hard_swish_int8", (*SIGNED, "far_below", "far_above", "unshifted", "unshifted_negatives")
     yield from (
         (f"quantize_{types}_flipped", ("operator", "elements")) for types in ("uint8_int8", "int8_uint8")
     )
@@ -79,7 +91,28 @@ def takes_floats(path: str) -> bool:
 
 def flat(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """One pass for each element."""
-    return path_of(op, tensors), (1, tensors[op.outputs[0]].elements)
+    path, source, elements = path_of(op, tensors), tensors[op.inputs[0]], tensors[op.outputs[0]].elements
+    if path == "tanh_int8":
+        return path, saturating(source)
+    if path == "hard_swish_int8":
+        return path, _hard_swish(source)
+    if path == "leaky_relu_int8":
+        return path, (1, elements, elements * shares.negative(source))
+    return path, (1, elements)
+
+
+def _hard_swish(source: Tensor) -> tuple[float, ...]:
+    """`HardSwish`: beyond -3 and 3 a shift to the left saturates; without that shift there are no such elements."""
+    negative, low, high = (
+        shares.negative(source),
+        shares.far_below(source, -3.0),
+        shares.far_above(source, 3.0),
+    )
+    if source.typical is not None and source.typical.scale * _HARD_SWISH_SCALE < 1:
+        parts = (0.0, 0.0, 0.0, 0.0, 1.0, negative)
+    else:
+        parts = (1 - low - high, negative - low, low, high, 0.0, 0.0)
+    return (1, *(source.elements * part for part in parts))
 
 
 def absolute(op: Operator, tensors: Tensors, isa: str) -> Trips:
@@ -91,9 +124,11 @@ def absolute(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 def converted(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """One pass for each element, from one type to another; between int8 and uint8 it may turn the top bit alone."""
-    output = tensors[op.outputs[0]]
+    source, output = tensors[op.inputs[0]], tensors[op.outputs[0]]
     flips = op.kind == "QUANTIZE" and isinstance(op.options, KernelOptions) and op.options["flips"]
-    return f"{path_of(op, tensors)}_{output.dtype}{'_flipped' if flips else ''}", (1, output.elements)
+    path = f"{path_of(op, tensors)}_{output.dtype}{'_flipped' if flips else ''}"
+    signed = (output.elements * shares.negative(source),) if path == "quantize_int8_int8" else ()
+    return path, (1, output.elements, *signed)
 
 
 def by_row(op: Operator, tensors: Tensors, isa: str) -> Trips:
@@ -129,8 +164,9 @@ def binary(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """One pass for each element where the shapes are equal, else loops fused where the strides allow it."""
     first, second = (tensors[index].shape for index in op.inputs[:2])
     output = tensors[op.outputs[0]]
+    signed = _negatives(op, tensors)
     if first == second:
-        return path_of(op, tensors), (1, output.elements)
+        return path_of(op, tensors), (1, output.elements, *signed)
     extents, scalar = _fused(first, second, output.shape)
     runs = math.prod(extents[1:])
     calls, total = 0, 1
@@ -138,7 +174,22 @@ def binary(op: Operator, tensors: Tensors, isa: str) -> Trips:
         total *= extent
         calls += total
     pairs, with_scalar = (0, output.elements) if scalar else (output.elements, 0)
-    return f"{path_of(op, tensors)}_broadcast", (1, len(output.shape), pairs, with_scalar, runs, calls)
+    trips = (1, len(output.shape), pairs, with_scalar, runs, runs if scalar else 0, calls, *signed)
+    return f"{path_of(op, tensors)}_broadcast", trips
+
+
+def _negatives(op: Operator, tensors: Tensors) -> tuple[float, ...]:
+    """How often arithmetic on int8 scales a number below zero: an input, their sum or difference, their product."""
+    first, second = (tensors[index] for index in op.inputs[:2])
+    if first.dtype != "int8" or op.kind not in ("ADD", "SUB", "MUL", "SQUARED_DIFFERENCE"):
+        return ()
+    if op.kind == "MUL":
+        scaled = shares.negative_product(first, second)
+    else:
+        scaled = shares.negative(first) + shares.negative(second)
+        if op.kind != "SQUARED_DIFFERENCE":
+            scaled += shares.negative_sum(first, second, 1 if op.kind == "ADD" else -1)
+    return (tensors[op.outputs[0]].elements * scaled,)
 
 
 def _fused(first: Shape, second: Shape, output: Shape) -> tuple[list[int], bool]:

@@ -1,4 +1,4 @@
-"""Trip counts of the operators with a memory: SVDF, UNIDIRECTIONAL_SEQUENCE_LSTM and resource variables.
+"""Trip counts of the operators with a memory (SVDF, UNIDIRECTIONAL_SEQUENCE_LSTM, resource variables) and of IF.
 
 Source: tensorflow/lite/micro/kernels (svdf, lstm_eval, read_variable, ...), tflite-micro 90b983c2; arm_svdf_s8,
 arm_svdf_state_s16_s8, arm_lstm_unidirectional_s8 and ..._s16, CMSIS-NN 4ab83cc3.
@@ -61,6 +61,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     },
     "call_once": ("operator",),
     "var_handle": ("operator",),
+    "if": ("operator", "copies", "copy_instructions"),
     "read_variable": ("operator", "copy_instructions"),
     "assign_variable": ("operator", "copy_instructions"),
 }
@@ -191,6 +192,12 @@ def _sizes(op: Operator, tensors: Tensors) -> tuple[int, int, int, int]:
 def once(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """CALL_ONCE after the first inference, VAR_HANDLE: a look and no more."""
     return op.kind.lower(), (1,)
+
+
+def branch(op: Operator, tensors: Tensors, isa: str) -> Trips:
+    """IF without its branches: a copy of each tensor that goes in and of each that comes out."""
+    copied = [tensors[index] for index in (*op.inputs[1:], *op.outputs)]
+    return "if", (1, len(copied), ordered_sum([copy_at(tensor.size_bytes, 0, 0, isa) for tensor in copied]))
 
 
 def variable(op: Operator, tensors: Tensors, isa: str) -> Trips:

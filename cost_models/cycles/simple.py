@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from cost_models.cycles import shares
 from cost_models.cycles.counting import copy_at, copy_instructions, fill_at
 from cost_models.cycles.window import Window, window
-from cost_models.graph import ConcatenationOptions, Operator, Tensor
+from cost_models.graph import ConcatenationOptions, Operator, SoftmaxOptions, Tensor
 from cost_models.summing import ordered_sum
 
 Trips = tuple[str, tuple[float, ...]]
@@ -20,6 +21,11 @@ ODOMETER = (
     "carries",
     "outputs",
 )
+
+# A branch for elements below zero: a product of theirs is rounded towards the other side.
+SIGNED = ("operator", "elements", "negatives")
+# Elements far from zero are not among those that are computed: they become the least or the greatest number.
+SATURATING = ("operator", "elements", "far_below", "far_above")
 
 # A maximum pool copies the first tap and compares the others with it.
 _MAX_POOL = ("operator", "rows", "positions", "tap_rows", "copy_instructions", "compares")
@@ -72,11 +78,10 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "mul_dsp": ("operator", "entered(blocks4)", "blocks4", "entered(rest)", "rest"),
     "mul_scalar": ("operator", "elements"),
     "mul_mve": ("operator", "blocks4"),
-    "softmax": ("operator", "rows", "elements"),
-    "softmax_mve": ("operator", "rows", "elements"),
-    "logistic": ("operator", "elements"),
-    "relu": ("operator", "elements"),
-    "relu6": ("operator", "elements"),
+    "softmax": ("operator", "rows", "elements", "skipped"),
+    "logistic": SATURATING,
+    "relu": SIGNED,
+    "relu6": ("operator", "elements", "far_below", "far_above"),
     "pad": ("operator", "rows", "pixels", "copy_instructions", "fill_instructions"),
     "pad_mve": ("operator", "rows", "pixels", "copies_and_fills", "vectors"),
     "mean": ODOMETER,
@@ -162,19 +167,31 @@ def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 def softmax(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_softmax_s8`: two exponentials per element."""
-    shape = tensors[op.inputs[0]].shape
-    elements = tensors[op.inputs[0]].elements
-    return "softmax", (1, elements // shape[-1], elements)
+    source = tensors[op.inputs[0]]
+    beta = op.options.beta if isinstance(op.options, SoftmaxOptions) else 1.0
+    skipped = source.elements * shares.skipped_exponentials(source, beta)
+    return "softmax", (1, source.elements // source.shape[-1], source.elements - skipped, skipped)
 
 
 def logistic(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """TFLM's fixed-point sigmoid, one element at a time."""
-    return "logistic", (1, tensors[op.inputs[0]].elements)
+    return "logistic", saturating(tensors[op.inputs[0]])
+
+
+def saturating(source: Tensor) -> tuple[float, ...]:
+    """Trips of a sigmoid or hyperbolic tangent on int8."""
+    low, high = shares.saturated(source)
+    return (1, *(source.elements * share for share in (1 - low - high, low, high)))
 
 
 def relu(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """TFLM's `ReluQuantized` (rescales) and `ReluQuantized6` (clamps), one element at a time."""
-    return op.kind.lower(), (1, tensors[op.inputs[0]].elements)
+    source = tensors[op.inputs[0]]
+    elements, negative = source.elements, shares.negative(source)
+    if op.kind == "RELU":
+        return "relu", (1, elements, elements * negative)
+    above = shares.far_above(source, 6.0)
+    return "relu6", (1, *(elements * share for share in (1 - negative - above, negative, above)))
 
 
 def pad(op: Operator, tensors: Tensors, isa: str) -> Trips:

@@ -95,11 +95,11 @@ def test_an_axis_is_read_where_shapes_leave_it_open() -> None:
 
 
 def test_broadcasting_fuses_the_loops_that_the_strides_let_it() -> None:
-    # Operator, dimensions, pairs, with a scalar, runs, calls.
-    assert moved("SUB", ((4, 5, 6), (1, 1, 1), (4, 5, 6)), 2) == (1, 3, 0, 120, 1, 0)
-    assert moved("SUB", ((4, 5, 6), (1, 1, 6), (4, 5, 6)), 2) == (1, 3, 120, 0, 20, 20)
-    assert moved("SUB", ((4, 5, 6), (4, 5, 6), (4, 5, 6)), 2) == (1, 120)
-    assert moved("SUB", ((4, 5, 6), (4, 1, 1), (4, 5, 6)), 2) == (1, 3, 0, 120, 4, 4)
+    # Operator, dimensions, pairs, with a scalar, runs, those with a scalar, calls, and half of each number scaled.
+    assert moved("SUB", ((4, 5, 6), (1, 1, 1), (4, 5, 6)), 2) == (1, 3, 0, 120, 1, 1, 0, 180)
+    assert moved("SUB", ((4, 5, 6), (1, 1, 6), (4, 5, 6)), 2) == (1, 3, 120, 0, 20, 0, 20, 180)
+    assert moved("SUB", ((4, 5, 6), (4, 5, 6), (4, 5, 6)), 2) == (1, 120, 180)
+    assert moved("SUB", ((4, 5, 6), (4, 1, 1), (4, 5, 6)), 2) == (1, 3, 0, 120, 4, 4, 4, 180)
 
 
 def test_cmsis_nn_finds_a_maximum_in_runs_as_long_as_the_shapes_agree() -> None:
