@@ -32,8 +32,8 @@ class Core:
         name: What target files call it.
         isa: Which sources of the kernel library run on it. CMSIS-NN's three (arm_nn_math_types.h): "mve", "dsp", or
             neither, "scalar" on Armv6-M and Armv8-M Baseline and "thumb2" on Armv7-M, whose libc differs. ESP-NN's:
-            "esp_c", "esp_s3" with vector instructions (an ESP32-S2 has none: its kernels and memory are those of the
-            LX6), "esp_p4".
+            "esp_c", "esp_rv32" for the same on RISC-V, whose loops were counted, "esp_s3" with vector instructions (an
+            ESP32-S2 has none: its kernels and memory are those of the LX6), "esp_p4".
         esp_nn: What ESP-NN calls those sources; empty on Arm's cores.
         code_of: Whose code sizes stand for its own, and how many bytes it takes for one of theirs; None where it
             has a table. Compilers use the instructions of these alike; how far such kin differ shows between the
@@ -108,7 +108,7 @@ CORES: dict[str, Core] = {
             float_flags=("-mfloat-abi=hard", "-mfpu=auto"),
         ),
         Core(name="cortex-m85", isa="mve", code_of=("cortex-m55", 1.0), counts_of="cortex-m55"),
-        Core(name="riscv32", isa="esp_c", esp_nn="generic", code_of=("cortex-m3", 1.10)),
+        Core(name="riscv32", isa="esp_rv32", esp_nn="generic", code_of=("cortex-m3", 1.10)),
         Core(name="riscv32-pie", isa="esp_p4", esp_nn="esp32p4", code_of=("cortex-m3", 1.10)),
         Core(name="xtensa-lx6", isa="esp_c", esp_nn="generic", code_of=("cortex-m3", 1.27)),
         Core(name="xtensa-lx7", isa="esp_s3", esp_nn="esp32s3", code_of=("cortex-m3", 1.27)),

@@ -15,7 +15,7 @@ def fit(folder: Path, _: bool) -> None:
     document = coefficient_document(
         folder,
         HERE / "kernel_counts.csv",
-        [HERE / f"{name}_counts.csv" for name in ("portable", "signal", "operator")],
+        [HERE / f"{name}_counts.csv" for name in ("portable", "signal", "operator", "riscv")],
     )
     COEFFICIENTS.write_text(json.dumps(document, indent=1) + "\n")
     print(f"{COEFFICIENTS}: {len(document['tables'])} tables")

@@ -41,8 +41,9 @@ def pad_before(padding: str, extent: int, outputs: int, kernel: int, stride: int
 
 
 # The instruction counts of newlib's memcpy and memset below follow its assembly (newlib 3.3, Debian 12,
-# libc_nano.a) and equal what QEMU counts for every size and alignment tried. The kernels copy runs of
-# channels, whose addresses are multiples of the run's size: its residue says which alignments occur.
+# libc_nano.a; for RISC-V newlib's sources as picolibc 1.8 has them) and equal what QEMU counts for every size and
+# alignment tried. The kernels copy runs of channels, whose addresses are multiples of the run's size: its residue
+# says which alignments occur.
 _RESIDUES = {0: (0,), 1: (0, 1, 2, 3), 2: (0, 2), 3: (0, 1, 2, 3)}
 
 
@@ -65,6 +66,8 @@ def copy_at(size_bytes: int, target: int, source: int, isa: str) -> int:
     """Instructions of one `memcpy`, given both addresses modulo 4."""
     if isa == "scalar":
         return _copy_v6(size_bytes, aligned=target == source == 0)
+    if isa == "esp_rv32":
+        return _copy_rv32(size_bytes, target, source)
     if target == source == 0:
         return _copy_v7(size_bytes)
     if size_bytes < 8:
@@ -98,13 +101,42 @@ def _copy_v6(size_bytes: int, *, aligned: bool) -> int:
     return 33 + 13 * (size_bytes >> 4) + (8 + 6 * words if words else 2) + (1 + 6 * rest if rest else 0)
 
 
+def _copy_rv32(size_bytes: int, target: int, source: int) -> int:
+    """newlib's memcpy.c for RISC-V: bytes unless both addresses lie alike, then nine words at once."""
+    if target != source or size_bytes < 4:
+        entered = 6 if target != source else 8
+        return entered + (6 + 5 * size_bytes + (3 if size_bytes > 6 else 0) if size_bytes else 1)
+    lead = -target & 3
+    count = 13 + 6 * lead + (1 if lead == 2 else 0)
+    words, tail = divmod(size_bytes - lead, 4)
+    blocks = (words - 8 + 8) // 9 if words > 8 else 0
+    words -= 9 * blocks
+    count += 3 + (3 + 22 * blocks if blocks else 0) + (5 * words + 6 if words else 0) + 1
+    return count + (5 + 5 * tail + (1 if blocks else 0) if tail else 0) + (3 if blocks else 1)
+
+
 def fill_at(size_bytes: int, target: int, isa: str) -> int:
     """Instructions of one `memset`, given its address modulo 4."""
+    if isa == "esp_rv32":
+        leads = [lead for lead in range(16) if (lead + target) & 3 == 0]
+        return round(sum(_fill_rv32(size_bytes, lead) for lead in leads) / len(leads))
     lead = -target & 3
     fill = _fill_v6 if isa == "scalar" else _fill_v7
     if lead == 0 or size_bytes <= lead:
         return fill(size_bytes)
     return fill(size_bytes - lead) + (7 if isa == "scalar" else 5) * lead + 1
+
+
+def _fill_rv32(size_bytes: int, lead: int) -> int:
+    """newlib's memset.S for RISC-V, so many bytes before a multiple of 16."""
+    if size_bytes < 16:
+        return 9 + size_bytes
+    count = 5 + (11 + lead if lead else 0)
+    size_bytes -= lead
+    if size_bytes < 16:
+        return count + 6 + size_bytes
+    blocks, tail = divmod(size_bytes, 16)
+    return count + (1 if lead else 0) + 11 + 6 * blocks + (6 + tail if tail else 1)
 
 
 def _fill_v7(size_bytes: int) -> int:

@@ -25,6 +25,8 @@ _EXPECTED = {
     "output_taps": 7.5,
     "columns_inside": 1.0,
     "taps_inside": 25.0,
+    # No loop: what is fetched once.
+    "weights": 0.0,
 }
 
 # Weight of the prior in `fit_ratios`, beside samples of weight 1: it decides only what samples leave open.

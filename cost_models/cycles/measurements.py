@@ -39,6 +39,7 @@ SHORT_NAMES = {
     "m7": "cortex-m7",
     "m33": "cortex-m33",
     "m55": "cortex-m55",
+    "rv32imc": "riscv32",
 }
 
 # TFLM's own kernels, which every library shares; the operator around them was counted with them.
@@ -130,9 +131,10 @@ def _operator(row: dict[str, str], graph: OpGraph, kernels: str, core: str) -> M
 def read_portable(table: Path) -> dict[tuple[str, str], list[Sample]]:
     """TFLM's portable kernels by kernel library and core: instructions of their `Eval`, called by the interpreter.
 
-    A row gives inputs and outputs as `dtype:shape` with semicolons between, after `=` the integers of a constant, and
-    `-` for an absent input, and after `@` the value range of int8 (least, greatest, scale) where branches go by it;
-    options as `name=value` with spaces between. Without a library it is of all of them.
+    A row gives inputs and outputs as `dtype:shape` with semicolons between, after `/` the number of scales where there
+    are several, after `=` the integers of a constant, and `-` for an absent input, and after `@` the value range of
+    int8 (least, greatest, scale) where branches go by it; options as `name=value` with spaces between. Without a
+    library it is of all of them.
     A core that has no count of a row has none in the samples.
     """
     samples: dict[tuple[str, str], list[Sample]] = defaultdict(list)
@@ -183,12 +185,14 @@ def _tensor(text: str) -> Tensor | None:
         return None
     dtype, _, rest = text.partition(":")
     rest, equals, values = rest.partition("=")
-    shape, _, known = rest.partition("@")
+    rest, _, known = rest.partition("@")
+    shape, _, scales = rest.partition("/")
     low, high, scale = map(float, known.split()) if known else (0.0, 0.0, 0.0)
     return Tensor(
         shape=tuple(map(int, shape.split("x"))) if shape else (),
         dtype=dtype,
         data_bytes=1 if equals else 0,
+        scales=int(scales or 0),
         values=tuple(map(int, values.split())) if values else None,
         typical=evenly_spread(low, high, scale) if known else None,
     )
@@ -201,6 +205,8 @@ def read_kernels(table: Path) -> dict[str, list[Sample]]:
         for row in csv.DictReader(lines):
             op, tensors = operator_of(row)
             for short, core in SHORT_NAMES.items():
+                if short not in row:
+                    continue
                 path, trips = COUNTERS["cmsis_nn"][op.kind](op, tensors, CORES[core].isa)
                 bare = path not in PORTABLE
                 samples[core].append(Sample(path=path, trips=trips, cost=float(row[short]), bare=bare))

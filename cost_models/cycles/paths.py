@@ -7,6 +7,7 @@ from collections.abc import Callable
 from cost_models.cycles import (
     conv,
     depthwise,
+    esp_nn_c,
     espressif,
     matmul,
     moving,
@@ -40,6 +41,15 @@ def _of_equal_shapes(counter: Counter) -> Counter:
     def count(op: Operator, tensors: tuple[Tensor, ...], isa: str) -> Trips:
         first, second = (tensors[index].shape for index in op.inputs[:2])
         return (counter if first == second else portable.binary)(op, tensors, isa)
+
+    return count
+
+
+def _counted(generic: Counter, published: Counter) -> Counter:
+    """ESP-NN's generic C where its instructions were counted; elsewhere the kernel as its cycles were published."""
+
+    def count(op: Operator, tensors: tuple[Tensor, ...], isa: str) -> Trips:
+        return (generic if isa == "esp_rv32" else published)(op, tensors, isa)
 
     return count
 
@@ -150,14 +160,16 @@ COUNTERS: dict[str, dict[str, Counter]] = {
         **_all_on_int8(
             {
                 **_SHARED_INT8,
-                "CONV_2D": espressif.conv_2d,
-                "DEPTHWISE_CONV_2D": espressif.depthwise_conv_2d,
-                "FULLY_CONNECTED": espressif.fully_connected,
-                "AVERAGE_POOL_2D": espressif.pool_2d,
-                "MAX_POOL_2D": espressif.pool_2d,
-                "ADD": _of_equal_shapes(espressif.elementwise),
-                "MUL": _of_equal_shapes(espressif.elementwise),
-                "SOFTMAX": espressif.softmax,
+                "CONV_2D": _counted(_per_sample(esp_nn_c.conv_2d), espressif.conv_2d),
+                "DEPTHWISE_CONV_2D": _counted(
+                    _per_sample(esp_nn_c.depthwise_conv_2d), espressif.depthwise_conv_2d
+                ),
+                "FULLY_CONNECTED": _counted(esp_nn_c.fully_connected, espressif.fully_connected),
+                "AVERAGE_POOL_2D": _counted(_per_sample(esp_nn_c.pool_2d), espressif.pool_2d),
+                "MAX_POOL_2D": _counted(_per_sample(esp_nn_c.pool_2d), espressif.pool_2d),
+                "ADD": _of_equal_shapes(_counted(esp_nn_c.elementwise, espressif.elementwise)),
+                "MUL": _of_equal_shapes(_counted(esp_nn_c.elementwise, espressif.elementwise)),
+                "SOFTMAX": _counted(esp_nn_c.softmax, espressif.softmax),
                 "PAD": moving.pad,
                 "PADV2": moving.pad,
             },
@@ -171,6 +183,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     **simple.FEATURES,
     **reference.FEATURES,
     **espressif.FEATURES,
+    **esp_nn_c.FEATURES,
     **portable.FEATURES,
     **matmul.FEATURES,
     **recurrent.FEATURES,

@@ -32,6 +32,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
         "taps_inside",
     ),
     "reference_dense": ("operator", "batches", "outputs", "macs"),
+    "reference_dense_per_channel": ("operator", "batches", "outputs", "macs"),
     "reference_average_pool": ("operator", "rows", "positions", "outputs", "output_rows", "taps_inside"),
     "reference_max_pool": ("operator", "rows", "positions", "outputs", "output_rows", "taps_inside"),
     "reference_add": ("operator", "elements"),
@@ -77,10 +78,17 @@ def depthwise_conv_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 
 def fully_connected(op: Operator, tensors: Tensors, isa: str) -> Trips:
-    """`FullyConnected`: one multiply-accumulate a step."""
-    channels, depth = tensors[op.inputs[1]].shape[-2:]
+    """`FullyConnected`: one multiply-accumulate a step; `FullyConnectedPerChannel` was counted apart on RISC-V."""
+    weights = tensors[op.inputs[1]]
+    channels, depth = weights.shape[-2:]
     outputs = tensors[op.outputs[0]].elements
-    return "reference_dense", (1, outputs // channels, outputs, outputs * depth)
+    apart = isa == "esp_rv32" and weights.scales > 1
+    return f"reference_dense{'_per_channel' if apart else ''}", (
+        1,
+        outputs // channels,
+        outputs,
+        outputs * depth,
+    )
 
 
 def average_pool_2d(op: Operator, tensors: Tensors, isa: str) -> Trips:

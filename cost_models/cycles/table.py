@@ -60,14 +60,12 @@ _ALIKE_SPREADS = (0.02, 0.04)
 @lru_cache(maxsize=32)
 def core_table(kernels: str, core: str) -> CoreTable | None:
     """The coefficients for a kernel library on a core, or None where nothing is known."""
-    if core in espressif.CHIPS:
-        return _espressif_table(kernels, core)
     if core not in CORES:
         return None
     stand_in = CORES[core].counts_of
     entry = _document()["tables"].get(f"{kernels} {stand_in or core}")
     if entry is None:
-        return None
+        return _espressif_table(kernels, core) if core in espressif.CHIPS else None
     table = parse_table(entry)
     if stand_in is None:
         return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cost_models.cycles import espressif
+from cost_models.cycles import esp_nn_c, espressif
 from cost_models.cycles.paths import FEATURES
 
 # Weights lie in flash and each trip reads them again: a 2x2 tile step of 16 columns reads 2 x 16 bytes.
@@ -112,6 +112,7 @@ _BYTES: dict[str, dict[str, float]] = {
     "reference_conv": {"macs_inside": 1.0},
     "reference_depthwise": {"taps_inside": 1.0},
     "reference_dense": {"macs": 1.0},
+    "reference_dense_per_channel": {"macs": 1.0},
     "transpose_conv_direct_dsp": _scattered({4: 4.0, 2: 4.0, 1: 4.0}),
     "transpose_conv_direct_scalar": _scattered({4: 2.0, 2: 1.0, 1: 1.0}),
     **{f"transpose_conv_reference_{dtype}": {"products_inside": 1.0} for dtype in ("int8", "int16")},
@@ -139,6 +140,7 @@ _BYTES: dict[str, dict[str, float]] = {
         for dtype, size in (("float32", 4.0), ("int16_reference", 1.0), ("int16_reference_bias32", 1.0))
     },
     **espressif.WEIGHT_BYTES,
+    **esp_nn_c.WEIGHT_BYTES,
 }
 
 

@@ -61,6 +61,10 @@ def test_each_sampled_operator_is_predicted(row: dict[str, str]) -> None:
         (15, 0, 0, "scalar", 99),
         (63, 0, 0, "scalar", 117),
         (64, 1, 1, "scalar", 399),
+        (3, 0, 0, "esp_rv32", 29),
+        (7, 3, 0, "esp_rv32", 50),
+        (37, 0, 0, "esp_rv32", 56),
+        (200, 3, 3, "esp_rv32", 186),
     ],
 )
 def test_memcpy_takes_what_qemu_counted(size: int, target: int, source: int, isa: str, counted: int) -> None:
@@ -75,6 +79,7 @@ def test_memcpy_takes_what_qemu_counted(size: int, target: int, source: int, isa
         (100, 1, "dsp", 92),
         (64, 0, "scalar", 67),
         (100, 1, "scalar", 109),
+        (5, 3, "esp_rv32", 14),
     ],
 )
 def test_memset_takes_what_qemu_counted(size: int, target: int, isa: str, counted: int) -> None:

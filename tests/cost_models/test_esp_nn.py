@@ -259,8 +259,11 @@ def predicted(row: dict[str, str], rates: Rates | None = None) -> tuple[float, f
 def test_published_networks_lie_in_the_interval(row: dict[str, str]) -> None:
     measured, value, low, high = predicted(row)
     assert low < measured < high
-    if row["kernels"] == "reference":
+    if row["kernels"] == "reference" and row["target"] != "esp32c3":
         assert value == pytest.approx(measured, rel=0.01)
+    if (row["target"], row["kernels"]) == ("esp32c3", "esp_nn"):
+        # No fit saw it: counted instructions, and the cycles of CoreMark's.
+        assert value == pytest.approx(1.15 * measured, rel=0.02)
     if row["target"] in ("esp32s3", "esp32p4") and row["kernels"] == "esp_nn":
         # No fit saw a network: single kernels alone.
         assert value == pytest.approx(measured, rel=0.1)
@@ -303,10 +306,11 @@ def test_what_rests_on_less_is_wider() -> None:
     assert p4 is not None
     assert esp32 is not None
     assert c3 is not None
-    assert 0.25 <= s3.spread_model < p4.spread_model < esp32.spread_model < c3.spread_model
+    assert 0.25 <= s3.spread_model < p4.spread_model <= c3.spread_model < esp32.spread_model
+    assert (s3.basis, c3.basis) == ("class", "bound")
     portable = chip_rates("xtensa-lx7", "reference")
     assert portable is not None
-    assert portable.spread_model >= c3.spread_model
+    assert portable.spread_model >= esp32.spread_model
     assert portable.source == (
         "person detection without ESP-NN on an ESP32-S3: espressif/esp-nn@d45b843c: README.md"
     )
