@@ -312,27 +312,7 @@ class Driver:
             worth = min(_WORTH_LONGER if last else _WORTH_FEWER, self.plan.stretch) * self.plan.steps[-1]
             if steps >= worth:
                 return [one.params for one in chosen], steps
-        return self._full_or_shorter(count)
-
-    def _full_or_shorter(self, count: int) -> tuple[list[dict[str, Any]], int]:
-        """Finalists in full; where there is no time for that, no more than there are workers for fewer steps."""
-        full, spread = self.plan.steps[-1], self._spread
-        ordinary = self.engine.finalists(count, spread=spread)
-        for fewer in range(min(count, self.executor.slots), 0, -1) if self._reserve is not None else ():
-            chosen = self.engine.finalists(fewer, spread=spread)
-            steps = self._possible_for_all(chosen, full)
-            if steps >= full:
-                break
-            if chosen and steps >= max(map(self._worth_instead, chosen)):
-                return [one.params for one in chosen], steps
-        return [one.params for one in ordinary], full
-
-    def _worth_instead(self, proposal: Proposal) -> float:
-        """The least steps that are worth training in place of a training in full.
-
-        What covers less than the rung before does not count as trained in full.
-        """
-        return max([_WORTH_MORE * self.engine.trained_steps(proposal), 1, *self.plan.steps[-2:-1]])
+        return [one.params for one in self.engine.finalists(count, spread=spread)], self.plan.steps[-1]
 
     def _possible_for_all(self, chosen: Sequence[Proposal], most: int) -> int:
         """Steps that each of the finalists can be trained for in the time left; no more than are asked for."""
@@ -374,17 +354,15 @@ class Driver:
         return None if self.init is None else self.init.taken_by(proposal.screened.candidate.wide)
 
     def _worth_beginning(self, proposal: Proposal) -> bool:
-        """Whether a full training ends within the time.
+        """Whether a training gets well beyond the network's last one within the time, and counts as one in full.
 
-        Before any network was trained in full, it need only get well beyond the network's last training.
+        Learning rate and pruning go by the time where that is short, so that a training ends as it would in full.
         """
-        least: float = self.plan.steps[-1]
-        if proposal.longer is not None and proposal.longer < least:
-            least = self._worth_instead(proposal)
-        elif proposal.longer is not None:
-            least = _WORTH_MORE * max(self.engine.trained_steps(proposal), least)
-        elif not self.engine.trained_in_full:
-            least = min(least, max(1.0, _WORTH_MORE * self.engine.trained_steps(proposal)))
+        full, trained = self.plan.steps[-1], self.engine.trained_steps(proposal)
+        if proposal.longer is not None:
+            least = _WORTH_MORE * max(trained, full)
+        else:
+            least = min(full, max([1, _WORTH_MORE * trained, *self.plan.steps[-2:-1]]))
         return self._possible_steps(proposal) >= least
 
     def _possible_steps(self, proposal: Proposal, keep: float = 0.0) -> float:

@@ -128,11 +128,6 @@ class SearchEngine:
         """How many networks were trained, or are being trained."""
         return self._new + self._failed + sum(not one.errors for one in self._pending.values())
 
-    @property
-    def trained_in_full(self) -> int:
-        """How many networks were trained in full."""
-        return len(self._members_by_rung[self._top])
-
     def replayed(self, params: Mapping[str, Any], rung: int) -> Proposal:
         """A training of given choices."""
         network = self._pool.get(params)

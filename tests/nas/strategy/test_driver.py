@@ -434,20 +434,20 @@ def test_the_front_holds_no_dominated_trial(tmp_path: Path) -> None:
             assert any(dominates(objectives(f), mine) or objectives(f) == mine for f in front)
 
 
-def test_once_a_network_was_trained_in_full_no_finalist_is_begun_that_cannot_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("possible", "trained", "begun"), [(60, 1, True), (90, 0, True), (40, 1, False)])
+def test_a_finalist_is_begun_where_there_is_time_for_half_as_far_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, possible: float, trained: int, begun: bool
 ) -> None:
-    monkeypatch.setattr(Driver, "_possible_steps", lambda self, proposal, keep=0.0: 0.6 * STEPS[-1])
+    """A training that is short of time goes by the time, and ends as one in full does."""
+    monkeypatch.setattr(Driver, "_possible_steps", lambda self, proposal, keep=0.0: possible)
     driver, _ = make_driver(tmp_path)
     first = driver.engine.suggest(0)
     assert first is not None
-    driver.engine.update(0, first.params, 1, 0.2)
-    final = replace(first, rung=2)
-    assert driver._worth_beginning(final)
+    driver.engine.update(0, first.params, trained, 0.2)
     other = driver.engine.suggest(1)
     assert other is not None
     driver.engine.update(1, other.params, 2, 0.2)
-    assert not driver._worth_beginning(final)
+    assert driver._worth_beginning(replace(first, rung=2)) is begun
 
 
 def test_a_search_with_a_time_limit_alone_trains_until_the_time_is_up(tmp_path: Path) -> None:
@@ -601,25 +601,6 @@ def test_where_time_is_short_fewer_finalists_are_trained_for_longer(
     driver, _ = make_driver(tmp_path, trials=8)
     driver.plan = replace(driver.plan, finalist_steps=100_000, finalists=3)
     driver.search()
-    monkeypatch.setattr(
-        Driver, "_possible_for_all", lambda self, chosen, most: int(times * STEPS[-1] / len(chosen))
-    )
-    chosen, steps = driver._choose_finalists()
-    assert (len(chosen), steps) == (finalists, int(each * STEPS[-1]))
-
-
-@pytest.mark.parametrize(("times", "finalists", "each"), [(3, 3, 1), (0.8, 1, 0.8), (0.1, 3, 1)])
-def test_without_time_for_a_training_in_full_the_best_is_trained_for_fewer_steps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float, finalists: int, each: float
-) -> None:
-    """No finalist is trained in full yet; with hardly more time than for a short training it is left as it is."""
-    driver, _ = make_driver(tmp_path, trials=1)
-    driver.plan = replace(driver.plan, finalists=3)
-    for order in range(6):
-        proposal = driver.engine.suggest(order)
-        assert proposal is not None
-        driver.engine.update(order, proposal.params, 0, 0.5)
-    driver._reserve = object()  # type: ignore[assignment]
     monkeypatch.setattr(
         Driver, "_possible_for_all", lambda self, chosen, most: int(times * STEPS[-1] / len(chosen))
     )
