@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from cost_models.costing import Costs
-from nas.bench.table import STEPS, TABLE, TASKS, BenchTask, params_of, screen_of
+from nas.bench.table import STEPS, TABLES, TASKS, BenchTask, params_of, screen_of
+from nas.bench.truth import read_table
 from nas.strategy.screening import Screen
 from search_spaces.choices import Choices
 
@@ -39,8 +40,11 @@ class Work:
 
 def dataset_of(task: BenchTask, folder: Path) -> Any:
     """The task's data, pictures shrunk as the benchmark has them."""
+    from nas.tasks import load_task
     from nas.tasks.dataset import make_dataset
 
+    if task.front_end is not None:
+        return load_task(f"npz:{folder / task.file}", front_end=task.front_end)
     parts = ("train", "val", "test")
     with np.load(folder / task.file, allow_pickle=False) as data:
         samples = {part: data[f"X_{part}"] for part in parts}
@@ -123,7 +127,7 @@ class Recorder:
     def __init__(self, task: BenchTask, rows: Sequence[dict[str, Any]]) -> None:
         self.task = task
         self._screen: Screen = screen_of(task)
-        self._rows = [row for row in rows if row["task"] == task.name]
+        self._rows = list(rows)
         self._keys: set[str] = set()
         known = {int(row["network"]): row for row in self._rows}
         self._count = max(known, default=-1) + 1
@@ -189,7 +193,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train and record; what the file has already is kept, and more is added."""
     parser = argparse.ArgumentParser(prog="record_search", description=__doc__)
     parser.add_argument("data", type=Path, help="folder with the data sets' .npz files")
-    parser.add_argument("--out", type=Path, default=TABLE)
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--out", type=Path, default=TABLES, help="folder of the tables")
     parser.add_argument("--minutes", type=float, default=75.0)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args(argv)
@@ -201,15 +206,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):
         os.environ[name] = "1"
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    rows: list[dict[str, Any]] = []
-    if arguments.out.exists():
-        with arguments.out.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    recorders = {task.name: Recorder(task, rows) for task in TASKS.values()}
+    recorders = {
+        name: Recorder(TASKS[name], read_table(TASKS[name], arguments.out))
+        for name in arguments.tasks.split(",")
+    }
     works = _works(tuple(recorders.values()), time.monotonic() + 60 * arguments.minutes)
     pending: set[Future[list[dict[str, Any]]]] = set()
-    with ProcessPoolExecutor(arguments.workers) as pool, arguments.out.open("a", newline="") as file:
-        writer: csv.DictWriter[str] | None = None
+    with ProcessPoolExecutor(arguments.workers) as pool:
         while True:
             while len(pending) < arguments.workers and (work := next(works, None)) is not None:
                 pending.add(pool.submit(_train, work, arguments.data))
@@ -220,14 +223,19 @@ def main(argv: Sequence[str] | None = None) -> int:
                 recorded = future.result()
                 if not recorded:
                     continue
-                if writer is None:
-                    writer = csv.DictWriter(file, fieldnames=list(recorded[0]), lineterminator="\n")
-                    if not rows:
-                        writer.writeheader()
-                writer.writerows(recorded)
-                file.flush()
-                recorders[recorded[0]["task"]].add(recorded)
+                task = recorded[0]["task"]
+                _append(arguments.out / TASKS[task].table, recorded)
+                recorders[task].add(recorded)
                 print({k: recorded[-1][k] for k in ("task", "network", "val_correct", "seconds")}, flush=True)
+
+
+def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    begun = path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        if not begun:
+            writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

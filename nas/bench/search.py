@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from nas.bench.replay import Evolution, Judge, Ours, Plain, Strategy, replay
-from nas.bench.table import STEPS, TABLE, TASKS, screen_of
+from nas.bench.table import STEPS, TABLES, TASKS, screen_of
 from nas.bench.truth import Truth, read_table
 from nas.strategy.gaussian_process import Array
 from nas.strategy.settings import SearchSettings
@@ -85,7 +85,7 @@ SHARES = (0.1, 0.2, 0.5, 1.0)
 
 @cache
 def _bench(task: str, table: Path) -> tuple[Truth, Judge]:
-    rows = read_table(table)
+    rows = read_table(TASKS[task], table)
     truth = Truth(TASKS[task], rows)
     return truth, Judge.of(truth, rows)
 
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--first-seed", type=int, default=0, help="the parts were tried out on 0 to 19")
     parser.add_argument("--seconds", type=float, default=1200.0, help="virtual seconds of the whole compute")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--table", type=Path, default=TABLES, help="folder of the tables")
     arguments = parser.parse_args(argv)
     ways = list(WAYS) if arguments.ways == "all" else arguments.ways.split(",")
     for kind, given, known in (("way", ways, WAYS), ("task", arguments.tasks.split(","), TASKS)):

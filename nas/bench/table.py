@@ -1,4 +1,4 @@
-"""The recorded benchmark: which tasks, and the table of what trained networks came to."""
+"""The recorded benchmark: which tasks, and the tables of what trained networks came to, one for each space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from search_spaces.choices import Choices
 from search_spaces.space import load_space
 
 STEPS = (75, 300, 1200)  # the fidelities that were recorded
-TABLE = Path(__file__).with_name("search_table.csv")
+TABLES = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,7 @@ class BenchTask:
         val: Validation samples.
         test: Test samples.
         budget: The limits that searches are given.
+        front_end: Makes the samples of recordings; None where they are the network's input as they are.
     """
 
     name: str
@@ -44,6 +45,12 @@ class BenchTask:
     budget: str
     space: str = "ds_cnn"
     target: str = "nrf52840"
+    front_end: str | None = None
+
+    @property
+    def table(self) -> str:
+        """Name of the file with the networks of its space."""
+        return f"search_table_{self.space}.csv"
 
 
 TASKS = {
@@ -68,6 +75,18 @@ TASKS = {
             val=989,
             test=1824,
             budget="sram=8KB,flash=64KB",
+        ),
+        BenchTask(
+            name="fsdd",
+            file="fsdd_8k.npz",
+            shrink=1,
+            shape=(49, 24, 1),
+            classes=10,
+            val=500,
+            test=500,
+            budget="sram=8KB,flash=64KB",
+            space="tcn",
+            front_end="pcan",
         ),
     )
 }

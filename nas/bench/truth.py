@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.bench.table import STEPS, TABLE, BenchTask, params_of, screen_of
+from nas.bench.table import STEPS, TABLES, BenchTask, params_of, screen_of
 from nas.strategy.encoding import Encoder
 from nas.strategy.screening import Screened
 from search_spaces.choices import Choices
@@ -36,10 +36,13 @@ class Answer:
     seconds: float
 
 
-def read_table(path: Path = TABLE) -> list[dict[str, str]]:
-    """The rows of the record."""
+def read_table(task: BenchTask, folder: Path = TABLES) -> list[dict[str, str]]:
+    """The task's rows of the record; none where its space has no table yet."""
+    path = folder / task.table
+    if not path.exists():
+        return []
     with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+        return [row for row in csv.DictReader(file) if row["task"] == task.name]
 
 
 class Truth:
@@ -60,8 +63,7 @@ class Truth:
         self.encoder = Encoder(self.screen)
         networks: dict[tuple[str, str], dict[int, Mapping[str, str]]] = {}
         for row in rows:
-            if row["task"] == task.name:
-                networks.setdefault((row["network"], row["seed"]), {})[int(row["steps"])] = row
+            networks.setdefault((row["network"], row["seed"]), {})[int(row["steps"])] = row
         whole = {key: by for key, by in networks.items() if set(by) == set(STEPS)}
         self.networks = len({network for network, _ in whole})
         groups = np.array([int(network) for network, _ in whole])
