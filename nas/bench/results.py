@@ -86,7 +86,7 @@ DATA: dict[str, Data] = {
     "gearbox": Data(
         file="gearbox_vibration.npz",
         task=arrays,
-        flags=("--normal", "healthy", "--front-end", "spectrum"),
+        flags=("--normal", "healthy", "--front-end", "spectrum", "--sample-rate", "10000"),
         space="autoencoder",
         start=("fc_autoencoder", "autoencoder"),
     ),
