@@ -80,6 +80,8 @@ def _train(work: Work, folder: Path) -> list[dict[str, Any]]:
         everything = parse_budget("256MB", replace(target, sram_bytes=1 << 30, flash_bytes=1 << 30))
         _evaluators[work.task] = (make_evaluator(dataset=dataset, target=target, budget=everything), dataset)
     evaluate, dataset = _evaluators[work.task]
+    # As the replays have them: a network by itself, also where a front end would share its arena.
+    costs = screen_of(task)(Choices(work.params)).costs
     rows = []
     for steps in STEPS:
         began = time.process_time()
@@ -109,7 +111,7 @@ def _train(work: Work, folder: Path) -> list[dict[str, Any]]:
                 "val_correct": evaluation.accuracy.correct,
                 "test_correct": test.correct,
                 "seconds": round(seconds, 3),
-                **{name: getattr(evaluation.costs, name) for name in _COSTS},
+                **{name: getattr(costs, name) for name in _COSTS},
                 **work.params,
             }
         )

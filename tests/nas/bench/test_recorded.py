@@ -27,7 +27,7 @@ def truth(rows: list[dict[str, str]]) -> Truth:
     return Truth(TASKS["har"], rows)
 
 
-@pytest.mark.parametrize(("task", "networks"), [("fashion14", 200), ("har", 200)])
+@pytest.mark.parametrize(("task", "networks"), [("fashion14", 200), ("har", 200), ("fsdd", 75)])
 def test_many_networks_of_each_task_are_recorded_at_every_fidelity(task: str, networks: int) -> None:
     steps: defaultdict[str, set[int]] = defaultdict(set)
     for row in read_table(TASKS[task]):
