@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cost_models.cycles import reference
+from cost_models.cycles.simple import SOFTMAX, softmax_rows
 from cost_models.cycles.window import Window, window
 from cost_models.graph import Conv2DOptions, DepthwiseConv2DOptions, Operator, Tensor
 
@@ -24,11 +25,11 @@ _DEPTHWISE = (
     "singles",
     "singles*tap_rows",
     "singles*taps_inside",
-    "weights",
+    "fetched_weights",
 )
-# "weights" are no loop: they are fetched once an inference, and a cache holds them for the rest of it.
+# "fetched_weights" are no loop: they are fetched once an inference, and a cache holds them for the rest of it.
 FEATURES: dict[str, tuple[str, ...]] = {
-    "esp_nn_conv_1x1": ("operator", "rows", "positions", "outputs", *_DEPTH, "weights"),
+    "esp_nn_conv_1x1": ("operator", "rows", "positions", "outputs", *_DEPTH, "fetched_weights"),
     "esp_nn_conv": (
         "operator",
         "rows",
@@ -37,7 +38,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
         "output_rows",
         "output_taps",
         *_DEPTH,
-        "weights",
+        "fetched_weights",
     ),
     "esp_nn_conv_grouped": (
         "operator",
@@ -47,23 +48,24 @@ FEATURES: dict[str, tuple[str, ...]] = {
         "output_rows",
         "output_taps",
         "macs_inside",
-        "weights",
+        "fetched_weights",
     ),
-    "esp_nn_conv_dilated": (*reference.FEATURES["reference_conv"], "weights"),
+    "esp_nn_conv_dilated": (*reference.FEATURES["reference_conv"], "fetched_weights"),
     "esp_nn_depthwise": _DEPTHWISE,
-    "esp_nn_depthwise_dilated": (*reference.FEATURES["reference_depthwise"], "weights"),
-    "esp_nn_depthwise_multiplied": (*_DEPTHWISE[:-1], "positions*inputs", "weights"),
+    "esp_nn_depthwise_dilated": (*reference.FEATURES["reference_depthwise"], "fetched_weights"),
+    "esp_nn_depthwise_multiplied": (*_DEPTHWISE[:-1], "positions*inputs", "fetched_weights"),
     **dict.fromkeys(
-        ("esp_nn_dense", "esp_nn_dense_per_channel"), ("operator", "batches", "outputs", "macs", "weights")
+        ("esp_nn_dense", "esp_nn_dense_per_channel"),
+        ("operator", "batches", "outputs", "macs", "fetched_weights"),
     ),
     "esp_nn_average_pool": _POOL,
     "esp_nn_max_pool": _POOL,
     "esp_nn_add": ("operator", "elements"),
     "esp_nn_mul": ("operator", "elements"),
-    "esp_nn_softmax": ("operator", "rows", "elements"),
+    "esp_nn_softmax": SOFTMAX,
 }
 WEIGHT_BYTES: dict[str, dict[str, float]] = {
-    path: {"weights": 1.0} for path, names in FEATURES.items() if "weights" in names
+    path: {"fetched_weights": 1.0} for path, names in FEATURES.items() if "fetched_weights" in names
 }
 
 
@@ -155,5 +157,4 @@ def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 def softmax(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`esp_nn_softmax_s8_opt`: one exponential an element, kept in scratch."""
-    elements = tensors[op.inputs[0]].elements
-    return "esp_nn_softmax", (1, elements // tensors[op.inputs[0]].shape[-1], elements)
+    return "esp_nn_softmax", softmax_rows(op, tensors)

@@ -26,7 +26,7 @@ _EXPECTED = {
     "columns_inside": 1.0,
     "taps_inside": 25.0,
     # No loop: what is fetched once.
-    "weights": 0.0,
+    "fetched_weights": 0.0,
 }
 
 # Weight of the prior in `fit_ratios`, beside samples of weight 1: it decides only what samples leave open.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cost_models.cycles.simple import SOFTMAX, softmax_rows
 from cost_models.cycles.window import window
 from cost_models.graph import Operator, Tensor
 
@@ -37,7 +38,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "reference_max_pool": ("operator", "rows", "positions", "outputs", "output_rows", "taps_inside"),
     "reference_add": ("operator", "elements"),
     "reference_mul": ("operator", "elements"),
-    "reference_softmax": ("operator", "rows", "elements"),
+    "reference_softmax": SOFTMAX,
 }
 
 
@@ -115,6 +116,4 @@ def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 def softmax(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`reference_ops::Softmax`: two exponentials per element."""
-    shape = tensors[op.inputs[0]].shape
-    elements = tensors[op.inputs[0]].elements
-    return "reference_softmax", (1, elements // shape[-1], elements)
+    return "reference_softmax", softmax_rows(op, tensors)

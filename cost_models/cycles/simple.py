@@ -26,6 +26,8 @@ ODOMETER = (
 SIGNED = ("operator", "elements", "negatives")
 # Elements far from zero are not among those that are computed: they become the least or the greatest number.
 SATURATING = ("operator", "elements", "far_below", "far_above")
+# Nor are those of a softmax that are far below the greatest of their row.
+SOFTMAX = ("operator", "rows", "elements", "skipped")
 
 # A maximum pool copies the first tap and compares the others with it.
 _MAX_POOL = ("operator", "rows", "positions", "tap_rows", "copy_instructions", "compares")
@@ -78,7 +80,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "mul_dsp": ("operator", "entered(blocks4)", "blocks4", "entered(rest)", "rest"),
     "mul_scalar": ("operator", "elements"),
     "mul_mve": ("operator", "blocks4"),
-    "softmax": ("operator", "rows", "elements", "skipped"),
+    "softmax": SOFTMAX,
     "logistic": SATURATING,
     "relu": SIGNED,
     "relu6": ("operator", "elements", "far_below", "far_above"),
@@ -167,10 +169,15 @@ def elementwise(op: Operator, tensors: Tensors, isa: str) -> Trips:
 
 def softmax(op: Operator, tensors: Tensors, isa: str) -> Trips:
     """`arm_softmax_s8`: two exponentials per element."""
+    return "softmax", softmax_rows(op, tensors)
+
+
+def softmax_rows(op: Operator, tensors: Tensors) -> tuple[float, ...]:
+    """Trips of a softmax on int8, by `SOFTMAX`."""
     source = tensors[op.inputs[0]]
     beta = op.options.beta if isinstance(op.options, SoftmaxOptions) else 1.0
     skipped = source.elements * shares.skipped_exponentials(source, beta)
-    return "softmax", (1, source.elements // source.shape[-1], source.elements - skipped, skipped)
+    return (1, source.elements // source.shape[-1], source.elements - skipped, skipped)
 
 
 def logistic(op: Operator, tensors: Tensors, isa: str) -> Trips:
