@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cost_models.duty_cycle import rests_on
 from nas.bundle.content import BundleContent
 from nas.bundle.sources import render
+from nas.model.folded import folded_from_json, folded_text
 from nas.model.groups import column_title, left_out_text, rows_text
 from nas.model.metrics import METRICS, NUMBER_METRICS
 from nas.model.optimism import optimism_from_json, optimism_text
@@ -65,6 +66,7 @@ def model_card(content: BundleContent) -> str:
     accuracies = content.model.accuracies
     trained_on = content.model.provenance.get("trained_on")
     expected = optimism_from_json(content.model.provenance.get("optimism"))
+    folded = folded_from_json(content.model.provenance.get("folded"))
     with_table = [accuracy for accuracy in accuracies if accuracy.confusion]
     preferred = sorted(with_table, key=lambda accuracy: (accuracy.part != "test", accuracy.engine != "tflm"))
     return render(
@@ -102,6 +104,9 @@ def model_card(content: BundleContent) -> str:
         trained_on=trained_on,
         optimism="" if expected is None else optimism_text(expected),
         init=content.model.provenance.get("init"),
+        folded=""
+        if folded is None or not accuracies
+        else folded_text(folded, METRICS[accuracies[0].metric].label),
     )
 
 

@@ -114,6 +114,7 @@ def _plan_lines(plan: RunPlan) -> list[str]:
             f"search  {many}, trained for {config.steps} steps, the best of them longer,"
             f" the best {config.finalists} for {config.final_steps}"
             + (f" to {most}" if (most := config.longest_steps()) > config.final_steps else "")
-            + (", the chosen one again on all samples" if config.trains_on_validation else "")
+            + (f" and judged in {config.folds} folds" if config.folds else "")
+            + (", the chosen one again on all samples" if config.retrains else "")
         )
     return lines

@@ -86,7 +86,8 @@ class Progress:
             self._total = max(self._total, self._done)  # how many are promoted is known only afterwards
         if record.accuracy is not None:
             self._metric = METRICS[record.accuracy.metric].label
-        if record.state == "evaluated" and (self._best is None or record.value > self._best):
+        searched = record.state == "evaluated" and record.judges is None
+        if searched and (self._best is None or record.value > self._best):
             self._best = record.value
         if self._bar is not None:
             best = "" if self._best is None else f"best int8 {self._metric} {self._best:.4f}"

@@ -30,6 +30,9 @@ class Request:
         recipe: How the network is trained.
         on_all: Whether it is trained on validation samples as well, which then say nothing of it.
         init: Digest of the weights that the network begins with, which the worker has; None to begin at random.
+        folds: Into how many folds training and validation samples are parted, to train it once without each of them; 0
+            for a single training. Its accuracy is then that of the answers to all samples, each left out of its
+            training.
     """
 
     number: int
@@ -43,6 +46,7 @@ class Request:
     recipe: TrainingRecipe = field(default_factory=TrainingRecipe)
     on_all: bool = False
     init: str | None = None
+    folds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,12 +30,14 @@ class Optimism:
         paired: Whether it is known which samples each network answered rightly. Otherwise their errors were taken as
             independent, which they are not, and the value is an upper bound.
         groups: Groups of validation samples that noise was told by; 0 where it was told by samples.
+        folds: In how many folds the networks were judged, whose figure it then is of; 0 by the validation part.
     """
 
     value: float
     networks: int
     paired: bool
     groups: int = 0
+    folds: int = 0
 
 
 def expected_optimism(values: Array, loadings: Array, choose: Callable[[Array], NDArray[np.int64]]) -> float:
@@ -149,7 +151,7 @@ def optimism_from_json(content: object) -> Optimism | None:
     """What a result or a manifest says of it; None where it says nothing, or nothing that can be."""
     if not isinstance(content, dict):
         return None
-    value, networks, groups = (content.get(name) for name in ("value", "networks", "groups"))
+    value, networks, groups, folds = (content.get(name) for name in ("value", "networks", "groups", "folds"))
     if not isinstance(value, (int, float)) or not isinstance(networks, int) or not 0 <= value < 100:
         return None
     return Optimism(
@@ -157,6 +159,7 @@ def optimism_from_json(content: object) -> Optimism | None:
         networks=networks,
         paired=content.get("paired") is True,
         groups=groups if isinstance(groups, int) else 0,
+        folds=folds if isinstance(folds, int) else 0,
     )
 
 

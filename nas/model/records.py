@@ -39,6 +39,10 @@ class TrialRecord:
             accuracies are that trial's, as no sample is left to validate this one by. None for all others.
         init: What the network took of given weights before it was trained; None where it began at random.
         weights_sha256: Of the float weights that the training left; None where none are kept.
+        folded: Of a finalist, the accuracy on training and validation samples that were each left out of one training
+            of its network, by the folds that the run asks for; None where there is none.
+        folds: Of the trial of these trainings, how many there are; 0 for all others.
+        judges: Of such a trial, the number of the finalist's.
     """
 
     number: int
@@ -64,6 +68,9 @@ class TrialRecord:
     retrains: int | None = None
     init: Inherited | None = None
     weights_sha256: str | None = None
+    folded: Accuracy | None = None
+    folds: int = 0
+    judges: int | None = None
 
     def on(self, board: str, budget: Budget) -> TrialRecord:
         """The same trial as a run for one of its boards alone would record it.
@@ -94,6 +101,8 @@ class TrialRecord:
             content[name] = None if accuracy is None else accuracy.value
         content["score"] = self.value if self.state == "evaluated" else None
         content["score_interval"] = self._score_interval()
+        del content["folds"], content["judges"]
+        content["folded"] = None if self.folded is None else _figures(self.folded)
         return content
 
     def _score_interval(self) -> tuple[float, float] | None:
@@ -120,13 +129,27 @@ class TrialRecord:
         return 0.0 if accuracy is None else accuracy.objective
 
 
+def _figures(accuracy: Accuracy) -> dict[str, Any]:
+    """An accuracy as plain values, with its interval."""
+    low, high = accuracy.objective_interval()
+    return {
+        "engine": accuracy.engine,
+        "correct": accuracy.correct,
+        "total": accuracy.total,
+        "value": accuracy.value,
+        "score": accuracy.objective,
+        "score_low": low,
+        "score_high": high,
+    }
+
+
 def record_from_json(content: dict[str, Any]) -> TrialRecord:
     """The inverse of `TrialRecord.to_json`."""
     values = dict(content)
     if "key" in values:  # as earlier versions wrote it
         values |= {"digest": values.pop("key"), "full": values.pop("rung") == "full"}
-    for name in ("accuracy", "tflm_accuracy"):
-        if values[name] is not None:
+    for name in ("accuracy", "tflm_accuracy", "folded"):
+        if values.get(name) is not None:
             inner = dict(values[name])
             inner["confusion"] = tuple(tuple(row) for row in inner["confusion"])
             if inner.get("interval") is not None:

@@ -74,6 +74,7 @@ class TrialSummary(_Part):
             validation results it states.
         init: What it took of the weights of `--init-from` before it was trained; None where it began at random.
         weights_sha256: Of its float weights in the folder's `weights`; None where none are kept.
+        folded: Of a finalist that was judged in folds, the figures on samples that were each left out of one training.
     """
 
     number: int
@@ -100,6 +101,7 @@ class TrialSummary(_Part):
     retrains: int | None = None
     init: Inherited | None = None
     weights_sha256: str | None = None
+    folded: dict[str, Any] | None = None
 
     @property
     def model_key(self) -> str:
@@ -191,7 +193,7 @@ class ChosenSummary(_Part):
     `robustness` is that of `nas.tasks.robustness`; None where it was not measured. `arena_bytes` is the arena that the
     model shares with a front end; None without one, where it is the `sram_bytes` of its costs. `predictions` are those
     of numbers on some test samples, see `nas.model.regression`. `optimism` is that of the validation figure, see
-    `nas.model.optimism`; None where it is not known.
+    `nas.model.optimism`; None where it is not known. `folded` is that of `nas.model.folded`, where it was judged so.
     """
 
     number: int
@@ -212,6 +214,7 @@ class ChosenSummary(_Part):
     front_end: str | None = None
     predictions: list[dict[str, Any]] = []
     optimism: dict[str, Any] | None = None
+    folded: dict[str, Any] | None = None
 
     @property
     def tested(self) -> MeasuredAccuracy:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.model.folded import folded_from_json, folded_text
 from nas.model.groups import GroupScores, group_scores, groups_text
 from nas.model.metrics import METRICS, NUMBER_METRICS, plain_metric
 from nas.model.optimism import optimism_from_json, optimism_text
@@ -83,16 +84,33 @@ def trained_on_text(summary: RunSummary) -> str:
 
 def validation_text(summary: RunSummary) -> str:
     """The chosen model's metric on validation data, and by how much it is expected to be too good; empty if unknown."""
-    chosen, optimism = summary.chosen, optimism_of(summary)
+    chosen, optimism = summary.chosen, optimism_of(summary, folds=False)
     if chosen is None or chosen.validation_accuracy is None or not optimism:
         return ""
     return f"{metric(summary)} {percent(chosen.validation_accuracy.objective)}; {optimism}"
 
 
-def optimism_of(summary: RunSummary) -> str:
-    """By how much the chosen model's validation figure is expected to be too good; empty where that is not known."""
+def optimism_of(summary: RunSummary, *, folds: bool) -> str:
+    """By how much the figure that the choice went by is expected to be too good; empty where that is not known.
+
+    Args:
+        summary: The result.
+        folds: Whether the figure by folds is meant, not that of the validation part.
+    """
     expected = None if summary.chosen is None else optimism_from_json(summary.chosen.optimism)
-    return "" if expected is None else optimism_text(expected)
+    return "" if expected is None or (expected.folds > 0) is not folds else optimism_text(expected)
+
+
+def folds_text(summary: RunSummary) -> str:
+    """What the chosen model came to in folds, where the run was to judge finalists so."""
+    chosen, asked = summary.chosen, summary.config.get("folds")
+    if chosen is None or not asked:
+        return ""
+    folded = folded_from_json(chosen.folded)
+    if folded is None:
+        return f"not judged in {asked} folds, for the run ended before: chosen by the validation part alone"
+    optimism = optimism_of(summary, folds=True)
+    return folded_text(folded, metric(summary)) + (f"; {optimism}" if optimism else "")
 
 
 def began_from_text(summary: RunSummary) -> str:

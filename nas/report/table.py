@@ -136,6 +136,7 @@ def verdict(summary: RunSummary) -> list[str]:
         ),
         *([] if facts.metric(summary) == "accuracy" else [("Searched by", facts.score_text(summary))]),
         *([("Validation", text)] if (text := facts.validation_text(summary)) else []),
+        *([("Folds", text)] if (text := facts.folds_text(summary)) else []),
         *([("By group", text)] if (text := facts.group_text(summary)) else []),
         *([("Trained on", text)] if (text := facts.trained_on_text(summary)) else []),
         *([("Began from", text)] if (text := facts.began_from_text(summary)) else []),

@@ -186,6 +186,16 @@ class RunConfig(TaskOptions):
         example="runs/first",
         default="a new one under runs/",
     )
+    folds: int | None = key(
+        None,
+        "judge finalists on training and validation samples together, each left out of one of so many trainings",
+        scope="resources",
+        metavar="K",
+        example=5,
+        default="judged by the validation part alone",
+        ge=3,
+        le=10,
+    )
     final_on: Literal["train", "all"] = key(
         "train",
         "what the exported network is trained on: train, or all to train it again on validation samples too",
@@ -223,6 +233,11 @@ class RunConfig(TaskOptions):
 
     @property
     def trains_on_validation(self) -> bool:
+        return self.retrains or self.folds is not None
+
+    @property
+    def retrains(self) -> bool:
+        """Whether the chosen network is trained again on training and validation samples."""
         return self.final_on == "all"
 
     def networks(self) -> int | None:

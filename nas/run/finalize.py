@@ -6,12 +6,13 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from cost_models.errors import UserError
 from cost_models.resources import format_quantity
 from cost_models.tflite_graph import read_graph
+from nas.model.folded import Folded
 from nas.model.records import TrialRecord
 from nas.model.result import RunSummary, TrialSummary
 from nas.model.trained import Accuracy, TaskInfo
@@ -21,6 +22,7 @@ from nas.run.listeners import RunListener
 from nas.run.result import RunResult
 from nas.run.setup import Job
 from nas.strategy.screening import FRONT_END
+from nas.tasks.folds import make_folds
 
 if TYPE_CHECKING:
     from nas.bundle.delivery import Delivery
@@ -290,7 +292,6 @@ def _export(
     from nas.model.quality import is_near_chance
     from nas.run.stored_model import finished_model
     from nas.run.summary import chosen_model
-    from nas.strategy.optimism import choice_optimism
     from nas.tasks.accuracy import measure_accuracy
     from nas.tasks.robustness import measure_robustness
 
@@ -307,10 +308,8 @@ def _export(
     costs = job.model.estimate(graph, file_bytes=len(tflite))
     measured = measure_robustness(tflite, job.dataset, macs=costs.macs, seed=job.seed)
     robustness = None if measured is None else asdict(measured)
-    expected = choice_optimism(
-        records, job.config.policy, labels=job.dataset.labels["val"], groups=job.dataset.groups.get("val")
-    )
-    optimism = None if expected is None else asdict(expected)
+    optimism = _optimism(job, records)
+    folded = _folded(job, record, records)
     finished = finished_model(
         tflite,
         dataset=job.dataset,
@@ -320,6 +319,7 @@ def _export(
         versions=versions(),
         robustness=robustness,
         optimism=optimism,
+        folded=folded,
     )
     bundle = export(
         finished,
@@ -347,13 +347,49 @@ def _export(
         part["front_end"] = record.params[FRONT_END]
     if robustness is not None:
         part["robustness"] = robustness
-    if optimism is not None:
-        part["optimism"] = optimism
+    part |= {name: said for name, said in (("optimism", optimism), ("folded", folded)) if said is not None}
     if (front_end := bundle.manifest.frontend) is not None:
         part["arena_bytes"] = bundle.manifest.costs.sram_bytes + front_end.arena_bytes
     if bundle.manifest.npu is not None:
         part["npu"] = bundle.manifest.npu.model_dump()
     return part, (*verification.notes, *_front_end_note(record, taken))
+
+
+def _optimism(job: Job, records: Sequence[TrialRecord]) -> dict[str, Any] | None:
+    """By how much the figure that the choice went by is expected to be too good; None where that is not known."""
+    from nas.strategy.optimism import choice_optimism
+    from nas.strategy.pareto import chosen_from
+
+    labels, groups = job.dataset.labels["val"], job.dataset.groups.get("val")
+    in_folds = job.config.folds is not None and any(
+        record.folded is figure for record, figure in chosen_from(records)
+    )
+    if in_folds:
+        assert job.config.folds is not None
+        folds = make_folds(job.dataset, job.config.folds)
+        labels, groups = folds.labels, folds.groups_in_order
+    expected = choice_optimism(records, job.config.policy, labels=labels, groups=groups)
+    if expected is None:
+        return None
+    return asdict(replace(expected, folds=job.config.folds or 0) if in_folds else expected)
+
+
+def _folded(job: Job, record: TrialRecord, records: Sequence[TrialRecord]) -> dict[str, Any] | None:
+    """The chosen network's figures by folds, see `nas.model.folded`; None where it was not judged so."""
+    if record.folded is None or job.config.folds is None:
+        return None
+    low, high = record.folded.objective_interval()
+    judged = {each.digest for each in records if each.folded is not None and each.state == "evaluated"}
+    return asdict(
+        Folded(
+            folds=job.config.folds,
+            networks=len(judged),
+            samples=record.folded.total,
+            score=record.folded.objective,
+            low=low,
+            high=high,
+        )
+    )
 
 
 def _front_end_note(record: TrialRecord, taken: Mapping[str, float]) -> tuple[str, ...]:

@@ -276,6 +276,24 @@ def _chosen(job: Job, records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [record for record in records if record.number in numbers]
 
 
+def _finalists(job: Job, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trainings that are judged in folds: on each board those that the policy would choose first."""
+    from nas.strategy.pareto import finalists_of, pareto_front
+
+    numbers = {
+        record.number
+        for board in job.boards
+        for record in finalists_of(
+            pareto_front([each.on(board.name, board.budget) for each in records]),
+            job.config.policy,
+            job.config.finalists,
+        )
+    }
+    return sorted(
+        (record for record in records if record.number in numbers), key=lambda record: -record.value
+    )
+
+
 def _own_files(config: RunConfig) -> dict[str, bytes]:
     """The user's search space, if it is a file: workers on other machines cannot read it."""
     return {config.space: Path(config.space).read_bytes()} if config.space.endswith(".py") else {}
@@ -359,6 +377,7 @@ def _search_feasible(
             identity=identity,
             artifacts=folder.artifacts,
             boards=[board.name for board in job.boards],
+            folds=config.folds or 0,
         )
         records = study.records()
     _refuse_lost_record(folder, config, recorded=len(records))
@@ -413,7 +432,8 @@ def _search_feasible(
             shared={"dataset": job.dataset} | ({} if job.init is None else {"init": job.init}),
             workers=config.workers,
             address=config.ray_address,
-            trial_timeout=config.trial_timeout,
+            # A finalist that is judged in folds is trained as often within one trial.
+            trial_timeout=config.trial_timeout * (config.folds or 1),
             gpus=config.gpus_per_trial,
             files=_own_files(config),
         )
@@ -432,7 +452,8 @@ def _search_feasible(
                 starts=starts,
                 finalist_steps=_longest_steps(job),
                 longest=_LONGEST_SHARE * config.trial_timeout,
-                retrains=config.trains_on_validation,
+                retrains=config.retrains,
+                folds=config.folds or 0,
             ),
             study=study,
             engine=engine,
@@ -454,7 +475,9 @@ def _search_feasible(
             stopped_by = driver.search()
             if stopped_by != "failures":
                 driver.train_finalists()
-                if config.trains_on_validation:
+                if config.folds is not None:
+                    driver.judge_in_folds(_finalists(job, driver.records()))
+                if config.retrains:
                     driver.retrain(_chosen(job, driver.records()))
         finally:
             listener.end_stage()

@@ -241,6 +241,24 @@ def _record(trial: TrialSummary, costs: Costs, samples: int, metric: MetricName)
         costs=costs,
         cut_at=trial.cut_at,
         model_sha256=trial.model_sha256,
+        folded=_folded(trial, metric),
+    )
+
+
+def _folded(trial: TrialSummary, metric: MetricName) -> Accuracy | None:
+    """What a finalist came to in folds, where it was judged so."""
+    figures = trial.folded
+    if figures is None:
+        return None
+    score = None if metric == "accuracy" else figures["score"]
+    return Accuracy(
+        part="val",
+        engine=figures["engine"],
+        correct=figures["correct"],
+        total=figures["total"],
+        metric=metric,
+        score=score,
+        interval=None if score is None else (figures["score_low"], figures["score_high"]),
     )
 
 

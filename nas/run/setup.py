@@ -23,6 +23,7 @@ from nas.runtimes.npu import compiler_for
 from nas.strategy.screening import FRONT_END, Board, FrontEndChoice, Screen
 from nas.tasks import check_task, load_task
 from nas.tasks.dataset import Dataset
+from nas.tasks.folds import make_folds
 from search_spaces.mlperf_tiny import check_start, starting_point
 from search_spaces.space import SearchSpace, load_space
 
@@ -122,7 +123,14 @@ def prepare(config: RunConfig, *, init: FloatWeights | None = None) -> Job:
         budgets.append(users_budget(config, target, text=config.budget))
     space = load_space(config.space)
     dataset = load_task(config.task, config).judged_by(config.metric, robust=config.robust)
-    if config.trains_on_validation and dataset.info.false_alarms is not None:
+    folds = None if config.folds is None else make_folds(dataset, config.folds)
+    if folds is not None and config.init_from is not None:
+        raise UserError(
+            "--folds and --init-from do not go together: the given weights may have learned from what a fold leaves"
+            " out.",
+            "Leave one of the two out.",
+        )
+    if config.retrains and dataset.info.false_alarms is not None:
         raise UserError(
             "--final-on all is not for anomalies: their threshold is set by validation samples that the network has"
             " not seen.",
@@ -141,6 +149,8 @@ def prepare(config: RunConfig, *, init: FloatWeights | None = None) -> Job:
     if front_ends:
         dataset = dataset.among([each.name for each in front_ends], dropped)
         first, *others = (replace(board, budget=_of_both(board.budget)) for board in boards)
+    if folds is not None:
+        dataset = replace(dataset, report=dataset.report.saying(folds.note()))
     screen = Screen(
         space=space,
         input_shape=dataset.info.input_shape,

@@ -109,6 +109,7 @@ def load_run_model(
             versions=folder.load_config().get("versions", {}),
             robustness=chosen.robustness if chosen is not None and is_chosen else None,
             optimism=chosen.optimism if chosen is not None and is_chosen else None,
+            folded=chosen.folded if chosen is not None and is_chosen else None,
         ),
         target=target,
         costs=cost_model(target, dataset.info.frontend).estimate(graph, file_bytes=len(tflite)),
@@ -126,6 +127,7 @@ def finished_model(
     versions: Mapping[str, str],
     robustness: Mapping[str, Any] | None = None,
     optimism: Mapping[str, Any] | None = None,
+    folded: Mapping[str, Any] | None = None,
 ) -> TrainedModel:
     """A trained model of a run with all that an exporter needs.
 
@@ -138,6 +140,7 @@ def finished_model(
         versions: Packages that the run was made with.
         robustness: See `nas.tasks.robustness`, as JSON values; None where it was not measured.
         optimism: See `nas.model.optimism`, as JSON values; None where it is not known.
+        folded: See `nas.model.folded`, likewise.
     """
     from nas.runtimes.golden import choose_golden
 
@@ -169,6 +172,7 @@ def finished_model(
             "versions": dict(versions),
             **({} if robustness is None else {"robustness": dict(robustness)}),
             **({} if optimism is None else {"optimism": dict(optimism)}),
+            **({} if folded is None else {"folded": dict(folded)}),
         },
     )
 

@@ -29,6 +29,7 @@ _POLL_SECONDS = 0.25
 _SEARCH_OVERTIME = 1 / 3  # of the time kept for the finalists, that trainings of the search may take
 # A full training that cannot end is begun where it gets so many times further than the last one.
 _WORTH_MORE = 1.5
+_WHOLE = 0.8  # of the trainings in folds, for which there must be time
 _WORTH_FEWER = 4.0  # times the steps of a training in full, for which fewer finalists are trained
 _WORTH_LONGER = 2.0  # times these steps, for which as many as there are workers are
 _START_SECONDS = 12.0  # of workers, for the first estimate
@@ -67,6 +68,7 @@ class Plan:
             for in full.
         longest: Seconds that one training may take; None for as many as it takes.
         retrains: Whether `Driver.retrain` comes after the finalists, for which time is kept.
+        folds: In how many folds `Driver.judge_in_folds` judges the finalists, for which time is kept; 0 for not at all.
     """
 
     trials: int | None
@@ -83,6 +85,7 @@ class Plan:
     finalist_steps: int | None = None
     longest: float | None = None
     retrains: bool = False
+    folds: int = 0
 
     @property
     def stretch(self) -> float:
@@ -98,6 +101,12 @@ class _Pending:
     started: float
     model: Path | None = None
     first: TrialRecord | None = None  # whose training this repeats on all samples
+    judged: TrialRecord | None = None  # whose network is trained in folds
+
+    @property
+    def searches(self) -> bool:
+        """Whether it tells the search something of a network."""
+        return self.first is None and self.judged is None
 
 
 @dataclass(slots=True)
@@ -159,6 +168,7 @@ class Driver:
                 limit=self.plan.limit,
                 after=self._time.after,
                 stretch=self.plan.stretch,
+                folds=self.plan.folds,
             )
         self.listener.stage("search", self._expected())
         for record in earlier:
@@ -271,7 +281,7 @@ class Driver:
                 proposal = todo.pop(0)
                 if self._worth_beginning(proposal):
                     rounds = 1 + len(todo) // self.executor.slots + self.plan.retrains
-                    self._begin(proposal, rounds=rounds)
+                    self._begin(proposal, rounds=rounds + self._rounds_in_folds(len(chosen)))
                 else:
                     left_out += 1
             if self._pending:
@@ -279,6 +289,45 @@ class Driver:
         if left_out:
             self.listener.say(f"no time left for {left_out} more full {trainings(left_out)}")
         self._abandon()
+
+    def _rounds_in_folds(self, networks: int) -> int:
+        """Trainings one after another that it takes to judge so many networks in folds."""
+        return self.plan.folds * math.ceil(networks / self.executor.slots)
+
+    def judge_in_folds(self, chosen: Sequence[TrialRecord]) -> None:
+        """Trains chosen networks again for as long, once without each fold of training and validation samples."""
+        self._finals = True
+        todo = [
+            record if record.retrains is None else replace(record, number=record.retrains)
+            for record in chosen
+            if record.folded is None
+        ]
+        if not todo or self.stop() or self._time.over():
+            return
+        self.listener.stage(f"training in {self.plan.folds} folds", len(todo))
+        left_out = 0
+        while (todo or self._pending) and not self.stop() and not self._time.over():
+            while todo and len(self._pending) < self.executor.slots:
+                judged = todo.pop(0)
+                proposal = self._replayed(judged.params, judged.trained_steps)
+                rounds = 1 + len(todo) // self.executor.slots
+                if self._has_time_for_folds(proposal, rounds):
+                    self._begin(proposal, rounds=rounds, judged=judged)
+                else:
+                    left_out += 1
+            if self._pending:
+                self._collect()
+        if left_out:
+            self.listener.say(f"no time left to judge {left_out} more of the finalists in folds")
+        self._abandon()
+
+    def _has_time_for_folds(self, proposal: Proposal, rounds: int) -> bool:
+        """Whether a network can be trained once without each fold in its share of the time that is left."""
+        reserve, seconds, steps = self._reserve, self._time.training(), self._steps(proposal)
+        times = None if reserve is None else reserve.typical_seconds([proposal.screened], steps)
+        if seconds is None or not times:
+            return True
+        return _WHOLE * self.plan.folds * times[0] <= seconds / rounds
 
     def retrain(self, chosen: Sequence[TrialRecord]) -> None:
         """Trains chosen networks again for as long, on training and validation samples together."""
@@ -323,7 +372,8 @@ class Driver:
         if not times:
             return most
         if seconds is not None:
-            whole = makespan(times, self.executor.slots) + self.plan.retrains * max(times)
+            whole = makespan(times, self.executor.slots) * (1 + self.plan.folds)
+            whole += self.plan.retrains * max(times)
             most = min(most, int(full * seconds / whole))
         if self.plan.longest is not None:
             most = min(most, int(full * self.plan.longest / max(times)))
@@ -375,7 +425,13 @@ class Driver:
         """Every ended trial."""
         return self.study.records()
 
-    def _begin(self, proposal: Proposal, rounds: int = 1, first: TrialRecord | None = None) -> None:
+    def _begin(
+        self,
+        proposal: Proposal,
+        rounds: int = 1,
+        first: TrialRecord | None = None,
+        judged: TrialRecord | None = None,
+    ) -> None:
         steps = self._steps(proposal)
         if proposal.trial is None:
             trial = self.study.ask(
@@ -384,19 +440,26 @@ class Driver:
                 self.engine.screen.candidate,
                 proposal.screened,
                 retrains=None if first is None else first.number,
+                judges=None if judged is None else judged.number,
             )
         else:
             trial = self.study.begin(proposal.trial, steps, proposal.screened.digest)
-        self._submit(trial, proposal, rounds, first)
+        self._submit(trial, proposal, rounds, first, judged)
 
     def _submit(
-        self, trial: Any, proposal: Proposal, rounds: int = 1, first: TrialRecord | None = None
+        self,
+        trial: Any,
+        proposal: Proposal,
+        rounds: int = 1,
+        first: TrialRecord | None = None,
+        judged: TrialRecord | None = None,
     ) -> None:
-        if first is None:
-            self.engine.start(proposal)
         began = time.monotonic() - self.started
-        self._pending[trial.number] = _Pending(trial, proposal, 0, began, first=first)
-        self.executor.submit(self._request(trial.number, proposal, rounds, on_all=first is not None))
+        waiting = _Pending(trial, proposal, 0, began, first=first, judged=judged)
+        if waiting.searches:
+            self.engine.start(proposal)
+        self._pending[trial.number] = waiting
+        self.executor.submit(self._request(waiting, rounds))
 
     def _start_clock(self) -> None:
         if self.executor.up:
@@ -412,7 +475,8 @@ class Driver:
                 continue
             record = self._record(done, waiting)
             self.study.tell(waiting.trial, record, waiting.model if record.full else None)
-            self._learn(record)
+            if waiting.judged is None:
+                self._learn(record)
             self.listener.trial(record)
 
     def _learn(self, record: TrialRecord) -> None:
@@ -448,30 +512,32 @@ class Driver:
         if self._pending:
             self.executor.abandon()
         for waiting in self._pending.values():
-            if waiting.first is None:
+            if waiting.searches:
                 self.engine.forget(waiting.proposal)
         self._pending.clear()
 
-    def _request(self, number: int, proposal: Proposal, rounds: int, *, on_all: bool) -> Request:
+    def _request(self, waiting: _Pending, rounds: int) -> Request:
+        proposal = waiting.proposal
         init = self._inherited(proposal)
         return Request(
-            number=number,
+            number=waiting.trial.number,
             space=self.plan.space,
             params=dict(proposal.params),
             steps=self._steps(proposal),
             full=proposal.rung == len(self.plan.steps) - 1,
             seed=self.plan.seed,
             sparsity=self.plan.sparsity,
-            train_seconds=self._train_seconds(proposal, rounds),
-            on_all=on_all,
+            train_seconds=self._train_seconds(proposal, rounds, shares=waiting.judged is not None),
+            on_all=waiting.first is not None,
             init=None if init is None else init.source,
+            folds=0 if waiting.judged is None else self.plan.folds,
         )
 
-    def _train_seconds(self, proposal: Proposal, rounds: int) -> float | None:
-        """Seconds that a training may take; finalists that are trained for longer share what is left."""
+    def _train_seconds(self, proposal: Proposal, rounds: int, *, shares: bool) -> float | None:
+        """Seconds that a training may take; finalists that are trained for longer, or in folds, share what is left."""
         full = self._finals or proposal.rung == len(self.plan.steps) - 1
         seconds = self._time.training(0.0 if full else self._kept())
-        if seconds is not None and proposal.longer is not None:
+        if seconds is not None and (shares or proposal.longer is not None):
             seconds = (seconds + self._time.tail) / rounds - self._time.tail
         return None if seconds is None else max(seconds, 0.0)
 
@@ -502,6 +568,8 @@ class Driver:
             worker=done.worker,
             retrains=None if waiting.first is None else waiting.first.number,
             init=self._inherited(waiting.proposal),
+            folds=done.request.folds,
+            judges=None if waiting.judged is None else waiting.judged.number,
         )
         match done.evaluation:
             case Evaluated() as ended if not math.isfinite(ended.accuracy.objective):
@@ -513,10 +581,12 @@ class Driver:
                 )
             case Evaluated() as ended:
                 steps = done.request.steps if ended.cut_at is None else ended.cut_at
-                key = model_key(screened.digest, steps, base.retrains, base.init)
-                waiting.model = self.save_model(key, ended.tflite)
-                if ended.weights is not None:
-                    self.save_weights(key, ended.weights)
+                keeps = waiting.judged is None  # nothing of its folds will be exported
+                if keeps:
+                    key = model_key(screened.digest, steps, base.retrains, base.init)
+                    waiting.model = self.save_model(key, ended.tflite)
+                    if ended.weights is not None:
+                        self.save_weights(key, ended.weights)
                 covers = len(self.plan.steps) < 2 or steps >= self.plan.steps[-2]
                 judged = waiting.first or ended
                 return replace(
@@ -524,10 +594,10 @@ class Driver:
                     state="evaluated",
                     full=done.request.full and covers,
                     cut_at=ended.cut_at,
-                    model_sha256=hashlib.sha256(ended.tflite).hexdigest(),
-                    weights_sha256=None
-                    if ended.weights is None
-                    else hashlib.sha256(ended.weights).hexdigest(),
+                    model_sha256=hashlib.sha256(ended.tflite).hexdigest() if keeps else None,
+                    weights_sha256=hashlib.sha256(ended.weights).hexdigest()
+                    if keeps and ended.weights is not None
+                    else None,
                     accuracy=judged.accuracy,
                     tflm_accuracy=judged.tflm_accuracy,
                     curve=ended.curve,

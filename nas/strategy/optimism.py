@@ -34,27 +34,22 @@ def choice_optimism(
     Args:
         records: All trials.
         policy: How the network is chosen.
-        labels: Of the validation samples. Shape: (n,) or (n, k).
+        labels: Of the validation samples, or of those of all folds where finalists were judged in folds. Shape: (n,)
+            or (n, k).
         groups: Their groups, where they are known. Shape: (n,).
 
     Returns:
         None where no network was trained, or where the noise of the figures is not known.
     """
     standing = of_each_network(record for record in records if record.retrains is None)
-    judged = sorted(chosen_from(standing), key=lambda record: -record.value)[:_MOST]
+    judged = sorted(chosen_from(standing), key=lambda pair: -pair[1].objective)[:_MOST]
     # The cheapest first, so that it is taken among equals.
     cheap = SRAM if policy == "smallest" else WORK
-    judged.sort(key=lambda record: (cheap.read(costs_of(record)), record.number))
-    accuracies = [
-        figure for record in judged if (figure := record.tflm_accuracy or record.accuracy) is not None
-    ]
-    if (
-        not accuracies
-        or len(accuracies) < len(judged)
-        or any(not _has_error(accuracy) for accuracy in accuracies)
-    ):
+    judged.sort(key=lambda pair: (cheap.read(costs_of(pair[0])), pair[0].number))
+    accuracies = [accuracy for _, accuracy in judged]
+    if not accuracies or any(not _has_error(accuracy) for accuracy in accuracies):
         return None
-    values = np.array([record.value for record in judged])
+    values = np.array([accuracy.objective for accuracy in accuracies])
     errors = np.array([standard_error(accuracy) for accuracy in accuracies])
     hits = _hits(accuracies, len(labels))
     counted = 0

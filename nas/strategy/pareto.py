@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from cost_models.costing import Costs
 from nas.model.metrics import ANOMALY_METRICS
@@ -117,20 +118,41 @@ def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
     Raises:
         ValueError: The front is empty.
     """
-    full = chosen_from(front)
-    best = min(full, key=lambda r: (objectives(r)[0], WORK.read(costs_of(r)), r.number))
+    among = chosen_from(front)
+    figures = {record.number: figure.objective for record, figure in among}
+    best, figure = min(
+        among, key=lambda pair: (-pair[1].objective, WORK.read(costs_of(pair[0])), pair[0].number)
+    )
     if policy == "accuracy":
         return best
-    accuracy = best.tflm_accuracy or best.accuracy
-    assert accuracy is not None
-    close = [record for record in full if record.value >= best.value - near(accuracy, policy)]
+    least = figure.objective - near(figure, policy)
+    close = [record for record, _ in among if figures[record.number] >= least]
     cheap = WORK if policy == "balanced" else SRAM
-    return min(close, key=lambda r: (cheap.read(costs_of(r)), objectives(r)[0], r.number))
+    return min(close, key=lambda r: (cheap.read(costs_of(r)), -figures[r.number], r.number))
 
 
-def chosen_from(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Those that a policy chooses among."""
-    return [record for record in trials if record.full or _is_of_anomalies(record)] or list(trials)
+def chosen_from(trials: Sequence[TrialRecord]) -> list[tuple[TrialRecord, Accuracy]]:
+    """Those that a policy chooses among, with the figures by which it does.
+
+    Where two at least were judged in folds it is these, by that; see `TrialRecord.folded`.
+    """
+    full = [record for record in trials if record.full or _is_of_anomalies(record)] or list(trials)
+    judged = [(record, record.folded) for record in full if record.folded is not None]
+    if len(judged) >= 2:
+        return judged
+    figures = ((record, record.tflm_accuracy or record.accuracy) for record in full)
+    return [(record, figure) for record, figure in figures if figure is not None]
+
+
+def finalists_of(front: Sequence[TrialRecord], policy: Policy, count: int) -> list[TrialRecord]:
+    """Those that are judged in folds: what the policy would choose first, second and so on, and the most accurate."""
+    left = {record.number: replace(record, folded=None) for record in front}
+    most = min(count, len(chosen_from(list(left.values()))))
+    picked = [choose(list(left.values()), "accuracy").number] if left else []
+    while len(picked) < most:
+        rest = [record for number, record in left.items() if number not in picked]
+        picked.append(choose(rest, policy).number)
+    return sorted((record for record in front if record.number in picked), key=lambda r: (-r.value, r.number))
 
 
 def near(best: Accuracy, policy: Policy) -> float:

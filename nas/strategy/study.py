@@ -39,6 +39,8 @@ _NETWORK = "network"
 _HOME = "run_folder"
 _FINALISTS = "finalists"
 _RETRAINS = "retrains"
+_JUDGES = "judges"
+_WHOLE = 0.8  # of the steps, for which a training that the time limit ended judges a finalist
 
 
 def open_storage(url: str | None, journal: Path) -> BaseStorage:
@@ -140,6 +142,7 @@ class Study:
         identity: What makes it this search; a study of another search is refused.
         artifacts: Folder of Optuna's artifact store, for the models of full trainings; None keeps none.
         boards: Names of the targets that the search serves.
+        folds: In how many folds finalists are judged; 0 for none.
 
     Raises:
         UserError: A study of that name belongs to another search.
@@ -153,8 +156,9 @@ class Study:
         identity: Mapping[str, Any],
         artifacts: Path | None = None,
         boards: Sequence[str] = ("",),
+        folds: int = 0,
     ) -> None:
-        self._boards = boards
+        self._boards, self._folds = boards, folds
         names = objective_names(boards)
         self._sync = storage.sync if isinstance(storage, RunJournal) else lambda: None
         self._batch = storage.batch if isinstance(storage, RunJournal) else nullcontext
@@ -205,6 +209,7 @@ class Study:
         space: Callable[[Choices], object],
         screened: Screened | None = None,
         retrains: int | None = None,
+        judges: int | None = None,
     ) -> Trial:
         """A new trial of these choices at this fidelity, written at once.
 
@@ -214,6 +219,7 @@ class Study:
             space: Asks for the choices, so that the record knows them by their ranges.
             screened: Their network, whose name and costs the trial shows.
             retrains: The trial that it repeats on all samples; such a one is not opened again.
+            judges: The trial whose network it judges in folds; likewise.
         """
         answers = DistributionRecorder(params)
         space(answers)
@@ -224,6 +230,8 @@ class Study:
                 shown |= readable_costs(screened.costs)
         if retrains is not None:
             shown[_RETRAINS] = retrains
+        if judges is not None:
+            shown[_JUDGES] = judges
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=answers.params,
@@ -338,11 +346,23 @@ class Study:
         self._study.tell(trial, all_objectives(record, self._boards))
 
     def records(self) -> list[TrialRecord]:
-        """Every ended trial, by number."""
-        return [
+        """Every ended trial, by number; those that judge finalists in folds are part of the records of these."""
+        ended = [
             record_from_json(trial.user_attrs[_RECORD])
             for trial in self._study.get_trials(deepcopy=False)
             if _RECORD in trial.user_attrs and trial.state.is_finished()
+        ]
+        folded = {
+            record.judges: record.accuracy
+            for record in ended
+            if record.folds == self._folds > 0
+            and record.state == "evaluated"
+            and record.trained_steps >= _WHOLE * record.steps
+        }
+        return [
+            replace(record, folded=folded.get(record.number if record.retrains is None else record.retrains))
+            for record in ended
+            if record.judges is None
         ]
 
     def _recover(self) -> None:
@@ -356,7 +376,7 @@ class Study:
                 record = record_from_json(frozen.user_attrs[_RECORD])
                 with quietly():
                     self._close(Trial(self._study, frozen._trial_id), record)
-            elif _STEPS in frozen.user_attrs and _RETRAINS not in frozen.user_attrs:
+            elif _STEPS in frozen.user_attrs and not {_RETRAINS, _JUDGES} & frozen.user_attrs.keys():
                 self._open.append(frozen)
             else:
                 self._study.tell(

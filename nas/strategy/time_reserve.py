@@ -14,6 +14,7 @@ from nas.strategy.training_cost import expected_seconds
 
 SHARE = 0.25  # of the limit less what comes after, at most
 LONGER_SHARE = 0.35  # where finalists may be trained for longer than in full
+FOLDS_SHARE = 0.6  # where each of them is trained once without each fold besides
 _LATEST = 100  # trainings (seconds and expected ones) that say how fast this machine is
 _MARGIN = 1.3
 _SLOW = 0.8  # quantile of their paces that the estimate assumes
@@ -31,6 +32,7 @@ class TimeReserve:
         limit: The time limit in seconds.
         after: Seconds that the end of a run takes after its trainings.
         stretch: How many times as long as in full finalists may be trained.
+        folds: How many times each finalist is trained besides, to be judged in folds.
     """
 
     engine: SearchEngine
@@ -40,6 +42,7 @@ class TimeReserve:
     limit: float
     after: float = 0.0
     stretch: float = 1.0
+    folds: int = 0
     _taken: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_LATEST))
     _longest: dict[str, tuple[int, float]] = field(default_factory=dict)  # steps and seconds, by network
     _needed: float | None = None
@@ -89,7 +92,8 @@ class TimeReserve:
 
     @property
     def _most(self) -> float:
-        return self.after + (self.limit - self.after) * (SHARE if self.stretch <= 1 else LONGER_SHARE)
+        share = SHARE if self.stretch <= 1 else LONGER_SHARE
+        return self.after + (self.limit - self.after) * (FOLDS_SHARE if self.folds else share)
 
     def seconds(self) -> float:
         """Seconds to reserve now."""
@@ -103,7 +107,11 @@ class TimeReserve:
             return self._most
         longer = self.stretch > 1
         todo, under_way = self.engine.ahead(self.finalists, spread=self.spread, trained=longer)
-        full = self.stretch * makespan(todo, self.workers)
+        full = makespan(todo, self.workers)
+        if self.folds:
+            judged, _ = self.engine.ahead(self.finalists, spread=self.spread, trained=True)
+            full += self.folds * makespan(judged, self.workers)
+        full *= self.stretch
         return min(self._most, self.after + pace * (full + max(under_way, default=0.0)))
 
 

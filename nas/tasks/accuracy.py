@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -180,6 +180,38 @@ def measure_accuracy(
         predictions=()
         if judged.predicted is None
         else some_predictions(dataset.info.targets, dataset.labels[part], judged.predicted),
+    )
+
+
+def measure_left_out(trainings: Sequence[tuple[bytes, Dataset]]) -> Accuracy:
+    """The accuracy of the answers to all samples, each by a model that was trained without it, by LiteRT's kernels.
+
+    Args:
+        trainings: Models, and the data whose validation part each was trained without; not of anomalies.
+    """
+    judged = [_judge(LiteRtModel(tflite), dataset, "val", None) for tflite, dataset in trainings]
+    info = trainings[0][1].info
+    labels = np.concatenate([dataset.labels["val"] for _, dataset in trainings])
+    predicted = [each.predicted for each in judged if each.predicted is not None]
+    if predicted:
+        return score_numbers(
+            np.concatenate(predicted),
+            labels,
+            targets=info.targets,
+            part="val",
+            engine="litert",
+            metric=info.metric,
+        )
+    hits = np.concatenate([each.hits for each in judged if each.hits is not None])
+    parts = [each.judge(np.arange(len(data.labels["val"]))) for each, (_, data) in zip(judged, trainings)]
+    table = np.sum([part.confusion for part in parts], axis=0).tolist()
+    return replace(
+        parts[0],
+        correct=int(hits.sum()),
+        total=len(hits),
+        confusion=tuple(map(tuple, table)),
+        score=None if info.metric == "accuracy" else CLASS_METRICS[info.metric].of(table),
+        hits=packed(hits),
     )
 
 

@@ -59,6 +59,7 @@ class Dataset:
             (k, samples, channels).
         disturbed: What training does to samples besides its recipe, as the user asks.
         groups: The subject (person, machine, recording) of each sample by part, where it is known. Shape: (n,).
+        recordings: The recording that each sample was cut from by part, where samples of one overlap. Shape: (n,).
         behind: The same data behind each front end that the search may choose, by name; this is the first of them.
         validation_versions: Validation samples in as many versions as training samples are there in, for a network that
             is trained on both; None where there are no versions. Shape: (n * versions, *info.input_shape).
@@ -72,6 +73,7 @@ class Dataset:
     golden_recordings: NDArray[np.int16] | None = None
     disturbed: Disturbed = field(default_factory=Disturbed)
     groups: Mapping[str, Array] = field(default_factory=dict)
+    recordings: Mapping[str, Array] = field(default_factory=dict)
     behind: dict[str, Dataset] = field(default_factory=dict)
     validation_versions: Array | None = None
 

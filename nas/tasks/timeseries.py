@@ -128,7 +128,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         *split_notes,
     ]
     stretches.clear()  # the windows hold the values now
-    return make_dataset(
+    made = make_dataset(
         name=name,
         samples=samples,
         labels=numbers if targets else {part: windows.label[parts[part]] for part in PARTS},
@@ -144,6 +144,7 @@ def load(argument: str, options: TaskOptions) -> Dataset:
         sample_rate=rate.hz,
         channel_names=kept,
     )
+    return replace(made, recordings={part: windows.file[parts[part]] for part in PARTS})
 
 
 def _divide(

@@ -29,8 +29,15 @@ from nas.model.quantization import Quantization
 from nas.model.weights import LARGEST_WEIGHTS_BYTES, FloatWeights
 from nas.runtimes.reference import reference_engine
 from nas.strategy.screening import FRONT_END, Board, network_digest
-from nas.tasks.accuracy import judged_samples, measure_accuracy, score, score_numbers
+from nas.tasks.accuracy import (
+    judged_samples,
+    measure_accuracy,
+    measure_left_out,
+    score,
+    score_numbers,
+)
 from nas.tasks.dataset import Dataset
+from nas.tasks.folds import make_folds
 from nas.tasks.loading.mapped import chunks
 from nas.tf.build import build
 from nas.tf.compression import STEPS, CompressionStep, Training
@@ -100,6 +107,8 @@ class Evaluator:
             return self._of(str(request.params[FRONT_END]))(request)
         seconds: dict[str, float] = {}
         try:
+            if request.folds:
+                return self._cross_validate(request, seconds)
             return self._evaluate(request, seconds)
         except _StageError as error:
             trace = "".join(traceback.format_exception(error.__cause__ or error))
@@ -118,6 +127,34 @@ class Evaluator:
                 init=self._init,
             )
         return self._evaluators[front_end]
+
+    def _cross_validate(self, request: Request, seconds: dict[str, float]) -> Evaluation:
+        """The network trained once without each fold, and the answers to all samples, each left out of its training."""
+        folds = make_folds(self._dataset, request.folds)
+        until = None if request.train_seconds is None else time.time() + request.train_seconds
+        trained: list[tuple[Evaluated, Dataset]] = []
+        for fold in range(folds.count):
+            data = folds.left_out(fold)
+            one = Evaluator(dataset=data, boards=self._boards, front_end=self._front_end)
+            left = None if until is None else max(0.0, until - time.time()) / (folds.count - fold)
+            ended = one._evaluate(replace(request, train_seconds=left), seconds)
+            tf_keras.backend.clear_session()
+            if not isinstance(ended, Evaluated):
+                return ended
+            trained.append((ended, data))
+        with _stage("evaluate", seconds):
+            accuracy = measure_left_out([(ended.tflite, data) for ended, data in trained])
+        cut = [ended.cut_at for ended, _ in trained if ended.cut_at is not None]
+        return replace(
+            trained[0][0],
+            accuracy=accuracy,
+            tflm_accuracy=None,
+            seconds=seconds,
+            cut_at=min(cut, default=None),
+            curve=(),
+            quantization=None,
+            weights=None,
+        )
 
     def _evaluate(self, request: Request, seconds: dict[str, float]) -> Evaluation:
         proposed = candidate(
@@ -146,7 +183,8 @@ class Evaluator:
             accuracy = measure_accuracy(tflite, self._dataset, "val", "litert", by_sample=request.full)
             # TFLM's kernels here are those that are made to be read; what is chosen is measured by them in any case.
             quick = costs.macs * judged_samples(self._dataset, "val") <= _TFLM_MACS
-            by_tflm = request.full and not request.on_all and quick and reference_engine() == "tflm"
+            once = not request.on_all and not request.folds
+            by_tflm = request.full and once and quick and reference_engine() == "tflm"
             tflm = measure_accuracy(tflite, self._dataset, "val", "tflm", by_sample=True) if by_tflm else None
         return Evaluated(
             digest=digest,

@@ -41,6 +41,25 @@ def test_a_dry_run_says_what_will_be_trained(task: str, capsys: pytest.CaptureFi
     )
 
 
+def test_a_dry_run_says_that_finalists_are_judged_in_folds(
+    task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--dry-run", "--task", task, "--space", "mlp", "--trials", "7"]
+    assert main([*asked, "--folds", "5"]) == 0
+    out = capsys.readouterr().out
+    assert "the best 4 for 2000 and judged in 5 folds\n" in out
+    assert (
+        "data    note: Finalists are judged in 5 folds of 48 training and validation samples, by class, as no groups"
+        " are known.\n"
+    ) in out
+    assert main([*asked, "--folds", "2"]) == 2
+    assert "--folds" in capsys.readouterr().err
+    assert main([*asked, "--folds", "5", "--robust"]) == 2
+    assert "--folds and --robust do not go together" in capsys.readouterr().err
+    assert main([*asked, "--folds", "5", "--normal", "0", "--space", "autoencoder"]) == 2
+    assert "--folds is not for anomalies" in capsys.readouterr().err
+
+
 def test_a_dry_run_gives_the_data_report_as_json(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dry-run", "--json", "--task", task, "--space", "mlp", "--input-kind", "signals"]) == 0
     content = json.loads(capsys.readouterr().out)

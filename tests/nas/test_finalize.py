@@ -6,14 +6,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cost_models.errors import UserError
 from cost_models.target_file import load_target
+from nas.model.optimism import packed
 from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
 from nas.run import finalize
 from nas.run.folder import RunFolder
+from nas.tasks.dataset import make_dataset
 
 
 def trial(number: int, correct: int) -> TrialRecord:
@@ -146,3 +149,33 @@ def test_a_failed_trial_is_told_with_its_log(tmp_path: Path) -> None:
     assert finalize._nothing_chosen(folder, []) == (
         f"Stopped before a training ended. --resume {tmp_path} goes on."
     )
+
+
+def hits(seed: int, samples: int) -> Accuracy:
+    right = np.random.default_rng(seed).random(samples) < 0.8
+    correct = int(right.sum())
+    return Accuracy(part="val", engine="litert", correct=correct, total=samples, hits=packed(right))
+
+
+def test_a_choice_by_folds_states_their_figure_and_its_optimism() -> None:
+    labels = {part: np.arange(size) % 2 for part, size in (("train", 60), ("val", 20), ("test", 20))}
+    samples = {part: np.random.default_rng(1).normal(0, 1, (len(of), 3)) for part, of in labels.items()}
+    dataset = make_dataset(name="waves", samples=samples, labels=labels)
+    job: Any = SimpleNamespace(dataset=dataset, config=SimpleNamespace(policy="accuracy", folds=4))
+    validated = [
+        replace(trial(number, 16), accuracy=hits(number, 20), tflm_accuracy=None) for number in range(3)
+    ]
+    judged = [replace(record, folded=hits(10 + record.number, 80)) for record in validated[:2]]
+    records = [*judged, validated[2]]
+    by_folds = finalize._optimism(job, records)
+    assert by_folds is not None
+    assert (by_folds["folds"], by_folds["networks"], by_folds["paired"]) == (4, 2, True)
+    folded = finalize._folded(job, judged[0], records)
+    assert folded is not None
+    assert (folded["folds"], folded["networks"], folded["samples"]) == (4, 2, 80)
+    assert folded["low"] < folded["score"] < folded["high"]
+    # Before two of them are judged, the validation part decides.
+    by_validation = finalize._optimism(job, validated)
+    assert by_validation is not None
+    assert (by_validation["folds"], by_validation["networks"], by_validation["paired"]) == (0, 3, True)
+    assert finalize._folded(job, validated[0], validated) is None

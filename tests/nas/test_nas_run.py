@@ -168,6 +168,44 @@ def test_the_chosen_network_is_trained_again_on_all_samples_where_asked(
     assert test.correct == result["chosen"]["test_accuracy"]["correct"]
 
 
+def test_finalists_are_judged_in_folds_where_asked(
+    finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    from nas.run.reselect import reselect
+    from nas.run.stored_model import load_run_model
+
+    out, before = finished
+    run = tmp_path / "folds"
+    shutil.copytree(out, run)
+    asked = ["--resume", str(run), "--folds", "3", "--finalists", "2", "--final-on", "all", "--workers", "1"]
+    result = json.loads(nas_run(*asked, "--json").stdout)
+    judged = [trial for trial in result["trials"] if trial["folded"] is not None]
+    firsts = [trial for trial in judged if trial["retrains"] is None]
+    folded, chosen = result["chosen"]["folded"], result["chosen"]
+    # Training and validation samples of the digits, each once.
+    assert {trial["folded"]["total"] for trial in judged} == {1077 + 360} == {folded["samples"]}
+    assert (folded["folds"], folded["networks"]) == (3, len(firsts))
+    assert folded["score"] == max(trial["folded"]["score"] for trial in firsts)
+    assert 0.3 < folded["low"] < folded["score"] < folded["high"]
+    assert chosen["optimism"]["folds"] == (3 if len(firsts) > 1 else 0)
+    last = next(trial for trial in result["trials"] if trial["number"] == chosen["number"])
+    assert last["retrains"] in {trial["number"] for trial in firsts}
+    assert not list((run / "models").glob("*fold*"))
+    assert len(list((run / "models").glob("*.tflite"))) == len(result["trials"])
+    manifest = json.loads((run / "bundle" / "manifest.json").read_text())
+    assert manifest["provenance"]["folded"] == folded
+    for place in ("bundle/MODEL_CARD.md", "report.html"):
+        assert "samples, each left out of one of 3 trainings" in (run / place).read_text()
+    assert load_run_model(run).model.provenance["folded"] == folded
+    assert reselect(run).chosen.folded is not None
+    # All of it again: nothing is left to train.
+    again = json.loads(nas_run(*asked, "--json").stdout)
+    assert [trial["number"] for trial in again["trials"]] == [trial["number"] for trial in result["trials"]]
+    assert [trial["digest"] for trial in before["trials"]] == [
+        t["digest"] for t in again["trials"][: len(before["trials"])]
+    ]
+
+
 def test_a_resumed_run_goes_on_and_repeats_nothing(finished: tuple[Path, dict[str, Any]]) -> None:
     out, result = finished
     mistake = nas_run("--resume", str(out), "--seed", "8", expect=2)

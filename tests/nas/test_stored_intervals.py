@@ -86,3 +86,32 @@ def test_a_result_without_intervals_is_chosen_from_with_a_word(costs: Costs) -> 
     (note,) = _interval_notes([again], "rmse", "smallest")
     assert note.startswith("the run does not state the interval of the RMSE skill")
     assert list(_interval_notes([again], "rmse", "accuracy")) == []
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy"])
+def test_a_choice_by_folds_is_the_same_from_the_result(metric: MetricName, costs: Costs) -> None:
+    row = CLASS_METRICS[metric]
+
+    def judged(number: int, right: int) -> TrialRecord:
+        table = ((right, 50 - right), (5, 45))
+        score = None if metric == "accuracy" else row.of(table)
+        folded = Accuracy(
+            part="val",
+            engine="litert",
+            correct=right + 45,
+            total=100,
+            confusion=table,
+            metric=metric,
+            score=score,
+        )
+        return replace(record(number, costs, correct=40 + number, metric=metric, score=score), folded=folded)
+
+    front = [judged(1, 44), judged(2, 40), record(3, costs, correct=49, metric=metric)]
+    again = [stored(found, metric, costs) for found in front]
+    assert choose(front, "accuracy").number == choose(again, "accuracy").number == 1
+    for one, other in zip(front[:2], again, strict=False):
+        assert one.folded is not None
+        assert other.folded is not None
+        assert other.folded.objective == one.folded.objective
+        assert other.folded.objective_interval() == pytest.approx(one.folded.objective_interval())
+    assert again[2].folded is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,10 @@ class DataReport:
     notes: tuple[str, ...]
     targets: tuple[str, ...] = ()
     """Names of the numbers to predict."""
+
+    def saying(self, *notes: str) -> DataReport:
+        """The same report with more to say."""
+        return replace(self, notes=(*self.notes, *notes))
 
     def lines(self) -> list[str]:
         """The report in words, the notes last."""

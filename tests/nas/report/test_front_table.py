@@ -210,3 +210,42 @@ def test_the_verdict_says_by_how_much_the_validation_figure_is_expected_to_be_to
     assert "is expected to be 1.2 points too good" in render(typed(summary))
     del summary["chosen"]["optimism"]
     assert facts.validation_text(typed(summary)) == ""
+
+
+def test_the_verdict_says_what_the_chosen_came_to_in_folds(summary: dict[str, Any]) -> None:
+    summary["chosen"]["validation_accuracy"] = {
+        "engine": "tflm",
+        "correct": 350,
+        "total": 360,
+        "value": 350 / 360,
+    }
+    assert facts.folds_text(typed(summary)) == ""
+    summary["config"]["folds"] = 5
+    assert facts.folds_text(typed(summary)) == (
+        "not judged in 5 folds, for the run ended before: chosen by the validation part alone"
+    )
+    assert "on validation data, by which it was chosen: " in render(typed(summary))
+    summary["chosen"] |= {
+        "folded": {
+            "folds": 5,
+            "networks": 4,
+            "samples": 1437,
+            "score": 0.9511,
+            "low": 0.9386,
+            "high": 0.9611,
+        },
+        "optimism": {"value": 0.0123, "networks": 4, "paired": True, "groups": 13, "folds": 5},
+    }
+    said = facts.folds_text(typed(summary))
+    assert said == (
+        "accuracy 95.1 % on 1,437 training and validation samples, each left out of one of 5 trainings (95 % interval"
+        " 93.9 to 96.1 %); chosen among 4 trainings judged by the same samples, its figure is"
+        " expected to be 1.2 points too good, as 13 groups differ"
+    )
+    assert facts.validation_text(typed(summary)) == "", "the choice did not go by it"
+    assert any(line.startswith("  Folds ") for line in table.verdict(typed(summary)))
+    page = render(typed(summary))
+    assert f"Folds: {said}." in page
+    assert "on validation data: " in page
+    summary["chosen"]["folded"]["samples"] = "many"
+    assert facts.folds_text(typed(summary)).startswith("not judged")

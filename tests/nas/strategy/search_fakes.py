@@ -109,6 +109,7 @@ def make_driver(
     slots: int = 1,
     url: str | None = None,
     sampler: str = "nas",
+    folds: int = 0,
 ) -> tuple[Driver, dict[str, bytes]]:
     """A driver on `url`, or a journal file in `folder`, as `nas.run.pipeline` makes it."""
     screen = screen or make_screen()
@@ -119,6 +120,7 @@ def make_driver(
         name="run",
         identity={"seed": seed},
         boards=[board.name for board in screen.boards],
+        folds=folds,
     )
     feasible = [
         params
@@ -141,6 +143,7 @@ def make_driver(
             space=SPACE,
             seed=seed,
             sparsity=0.0,
+            folds=folds,
         ),
         study=study,
         engine=engine,

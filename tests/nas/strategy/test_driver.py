@@ -16,7 +16,7 @@ import pytest
 from cost_models.budget import Violation
 from nas.model.evaluation import Evaluated, Evaluation, Failed, Rejected, Request
 from nas.strategy.driver import Driver
-from nas.strategy.pareto import choose, dominates, objectives, pareto_front
+from nas.strategy.pareto import choose, dominates, finalists_of, objectives, pareto_front
 from nas.strategy.screening import Screen
 from nas.strategy.time_limit import TimeLimit
 from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
@@ -556,6 +556,121 @@ def test_time_is_kept_for_the_training_on_all_samples(tmp_path: Path) -> None:
     assert choose(pareto_front(driver.records()), "accuracy") == last
 
 
+class Folding:
+    """Evaluations that are worse in folds the better they are on validation data."""
+
+    def __init__(self) -> None:
+        self.fake = FakeEvaluator(make_screen())
+
+    def __call__(self, request: Request) -> Evaluation:
+        ended = self.fake(request)
+        assert isinstance(ended, Evaluated)
+        if not request.folds:
+            return ended
+        accuracy = replace(ended.accuracy, correct=3000 - 2 * ended.accuracy.correct, total=3000)
+        return replace(ended, accuracy=accuracy, tflm_accuracy=None)
+
+
+def judged(folder: Path, *, folds: int = 5, **settings: Any) -> tuple[Driver, dict[str, bytes]]:
+    """A search whose finalists are judged in folds."""
+    driver, models = make_driver(folder, trials=12, folds=folds, **settings)
+    driver.search()
+    driver.train_finalists()
+    driver.judge_in_folds(finalists_of(pareto_front(driver.records()), "accuracy", driver.plan.finalists))
+    return driver, models
+
+
+def test_the_finalists_are_judged_in_folds_and_the_policy_chooses_by_that(tmp_path: Path) -> None:
+    folding = Folding()
+    driver, models = judged(tmp_path, evaluate=folding)
+    records = driver.records()
+    front = pareto_front(records)
+    plain = choose([replace(record, folded=None) for record in front], "accuracy")
+    by_folds = [record for record in records if record.folded is not None]
+    assert 2 <= len(by_folds) == min(driver.plan.finalists, sum(record.full for record in front))
+    asked = [request for request in folding.fake.requests if request.folds]
+    assert [(request.folds, request.full) for request in asked] == [(5, True)] * len(by_folds)
+    chosen = choose(front, "accuracy")
+    assert plain.number in {record.number for record in by_folds}
+    assert chosen.number != plain.number
+    assert chosen.folded is not None
+    assert chosen.folded.value == max(record.folded.value for record in by_folds if record.folded)
+    # They leave no models and are no trials of their own in the record.
+    assert set(models) == {record.model_key for record in records}
+    assert len(records) == len(folding.fake.requests) - len(asked)
+
+
+def test_trainings_in_folds_are_made_once_and_teach_the_search_nothing(tmp_path: Path) -> None:
+    driver, _ = judged(tmp_path)
+    again, _ = judged(tmp_path, evaluate=(fake := FakeEvaluator(make_screen())))
+    assert fake.requests == []
+    assert again.records() == driver.records()
+    taught = [len(one.engine._posterior) for one in (driver, again)]
+    assert taught == [len(driver.records())] * 2
+
+
+def test_other_folds_judge_again(tmp_path: Path) -> None:
+    judged(tmp_path)
+    driver, _ = judged(tmp_path, folds=3, evaluate=(fake := FakeEvaluator(make_screen())))
+    assert {request.folds for request in fake.requests} == {3}
+    assert len(fake.requests) == sum(record.folded is not None for record in driver.records())
+    without, _ = make_driver(tmp_path, trials=12)
+    assert all(record.folded is None for record in without.records())
+
+
+def test_a_training_in_folds_that_was_killed_is_begun_again(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=12, folds=5)
+    driver.search()
+    driver.train_finalists()
+    first, *_ = finalists_of(pareto_front(driver.records()), "accuracy", 3)
+    screened = driver.engine.replayed(first.params, 2).screened
+    driver.study.ask(first.params, first.steps, driver.engine.screen.candidate, screened, judges=first.number)
+    again, _ = judged(tmp_path)
+    assert again.records() == judged(tmp_path)[0].records()
+    assert next(record for record in again.records() if record.number == first.number).folded is not None
+
+
+def test_a_network_that_is_trained_on_all_samples_keeps_its_figure_by_folds(tmp_path: Path) -> None:
+    driver, _ = judged(tmp_path)
+    first = choose(pareto_front(driver.records()), "accuracy")
+    driver.retrain([first])
+    last = choose(pareto_front(driver.records()), "accuracy")
+    assert last.retrains == first.number
+    assert last.folded == first.folded is not None
+
+
+def test_time_is_kept_for_the_trainings_in_folds(tmp_path: Path) -> None:
+    timed = Timed(0.05)
+    driver, _ = make_driver(tmp_path, evaluate=timed, trials=8, folds=4)
+    driver.plan = replace(driver.plan, limit=1000.0, finalist_steps=100_000)
+    driver.search()
+    driver._time = TimeLimit(seconds=200.0, clock=lambda: timed.now)
+    driver.train_finalists()
+    chosen = finalists_of(pareto_front(driver.records()), "accuracy", driver.plan.finalists)
+    longer = [record for record in chosen if record.steps > STEPS[-1]]
+    assert len(longer) >= 2
+    driver.judge_in_folds(chosen)
+    assert timed.now < 220
+    whole = [record for record in driver.records() if record.folded is not None]
+    assert {record.number for record in longer} <= {record.number for record in whole}
+
+
+def test_a_finalist_that_there_is_no_time_to_judge_is_said_and_the_validation_part_decides(
+    tmp_path: Path,
+) -> None:
+    timed = Timed(0.05)
+    driver, _ = make_driver(tmp_path, evaluate=timed, trials=8, folds=4)
+    driver.plan = replace(driver.plan, limit=1000.0)
+    driver.search()
+    driver.train_finalists()
+    driver._time = TimeLimit(seconds=1.0, clock=lambda: 0.0)
+    chosen = finalists_of(pareto_front(driver.records()), "accuracy", driver.plan.finalists)
+    driver.judge_in_folds(chosen)
+    assert isinstance(driver.listener, Heard)
+    assert driver.listener.said[-1] == f"no time left to judge {len(chosen)} more of the finalists in folds"
+    assert choose(pareto_front(driver.records()), "accuracy") == chosen[0]
+
+
 class Timed:
     """Evaluations that take time of a clock of their own."""
 
@@ -565,13 +680,14 @@ class Timed:
         self.now = 0.0
 
     def __call__(self, request: Request) -> Evaluation:
-        steps = request.steps
+        steps, times = request.steps, request.folds or 1
         if request.train_seconds is not None:
-            steps = max(1, min(steps, int(request.train_seconds / self.seconds_a_step)))
-        self.now += steps * self.seconds_a_step
+            steps = max(1, min(steps, int(request.train_seconds / times / self.seconds_a_step)))
+        spent = times * steps * self.seconds_a_step
+        self.now += spent
         ended = self.fake(request)
         assert isinstance(ended, Evaluated)
-        seconds = {"train": steps * self.seconds_a_step}
+        seconds = {"train": spent}
         return replace(ended, seconds=seconds, cut_at=steps if steps < request.steps else None)
 
 

@@ -10,7 +10,7 @@ import pytest
 from nas.model.policy import Policy
 from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
-from nas.strategy.pareto import choose, hypervolume, pareto_front
+from nas.strategy.pareto import choose, finalists_of, hypervolume, pareto_front
 from tests.nas.strategy.search_fakes import make_driver
 
 
@@ -54,6 +54,45 @@ def test_a_fully_trained_model_is_chosen_before_a_briefly_trained_one(sample: Tr
     front = [trial(sample, 1, 970, 100, 100, full=False), trial(sample, 2, 950, 200, 200)]
     assert choose(front, "accuracy").number == 2
     assert choose(front[:1], "accuracy").number == 1
+
+
+def folded(record: TrialRecord, correct: int) -> TrialRecord:
+    """The same, judged in folds of 5,000 samples."""
+    accuracy = Accuracy(part="val", engine="litert", correct=correct, total=5000)
+    return dataclasses.replace(record, folded=accuracy)
+
+
+@pytest.mark.parametrize(("policy", "number"), [("accuracy", 2), ("balanced", 3), ("smallest", 3)])
+def test_what_was_judged_in_folds_is_chosen_by_that(sample: TrialRecord, policy: Policy, number: int) -> None:
+    front = [
+        folded(trial(sample, 1, 960, 9000, 900), 4600),
+        folded(trial(sample, 2, 956, 5000, 300), 4700),
+        folded(trial(sample, 3, 949, 3000, 200), 4690),
+        trial(sample, 4, 970, 1000, 100),
+    ]
+    assert choose(front, policy).number == number
+
+
+def test_one_that_was_judged_in_folds_alone_is_no_choice(sample: TrialRecord) -> None:
+    front = [trial(sample, 1, 960, 9000, 900), folded(trial(sample, 2, 956, 5000, 300), 5000)]
+    assert choose(front, "accuracy").number == 1
+
+
+@pytest.mark.parametrize(("policy", "numbers"), [("accuracy", [1, 2]), ("smallest", [1, 3])])
+def test_those_are_judged_in_folds_that_the_policy_would_choose_first_and_the_most_accurate(
+    sample: TrialRecord, policy: Policy, numbers: list[int]
+) -> None:
+    front = [
+        folded(trial(sample, 1, 960, 9000, 900), 1),
+        trial(sample, 2, 956, 5000, 300),
+        trial(sample, 3, 949, 3000, 400),
+        trial(sample, 4, 999, 10, 10, full=False),
+    ]
+    judged = finalists_of(front, policy, 2)
+    assert [record.number for record in judged] == numbers
+    assert judged[0].folded is not None
+    assert [record.number for record in finalists_of(front, policy, 9)] == [1, 2, 3]
+    assert finalists_of([], policy, 9) == []
 
 
 def test_a_full_training_replaces_the_short_one_of_the_same_network(sample: TrialRecord) -> None:

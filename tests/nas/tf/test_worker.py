@@ -13,6 +13,7 @@ from cost_models.costing import CostModel
 from cost_models.target_file import load_target
 from cost_models.tflite_graph import read_graph
 from nas.model.evaluation import Evaluated, Failed, Rejected, Request
+from nas.model.optimism import unpacked
 from nas.runtimes.litert import LiteRtModel
 from nas.strategy.screening import Screen, network_digest
 from nas.tasks import load_task
@@ -141,6 +142,33 @@ def test_a_training_on_all_samples_learns_from_validation_samples_too(digits: Da
         recognized.append(confusion[9][9] / sum(confusion[9]))
         assert evaluation.tflm_accuracy is None, "nothing is measured on what was learned"
     assert recognized[0] == 0 < recognized[1]
+
+
+def test_in_folds_each_sample_is_answered_by_a_network_that_was_trained_without_it(digits: Dataset) -> None:
+    from nas.tf.worker import make_evaluator
+
+    target = load_target("nrf52840")
+    # Class 9 is in the validation part alone: folds have it in training too.
+    nine = digits.labels["train"] == 9
+    samples = digits.samples | {"train": digits.samples["train"][~nine]}
+    labels = digits.labels | {"train": digits.labels["train"][~nine]}
+    without = dataclasses.replace(digits, samples=samples, labels=labels)
+    evaluate = make_evaluator(dataset=without, target=target, budget=parse_budget("64KB", target))
+    single, folded = (evaluate(request(folds=folds, full=True)) for folds in (0, 3))
+    assert isinstance(single, Evaluated)
+    assert isinstance(folded, Evaluated)
+    accuracy = folded.accuracy
+    assert (accuracy.total, folded.tflm_accuracy) == (len(labels["train"]) + len(labels["val"]), None)
+    counts = np.bincount(np.concatenate([labels["train"], labels["val"]]))
+    assert [sum(row) for row in accuracy.confusion] == counts.tolist()
+    assert single.accuracy.confusion[9][9] == 0 < accuracy.confusion[9][9]
+    hits = unpacked(accuracy.hits, accuracy.total)
+    assert hits is not None
+    assert hits.sum() == accuracy.correct
+    assert folded.seconds["train"] > 1.5 * single.seconds["train"]
+    again = evaluate(request(folds=3, full=True))
+    assert isinstance(again, Evaluated)
+    assert again.accuracy == accuracy, "the same seed, the same answers"
 
 
 def test_magnitude_pruning_zeroes_the_share_that_was_asked(evaluator: Any) -> None:
