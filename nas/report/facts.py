@@ -109,8 +109,11 @@ def folds_text(summary: RunSummary) -> str:
     folded = folded_from_json(chosen.folded)
     if folded is None:
         return f"not judged in {asked} folds, for the run ended before: chosen by the validation part alone"
+    said = folded_text(folded, metric(summary))
+    if folded.networks < 2:
+        return f"{said}; no other was judged so: chosen by the validation part alone"
     optimism = optimism_of(summary, folds=True)
-    return folded_text(folded, metric(summary)) + (f"; {optimism}" if optimism else "")
+    return said + (f"; {optimism}" if optimism else "")
 
 
 def began_from_text(summary: RunSummary) -> str:

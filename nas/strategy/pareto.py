@@ -134,11 +134,12 @@ def choose(front: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
 def chosen_from(trials: Sequence[TrialRecord]) -> list[tuple[TrialRecord, Accuracy]]:
     """Those that a policy chooses among, with the figures by which it does.
 
-    Where two at least were judged in folds it is these, by that; see `TrialRecord.folded`.
+    Where two networks at least were judged in folds it is these, by that; see `TrialRecord.folded`. The trial that
+    trains a network again on all samples is no second one.
     """
     full = [record for record in trials if record.full or _is_of_anomalies(record)] or list(trials)
     judged = [(record, record.folded) for record in full if record.folded is not None]
-    if len(judged) >= 2:
+    if len({record.digest for record, _ in judged}) >= 2:
         return judged
     figures = ((record, record.tflm_accuracy or record.accuracy) for record in full)
     return [(record, figure) for record, figure in figures if figure is not None]

@@ -174,7 +174,11 @@ def test_a_choice_by_folds_states_their_figure_and_its_optimism() -> None:
     assert folded is not None
     assert (folded["folds"], folded["networks"], folded["samples"]) == (4, 2, 80)
     assert folded["low"] < folded["score"] < folded["high"]
-    # Before two of them are judged, the validation part decides.
+    # Before two of them are judged, the validation part decides; the same network trained again is no second one.
+    again = replace(judged[0], number=9, retrains=judged[0].number)
+    alone = finalize._optimism(job, [judged[0], *validated[1:], again])
+    assert alone is not None
+    assert (alone["folds"], alone["networks"], alone["paired"]) == (0, 3, True)
     by_validation = finalize._optimism(job, validated)
     assert by_validation is not None
     assert (by_validation["folds"], by_validation["networks"], by_validation["paired"]) == (0, 3, True)

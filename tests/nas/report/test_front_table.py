@@ -247,5 +247,9 @@ def test_the_verdict_says_what_the_chosen_came_to_in_folds(summary: dict[str, An
     page = render(typed(summary))
     assert f"Folds: {said}." in page
     assert "on validation data: " in page
+    summary["chosen"]["folded"]["networks"] = 1
+    assert facts.folds_text(typed(summary)).endswith(
+        "no other was judged so: chosen by the validation part alone"
+    )
     summary["chosen"]["folded"]["samples"] = "many"
     assert facts.folds_text(typed(summary)).startswith("not judged")
