@@ -17,7 +17,6 @@ from typing import Any
 
 from cost_models.errors import UserError
 from cost_models.reading import LARGEST_MODEL_BYTES, read_bounded
-from nas.model.weights import LARGEST_WEIGHTS_BYTES
 from nas.model.words import printable
 from nas.run.config import RunConfig, make_config
 from nas.run.file_lock import lock_exclusively
@@ -180,6 +179,8 @@ class RunFolder:
         Raises:
             UserError: They are gone, or others than were trained.
         """
+        from nas.model.weights import LARGEST_WEIGHTS_BYTES  # with numpy, which `--version` does without
+
         hint = "Take another run, or a .keras file."
         try:
             content = read_bounded(self.weights / f"{key}.npz", 2 * LARGEST_WEIGHTS_BYTES)
