@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cost_models.api import cost
     from cost_models.budget import Budget, parse_budget
+    from cost_models.compressed import compress
     from cost_models.costing import CostModel, Costs
     from cost_models.errors import UserError
     from cost_models.target import Target
     from cost_models.target_file import load_target
 
 __all__ = [
-    "Budget", "CostModel", "Costs", "Target", "UserError", "cost", "load_target", "parse_budget",
+    "Budget", "CostModel", "Costs", "Target", "UserError", "compress", "cost", "load_target", "parse_budget",
 ]  # fmt: skip
 
 _HOMES = {
@@ -29,6 +30,7 @@ _HOMES = {
     "Costs": "cost_models.costing",
     "Target": "cost_models.target",
     "UserError": "cost_models.errors",
+    "compress": "cost_models.compressed",
     "cost": "cost_models.api",
     "load_target": "cost_models.target_file",
     "parse_budget": "cost_models.budget",

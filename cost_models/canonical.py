@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cost_models.graph import STRUCTURAL_INPUTS, Operator, OpGraph, Tensor
+from cost_models.tflite_schema import DECODE
 
 FILTER_INPUT = 1
 BIAS_INPUTS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
@@ -79,6 +80,11 @@ def canonical_graph(graph: OpGraph) -> Canonical:
     )
 
 
+def _restored(operators: tuple[Operator, ...]) -> set[int]:
+    """Weights that are compressed: constants behind a DECODE."""
+    return {index for op in operators if op.kind == DECODE for index in op.outputs}
+
+
 def _roles(
     operators: tuple[Operator, ...], tensors: tuple[Tensor, ...]
 ) -> tuple[set[int], set[int], set[int]]:
@@ -87,12 +93,13 @@ def _roles(
     bare: set[int] = set()
     read: set[int] = set()
     shaping: set[int] = set()
+    restored = _restored(operators)
     for op in operators:
         structural = STRUCTURAL_INPUTS.get(op.kind, ())
         unread = set(structural)
         if op.kind in BIAS_INPUTS:
             weights = tensors[op.inputs[FILTER_INPUT]]
-            if weights.is_constant:
+            if weights.is_constant or op.inputs[FILTER_INPUT] in restored:
                 filters.add(op.inputs[FILTER_INPUT])
             if op.kind != "FULLY_CONNECTED" or weights.scales > 1:
                 unread.add(BIAS_INPUTS[op.kind])
@@ -112,4 +119,5 @@ def symmetric_tensors(graph: OpGraph) -> set[int]:
         if op.kind in BIAS_INPUTS:
             bias = BIAS_INPUTS[op.kind]
             indices.update((op.inputs[FILTER_INPUT], *op.inputs[bias : bias + 1]))
-    return {index for index in indices if index >= 0 and tensors[index].is_constant}
+    restored = _restored(graph.operators)
+    return {index for index in indices if index >= 0 and (tensors[index].is_constant or index in restored)}

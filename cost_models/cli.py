@@ -82,6 +82,11 @@ def _parser() -> Parser:
         help="show the costs without the parts of the file that no chip reads as well",
     )
     parser.add_argument(
+        "--compressed",
+        action="store_true",
+        help="show the costs with weights of few values as indices into tables (TFLM's DECODE) as well",
+    )
+    parser.add_argument(
         "--period",
         metavar="TIME",
         help="average power with one inference in each period and sleep between: 100ms, 1s, 5m (default: none)",
@@ -134,7 +139,7 @@ def _run(arguments: argparse.Namespace) -> int:
     said: list[str] = []
     for path in arguments.models:
         try:
-            report = _report(path, model, budget, lean=arguments.lean)
+            report = _report(path, model, budget, lean=arguments.lean, compressed=arguments.compressed)
             entry = report.as_json()
             if cycle is not None:
                 power = cycle(report.costs)
@@ -207,6 +212,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         ("--target", arguments.target),
         ("--per-op", arguments.per_op),
         ("--lean", arguments.lean),
+        ("--compressed", arguments.compressed),
         ("--timeline", arguments.timeline),
     ):
         if given:
@@ -268,10 +274,10 @@ def _read(path: str) -> bytes:
     return read_bounded(Path(path), LARGEST_MODEL_BYTES, called="It")  # the caller names the file
 
 
-def _report(path: str, model: CostModel, budget: Budget, *, lean: bool) -> ModelReport:
+def _report(path: str, model: CostModel, budget: Budget, *, lean: bool, compressed: bool) -> ModelReport:
     from cost_models.costing_report import report
 
-    return report(path, _read(path), model, budget, lean=lean)
+    return report(path, _read(path), model, budget, lean=lean, compressed=compressed)
 
 
 if __name__ == "__main__":

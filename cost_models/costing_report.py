@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class ModelReport:
         basis: What cycles, latency and energy rest on; None where they are not known. "at least" where operators are
             left out, "bound" where some are bounded alone.
         lean: The same for the leaned model, where asked for.
+        compressed: The same for the model with compressed weights, where asked for.
     """
 
     path: str
@@ -53,6 +54,7 @@ class ModelReport:
     bounded: tuple[str, ...] = ()
     basis: str | None = None
     lean: ModelReport | None = None
+    compressed: ModelReport | None = None
 
     @property
     def fits(self) -> bool:
@@ -93,32 +95,37 @@ class ModelReport:
             entry["uncounted"] = list(costs.uncounted)
         if self.bounded:
             entry["bounded"] = list(self.bounded)
-        if self.lean is not None:
-            entry["lean"] = {key: value for key, value in self.lean.as_json().items() if key != "path"}
+        for name, other in (("lean", self.lean), ("compressed", self.compressed)):
+            if other is not None:
+                entry[name] = {key: value for key, value in other.as_json().items() if key != "path"}
         return entry
 
 
-def report(path: str, data: bytes, model: CostModel, budget: Budget, *, lean: bool = False) -> ModelReport:
-    """Cost a .tflite file as it stands, and leaned where asked for.
+def report(
+    path: str, data: bytes, model: CostModel, budget: Budget, *, lean: bool = False, compressed: bool = False
+) -> ModelReport:
+    """Cost a .tflite file as it stands, and leaned or compressed where asked for.
 
     Raises:
         UserError: The bytes are not an int8 model, or an operator has no rule.
     """
-    from cost_models.tflite_graph import read_graph
-
-    leaned = None
+    whole = _report(path, data, model, budget)
     if lean:
         from cost_models.lean import lean as lean_bytes
 
-        small = lean_bytes(data)
-        leaned = _report(path, read_graph(small), len(small), model, budget, None)
-    return _report(path, read_graph(data), len(data), model, budget, leaned)
+        whole = replace(whole, lean=_report(path, lean_bytes(data), model, budget))
+    if compressed:
+        from cost_models.compressed import compress
+
+        whole = replace(whole, compressed=_report(path, compress(data), model, budget))
+    return whole
 
 
-def _report(
-    path: str, graph: OpGraph, size: int, model: CostModel, budget: Budget, lean: ModelReport | None
-) -> ModelReport:
-    explanation = model.explain(graph, file_bytes=size)
+def _report(path: str, data: bytes, model: CostModel, budget: Budget) -> ModelReport:
+    from cost_models.tflite_graph import read_graph
+
+    graph = read_graph(data)
+    explanation = model.explain(graph, file_bytes=len(data))
     require_counted(explanation, model, budget)
     return ModelReport(
         path=path,
@@ -128,7 +135,6 @@ def _report(
         violations=budget.violations(explanation.costs),
         bounded=explanation.bounded,
         basis=work_basis(explanation, model),
-        lean=lean,
     )
 
 
@@ -148,6 +154,8 @@ def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *,
         _add_row(table, name if names.count(name) == 1 else report.path, report)
         if report.lean is not None:
             _add_row(table, "  leaned", report.lean)
+        if report.compressed is not None:
+            _add_row(table, "  compressed", report.compressed)
     notes = [f"{report.path}: {broken}." for report in reports for broken in report.violations]
     for report in reports:
         if report.costs.at_least:

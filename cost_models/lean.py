@@ -62,7 +62,18 @@ def lean(data: bytes, *, litert: bool = False) -> bytes:
             "The model keeps state between invocations, which cannot be made lean.",
             "Export it without leaning, or unroll its recurrent layers.",
         )
-    canonical = canonical_graph(model.graph)
+    return write_lean(data, model, canonical_graph(model.graph), litert=litert)
+
+
+def write_lean(data: bytes, model: TfliteModel, canonical: Canonical, *, litert: bool = False) -> bytes:
+    """The bytes of a lean model.
+
+    Args:
+        data: Bytes that the model's places lie in.
+        model: As read.
+        canonical: The canonical form of its graph.
+        litert: As `lean`.
+    """
     written = _write(data, model, canonical, litert)
     expected = model_bytes(canonical.graph)
     if len(written) != expected and not litert:
@@ -158,7 +169,10 @@ def _write(data: bytes, model: TfliteModel, canonical: Canonical, litert: bool) 
     )
     page.references(plan.code_list_at, plan.code_at)
     for at, layout, kind in zip(plan.code_at, plan.codes, plan.kinds):
-        page.table(at, layout, [(schema.CODE_BUILTIN, "i", _CODE_NUMBERS[kind])], {})
+        number = schema.CUSTOM if kind == schema.DECODE else _CODE_NUMBERS[kind]
+        page.table(at, layout, [(schema.CODE_BUILTIN, "i", number)], {schema.CODE_CUSTOM: plan.custom_at})
+    if schema.DECODE in plan.kinds:
+        page.raw(plan.custom_at, len(schema.DECODE), schema.DECODE.encode("ascii"))
     page.references(plan.subgraph_list_at, [plan.subgraph_at])
     page.table(
         plan.subgraph_at,

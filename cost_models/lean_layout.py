@@ -81,7 +81,13 @@ BUFFER_FIELDS = ((schema.BUFFER_DATA, 4),)
 
 def code_fields(kind: str) -> tuple[tuple[int, int], ...]:
     """Stored fields of an operator code; ADD is number 0, the default."""
+    if kind == schema.DECODE:
+        return ((schema.CODE_BUILTIN, 4), (schema.CODE_CUSTOM, 4))
     return ((schema.CODE_BUILTIN, 4),) if kind != schema.OPERATOR_NAMES[0] else ()
+
+
+CUSTOM_CODE_BYTES = (4 + len(schema.DECODE) + 1 + 3) // 4 * 4
+"""The name of the one custom operator that a lean model may have, behind its length, up to the zero that ends it."""
 
 
 @lru_cache(maxsize=64)
@@ -149,7 +155,7 @@ def other_layout(kind: str) -> TableLayout | None:
         return table_layout(tuple((field, _WIDTHS[letter]) for field, letter, _ in fields))
     if kind in schema.LIST_OPTIONS:
         return table_layout(((schema.LIST_OPTIONS[kind][1], 4),))
-    if kind in schema.NO_OPTIONS:
+    if kind in schema.NO_OPTIONS or kind == schema.DECODE:
         return None
     raise UserError(
         f"The model has an operator {kind}, which cannot be made lean.",

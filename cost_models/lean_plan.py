@@ -9,6 +9,7 @@ from cost_models.canonical import symmetric_tensors
 from cost_models.graph import OpGraph
 from cost_models.lean_layout import (
     BUFFER_FIELDS,
+    CUSTOM_CODE_BYTES,
     EMPTY_TABLE,
     HEADER_BYTES,
     MODEL_FIELDS,
@@ -22,6 +23,7 @@ from cost_models.lean_layout import (
     table_layout,
     tensor_layout,
 )
+from cost_models.tflite_schema import DECODE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class Plan:
         self.model_at = self._take(self.model.size_bytes)
         self.code_list_at = self._take(4 + 4 * len(self.codes))
         self.code_at = [self._take(layout.size_bytes) for layout in self.codes]
+        self.custom_at = self._take(CUSTOM_CODE_BYTES if DECODE in self.kinds else 0)
         self.subgraph_list_at = self._take(8)
         self.subgraph_at = self._take(self.subgraph.size_bytes)
         self.tensor_list_at = self._take(4 + 4 * len(tensors))

@@ -6,6 +6,7 @@ from cost_models.canonical import BIAS_INPUTS, FILTER_INPUT
 from cost_models.graph import OpGraph, Options
 from cost_models.lean_layout import (
     BUFFER_FIELDS,
+    CUSTOM_CODE_BYTES,
     EMPTY_TABLE,
     HEADER_BYTES,
     MODEL_FIELDS,
@@ -20,7 +21,7 @@ from cost_models.lean_layout import (
     table_layout,
     tensor_layout,
 )
-from cost_models.tflite_schema import MODELLED_OPTIONS
+from cost_models.tflite_schema import DECODE, MODELLED_OPTIONS
 
 _MODEL, _SUBGRAPH, _BUFFER = (table_layout(f) for f in (MODEL_FIELDS, SUBGRAPH_FIELDS, BUFFER_FIELDS))
 _FIXED_VTABLES = (_MODEL.vtable, _SUBGRAPH.vtable, EMPTY_TABLE.vtable)
@@ -51,6 +52,7 @@ def model_bytes(graph: OpGraph) -> int:
     codes: dict[str, int] = {}
     options: dict[tuple[str, Options], TableLayout | None] = {}
     symmetric: set[int] = set()
+    restored: set[int] = set()
     operators = [0, 0, 0, 0]
     for op in graph.operators:
         kind = op.kind
@@ -73,6 +75,8 @@ def model_bytes(graph: OpGraph) -> int:
                 vtables.add(layout.vtable)
                 if kind == "SQUEEZE":
                     body += 4 + 4 * (len(tensors[inputs[0]].shape) - len(tensors[op.outputs[0]].shape))
+        if kind == DECODE:
+            restored.update(op.outputs)
         bias = BIAS_INPUTS.get(kind)
         if bias is not None:
             symmetric.add(inputs[FILTER_INPUT])
@@ -87,6 +91,8 @@ def model_bytes(graph: OpGraph) -> int:
         layout = table_layout(code_fields(kind))
         vtables.add(layout.vtable)
         body += 4 + layout.size_bytes
+    if DECODE in codes:
+        body += CUSTOM_CODE_BYTES
 
     shared_zero = 0
     data = last = constants = twelves = eights = 0
@@ -117,7 +123,7 @@ def model_bytes(graph: OpGraph) -> int:
             scale_bytes += 4 + 4 * scales
             if not scales % 2:
                 odd += 1
-            if size and index in symmetric:
+            if index in symmetric and (size or index in restored):
                 shared_zero = 1
             else:
                 zero_points += 1

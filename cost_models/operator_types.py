@@ -128,6 +128,7 @@ _PATTERNS: dict[str, str] = {
     "SUM": r"([bfh])i>\1",
     "SVDF": r"bb([bh])[i-]\1>b|fff[f-]f>f",
     "TANH": _INT16,
+    "TFLM_DECODE": "(uu)+>[fbhilt]+",
     "TFLite_Detection_PostProcess": "[uf]ff>ffff|[uf][uf][uf]>ffff",
     "TRANSPOSE": r"([bfh])i>\1",
     "TRANSPOSE_CONV": "ibb[i-]?>b|ibh[hil]>h|iff[f-]?>f",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from cost_models import tflite_schema as schema
+from cost_models.decode_operator import with_coding
 from cost_models.errors import UserError
 from cost_models.flatbuffer import DamagedModelError, Reader, Table, UnfitModelError, broken
 from cost_models.flexbuffer import read_numbers
@@ -167,12 +168,19 @@ def _read_subgraph(
         offset, length = places[index]
         return struct.unpack_from(f"<{length}b", data, offset)
 
+    def content(index: int) -> bytes:
+        offset, length = places[index]
+        return data[offset : offset + length]
+
     graph = replace(
         graph,
         tensors=with_typical_values(
             tensors, ops, graph.inputs, slopes=slopes, quantization=quantization, integers=integers
         ),
-        operators=tuple(with_rescaling(op, graph.tensors, quantization) for op in ops),
+        operators=tuple(
+            with_coding(at, with_rescaling(op, graph.tensors, quantization), graph.tensors, content)
+            for at, op in enumerate(ops)
+        ),
     )
     return TfliteModel(
         graph=graph,
@@ -283,7 +291,7 @@ def _kind(code: Table, ethos_u: bool, data: bytes) -> str:
             return schema.ETHOS_U
         if kind := signal_kind(name):
             return kind
-        for kind in (schema.DETECTION, schema.CIRCULAR_BUFFER):
+        for kind in (schema.DETECTION, schema.CIRCULAR_BUFFER, schema.DECODE):
             if name == kind.encode("ascii"):
                 return kind
         if name in _COMPILED:
@@ -402,7 +410,8 @@ def _operator(
     if code >= len(kinds):
         raise broken(f"operator {index} has code {code} of {len(kinds)}")
     kind = kinds[code]
-    custom = kind in (schema.ETHOS_U, schema.DETECTION, schema.CIRCULAR_BUFFER) or kind in PARAMETERS
+    own = (schema.ETHOS_U, schema.DETECTION, schema.CIRCULAR_BUFFER, schema.DECODE)
+    custom = kind in own or kind in PARAMETERS
     if (
         (not custom and table.count(schema.OP_CUSTOM_OPTIONS, 1))
         or table.has(schema.OP_LARGE_CUSTOM_OFFSET)
@@ -434,7 +443,9 @@ def _options(
         if any(not 0 < value < 1 << 16 for _, value in values):
             raise broken(f"operator {index} ({kind}) has {values[0][1]} detections of {values[1][1]} classes")
         return KernelOptions(values=values)
-    return NoOptions() if kind == schema.CIRCULAR_BUFFER else read_options(index, kind, table)
+    return (
+        NoOptions() if kind in (schema.CIRCULAR_BUFFER, schema.DECODE) else read_options(index, kind, table)
+    )
 
 
 def _resource(

@@ -49,6 +49,7 @@ ETHOS_U = "ETHOS_U"
 ETHOS_U_CODE = b"ethos-u"
 DETECTION = "TFLite_Detection_PostProcess"
 CIRCULAR_BUFFER = "CIRCULAR_BUFFER"
+DECODE = "TFLM_DECODE"
 """TFLM's own custom operators besides those of signals and of the NPU; their kinds are their names."""
 CALLED_SUBGRAPHS: dict[str, tuple[str, ...]] = {
     "CALL_ONCE": ("init_subgraph",),

@@ -21,6 +21,8 @@ from cost_models.signal_operators import PARAMETERS
 _DATA_ALIGNMENT = 16
 _UNREAD_OPTIONS = frozenset({"CAST", "RESHAPE"})  # TFLM goes by the tensors
 _BOOLEANS = frozenset({"clamping", "prefill"})
+# One scale, or one for each channel, and the zero point.
+Quantization = tuple[float | tuple[float, ...], int]
 # What a field refers to: a list of integers, or what writes it and returns its place.
 _Target = tuple[int, ...] | Callable[[], int]
 
@@ -28,14 +30,14 @@ _Target = tuple[int, ...] | Callable[[], int]
 def write_model(
     graph: OpGraph,
     constants: Mapping[int, bytes],
-    quantization: Mapping[int, tuple[float, int]] | None = None,
+    quantization: Mapping[int, Quantization] | None = None,
 ) -> bytes:
     """The bytes of a model.
 
     Args:
         graph: The structure; each tensor has the number of scales and of `data_bytes` that is given for it.
         constants: Content of the constant tensors, little-endian, by index.
-        quantization: Scale and zero point of the quantized tensors, by index.
+        quantization: Scales and zero point of the quantized tensors, by index.
 
     Raises:
         UserError: An operator whose options it cannot write.
@@ -47,16 +49,21 @@ def write_model(
             raise ValueError(
                 f"tensor {index} has {len(constants.get(index, b''))} B, not {tensor.data_bytes}"
             )
-        if tensor.scales != (index in quantization):
+        if tensor.scales != (len(_scales(quantization[index])) if index in quantization else 0):
             raise ValueError(f"tensor {index} has {tensor.scales} scales")
     return _ModelFile(graph, constants, quantization).content()
+
+
+def _scales(quantization: Quantization) -> tuple[float, ...]:
+    scale = quantization[0]
+    return scale if isinstance(scale, tuple) else (scale,)
 
 
 class _ModelFile:
     """Bytes that grow at their end: a table first, then, in turn, what it refers to."""
 
     def __init__(
-        self, graph: OpGraph, constants: Mapping[int, bytes], quantization: Mapping[int, tuple[float, int]]
+        self, graph: OpGraph, constants: Mapping[int, bytes], quantization: Mapping[int, Quantization]
     ) -> None:
         self._graph = graph
         self._constants = constants
@@ -86,7 +93,7 @@ class _ModelFile:
         return bytes(self._out)
 
     def _code(self, kind: str) -> int:
-        if kind in PARAMETERS:
+        if kind in PARAMETERS or kind == schema.DECODE:
             return self._table(
                 [(schema.CODE_BUILTIN, "i", schema.CUSTOM)],
                 {schema.CODE_CUSTOM: lambda: self._vector(kind.encode("ascii"), 1, terminated=True)},
@@ -108,7 +115,7 @@ class _ModelFile:
         tensor: Tensor = self._graph.tensors[index]
         targets: dict[int, _Target] = {schema.TENSOR_SHAPE: tensor.shape}
         if tensor.scales:
-            targets[schema.TENSOR_QUANTIZATION] = lambda: self._scale(*self._quantization[index])
+            targets[schema.TENSOR_QUANTIZATION] = lambda: self._scale(index)
         buffer = self._buffers.index(index) + 1 if tensor.is_constant else 0
         scalars: list[OptionValue] = [
             (schema.TENSOR_TYPE, "b", schema.TENSOR_TYPES.index(tensor.dtype)),
@@ -116,11 +123,12 @@ class _ModelFile:
         ]
         return self._table(scalars, targets)
 
-    def _scale(self, scale: float, zero_point: int) -> int:
+    def _scale(self, index: int) -> int:
+        scales, zero_point = _scales(self._quantization[index]), self._quantization[index][1]
         return self._table(
-            [],
+            [(schema.QUANT_DIMENSION, "i", self._graph.tensors[index].quantized_dimension)],
             {
-                schema.QUANT_SCALE: lambda: self._vector(struct.pack("<f", scale), 4),
+                schema.QUANT_SCALE: lambda: self._vector(struct.pack(f"<{len(scales)}f", *scales), 4),
                 schema.QUANT_ZERO_POINT: lambda: self._vector(struct.pack("<q", zero_point), 8),
             },
         )
@@ -139,7 +147,7 @@ class _ModelFile:
             stored = modelled_options(op.kind, options)
             scalars.append((schema.OP_OPTIONS_TYPE, "B", schema.MODELLED_OPTIONS[op.kind][0]))
             targets[schema.OP_OPTIONS] = lambda: self._table(stored, {})
-        elif op.kind not in schema.NO_OPTIONS | _UNREAD_OPTIONS:
+        elif op.kind not in schema.NO_OPTIONS | _UNREAD_OPTIONS | {schema.DECODE}:
             raise UserError(f"The options of {op.kind} cannot be written.", "Use another operator.")
         return self._table(scalars, targets)
 

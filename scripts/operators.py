@@ -22,6 +22,7 @@ _PATHS = {
     "MAX_POOL_2D": "max_pool",
     "PADV2": "pad",
     "SUM": "mean",
+    "TFLM_DECODE": "decode",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "lstm",
 }
 PAGE = Path(__file__).parents[1] / "docs" / "operators.md"

@@ -12,6 +12,8 @@ from cost_models.graph import KernelOptions, Operator
 
 # kMaxInputNum of kernels/concatenation.cc.
 _MOST_CONCATENATED = 10
+_DECODE_STATE = 36  # sizeof(DecodeStateLut)
+_QUANTIZED_DIMENSION = 4
 
 
 def concatenation(op: Operator, tensors: Tensors, temps: Temporaries, build: Build) -> Demand:
@@ -76,6 +78,18 @@ def ethos_u(op: Operator, tensors: Tensors, temps: Temporaries, build: Build) ->
     """ETHOS_U: Prepare asks for the base addresses (64 bits each) and sizes, then looks at the command stream."""
     bases = len(op.inputs) + len(op.outputs)
     return Demand(data=(12,), temporaries=temps[op.inputs[0]], scratch=(8 * bases, 4 * bases))
+
+
+def decode(op: Operator, tensors: Tensors, temps: Temporaries, build: Build) -> Demand:
+    """TFLM_DECODE by tables of values: a pointer and a DecodeStateLut for each tensor that it restores.
+
+    The last state may run over the last temporary as far as `kept` says, but for the quantized dimension, which Setup
+    reads when the state is there.
+    """
+    count, output = len(op.outputs), op.outputs[-1]
+    temp = sum(temps[index] for index in (*op.inputs, *op.outputs))
+    left = min(kept(temp, output, temps, build) + _QUANTIZED_DIMENSION, temp)
+    return Demand(persistent=(4 * count, *[_DECODE_STATE] * count), temporaries=left)
 
 
 def detection(op: Operator, tensors: Tensors, temps: Temporaries, build: Build) -> Demand:

@@ -136,6 +136,7 @@ _STATE_AND_CALLS: dict[str, Rule] = {
     "ETHOS_U": moving_rules.ethos_u,
     "IF": plain(8, params=(8, 4), inputs=1, outputs=0),
     "READ_VARIABLE": plain(outputs=0),
+    "TFLM_DECODE": moving_rules.decode,
     "TFLite_Detection_PostProcess": moving_rules.detection,
     "VAR_HANDLE": blind((8, 4), data=4),
     "WHILE": blind((8, 4), data=8),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cost_models.cycles import matmul, portable, recurrent, reference, signal, wide
+from cost_models.cycles import decoding, matmul, portable, recurrent, reference, signal, wide
 from cost_models.cycles.calibration import cross_validate, fit_table, path_spreads, spreads
 from cost_models.cycles.fit import Sample, fit_paths
 from cost_models.cycles.instruction_cycles import CYCLES_PER_INSTRUCTION
@@ -18,7 +18,13 @@ _MODELS = "whole models under QEMU: tflite-micro 90b983c2, CMSIS-NN 4ab83cc3, GC
 _KERNELS = "CMSIS-NN kernels called bare under QEMU: CMSIS-NN 4ab83cc3, GCC 12.2.1 -O2"
 _DERIVED = "{kernels}; the interpreter around them taken from the Cortex-M4"
 # Paths that are counted operator by operator, apart from the models.
-_COUNTED_APART = {**portable.FEATURES, **matmul.FEATURES, **recurrent.FEATURES, **wide.FEATURES}
+_COUNTED_APART = {
+    **portable.FEATURES,
+    **matmul.FEATURES,
+    **recurrent.FEATURES,
+    **wide.FEATURES,
+    **decoding.FEATURES,
+}
 # How far TFLM's portable kernels differ between cores with the same floating-point unit: the M7 and the M33 by 11 % at
 # the 90th percentile.
 _BORROWED_SPREAD = 0.08

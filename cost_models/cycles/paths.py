@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from cost_models.cycles import (
     conv,
+    decoding,
     depthwise,
     esp_nn_c,
     espressif,
@@ -19,6 +20,7 @@ from cost_models.cycles import (
     wide,
 )
 from cost_models.graph import Operator, Tensor
+from cost_models.tflite_schema import DECODE
 
 Trips = tuple[str, tuple[float, ...]]
 Counter = Callable[[Operator, tuple[Tensor, ...], str], Trips]
@@ -100,6 +102,7 @@ _SHARED: dict[str, Counter] = {
     "IF": recurrent.branch,
     **portable.COUNTERS,
     **signal.COUNTERS,
+    DECODE: decoding.decode,
     "L2_POOL_2D": _per_sample(wide.reference_pool),
     "RESHAPE": simple.reshape,
     "CONCATENATION": simple.concatenation,
@@ -189,4 +192,5 @@ FEATURES: dict[str, tuple[str, ...]] = {
     **recurrent.FEATURES,
     **wide.FEATURES,
     **signal.FEATURES,
+    **decoding.FEATURES,
 }

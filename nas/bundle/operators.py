@@ -38,6 +38,7 @@ _SPELLED = {
     "L2_POOL_2D": "AddL2Pool2D",
     "PADV2": "AddPadV2",
     "SELECT_V2": "AddSelectV2",
+    "TFLM_DECODE": "AddDecode",
 }
 
 # Signal operators of front ends, which are int16 throughout; custom operators all.
@@ -116,6 +117,7 @@ _DEFAULT = frozenset(
         "SUB",
         "SUM",
         "TANH",
+        "TFLM_DECODE",
         "UNPACK",
         "ZEROS_LIKE",
     ]

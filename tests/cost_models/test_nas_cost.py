@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from cost_models.arena.report import timeline
+from cost_models.compressed import compress
 from cost_models.cycles.paths import COUNTERS
 from cost_models.lean import lean
 from cost_models.target_names import list_targets
 from cost_models.tflite_graph import read_graph
 from tests.cost_models.conftest import Run
+from tests.cost_models.few_values import in_steps, with_few_values
 
 MODELS = Path(__file__).parents[1] / "data" / "calibration"
 MODEL = str(MODELS / "ds_cnn-20059.tflite")
@@ -88,6 +90,21 @@ def test_lean_shows_both(run: Run) -> None:
     code, out, _ = run(MODEL, "--lean")
     assert code == 0
     assert "leaned" in out
+
+
+def test_compressed_shows_both_and_says_what_decode_takes(run: Run, tmp_path: Path) -> None:
+    few = tmp_path / "few.tflite"
+    few.write_bytes(with_few_values(Path(MODEL).read_bytes(), in_steps(15)))
+    code, out, _ = run(str(few), "--json", "--compressed")
+    entry = as_json(out)["models"][0]
+    assert code == 0
+    assert list(entry["compressed"]) == KEYS[1:]
+    assert entry["compressed"]["model_bytes"] == len(compress(few.read_bytes())) < entry["model_bytes"]
+    assert entry["compressed"]["flash_bytes"] > entry["flash_bytes"]  # the code of DECODE
+    assert "TFLM_DECODE" in {part["op"] for part in entry["compressed"]["per_op"]}
+    code, out, _ = run(str(few), "--compressed")
+    assert code == 0
+    assert "compressed" in out
 
 
 def test_targets_without_calibration_give_null_not_a_guess(run: Run, tmp_path: Path) -> None:

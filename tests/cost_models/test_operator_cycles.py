@@ -265,3 +265,17 @@ def test_the_shape_is_asked_of_tensors_of_any_type_at_a_price_for_each_dimension
     for table in (core_table("cmsis_nn", core) for core in ("cortex-m0plus", "cortex-m4", "cortex-m55")):
         assert table is not None
         assert "shape" in table.instructions
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4", "cortex-m55"])
+def test_a_fit_to_every_second_compressed_tensor_predicts_the_others(core: str) -> None:
+    by_path = defaultdict(list)
+    for sample in counted()["cmsis_nn", core]:
+        if sample.path.startswith("decode") and not sample.path.endswith("last_axis") and sample.cost > 2000:
+            by_path[sample.path].append(sample)
+    assert len(by_path) == 7
+    errors: list[float] = []
+    for path, samples in by_path.items():
+        prices = fit_paths(samples[::2])[path]
+        errors += [abs(float(np.dot(prices, sample.trips)) / sample.cost - 1) for sample in samples[1::2]]
+    assert statistics.median(errors) < 0.02
