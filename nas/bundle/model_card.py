@@ -9,7 +9,7 @@ from nas.bundle.content import BundleContent
 from nas.bundle.sources import render
 from nas.model.folded import folded_from_json, folded_text
 from nas.model.groups import column_title, left_out_text, rows_text
-from nas.model.metrics import METRICS, NUMBER_METRICS
+from nas.model.metrics import METRICS, NUMBER_METRICS, plain_metric
 from nas.model.optimism import optimism_from_json, optimism_text
 from nas.model.quality import quality_warnings
 from nas.model.trained import Accuracy
@@ -107,6 +107,7 @@ def model_card(content: BundleContent) -> str:
         folded=""
         if folded is None or not accuracies
         else folded_text(folded, METRICS[accuracies[0].metric].label),
+        plain_label=METRICS[plain_metric(accuracies[0].metric)].label if accuracies else "",
     )
 
 

@@ -196,6 +196,9 @@ def test_card_and_manifest_have_both_halves_of_a_robust_metric_and_what_disturbs
         "The search went by robust accuracy: on test data 0.8000 by TFLM (95 % interval 0.5000 to 0.9000), the mean of"
         " 0.9000 on samples as they are and 0.7000 on disturbed ones."
     ) in card
+    assert "The accuracy on 10 test samples that are disturbed" in card, (
+        "disturbed ones are not disturbed once more"
+    )
     assert "| gain 0.8 | 0.7500 |\n| PGD | 0.2500 |\n" in card
     (entry,) = bundle.manifest.accuracies
     assert (entry.metric, entry.score, entry.disturbed) == ("robust_accuracy", 0.8, 0.7)
