@@ -380,7 +380,7 @@ def test_the_packages_list_their_public_names_and_have_them() -> None:
         "load_run", "resume", "search", "verify",
     ]  # fmt: skip
     assert dir(cost_models) == [
-        "Budget", "CostModel", "Costs", "Target", "UserError", "cost", "load_target", "parse_budget",
+        "Budget", "CostModel", "Costs", "Target", "UserError", "compress", "cost", "load_target", "parse_budget",
     ]  # fmt: skip
     for package in (nas, cost_models):
         assert all(getattr(package, name) for name in dir(package))
