@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from nas.execute import Done, Executor
 from nas.model.evaluation import Evaluated, Failed, Rejected, Request
@@ -33,6 +33,9 @@ _WHOLE = 0.8  # of the trainings in folds, for which there must be time
 _WORTH_FEWER = 4.0  # times the steps of a training in full, for which fewer finalists are trained
 _WORTH_LONGER = 2.0  # times these steps, for which as many as there are workers are
 _START_SECONDS = 12.0  # of workers, for the first estimate
+
+
+_Todo = TypeVar("_Todo", Proposal, TrialRecord)
 
 
 class Listener(Protocol):
@@ -275,20 +278,36 @@ class Driver:
         replayed = [self._replayed(params, steps) for params in chosen]
         todo = [one for one in replayed if not self._has(one, ended) or self._lost(one)]
         self.listener.stage("full training", len(todo))
-        left_out = 0
-        while (todo or self._pending) and not self.stop() and not self._time.over():
-            while todo and len(self._pending) < self.executor.slots:
-                proposal = todo.pop(0)
-                if self._worth_beginning(proposal):
-                    rounds = 1 + len(todo) // self.executor.slots + self.plan.retrains
-                    self._begin(proposal, rounds=rounds + self._rounds_in_folds(len(chosen)))
-                else:
-                    left_out += 1
+        later = self.plan.retrains + self._rounds_in_folds(len(chosen))
+
+        def begin(proposal: Proposal, rounds: int) -> bool:
+            if not self._worth_beginning(proposal):
+                return False
+            self._begin(proposal, rounds=rounds + later)
+            return True
+
+        if left_out := self._train_in_turn(todo, begin):
+            self.listener.say(f"no time left for {left_out} more full {trainings(left_out)}")
+
+    def _train_in_turn(self, todo: Sequence[_Todo], begin: Callable[[_Todo, int], bool]) -> int:
+        """Trains one after the other, as many at a time as there are workers.
+
+        Args:
+            todo: What is to be trained, in this order.
+            begin: Begins one, given how many rounds of trainings the time left is for; False where it is not worth it.
+
+        Returns:
+            How many were left out so.
+        """
+        left, left_out = list(todo), 0
+        while (left or self._pending) and not self.stop() and not self._time.over():
+            while left and len(self._pending) < self.executor.slots:
+                following = left.pop(0)
+                left_out += not begin(following, 1 + len(left) // self.executor.slots)
             if self._pending:
                 self._collect()
-        if left_out:
-            self.listener.say(f"no time left for {left_out} more full {trainings(left_out)}")
         self._abandon()
+        return left_out
 
     def _rounds_in_folds(self, networks: int) -> int:
         """Trainings one after another that it takes to judge so many networks in folds."""
@@ -297,29 +316,20 @@ class Driver:
     def judge_in_folds(self, chosen: Sequence[TrialRecord]) -> None:
         """Trains chosen networks again for as long, once without each fold of training and validation samples."""
         self._finals = True
-        todo = [
-            record if record.retrains is None else replace(record, number=record.retrains)
-            for record in chosen
-            if record.folded is None
-        ]
+        todo = [_first_of(record) for record in chosen if record.folded is None]
         if not todo or self.stop() or self._time.over():
             return
         self.listener.stage(f"training in {self.plan.folds} folds", len(todo))
-        left_out = 0
-        while (todo or self._pending) and not self.stop() and not self._time.over():
-            while todo and len(self._pending) < self.executor.slots:
-                judged = todo.pop(0)
-                proposal = self._replayed(judged.params, judged.trained_steps)
-                rounds = 1 + len(todo) // self.executor.slots
-                if self._has_time_for_folds(proposal, rounds):
-                    self._begin(proposal, rounds=rounds, judged=judged)
-                else:
-                    left_out += 1
-            if self._pending:
-                self._collect()
-        if left_out:
+
+        def begin(judged: TrialRecord, rounds: int) -> bool:
+            proposal = self._replayed(judged.params, judged.trained_steps)
+            if not self._has_time_for_folds(proposal, rounds):
+                return False
+            self._begin(proposal, rounds=rounds, judged=judged)
+            return True
+
+        if left_out := self._train_in_turn(todo, begin):
             self.listener.say(f"no time left to judge {left_out} more of the finalists in folds")
-        self._abandon()
 
     def _has_time_for_folds(self, proposal: Proposal, rounds: int) -> bool:
         """Whether a network can be trained once without each fold in its share of the time that is left."""
@@ -333,20 +343,19 @@ class Driver:
         """Trains chosen networks again for as long, on training and validation samples together."""
         self._finals, self._time.retrains = True, False
         todo = [
-            record if record.retrains is None else replace(record, number=record.retrains)
+            _first_of(record)
             for record in chosen
             if record.retrains is None or self.model_lost(record.model_key)
         ]
         if not todo or self.stop() or self._time.over():
             return
         self.listener.stage("training on all samples", len(todo))
-        while (todo or self._pending) and not self.stop() and not self._time.over():
-            while todo and len(self._pending) < self.executor.slots:
-                first = todo.pop(0)
-                proposal = self._replayed(first.params, first.trained_steps)
-                self._begin(proposal, rounds=1 + len(todo) // self.executor.slots, first=first)
-            self._collect()
-        self._abandon()
+
+        def begin(first: TrialRecord, rounds: int) -> bool:
+            self._begin(self._replayed(first.params, first.trained_steps), rounds=rounds, first=first)
+            return True
+
+        self._train_in_turn(todo, begin)
 
     def _choose_finalists(self) -> tuple[list[dict[str, Any]], int]:
         """The most promising networks and their training steps: more than in full where there is time for that.
@@ -619,3 +628,8 @@ class Driver:
                 log = self.save_log(done.request.number, ended.trace) if ended.trace else ""
                 reason = f"{ended.stage}: {ended.reason}"
                 return replace(base, state="failed", costs=screened.costs, reason=reason, log=log)
+
+
+def _first_of(record: TrialRecord) -> TrialRecord:
+    """The record of the training that one on all samples repeats; any other itself."""
+    return record if record.retrains is None else replace(record, number=record.retrains)

@@ -125,15 +125,19 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_others(evaluator
     assert one.tflite != other.tflite
 
 
+def without_nines_in_training(digits: Dataset) -> Dataset:
+    """Class 9 is in the validation and test parts alone."""
+    others = digits.labels["train"] != 9
+    samples = digits.samples | {"train": digits.samples["train"][others]}
+    labels = digits.labels | {"train": digits.labels["train"][others]}
+    return dataclasses.replace(digits, samples=samples, labels=labels)
+
+
 def test_a_training_on_all_samples_learns_from_validation_samples_too(digits: Dataset) -> None:
     from nas.tf.worker import make_evaluator
 
     target = load_target("nrf52840")
-    # Class 9 is in the validation part alone.
-    nine = digits.labels["train"] == 9
-    samples = digits.samples | {"train": digits.samples["train"][~nine]}
-    labels = digits.labels | {"train": digits.labels["train"][~nine]}
-    without = dataclasses.replace(digits, samples=samples, labels=labels)
+    without = without_nines_in_training(digits)
     evaluate = make_evaluator(dataset=without, target=target, budget=parse_budget("64KB", target))
     recognized = []
     for on_all in (False, True):
@@ -150,10 +154,8 @@ def test_in_folds_each_sample_is_answered_by_a_network_that_was_trained_without_
 
     target = load_target("nrf52840")
     # Class 9 is in the validation part alone: folds have it in training too.
-    nine = digits.labels["train"] == 9
-    samples = digits.samples | {"train": digits.samples["train"][~nine]}
-    labels = digits.labels | {"train": digits.labels["train"][~nine]}
-    without = dataclasses.replace(digits, samples=samples, labels=labels)
+    without = without_nines_in_training(digits)
+    labels = without.labels
     evaluate = make_evaluator(dataset=without, target=target, budget=parse_budget("64KB", target))
     single, folded = (evaluate(request(folds=folds, full=True)) for folds in (0, 3))
     assert isinstance(single, Evaluated)
