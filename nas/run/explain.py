@@ -34,7 +34,7 @@ def explain(
     Args:
         config: The run.
         spaces: Which spaces; None for all that are shipped.
-        draws: Random networks of each.
+        draws: Random networks of each; changes of the best are in proportion.
         seconds: After this fewer are drawn.
         say: Is told which space is looked at.
 

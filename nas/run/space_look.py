@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,16 @@ from nas.model.explanation import ExplainedSpace, LimitEffect, Recorded, Variant
 from nas.model.statistics import wilson
 from nas.run.setup import Job
 from nas.run.warm_start import EarlierTraining
-from nas.strategy.screening import Screen, Screened
+from nas.strategy.screening import Screen, Screened, descend
 from search_spaces.choices import Choices
 from search_spaces.lower import lower
 from search_spaces.space import NoChoiceError, load_space
 
-# Mutations that look for the ends of a space: how many for each end, and how many choices each draws again.
-_CLIMB, _CHANGE = 100, 0.25
+# Changes that look for an end of a space, to a network that is drawn. With the default's 2,000 that is for a smallest
+# limit as many as a search tries before it says that nothing fits; fewer for a largest capacity, as there are more.
+_LEAST, _LARGEST = 0.5, 0.2
+# How bad a network is for one end of a space, by its need for each limit, MACs and weights; as `descend` takes it.
+_Badness = Callable[[list[float], tuple[int, int]], tuple[float, ...]]
 
 
 class _Pool:
@@ -42,14 +45,13 @@ class _Pool:
     def draw(self) -> None:
         self._add(Choices(rng=self._rng))
 
-    def mutate(self, index: int) -> int:
-        """A network near another one; returns its place."""
-        self._add(Choices(self.params[index], self._rng, _CHANGE))
-        return len(self.params) - 1
-
     def replay(self, params: dict[str, Any]) -> list[float]:
         """The need of a recorded network for each limit; it does not join the pool."""
         return self._needs(self._screen(Choices(params)))
+
+    def fits(self) -> bool:
+        """Whether any network that was seen does."""
+        return self.closest is not None and self.closest.fits
 
     def _add(self, choices: Choices) -> None:
         screened = self._screen(choices)
@@ -65,17 +67,16 @@ class _Pool:
         judged = self._screen.budget.judged(screened.costs)
         return [math.inf if (value := judged[name]) is None else float(value) for name in self.names]
 
-    def climb(self, goal: Callable[[int], float], until: float) -> None:
-        """Mutates the best network by a goal, again and again; -inf is a network that does not count."""
-        best = max(range(len(self.params)), key=goal)
-        if goal(best) == -math.inf:
-            return
-        for _ in range(_CLIMB):
-            if time.monotonic() > until:
-                return
-            other = self.mutate(best)
-            if goal(other) > goal(best):
-                best = other
+    def descend(self, badness: _Badness, changes: int, stop: Callable[[], bool]) -> None:
+        """Changes the best network for one end of the space again and again; all that is seen joins the pool."""
+
+        def judge(choices: Choices) -> tuple[float, ...]:
+            self._add(choices)
+            return badness(self.needs[-1], self.sizes[-1])
+
+        bad = [badness(needs, sizes) for needs, sizes in zip(self.needs, self.sizes)]
+        start = min(range(len(bad)), key=bad.__getitem__)
+        descend(judge, (bad[start], self.params[start]), rng=self._rng, changes=changes, stop=stop)
 
 
 def _sizes(screened: Screened) -> tuple[int, int]:
@@ -88,12 +89,12 @@ def _sizes(screened: Screened) -> tuple[int, int]:
 def look(
     job: Job, name: str, draws: int, seconds: float, known: Sequence[EarlierTraining] | None
 ) -> ExplainedSpace:
-    """Draws from a space, climbs to its ends, and judges all that was seen.
+    """Draws from a space, descends to its ends, and judges all that was seen.
 
     Args:
         job: The run that is asked about.
         name: The space.
-        draws: Random networks.
+        draws: Random networks; changes of the best are in proportion.
         seconds: After this the rest is left out.
         known: Trainings of an earlier run of this space.
 
@@ -116,12 +117,24 @@ def look(
     while len(pool.params) < draws and time.monotonic() < begin + 0.6 * seconds:
         pool.draw()
     drawn = len(pool.params)
-    changes = list(_doublings(pool.names))
-    for goal in _goals(pool, changes):
-        pool.climb(goal, begin + seconds)
+    doublings = list(_doublings(pool.names))
+
+    def late() -> bool:
+        return time.monotonic() > begin + seconds
+
+    # As the screening of a search does: the way to a network that fits at all.
+    pool.descend(
+        lambda needs, sizes: (_excess(needs, pool.limits),),
+        round(draws * _LEAST),
+        lambda: late() or pool.fits(),
+    )
+    for badness, changes in _ends(dict(job.budget.limits()), doublings):
+        pool.descend(badness, round(draws * changes), late)
     needs = np.array(pool.needs)
     recorded = None if known is None else _replayed(pool, name, known)
-    variants = tuple(_variant(job.budget, job, pool, needs, drawn, doubled, recorded) for doubled in changes)
+    variants = tuple(
+        _variant(job.budget, job, pool, needs, drawn, doubled, recorded) for doubled in doublings
+    )
     closest = pool.closest
     missed = excess = None
     if variants[0].most_macs is None and closest is not None:
@@ -149,31 +162,41 @@ def _doublings(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield tuple(names)
 
 
-def _goals(pool: _Pool, changes: Sequence[tuple[str, ...]]) -> Iterator[Callable[[int], float]]:
-    """Functions that are largest at the ends of a space: nearest to fitting, least of each limit, largest that fits."""
-    limits = pool.limits
+def _ends(
+    limits: Mapping[str, float], changes: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[_Badness, float]]:
+    """The ends of a space, and how much to look for each: least need of each limit, largest that fits.
 
-    def excess(index: int) -> float:
-        return -max(need / limit for need, limit in zip(pool.needs[index], limits))
+    A network that breaks the other limits is judged by how far it does, so that the way leads to one that keeps them.
 
-    yield excess
+    Args:
+        limits: The limits as given.
+        changes: Which of them are doubled, for each largest capacity.
+    """
     for place in range(len(limits)):
 
-        def least(index: int, place: int = place) -> float:
-            needs = pool.needs[index]
-            kept = all(needs[i] <= limits[i] for i in range(len(limits)) if i != place)
-            return -needs[place] if kept else -math.inf
+        def least(needs: list[float], sizes: tuple[int, int], place: int = place) -> tuple[float, ...]:
+            excess = (
+                need / limit for i, (need, limit) in enumerate(zip(needs, limits.values())) if i != place
+            )
+            return max([1.0, *excess]), needs[place]
 
-        yield least
+        yield least, _LEAST
     for doubled in changes:
-        wider = [limit * (2 if name in doubled else 1) for name, limit in zip(pool.names, limits)]
+        wider = [limit * (2 if name in doubled else 1) for name, limit in limits.items()]
         for measure in (0, 1):
 
-            def largest(index: int, wider: list[float] = wider, measure: int = measure) -> float:
-                fits = all(need <= limit for need, limit in zip(pool.needs[index], wider))
-                return pool.sizes[index][measure] if fits else -math.inf
+            def largest(
+                needs: list[float], sizes: tuple[int, int], wider: list[float] = wider, measure: int = measure
+            ) -> tuple[float, ...]:
+                return max(1.0, _excess(needs, wider)), -sizes[measure]
 
-            yield largest
+            yield largest, _LARGEST
+
+
+def _excess(needs: Sequence[float], limits: Sequence[float]) -> float:
+    """The largest need relative to its limit."""
+    return max(need / limit for need, limit in zip(needs, limits))
 
 
 def _limit(pool: _Pool, needs: NDArray[np.float64], drawn: int, place: int) -> LimitEffect:

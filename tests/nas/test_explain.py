@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -19,13 +20,14 @@ from nas.model.explanation import ExplainedSpace, Explanation
 from nas.model.statistics import wilson
 from nas.report import explained
 from nas.report.explain_page import render_explanation
-from nas.report.quantities import percent, resource_of
+from nas.report.quantities import percent, resource_of, three_digits_up
 from nas.run.config import RunConfig
 from nas.run.explain import explain
 from nas.run.folder import RunFolder, save_config
+from nas.run.pipeline import NothingFitsError, plan
 from nas.run.setup import prepare
 from search_spaces.choices import Choices
-from search_spaces.space import list_spaces
+from search_spaces.space import PRUNE_RATIOS, list_spaces
 
 TIGHT = "sram=4KB,flash=60KB,latency=5ms"
 
@@ -77,6 +79,48 @@ def test_the_smallest_limit_admits_a_network_and_is_no_larger_than_one_that_does
             assert limit.least_of_any <= limit.least <= limit.limit
 
 
+def test_the_smallest_limits_of_a_space_that_can_be_counted_are_the_right_ones() -> None:
+    path = "examples/own_space.py"
+    limits = {"sram": 6000, "flash": 50_000}  # neither keeps all networks
+    job = prepare(RunConfig(budget="sram=6000,flash=50000", space=path))
+    costs = []
+    for filters, growth, ratio in itertools.product(range(4, 33, 4), range(1, 4), PRUNE_RATIOS):
+        costed = job.screen(Choices({"filters": filters, "growth": growth, "prune_ratio": ratio})).costs
+        assert costed is not None
+        costs.append({"sram": costed.sram_bytes, "flash": costed.flash_bytes, "macs": costed.macs})
+    found = explain(RunConfig(budget="sram=6000,flash=50000"), spaces=[path], draws=500).spaces[0]
+    for name, other in (("sram", "flash"), ("flash", "sram")):
+        right = min(cost[name] for cost in costs if cost[other] <= limits[other])
+        assert next(limit.least for limit in found.limits if limit.resource == name) == right
+    fitting = [cost for cost in costs if all(cost[name] <= limits[name] for name in limits)]
+    assert 0 < len(fitting) < len(costs)
+    assert found.given.most_macs == max(cost["macs"] for cost in fitting)
+
+
+def test_no_dry_run_finds_a_network_below_the_smallest_limit(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures.npz"
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 28, 28, 1), "uint8")
+    np.savez(pictures, X=pixels, y=np.arange(90) % 3)
+    config = RunConfig(task=f"npz:{pictures}", space="mbv2", budget="64KB", seed=0)
+    for limit in explain(config, spaces=["mbv2"]).spaces[0].limits:
+        assert limit.least is not None
+        at = {"budget": f"{limit.resource}={limit.least:.0f}", "seed": 1}
+        plan(config.model_copy(update=at)).check()
+        below = {"budget": f"{limit.resource}={limit.least - 1:.0f}", "seed": 1}
+        with pytest.raises(NothingFitsError):
+            plan(config.model_copy(update=below)).check()
+
+
+def test_the_smallest_limit_is_known_where_no_network_drawn_keeps_the_others() -> None:
+    least = explain(RunConfig(), spaces=["mbv2"], draws=400).spaces[0].limits[1].least
+    flash = f"flash={(least or 0) * 1.005:.0f}"
+    found = explain(RunConfig(budget=f"sram=500,{flash}"), spaces=["mbv2"], draws=400).spaces[0]
+    assert found.limits[1].over == found.drawn
+    sram = found.limits[0].least
+    assert sram is not None
+    assert explain(RunConfig(budget=f"sram={sram:.0f},{flash}"), spaces=["mbv2"], draws=400).fits
+
+
 def test_the_limit_that_most_networks_break_binds(found: Explanation) -> None:
     binding = space(found, "ds_cnn").binding
     assert binding is not None
@@ -126,7 +170,10 @@ def test_where_nothing_fits_the_closest_miss_is_named_and_the_factor_that_would_
     assert each.limits[0].least is None
     (said,) = explained.misses(found)
     assert "is over the limit of" in said
-    assert f"All limits {1 + (each.closest_excess or 0):.3g} times as large would admit it." in said
+    assert (
+        f"All limits {three_digits_up(1 + (each.closest_excess or 0)):.3g} times as large would admit it."
+        in said
+    )
     wider = 1024 * (1 + (each.closest_excess or 0)) * 1.001
     again = explain(RunConfig(budget=f"sram={wider:.0f},flash={20 * wider:.0f}"), spaces=["ds_cnn"], draws=50)
     assert again.fits
