@@ -21,6 +21,7 @@ from cost_models.cycles.model import OperatorWork
 from cost_models.cycles.rates import Basis
 from cost_models.errors import UserError
 from cost_models.graph import OpGraph, macs
+from cost_models.kernel_faults import kernel_faults
 from cost_models.model_bytes import model_bytes
 from cost_models.target import Target
 
@@ -153,11 +154,13 @@ class Explanation:
         costs: The whole.
         operators: The parts; MACs, instructions and cycles add up to the whole's.
         bounded: Operator kinds whose instructions nobody counted on this core, and that are bounded by their elements.
+        faults: What goes wrong with it in the target's kernels, see `kernel_faults`.
     """
 
     costs: Costs
     operators: tuple[OperatorCost, ...]
     bounded: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
     @property
     def uncounted(self) -> tuple[str, ...]:
@@ -249,7 +252,12 @@ class CostModel:
             )
             for index, op in enumerate(graph.operators)
         )
-        return Explanation(costs=costs, operators=operators, bounded=work.bounded_kinds)
+        return Explanation(
+            costs=costs,
+            operators=operators,
+            bounded=work.bounded_kinds,
+            faults=kernel_faults(graph, self.target),
+        )
 
     def _work(self, graph: OpGraph) -> Work:
         target = self.target

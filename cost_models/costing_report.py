@@ -42,6 +42,7 @@ class ModelReport:
         bounded: Operator kinds that nobody counted, and that are bounded by their elements.
         basis: What cycles, latency and energy rest on; None where they are not known. "at least" where operators are
             left out, "bound" where some are bounded alone.
+        faults: What goes wrong with it in the target's kernels, one sentence each.
         lean: The same for the leaned model, where asked for.
         compressed: The same for the model with compressed weights, where asked for.
     """
@@ -53,6 +54,7 @@ class ModelReport:
     violations: tuple[Violation, ...]
     bounded: tuple[str, ...] = ()
     basis: str | None = None
+    faults: tuple[str, ...] = ()
     lean: ModelReport | None = None
     compressed: ModelReport | None = None
 
@@ -95,6 +97,8 @@ class ModelReport:
             entry["uncounted"] = list(costs.uncounted)
         if self.bounded:
             entry["bounded"] = list(self.bounded)
+        if self.faults:
+            entry["faults"] = list(self.faults)
         for name, other in (("lean", self.lean), ("compressed", self.compressed)):
             if other is not None:
                 entry[name] = {key: value for key, value in other.as_json().items() if key != "path"}
@@ -135,6 +139,7 @@ def _report(path: str, data: bytes, model: CostModel, budget: Budget) -> ModelRe
         violations=budget.violations(explanation.costs),
         bounded=explanation.bounded,
         basis=work_basis(explanation, model),
+        faults=explanation.faults,
     )
 
 
@@ -158,6 +163,7 @@ def models_text(reports: list[ModelReport], model: CostModel, budget: Budget, *,
             _add_row(table, "  compressed", report.compressed)
     notes = [f"{report.path}: {broken}." for report in reports for broken in report.violations]
     for report in reports:
+        notes += [f"{report.path}: {fault}" for fault in report.faults]
         if report.costs.at_least:
             notes.append(f"{report.path}: {missing_text(report.costs, target)}")
         if report.bounded:

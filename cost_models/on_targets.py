@@ -49,6 +49,7 @@ class OnTarget:
         violations: Those that it breaks.
         unjudged: Resources that a limit was given for, and whose cost is not known there.
         bounded: Operator kinds that nobody counted there, and that are bounded by their elements.
+        faults: What goes wrong with the model in its kernels, one sentence each.
         cycle: Average power with one inference in each period; None without a period, or where it is not known.
         refused: Why the target has no costs for it.
     """
@@ -60,6 +61,7 @@ class OnTarget:
     violations: tuple[Violation, ...] = ()
     unjudged: tuple[str, ...] = ()
     bounded: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
     cycle: DutyCycle | None = None
     refused: str | None = None
 
@@ -102,7 +104,7 @@ class OnTarget:
         }
         if self.budget.duty is not None:
             entry["duty_cycle"] = None if self.cycle is None else self.cycle.as_json()
-        kinds = {"uncounted": self.costs.uncounted, "bounded": self.bounded}
+        kinds = {"uncounted": self.costs.uncounted, "bounded": self.bounded, "faults": self.faults}
         return entry | {name: list(each) for name, each in kinds.items() if each}
 
 
@@ -206,5 +208,6 @@ def _judge(
         violations=budget.violations(costs, known_only=True),
         unjudged=tuple(name for name in given if name not in known or name in unjudged),
         bounded=explanation.bounded,
+        faults=explanation.faults,
         cycle=None if costs.at_least else cycle,
     )

@@ -82,6 +82,8 @@ def _notes(rows: Sequence[OnTarget], given: Mapping[str, Fraction]) -> list[str]
     notes = [f"{text}." for text in _limits(rows, given)]
     for reason, names in _grouped((row.refused, row.target.name) for row in rows):
         notes.append(f"Refused on {names}: {reason}")
+    for fault, names in _grouped((fault, row.target.name) for row in rows for fault in row.faults):
+        notes.append(f"On {names}: {fault}")
     for resource, names in _grouped((name, row.target.name) for row in rows for name in row.unjudged):
         notes.append(
             f"{RESOURCES[resource].label} is not known on {names}: nobody can say whether its limit is kept there."

@@ -226,7 +226,7 @@ def _verdict(
         "costs": {name: getattr(costs, name) for name in costs.__slots__},
         "budget": [{"resource": resource, "limit": limit} for resource, limit in budget.limits()],
         "violations": [asdict(violation) for violation in violations],
-        "notes": [*budget.notes, *notes],
+        "notes": [*budget.notes, *explanation.faults, *notes],
     }
 
 

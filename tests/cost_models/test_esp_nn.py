@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +40,8 @@ from cost_models.graph import (
     Tensor,
 )
 from cost_models.target_file import load_target
+from tests.cost_models.conftest import Run
+from tests.cost_models.tflite_models import edited
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SCRATCH = Path(__file__).parents[1] / "data" / "esp_nn_scratch.csv"
@@ -371,3 +376,48 @@ def test_a_board_of_ones_own_is_fitted_to_these_prices() -> None:
     rates, _ = fit_rates(measurements, table=prices, kernels="esp_nn", core="xtensa-lx7", source="mine")
     assert rates.scale == pytest.approx(1.3, rel=0.02)
     assert rates.cycles_per_weight_byte == pytest.approx(12.0, rel=0.05)
+
+
+DS_CNN = Path(__file__).parents[1] / "data" / "calibration" / "ds_cnn-20059.tflite"
+
+
+def without_biases(kinds: Sequence[int]) -> bytes:
+    """A network whose operators of these kinds (of the schema's options) have no bias."""
+
+    def edit(model: Any) -> None:
+        for op in model.subgraphs[0].operators:
+            if op.builtinOptionsType in kinds:
+                op.inputs = [*op.inputs[:2], -1] if op.builtinOptionsType == 2 else op.inputs[:2]
+
+    return edited(DS_CNN.read_bytes(), edit)
+
+
+def test_convolutions_without_a_bias_are_said_to_stop_espressifs_chips(tmp_path: Path, run: Run) -> None:
+    lacking, dense = tmp_path / "lacking.tflite", tmp_path / "dense.tflite"
+    lacking.write_bytes(without_biases((1, 2)))  # Conv2DOptions, DepthwiseConv2DOptions
+    dense.write_bytes(without_biases((8,)))  # FullyConnectedOptions
+    said = "without a bias ESP-NN's kernel reads through a null pointer"
+    for target in ("esp32", "esp32s3", "esp32c3", "esp32p4"):
+        assert said in run(str(lacking), "--target", target)[1]
+    out = json.loads(run(str(lacking), "--target", "esp32s3", "--json")[1])
+    (fault,) = out["models"][0]["faults"]
+    assert fault.startswith("CONV_2D (operator 0), DEPTHWISE_CONV_2D (operator 1), CONV_2D (operator 2): ")
+    own = tmp_path / "own.toml"
+    own.write_text('extends = "esp32s3"\nkernels = "reference"\n')
+    for path, target in ((lacking, "nrf52840"), (lacking, str(own)), (dense, "esp32s3"), (DS_CNN, "esp32s3")):
+        code, text, error = run(str(path), "--target", target)
+        assert (code, error) == (0, "")
+        assert "null pointer" not in text
+    table = run(str(lacking), "--targets", "nrf52840,esp32,esp32s3")[1]
+    (line,) = (line for line in table.splitlines() if said in line)
+    assert line.startswith(("On esp32, esp32s3: CONV_2D", "On esp32s3, esp32: CONV_2D"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "faulty"), [((1, 10), False), ((1, 8, 8), False), ((1, 3, 7), True), ((1, 9, 9, 10), True)]
+)
+def test_a_softmax_that_writes_past_its_scratch_is_said_to(shape: tuple[int, ...], faulty: bool) -> None:
+    for target in ("esp32", "esp32s3", "esp32p4"):
+        assert bool(explain(softmax(shape), load_target(target)).faults) == faulty
+    assert not explain(softmax(shape), load_target("nrf52840")).faults
+    assert not explain(softmax(shape, "int16"), load_target("esp32")).faults

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from cost_models.budget import Budget
 from nas.bundle import Bundle
 from nas.cli.check import main
 from nas.cli.exit_codes import DONE, REFUSED, USER_ERROR
+from tests.cost_models.tflite_models import edited
 
 from .conftest import TCN, Finished
 
@@ -51,6 +53,22 @@ def test_certainty_is_said_in_the_verdict(bundle: Bundle, capsys: pytest.Capture
         assert main([path, "--certain", "--json"]) == DONE
         data = json.loads(capsys.readouterr().out)
         assert (data["certain"], data["basis"]) == (True, "measured")
+
+
+def test_what_a_kernel_gets_wrong_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "lacking.tflite"
+
+    def edit(model: Any) -> None:
+        first = model.subgraphs[0].operators[0]
+        first.inputs = first.inputs[:2]
+
+    path.write_bytes(edited(TCN.read_bytes(), edit))
+    assert main([str(path), "--target", "esp32"]) == DONE
+    assert capsys.readouterr().err.startswith(
+        "nas-check: CONV_2D (operator 0): without a bias ESP-NN's kernel"
+    )
+    assert main([str(path)]) == DONE
+    assert capsys.readouterr().err == ""
 
 
 def test_a_verdict_by_a_class_says_so(capsys: pytest.CaptureFixture[str]) -> None:
