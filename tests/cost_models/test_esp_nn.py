@@ -268,7 +268,7 @@ def test_published_networks_lie_in_the_interval(row: dict[str, str]) -> None:
         assert value == pytest.approx(measured, rel=0.01)
     if (row["target"], row["kernels"]) == ("esp32c3", "esp_nn"):
         # No fit saw it: counted instructions, and the cycles of CoreMark's.
-        assert value == pytest.approx(1.15 * measured, rel=0.02)
+        assert value == pytest.approx(1.17 * measured, rel=0.02)
     if row["target"] in ("esp32s3", "esp32p4") and row["kernels"] == "esp_nn":
         # No fit saw a network: single kernels alone.
         assert value == pytest.approx(measured, rel=0.1)
