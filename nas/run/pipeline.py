@@ -350,6 +350,7 @@ def _search_feasible(
         metric=job.dataset.info.metric,
         feasible=feasible,
         limit=config.timeout if config.policy == "accuracy" else None,
+        stretch=_longest_steps(job) / config.final_steps if config.policy == "accuracy" else 1.0,
     )
     known = load(folder)
     try:

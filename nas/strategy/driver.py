@@ -10,16 +10,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+import numpy as np
+
 from nas.execute import Done, Executor
 from nas.model.evaluation import Evaluated, Failed, Rejected, Request
 from nas.model.policy import Policy
 from nas.model.records import TrialRecord, trainings
 from nas.model.result import model_key
 from nas.model.weights import FloatWeights, Inherited
-from nas.strategy.engine import Proposal, SearchEngine
+from nas.strategy.engine import Proposal, SearchEngine, Times
+from nas.strategy.gaussian_process import Array
+from nas.strategy.screening import Screened
 from nas.strategy.study import Study
 from nas.strategy.time_limit import TimeLimit
-from nas.strategy.time_reserve import TimeReserve, makespan
+from nas.strategy.time_reserve import TimeReserve
 from nas.strategy.training_cost import expected_seconds
 
 StoppedBy = Literal["trials", "timeout", "interrupt", "exhausted", "failures"]
@@ -30,8 +34,7 @@ _SEARCH_OVERTIME = 1 / 3  # of the time kept for the finalists, that trainings o
 # A full training that cannot end is begun where it gets so many times further than the last one.
 _WORTH_MORE = 1.5
 _WHOLE = 0.8  # of the trainings in folds, for which there must be time
-_WORTH_FEWER = 4.0  # times the steps of a training in full, for which fewer finalists are trained
-_WORTH_LONGER = 2.0  # times these steps, for which as many as there are workers are
+_WORTH_LONGER = 2.0  # times the steps of a training in full, for which finalists are trained for longer
 _START_SECONDS = 12.0  # of workers, for the first estimate
 
 
@@ -275,7 +278,7 @@ class Driver:
             for r in self.study.records()
             if r.state != "rejected" and r.cut_at is None and r.retrains is None
         }
-        replayed = [self._replayed(params, steps) for params in chosen]
+        replayed = list(map(self._replayed, chosen, steps))
         todo = [one for one in replayed if not self._has(one, ended) or self._lost(one)]
         self.listener.stage("full training", len(todo))
         later = self.plan.retrains + self._rounds_in_folds(len(chosen))
@@ -357,36 +360,47 @@ class Driver:
 
         self._train_in_turn(todo, begin)
 
-    def _choose_finalists(self) -> tuple[list[dict[str, Any]], int]:
-        """The most promising networks and their training steps: more than in full where there is time for that.
+    def _choose_finalists(self) -> tuple[list[dict[str, Any]], list[int]]:
+        """The most promising networks and the training steps of each: more than in full where there is time for that.
 
-        Where it is short, fewer are trained for longer. In full only those are trained that are not yet.
+        As many as promise the least error of the best: the fewer, the longer each of them is trained. In full only
+        those are trained that are not yet.
         """
-        count, spread = self.plan.finalists, self._spread
+        count, spread, full = self.plan.finalists, self._spread, self.plan.steps[-1]
+        options = []
         for fewer in range(count, min(count, self.executor.slots) - 1, -1) if self.plan.stretch > 1 else ():
-            chosen = self.engine.finalists(fewer, spread=spread, trained=True)
-            steps = self._possible_for_all(chosen, self.plan.finalist_steps or 0)
-            last = fewer <= self.executor.slots
-            worth = min(_WORTH_LONGER if last else _WORTH_FEWER, self.plan.stretch) * self.plan.steps[-1]
-            if steps >= worth:
-                return [one.params for one in chosen], steps
-        return [one.params for one in self.engine.finalists(count, spread=spread)], self.plan.steps[-1]
+            times = self._times_as_long(fewer)
+            worth = min(_WORTH_LONGER, self.plan.stretch)
+            chosen = self.engine.finalists(fewer, spread=spread, trained=True, times=times, least=worth)
+            if len(chosen) >= fewer or (chosen and fewer <= self.executor.slots):
+                long = times([one.screened for one in chosen])
+                options.append((self.engine.expected_best(chosen, times), chosen, long))
+        if options:
+            _, chosen, long = min(options, key=lambda option: option[0])
+            return [one.params for one in chosen], [int(full * each) for each in long]
+        chosen = self.engine.finalists(count, spread=spread)
+        return [one.params for one in chosen], [full] * len(chosen)
 
-    def _possible_for_all(self, chosen: Sequence[Proposal], most: int) -> int:
-        """Steps that each of the finalists can be trained for in the time left; no more than are asked for."""
-        full = self.plan.steps[-1]
-        # Trainings that turn out slower are cut to their share of the time: typical times are enough.
-        reserve, seconds = self._reserve, self._time.training()
-        times = None if reserve is None else reserve.typical_seconds([one.screened for one in chosen], full)
-        if not times:
-            return most
-        if seconds is not None:
-            whole = makespan(times, self.executor.slots) * (1 + self.plan.folds)
-            whole += self.plan.retrains * max(times)
-            most = min(most, int(full * seconds / whole))
+    def _times_as_long(self, count: int) -> Times:
+        """How many times as long as in full each of so many finalists can be trained in its share of the time left."""
+        rounds = math.ceil(count / self.executor.slots) * (1 + self.plan.folds) + self.plan.retrains
+        seconds = self._share_of_time(rounds)
         if self.plan.longest is not None:
-            most = min(most, int(full * self.plan.longest / max(times)))
-        return most
+            seconds = self.plan.longest if seconds is None else min(seconds, self.plan.longest)
+
+        def times(networks: Sequence[Screened]) -> Array:
+            # Trainings that turn out slower are cut to their share of the time: typical times are enough.
+            full = self.plan.steps[-1]
+            took = None if self._reserve is None else self._reserve.typical_seconds(networks, full)
+            most = np.full(len(networks), self.plan.stretch)
+            return most if took is None or seconds is None else np.minimum(most, seconds / np.array(took))
+
+        return times
+
+    def _share_of_time(self, rounds: int) -> float | None:
+        """Seconds that each of so many trainings, one after another, may take."""
+        seconds = self._time.training()
+        return None if seconds is None else max(0.0, (seconds + self._time.tail) / rounds - self._time.tail)
 
     def _replayed(self, params: Mapping[str, Any], steps: int) -> Proposal:
         """A training of given choices for so many steps."""
@@ -545,9 +559,9 @@ class Driver:
     def _train_seconds(self, proposal: Proposal, rounds: int, *, shares: bool) -> float | None:
         """Seconds that a training may take; finalists that are trained for longer, or in folds, share what is left."""
         full = self._finals or proposal.rung == len(self.plan.steps) - 1
+        if shares or proposal.longer is not None:
+            return self._share_of_time(rounds)
         seconds = self._time.training(0.0 if full else self._kept())
-        if seconds is not None and (shares or proposal.longer is not None):
-            seconds = (seconds + self._time.tail) / rounds - self._time.tail
         return None if seconds is None else max(seconds, 0.0)
 
     def _retries(self, done: Done, waiting: _Pending) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from nas.strategy.acquisition import ExpectedHypervolumeImprovement, leader_impr
 from nas.strategy.candidate_pool import CandidatePool, TrialHistory
 from nas.strategy.error_noise import ErrorNoise
 from nas.strategy.gaussian_process import Array
+from nas.strategy.growth import Growth, Longer, learn_growth
 from nas.strategy.objectives import COSTS
 from nas.strategy.posterior import Posterior, Row
 from nas.strategy.screening import Screen, Screened
@@ -24,8 +25,11 @@ from nas.strategy.training_cost import expected_seconds
 from search_spaces.choices import Choices
 
 _CLIMBS, _CLIMB_SIZE = 4, 32  # of changes of a large network
+_DRAWS = 1024  # of errors, to compare sets of finalists
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
+Times = Callable[[Sequence[Screened]], Array]
+"""How many times as long as in full each network would be trained. Shape: (n,)."""
 
 
 def _one_thread(method: _Method) -> _Method:
@@ -73,6 +77,7 @@ class SearchEngine:
         feasible: Choices that fit, to start from.
         settings: How to search.
         limit: Seconds of a time limit that is to buy accuracy; None without one.
+        stretch: How many times as long as in full finalists may be trained.
         source: Gives new networks in place of the surrogate, or None when it has no more. Promotions stay the same.
     """
 
@@ -87,12 +92,14 @@ class SearchEngine:
         feasible: Sequence[Mapping[str, Any]] = (),
         settings: SearchSettings | None = None,
         limit: float | None = None,
+        stretch: float = 1.0,
         source: Callable[[], Proposal | None] | None = None,
     ) -> None:
         self.screen = screen
         self.settings = settings or SearchSettings()
         self.source = source
         self._longest = None if limit is None else self.settings.full_share * limit
+        self._stretch, self._limit = stretch, limit
         self._top = len(steps) - 1
         self._seed = seed
         self._noise = ErrorNoise(samples=samples, metric=metric)
@@ -122,6 +129,8 @@ class SearchEngine:
             typical = float(np.median(self._full_seconds(sample)))
             if limit < self.settings.short * typical:
                 self.settings = self.settings.hurried()
+            elif stretch > 1:
+                self.settings = replace(self.settings, leaders=self.settings.leaders_ahead)
 
     @property
     def begun(self) -> int:
@@ -253,17 +262,29 @@ class SearchEngine:
         return Proposal(params=best.params, screened=best.screened, rung=0)
 
     @_one_thread
-    def finalists(self, count: int, *, spread: bool, trained: bool = False) -> list[Proposal]:
+    def finalists(
+        self,
+        count: int,
+        *,
+        spread: bool,
+        trained: bool = False,
+        times: Times | None = None,
+        least: float = 1.0,
+    ) -> list[Proposal]:
         """Networks to train in full that are not yet: the most promising, and if `spread` the cheap ones too.
 
         Args:
             count: How many should be trained in full, those that are already among them.
             spread: Whether every other one is picked for the front, not for its accuracy alone.
             trained: Whether those that are trained in full already are given too.
+            times: By how much longer each would be trained; None for no longer.
+            least: Networks that would be trained for fewer times as long are left out.
 
         Of several boards each gets its most promising network, if need be beyond `count`; then they take turns.
         """
         known = self._conditioned()
+        if times is not None:
+            known = [one for one, long in zip(known, times([k.screened for k in known])) if long >= least]
         picked: list[TrialHistory] = []
         left = list(known)
         unserved = [board for board in self._boards if any(one.fits[board] for one in known)]
@@ -271,14 +292,14 @@ class SearchEngine:
         while left and (unserved or len(picked) < count):
             if unserved:
                 board = unserved.pop(0)
-                best = self._best([one for one in known if one.fits[board]], known, (board,))
+                best = self._best([one for one in known if one.fits[board]], known, (board,), times)
                 if best in picked:
                     continue
             elif spread and len(picked) % 2 == 1:
-                best = self._best(left, known, None)
+                best = self._best(left, known, None, times)
             else:
                 board = next(turns)
-                best = self._best([one for one in left if one.fits[board]] or left, known, (board,))
+                best = self._best([one for one in left if one.fits[board]] or left, known, (board,), times)
             picked.append(best)
             left.remove(best)
         return [
@@ -288,11 +309,53 @@ class SearchEngine:
         ]
 
     def _best(
-        self, asked: Sequence[TrialHistory], known: Sequence[TrialHistory], boards: Sequence[int] | None
+        self,
+        asked: Sequence[TrialHistory],
+        known: Sequence[TrialHistory],
+        boards: Sequence[int] | None,
+        times: Times | None,
     ) -> TrialHistory:
         """The most promising network: for the least error on some boards, or for the fronts."""
-        improvement = self._acquisition(asked, known, front=boards is None, boards=boards)
+        improvement = self._acquisition(asked, known, front=boards is None, boards=boards, times=times)
         return asked[int(np.argmax(improvement))]
+
+    @_one_thread
+    def expected_best(self, chosen: Sequence[Proposal], times: Times) -> float:
+        """The expected error of the best of several networks, each trained for so many times as long as in full."""
+        self._conditioned()
+        networks = [network for one in chosen if (network := self._pool.get(one.params)) is not None]
+        mean, deviation = self._after(networks, times)
+        draws = np.random.default_rng(self._seed).standard_normal((_DRAWS, len(networks)))
+        return float(np.exp(mean + deviation * draws).min(1).mean())
+
+    def _after(self, networks: Sequence[TrialHistory], times: Times) -> tuple[Array, Array]:
+        """Mean and deviation of the logarithm of the error after longer trainings. Shape: (n,) each."""
+        mean, deviation = self._posterior.predict(networks)
+        screened = [one.screened for one in networks]
+        fall, spread = self.growth().fall(screened, times(screened))
+        return mean - fall, np.hypot(deviation, spread)
+
+    def powers(self, chosen: Sequence[Proposal]) -> Array | None:
+        """By which power of the steps each network's error falls beyond a training in full; None as long as unknown.
+
+        Shape: (n,).
+        """
+        growth = self.growth()
+        return growth.powers([one.screened for one in chosen]) if growth.known else None
+
+    def growth(self) -> Growth:
+        """What longer training is worth, by the networks of this run that were trained at two rungs."""
+        seen = [
+            Longer(
+                network=one.screened,
+                steps=(self._steps[short], self._steps[long]),
+                errors=(one.errors[short], one.errors[long]),
+            )
+            for one in self._pool.all
+            if len(one.errors) > 1
+            for short, long in [sorted(one.errors)[-2:]]
+        ]
+        return learn_growth(seen, self._noise)
 
     def ahead(self, count: int, *, spread: bool, trained: bool = False) -> tuple[list[float], list[float]]:
         """Expected times of the full trainings that `finalists` suggests, and of trainings under way."""
@@ -399,8 +462,12 @@ class SearchEngine:
         *,
         front: bool,
         boards: Sequence[int] | None = None,
+        times: Times | None = None,
     ) -> Array:
-        errors, predicted = self._posterior.errors(known), self._posterior.predict(asked)
+        if times is None:
+            errors, predicted = self._posterior.errors(known), self._posterior.predict(asked)
+        else:
+            errors, predicted = np.exp(self._after(known, times)[0]), self._after(asked, times)
         if not front:
             return leader_improvement(asked, predicted, known, errors, boards=boards or self._boards)
         # The reference error is the median of the first networks, which were drawn at random.
@@ -412,10 +479,17 @@ class SearchEngine:
 
     def _most_promising(self, asked: Sequence[TrialHistory], rung: int, *, front: bool) -> TrialHistory:
         """The network to train next at a rung: by what it is expected to improve for each second of training."""
-        improvement = self._acquisition(asked, self._conditioned(), front=front)
+        times = None if front or self._stretch <= 1 else self._times_at_end
+        improvement = self._acquisition(asked, self._conditioned(), front=front, times=times)
         if self.settings.by_time:
             improvement = improvement / self._expected_seconds(asked, rung)
         return asked[int(np.argmax(improvement))]
+
+    def _times_at_end(self, networks: Sequence[Screened]) -> Array:
+        """How many times as long as in full a finalist may be trained: large ones are slow. Shape: (n,)."""
+        full = expected_seconds(networks, self._steps[self._top])
+        most = self._stretch if self._limit is None else self.settings.full_share * self._limit / full
+        return np.asarray(np.clip(most, 1.0, self._stretch) * np.ones(len(networks)))
 
     def _expected_seconds(self, networks: Sequence[TrialHistory], rung: int) -> Array:
         """Expected time at a rung; of new networks also a share of the longer trainings. Shape: (n,)."""

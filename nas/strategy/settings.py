@@ -14,6 +14,7 @@ class SearchSettings:
         turns: Proposals that take turns in what they look for.
         leaders: Of these, how many look for the most accurate network within the whole budget; the others for the
             front.
+        leaders_ahead: The same where a time limit is to buy accuracy, with finalists that are trained for longer.
         random_first: Networks drawn at random before the surrogate is asked.
         large_first: How many of these are the largest that there is time for, by work and by weights in turn.
         full_share: Share of a time limit that a training in full may take.
@@ -31,6 +32,7 @@ class SearchSettings:
     reduction_factor: int = 3
     turns: int = 3
     leaders: int = 1
+    leaders_ahead: int = 2
     random_first: int = 6
     large_first: int = 0
     full_share: float = 0.35

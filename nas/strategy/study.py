@@ -301,8 +301,8 @@ class Study:
         return studies
 
     def finalists(
-        self, choose: Callable[[], tuple[list[dict[str, Any]], int]]
-    ) -> tuple[list[dict[str, Any]], int]:
+        self, choose: Callable[[], tuple[list[dict[str, Any]], list[int]]]
+    ) -> tuple[list[dict[str, Any]], list[int]]:
         """Choices and training steps of the final candidates: as recorded where their training had begun, else chosen.
 
         The first full trainings change what looks promising; a run that is cut short there goes on with what it chose.
@@ -312,7 +312,10 @@ class Study:
             since = [r.params for r in self.records() if r.number >= saved["asked"] and r.retrains is None]
             # Runs from before finalists had steps of their own choose again: there the two come to the same.
             if "steps" in saved and all(params in saved["params"] for params in since):
-                return list(saved["params"]), saved["steps"]
+                steps = saved["steps"]  # of all alike in runs from before each had its own
+                return list(saved["params"]), steps if isinstance(steps, list) else [steps] * len(
+                    saved["params"]
+                )
         chosen, steps = choose()
         self._study.set_user_attr(_FINALISTS, {"asked": self.asked, "params": chosen, "steps": steps})
         return chosen, steps

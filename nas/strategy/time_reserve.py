@@ -13,8 +13,12 @@ from nas.strategy.screening import Screened
 from nas.strategy.training_cost import expected_seconds
 
 SHARE = 0.25  # of the limit less what comes after, at most
-LONGER_SHARE = 0.35  # where finalists may be trained for longer than in full
+# Where finalists may be trained for longer than in full: the more, the more longer trainings are worth.
+LONGER_SHARE, MOST_SHARE = 0.35, 0.65
 FOLDS_SHARE = 0.6  # where each of them is trained once without each fold besides
+# The error of the best network falls by about this power of the time that is searched for: 0.035 and 0.11 in replays
+# (docs/search.md, test error of the most accurate at 20 % and 100 % of the time).
+_SEARCH_POWER = 0.06
 _LATEST = 100  # trainings (seconds and expected ones) that say how fast this machine is
 _MARGIN = 1.3
 _SLOW = 0.8  # quantile of their paces that the estimate assumes
@@ -88,12 +92,26 @@ class TimeReserve:
 
     def reached(self, left: float) -> bool:
         """Whether the time left, in seconds, is needed for the full trainings."""
-        return left <= self._most and left <= self.seconds()
+        return left <= self._at_most(MOST_SHARE) and left <= self.seconds()
 
-    @property
-    def _most(self) -> float:
-        share = SHARE if self.stretch <= 1 else LONGER_SHARE
-        return self.after + (self.limit - self.after) * (FOLDS_SHARE if self.folds else share)
+    def _at_most(self, share: float) -> float:
+        return self.after + (self.limit - self.after) * share
+
+    def _share(self) -> float:
+        """Of the limit, at most.
+
+        With a share f kept, the error is about (1 - f)^-s * f^-g for the powers s and g of time by which searching
+        and longer training lower it: least at g / (g + s).
+        """
+        if self.stretch <= 1:
+            share = SHARE
+        else:
+            best = self.engine.finalists(self.workers, spread=self.spread, trained=True)
+            powers = self.engine.powers(best)
+            power = 0.0 if powers is None or not len(powers) else float(powers.mean())
+            wanted = power / (power + _SEARCH_POWER)
+            share = min(max(wanted, LONGER_SHARE), MOST_SHARE)
+        return max(share, FOLDS_SHARE) if self.folds else share
 
     def seconds(self) -> float:
         """Seconds to reserve now."""
@@ -102,9 +120,9 @@ class TimeReserve:
         return self._needed
 
     def _estimate(self) -> float:
-        pace = self.pace()
+        pace, most = self.pace(), self._at_most(self._share())
         if pace is None:
-            return self._most
+            return most
         longer = self.stretch > 1
         todo, under_way = self.engine.ahead(self.finalists, spread=self.spread, trained=longer)
         full = makespan(todo, self.workers)
@@ -112,7 +130,7 @@ class TimeReserve:
             judged, _ = self.engine.ahead(self.finalists, spread=self.spread, trained=True)
             full += self.folds * makespan(judged, self.workers)
         full *= self.stretch
-        return min(self._most, self.after + pace * (full + max(under_way, default=0.0)))
+        return min(most, self.after + pace * (full + max(under_way, default=0.0)))
 
 
 def makespan(times: Sequence[float], workers: int) -> float:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cost_models.budget import Violation
@@ -84,14 +85,14 @@ def test_finalists_are_those_chosen_before_the_first_of_them_was_trained(tmp_pat
     driver.stop = lambda: len(evaluate.requests) > asked
     driver.train_finalists()
     assert len(evaluate.requests) == asked + 1
-    chosen, _ = driver.study.finalists(lambda: ([], 0))
+    chosen, _ = driver.study.finalists(lambda: ([], []))
     again, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen)
     again.search()
     again.train_finalists()
     assert all(request.params in chosen for request in evaluate.requests[asked:])
     more, _ = make_driver(tmp_path, evaluate=evaluate, screen=screen, trials=15)
     more.search()
-    assert more.study.finalists(lambda: ([{"a": 1}], 7)) == ([{"a": 1}], 7)
+    assert more.study.finalists(lambda: ([{"a": 1}], [7])) == ([{"a": 1}], [7])
 
 
 def test_what_does_not_fit_is_neither_trained_nor_proposed(tmp_path: Path) -> None:
@@ -708,17 +709,31 @@ def test_finalists_share_the_time_that_is_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "finalists", "each"), [(15, 3, 5), (9, 2, 4.5), (5, 1, 5), (2.5, 1, 2.5), (1.5, 3, 1)]
+    ("times", "promise", "finalists", "each"),
+    [
+        (15, [0.2, 0.1, 0.3], 2, 7.5),
+        (15, [0.1, 0.1, 0.3], 3, 5),
+        (9, [0.3, 0.2, 0.1], 1, 9),
+        (5, [0.1, 0.2, 0.3], 2, 2.5),  # three would have less than twice a training in full
+        (2.5, [0.1, 0.2, 0.3], 1, 2.5),
+        (1.5, [0.1, 0.2, 0.3], 3, 1),
+    ],
 )
-def test_where_time_is_short_fewer_finalists_are_trained_for_longer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float, finalists: int, each: float
+def test_as_many_finalists_are_trained_for_longer_as_promise_most(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    times: float,
+    promise: list[float],
+    finalists: int,
+    each: float,
 ) -> None:
-    """`times` trainings in full have time, one after the other."""
+    """`times` trainings in full have time, one after the other; 3, 2 and 1 finalists promise such errors."""
     driver, _ = make_driver(tmp_path, trials=8)
     driver.plan = replace(driver.plan, finalist_steps=100_000, finalists=3)
     driver.search()
     monkeypatch.setattr(
-        Driver, "_possible_for_all", lambda self, chosen, most: int(times * STEPS[-1] / len(chosen))
+        Driver, "_times_as_long", lambda self, count: lambda networks: np.full(len(networks), times / count)
     )
+    monkeypatch.setattr(driver.engine, "expected_best", lambda chosen, times: promise[3 - len(chosen)])
     chosen, steps = driver._choose_finalists()
-    assert (len(chosen), steps) == (finalists, int(each * STEPS[-1]))
+    assert (len(chosen), set(steps)) == (finalists, {int(each * STEPS[-1])})
