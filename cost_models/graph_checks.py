@@ -14,7 +14,7 @@ from cost_models.graph import (
     Pool2DOptions,
     Tensor,
 )
-from cost_models.operator_types import REGISTERED, takes
+from cost_models.operator_types import REGISTERED, activation_types, takes
 from cost_models.prepare_checks import inputs_of
 from cost_models.signal_operators import PARAMETERS
 from cost_models.tflite_schema import CALLED_SUBGRAPHS, ETHOS_U, QUANTIZE_HINT
@@ -22,6 +22,8 @@ from cost_models.tflite_schema import CALLED_SUBGRAPHS, ETHOS_U, QUANTIZE_HINT
 _NPU_OWN = 4
 _NPU_TYPES = frozenset({"int8", "int16", "int32", "int64", "bool", "uint8"})
 _QUANTIZED = frozenset({"int8", "int16", "uint8"})
+_COUNTING = frozenset({"int32", "int64", "bool"})  # types of shapes, axes and conditions
+_REPLACE = "Replace the operator."
 _LEAST_WEIGHTED = 2
 # They move, compare or convert values as they are, or take the scales of no tensor into account.
 _WITHOUT_SCALES = frozenset(
@@ -99,13 +101,13 @@ def _check_types(graph: OpGraph) -> None:
                 continue
             raise UserError("The model is not int8: the NPU has other tensors.", QUANTIZE_HINT)
         if op.kind not in REGISTERED:
-            raise UserError(f"TFLM {TFLM_VERSION} has no operator {op.kind}.", "Replace the operator.")
+            raise UserError(f"TFLM {TFLM_VERSION} has no operator {op.kind}.", _hint(op, graph, _REPLACE))
         if not takes(op, tensors):
             _check_signature(op)
             raise UserError(
                 f"TFLM has no kernel of {op.kind} that takes {_types(op.inputs, tensors)} and makes"
                 f" {_types(op.outputs, tensors)}{_why(graph, op)}.",
-                QUANTIZE_HINT,
+                _hint(op, graph, QUANTIZE_HINT),
             )
         if op.kind in _WITHOUT_SCALES:
             continue
@@ -116,6 +118,24 @@ def _check_types(graph: OpGraph) -> None:
                     f"The model is not quantized: {op.kind} has an {tensor.dtype} tensor without scales.",
                     QUANTIZE_HINT,
                 )
+
+
+def _hint(op: Operator, graph: OpGraph, otherwise: str) -> str:
+    """What mends an operator that has no kernel; `otherwise` where its types do not tell."""
+    types = {graph.tensors[index].dtype for index in (*op.inputs, *op.outputs) if index >= 0}
+    if types <= _COUNTING and any(other.kind == "SHAPE" for other in graph.operators):
+        return (
+            "It counts elements, as of a batch of any size: convert a function of fixed shapes, as of"
+            " tf.TensorSpec((1, 28, 28, 1)), by TFLiteConverter.from_concrete_functions."
+        )
+    if types - _COUNTING == {"int8"}:  # it is quantized already
+        others = activation_types(op.kind) if op.kind in REGISTERED else ()
+        return (
+            _REPLACE
+            if "int8" in others or not others
+            else f"{_REPLACE[:-1]}: TFLM's takes {', '.join(others)}."
+        )
+    return otherwise
 
 
 def _check_signature(op: Operator) -> None:

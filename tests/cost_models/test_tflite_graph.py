@@ -26,9 +26,13 @@ from cost_models.graph import (
     Conv2DOptions,
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
+    Operator,
+    OpGraph,
     Pool2DOptions,
     SoftmaxOptions,
+    Tensor,
 )
+from cost_models.graph_checks import check_graph
 from cost_models.lean import lean
 from cost_models.tflite_graph import read_graph
 from cost_models.tflite_schema import ACTIVATIONS, OPERATOR_NAMES, PADDINGS, QUANTIZE_HINT, TENSOR_TYPES
@@ -328,6 +332,47 @@ def test_a_model_that_cannot_be_costed_is_refused_with_a_sentence_and_a_hint(cas
         read_graph(edited(PLAIN, edit))
     assert message in caught.value.message
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("kind", "types", "beside", "hint"),
+    [
+        (
+            "REDUCE_PROD",
+            ("int32", "int32", "int32"),
+            "SHAPE",
+            "It counts elements, as of a batch of any size: convert",
+        ),
+        (
+            "GATHER",
+            ("int32", "int32", "int32"),
+            "SHAPE",
+            "It counts elements, as of a batch of any size: convert",
+        ),
+        ("REDUCE_PROD", ("int32", "int32", "int32"), "ABS", "Replace the operator."),
+        ("EXP", ("int8", "int8"), "ABS", "Replace the operator: TFLM's takes float32."),
+        ("GELU", ("int8", "int8"), "ABS", "Replace the operator."),
+        ("GELU", ("float32", "float32"), "ABS", "Replace the operator."),
+        ("DEQUANTIZE", ("float16", "float32"), "ABS", QUANTIZE_HINT),
+        ("SPACE_TO_BATCH_ND", ("int16", "int32", "int32", "int16"), "ABS", QUANTIZE_HINT),
+    ],
+)
+def test_the_hint_for_a_kernel_that_is_missing_is_one_that_mends_it(
+    kind: str, types: tuple[str, ...], beside: str, hint: str
+) -> None:
+    *inputs, output = range(len(types))
+    graph = OpGraph(
+        tensors=(*(Tensor(shape=(1, 4), dtype=dtype) for dtype in types), Tensor(shape=(2,), dtype="int32")),
+        operators=(
+            Operator(kind=kind, inputs=tuple(inputs), outputs=(output,)),
+            Operator(kind=beside, inputs=(output,), outputs=(len(types),)),
+        ),
+        inputs=tuple(inputs),
+        outputs=(len(types),),
+    )
+    with pytest.raises(UserError) as caught:
+        check_graph(graph)
+    assert (caught.value.hint or "").startswith(hint)
 
 
 @pytest.mark.parametrize("case", DAMAGED)
