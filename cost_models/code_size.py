@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cost_models.arena.build import KERNELS, find_build
 from cost_models.cores import CORES
 from cost_models.errors import UserError
 from cost_models.graph import OpGraph
@@ -120,7 +121,7 @@ class CodeSizes:
         basis: What its numbers are, in words.
 
     Raises:
-        UserError: Nothing is known of this kernel library on this core.
+        UserError: This kernel library does not run on this core, or nothing is known of it there.
     """
 
     def __init__(self, *, kernels: str, core: str) -> None:
@@ -132,12 +133,9 @@ class CodeSizes:
         row = CORES.get(core)
         like, scale = (row and row.code_of) or (core, 1.0)
         foreign = row is not None and not row.is_arm
-        if (
-            table is None
-            or added is None
-            or (foreign and kernels == "cmsis_nn")
-            or like not in table["base_bytes"]
-        ):
+        if row is not None and kernels in KERNELS:
+            find_build(kernels, core)  # refuses a library that does not run there
+        if table is None or added is None or like not in table["base_bytes"]:
             raise UserError(
                 f"The code size of {kernels} kernels on {core} is not known.", "Choose another target."
             )

@@ -282,4 +282,4 @@ def test_a_target_that_nothing_can_be_costed_on_is_a_row_and_stops_no_other(run:
     code, out, err = run(MODEL, "--targets", f"nrf52840,{odd}")
     assert (code, err) == (1, "")
     assert "fits 1 of 2 targets" in out
-    assert "Refused on odd: The code size of esp_nn kernels on cortex-m4 is not known." in out
+    assert "Refused on odd: ESP-NN does not run on cortex-m4. Set kernels to cmsis_nn or reference." in out
