@@ -24,8 +24,9 @@ from nas.execute.memory_limit import peak_bytes
 from nas.model.evaluation import Evaluated, Evaluation, Failed, Request
 from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
-from nas.strategy.driver import Driver, Plan
+from nas.strategy.driver import Driver
 from nas.strategy.engine import SearchEngine
+from nas.strategy.plan import Plan
 from nas.strategy.screening import Screen, survey
 from nas.strategy.study import Study, open_storage
 from search_spaces.choices import Choices

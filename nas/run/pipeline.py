@@ -336,8 +336,9 @@ def _search_feasible(
     from nas.execute import EvaluatorSpec
     from nas.execute.ray_workers import RayExecutor
     from nas.report.live import LiveReport
-    from nas.strategy.driver import Driver, Plan
+    from nas.strategy.driver import Driver
     from nas.strategy.engine import SearchEngine
+    from nas.strategy.plan import Plan
     from nas.strategy.screened_sampler import propose_by
     from nas.strategy.study import Study, damaged_record, find_study, open_storage
 

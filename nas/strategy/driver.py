@@ -10,31 +10,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-import numpy as np
-
 from nas.execute import Done, Executor
 from nas.model.evaluation import Evaluated, Failed, Rejected, Request
-from nas.model.policy import Policy
 from nas.model.records import TrialRecord, trainings
 from nas.model.result import model_key
 from nas.model.weights import FloatWeights, Inherited
-from nas.strategy.engine import Proposal, SearchEngine, Times
-from nas.strategy.gaussian_process import Array
-from nas.strategy.screening import Screened
+from nas.strategy.engine import Proposal, SearchEngine
+from nas.strategy.plan import Plan
 from nas.strategy.study import Study
-from nas.strategy.time_limit import TimeLimit
-from nas.strategy.time_reserve import TimeReserve
+from nas.strategy.time_plan import TimePlan
 from nas.strategy.training_cost import expected_seconds
 
 StoppedBy = Literal["trials", "timeout", "interrupt", "exhausted", "failures"]
 
 _MOST_FAILURES = 8  # in a row, none having succeeded: the cause is not the architecture
 _POLL_SECONDS = 0.25
-_SEARCH_OVERTIME = 1 / 3  # of the time kept for the finalists, that trainings of the search may take
-# A full training that cannot end is begun where it gets so many times further than the last one.
-_WORTH_MORE = 1.5
-_WHOLE = 0.8  # of the trainings in folds, for which there must be time
-_WORTH_LONGER = 2.0  # times the steps of a training in full, for which finalists are trained for longer
 _START_SECONDS = 12.0  # of workers, for the first estimate
 
 
@@ -52,51 +42,6 @@ class Listener(Protocol):
 
     def say(self, text: str) -> None:
         """A sentence that stays."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How much to do.
-
-    Attributes:
-        trials: Networks to train, most of them briefly; None for as many as there is time for.
-        steps: Training steps of each rung, ascending; the last is the full training.
-        finalists: How many of the best are trained in full at the end, where they are not yet.
-        space: Name of the space, for the requests.
-        seed: The run's seed.
-        sparsity: Of magnitude pruning.
-        policy: How the one will be chosen, which decides who is trained in full.
-        limit: Seconds that the run may take from its first worker on: a part of it is kept for the end.
-        validation: Validation samples.
-        test_share: Test samples for each of them.
-        starts: Choices of networks to train before any that is proposed.
-        finalist_steps: Training steps of the finalists, where a time limit leaves time for more than in full; None
-            for in full.
-        longest: Seconds that one training may take; None for as many as it takes.
-        retrains: Whether `Driver.retrain` comes after the finalists, for which time is kept.
-        folds: In how many folds `Driver.judge_in_folds` judges the finalists, for which time is kept; 0 for not at all.
-    """
-
-    trials: int | None
-    steps: tuple[int, ...]
-    finalists: int
-    space: str
-    seed: int
-    sparsity: float
-    policy: Policy = "accuracy"
-    limit: float | None = None
-    validation: int = 1000
-    test_share: float = 1.0
-    starts: tuple[dict[str, Any], ...] = ()
-    finalist_steps: int | None = None
-    longest: float | None = None
-    retrains: bool = False
-    folds: int = 0
-
-    @property
-    def stretch(self) -> float:
-        """How many times as long as in full finalists may be trained."""
-        return max(1.0, (self.finalist_steps or 0) / self.steps[-1])
 
 
 @dataclass(slots=True)
@@ -146,36 +91,21 @@ class Driver:
     init: FloatWeights | None = None
     started: float = field(default_factory=time.monotonic)
     _pending: dict[int, _Pending] = field(default_factory=dict)
-    _reserve: TimeReserve | None = None
-    _time: TimeLimit = field(default_factory=lambda: TimeLimit(seconds=None))
-    _late_now: bool = False
+    _time: TimePlan = field(init=False)
     _announced: bool = False
-    _finals: bool = False
     _failures: int = 0
-    _evaluated: int = 0
+
+    def __post_init__(self) -> None:
+        self._time = self._new_time()
+
+    def _new_time(self) -> TimePlan:
+        return TimePlan(plan=self.plan, engine=self.engine, executor=self.executor)
 
     def search(self) -> StoppedBy:
         """Trains `plan.trials` networks that fit, those of earlier runs included, and the best of them longer."""
         earlier = self.study.records()
-        self._late_now = False
-        self._time = TimeLimit(
-            seconds=self.plan.limit,
-            validation=self.plan.validation,
-            test_share=self.plan.test_share,
-            retrains=self.plan.retrains,
-        )
-        self._start_clock()
-        if self.plan.limit is not None:
-            self._reserve = TimeReserve(
-                engine=self.engine,
-                finalists=self.plan.finalists,
-                spread=self._spread,
-                workers=self.executor.slots,
-                limit=self.plan.limit,
-                after=self._time.after,
-                stretch=self.plan.stretch,
-                folds=self.plan.folds,
-            )
+        self._time = self._new_time()
+        self._time.start()
         self.listener.stage("search", self._expected())
         for record in earlier:
             self._learn(record)
@@ -187,18 +117,18 @@ class Driver:
             if self.stop():
                 reason = "interrupt"
                 break
-            late = self._late()
+            late = self._time.is_late()
             if late:
                 # What is under way was told to end in time, and most of the time for the full trainings is left.
                 reason = "timeout"
-                if not self._pending or self._time.over(self._kept()):
+                if not self._pending or self._time.limit.over(self._time.kept()):
                     break
             while not late and len(self._pending) < self.executor.slots:
                 proposal = self._propose()
                 if proposal is None:
                     break
-                if self._possible_steps(proposal, self._kept()) < self.plan.steps[proposal.rung]:
-                    late = self._late_now = True
+                if self._time.possible_steps(proposal, self._time.kept()) < self.plan.steps[proposal.rung]:
+                    late = self._time.late = True
                     break
                 self._begin(proposal)
             if late and not self._pending:
@@ -209,7 +139,7 @@ class Driver:
             if not self._announced:
                 self._announce()
             self._collect()
-            if self._failures >= _MOST_FAILURES and not self._evaluated:
+            if self._failures >= _MOST_FAILURES and not self._time.told:
                 reason = "failures"
                 break
         self._abandon()
@@ -233,25 +163,12 @@ class Driver:
         factor = self.engine.settings.reduction_factor
         return sum(self.plan.trials // factor**rung for rung in range(len(self.plan.steps)))
 
-    def _late(self) -> bool:
-        """Whether what is left of the time is needed for the full trainings."""
-        left = self._time.left()
-        if not self._late_now and self._reserve is not None and left is not None:
-            self._late_now = self._reserve.reached(left + self._time.after)
-        return self._late_now
-
-    def _kept(self) -> float:
-        """Seconds that trainings of the search leave to the full ones; before a training ended, none."""
-        if self._reserve is None or not self._evaluated:
-            return 0.0
-        return max(0.0, self._reserve.seconds() - self._time.after) * (1 - _SEARCH_OVERTIME)
-
     def _announce(self) -> None:
         """Says what is being waited for, until the first training ends and speaks for itself."""
         self._announced = True
-        if not self._pending or self._evaluated:
+        if not self._pending or self._time.told:
             return
-        waited = [(one.proposal.screened, self._steps(one.proposal)) for one in self._pending.values()]
+        waited = [(one.proposal.screened, self.plan.steps_of(one.proposal)) for one in self._pending.values()]
         seconds = min(float(expected_seconds([screened], steps)[0]) for screened, steps in waited)
         seconds = min(seconds, self.plan.limit or seconds)
         several = f"first of {len(waited)} trainings at once" if len(waited) > 1 else "first training"
@@ -263,16 +180,12 @@ class Driver:
         limit = self.plan.limit
         return "" if limit is None else f", and the time limit of {limit:g} s counts from the first worker on"
 
-    @property
-    def _spread(self) -> bool:
-        return self.plan.policy != "accuracy"
-
     def train_finalists(self) -> None:
         """Trains the most promising networks in full, those that are not yet."""
-        if self.stop() or self._time.over():
+        if self.stop() or self._time.limit.over():
             return
-        self._finals = True
-        chosen, steps = self.study.finalists(self._choose_finalists)
+        self._time.finals = True
+        chosen, steps = self.study.finalists(self._time.finalists)
         ended = {
             (r.digest, r.steps)
             for r in self.study.records()
@@ -281,10 +194,10 @@ class Driver:
         replayed = list(map(self._replayed, chosen, steps))
         todo = [one for one in replayed if not self._has(one, ended) or self._lost(one)]
         self.listener.stage("full training", len(todo))
-        later = self.plan.retrains + self._rounds_in_folds(len(chosen))
+        later = self.plan.retrains + self._time.rounds_in_folds(len(chosen))
 
         def begin(proposal: Proposal, rounds: int) -> bool:
-            if not self._worth_beginning(proposal):
+            if not self._time.worth_beginning(proposal):
                 return False
             self._begin(proposal, rounds=rounds + later)
             return True
@@ -303,7 +216,7 @@ class Driver:
             How many were left out so.
         """
         left, left_out = list(todo), 0
-        while (left or self._pending) and not self.stop() and not self._time.over():
+        while (left or self._pending) and not self.stop() and not self._time.limit.over():
             while left and len(self._pending) < self.executor.slots:
                 following = left.pop(0)
                 left_out += not begin(following, 1 + len(left) // self.executor.slots)
@@ -312,21 +225,17 @@ class Driver:
         self._abandon()
         return left_out
 
-    def _rounds_in_folds(self, networks: int) -> int:
-        """Trainings one after another that it takes to judge so many networks in folds."""
-        return self.plan.folds * math.ceil(networks / self.executor.slots)
-
     def judge_in_folds(self, chosen: Sequence[TrialRecord]) -> None:
         """Trains chosen networks again for as long, once without each fold of training and validation samples."""
-        self._finals = True
+        self._time.finals = True
         todo = [_first_of(record) for record in chosen if record.folded is None]
-        if not todo or self.stop() or self._time.over():
+        if not todo or self.stop() or self._time.limit.over():
             return
         self.listener.stage(f"training in {self.plan.folds} folds", len(todo))
 
         def begin(judged: TrialRecord, rounds: int) -> bool:
             proposal = self._replayed(judged.params, judged.trained_steps)
-            if not self._has_time_for_folds(proposal, rounds):
+            if not self._time.has_time_for_folds(proposal, rounds):
                 return False
             self._begin(proposal, rounds=rounds, judged=judged)
             return True
@@ -334,23 +243,15 @@ class Driver:
         if left_out := self._train_in_turn(todo, begin):
             self.listener.say(f"no time left to judge {left_out} more of the finalists in folds")
 
-    def _has_time_for_folds(self, proposal: Proposal, rounds: int) -> bool:
-        """Whether a network can be trained once without each fold in its share of the time that is left."""
-        reserve, seconds, steps = self._reserve, self._time.training(), self._steps(proposal)
-        times = None if reserve is None else reserve.typical_seconds([proposal.screened], steps)
-        if seconds is None or not times:
-            return True
-        return _WHOLE * self.plan.folds * times[0] <= seconds / rounds
-
     def retrain(self, chosen: Sequence[TrialRecord]) -> None:
         """Trains chosen networks again for as long, on training and validation samples together."""
-        self._finals, self._time.retrains = True, False
+        self._time.finals, self._time.limit.retrains = True, False
         todo = [
             _first_of(record)
             for record in chosen
             if record.retrains is None or self.model_lost(record.model_key)
         ]
-        if not todo or self.stop() or self._time.over():
+        if not todo or self.stop() or self._time.limit.over():
             return
         self.listener.stage("training on all samples", len(todo))
 
@@ -360,56 +261,11 @@ class Driver:
 
         self._train_in_turn(todo, begin)
 
-    def _choose_finalists(self) -> tuple[list[dict[str, Any]], list[int]]:
-        """The most promising networks and the training steps of each: more than in full where there is time for that.
-
-        As many as promise the least error of the best: the fewer, the longer each of them is trained. In full only
-        those are trained that are not yet.
-        """
-        count, spread, full = self.plan.finalists, self._spread, self.plan.steps[-1]
-        options = []
-        for fewer in range(count, min(count, self.executor.slots) - 1, -1) if self.plan.stretch > 1 else ():
-            times = self._times_as_long(fewer)
-            worth = min(_WORTH_LONGER, self.plan.stretch)
-            chosen = self.engine.finalists(fewer, spread=spread, trained=True, times=times, least=worth)
-            if len(chosen) >= fewer or (chosen and fewer <= self.executor.slots):
-                long = times([one.screened for one in chosen])
-                options.append((self.engine.expected_best(chosen, times), chosen, long))
-        if options:
-            _, chosen, long = min(options, key=lambda option: option[0])
-            return [one.params for one in chosen], [int(full * each) for each in long]
-        chosen = self.engine.finalists(count, spread=spread)
-        return [one.params for one in chosen], [full] * len(chosen)
-
-    def _times_as_long(self, count: int) -> Times:
-        """How many times as long as in full each of so many finalists can be trained in its share of the time left."""
-        rounds = math.ceil(count / self.executor.slots) * (1 + self.plan.folds) + self.plan.retrains
-        seconds = self._share_of_time(rounds)
-        if self.plan.longest is not None:
-            seconds = self.plan.longest if seconds is None else min(seconds, self.plan.longest)
-
-        def times(networks: Sequence[Screened]) -> Array:
-            # Trainings that turn out slower are cut to their share of the time: typical times are enough.
-            full = self.plan.steps[-1]
-            took = None if self._reserve is None else self._reserve.typical_seconds(networks, full)
-            most = np.full(len(networks), self.plan.stretch)
-            return most if took is None or seconds is None else np.minimum(most, seconds / np.array(took))
-
-        return times
-
-    def _share_of_time(self, rounds: int) -> float | None:
-        """Seconds that each of so many trainings, one after another, may take."""
-        seconds = self._time.training()
-        return None if seconds is None else max(0.0, (seconds + self._time.tail) / rounds - self._time.tail)
-
     def _replayed(self, params: Mapping[str, Any], steps: int) -> Proposal:
         """A training of given choices for so many steps."""
         if steps in self.plan.steps:
             return self.engine.replayed(params, self.plan.steps.index(steps))
         return replace(self.engine.replayed(params, len(self.plan.steps) - 1), longer=steps)
-
-    def _steps(self, proposal: Proposal) -> int:
-        return proposal.longer or self.plan.steps[proposal.rung]
 
     def _has(self, proposal: Proposal, ended: Container[tuple[str, int]]) -> bool:
         """Whether a finalist's training ended already."""
@@ -420,29 +276,11 @@ class Driver:
     def _lost(self, proposal: Proposal) -> bool:
         """Whether a network was trained and its bytes are gone: it is trained again."""
         init = self._inherited(proposal)
-        return self.model_lost(model_key(proposal.screened.digest, self._steps(proposal), init=init))
+        return self.model_lost(model_key(proposal.screened.digest, self.plan.steps_of(proposal), init=init))
 
     def _inherited(self, proposal: Proposal) -> Inherited | None:
         """What a network takes of given weights before it is trained."""
         return None if self.init is None else self.init.taken_by(proposal.screened.candidate.wide)
-
-    def _worth_beginning(self, proposal: Proposal) -> bool:
-        """Whether a training gets well beyond the network's last one within the time, and counts as one in full.
-
-        Learning rate and pruning go by the time where that is short, so that a training ends as it would in full.
-        """
-        full, trained = self.plan.steps[-1], self.engine.trained_steps(proposal)
-        if proposal.longer is not None:
-            least = _WORTH_MORE * max(trained, full)
-        else:
-            least = min(full, max([1, _WORTH_MORE * trained, *self.plan.steps[-2:-1]]))
-        return self._possible_steps(proposal) >= least
-
-    def _possible_steps(self, proposal: Proposal, keep: float = 0.0) -> float:
-        """Training steps for which there is time, at the pace so far; before any was timed as many as are asked."""
-        seconds, steps = self._time.training(keep), self._steps(proposal)
-        took = None if self._reserve is None else self._reserve.surely_seconds(proposal.screened, steps)
-        return steps if seconds is None or took is None else steps * seconds / took
 
     def records(self) -> list[TrialRecord]:
         """Every ended trial."""
@@ -455,7 +293,7 @@ class Driver:
         first: TrialRecord | None = None,
         judged: TrialRecord | None = None,
     ) -> None:
-        steps = self._steps(proposal)
+        steps = self.plan.steps_of(proposal)
         if proposal.trial is None:
             trial = self.study.ask(
                 proposal.params,
@@ -484,13 +322,9 @@ class Driver:
         self._pending[trial.number] = waiting
         self.executor.submit(self._request(waiting, rounds))
 
-    def _start_clock(self) -> None:
-        if self.executor.up:
-            self._time.start()
-
     def _collect(self) -> None:
         """Takes in what came back."""
-        self._start_clock()
+        self._time.start()
         for done in self.executor.wait(_POLL_SECONDS):
             waiting = self._pending.pop(done.request.number)
             if self._retries(done, waiting):
@@ -504,17 +338,11 @@ class Driver:
 
     def _learn(self, record: TrialRecord) -> None:
         evaluated = record.state == "evaluated"
-        self._time.tell(record)
+        whole = self._replayed(record.params, record.steps)
+        self._time.tell(record, whole.screened)
         self._failures = self._failures + 1 if record.state == "failed" else 0
-        self._evaluated += evaluated
         if record.retrains is not None:
             return  # it says nothing new of the network
-        whole = self._replayed(record.params, record.steps)
-        if evaluated and self._reserve is not None:
-            self._reserve.after = self._time.after
-            # The first trainings wait for their workers to start, which says nothing of the later ones.
-            worked = sum(spent for stage, spent in record.seconds.items() if stage != "waiting")
-            self._reserve.tell(whole.screened, record.trained_steps, worked)
         rung = self._rung(record)
         if rung is None:
             self.engine.forget(whole)
@@ -546,23 +374,15 @@ class Driver:
             number=waiting.trial.number,
             space=self.plan.space,
             params=dict(proposal.params),
-            steps=self._steps(proposal),
+            steps=self.plan.steps_of(proposal),
             full=proposal.rung == len(self.plan.steps) - 1,
             seed=self.plan.seed,
             sparsity=self.plan.sparsity,
-            train_seconds=self._train_seconds(proposal, rounds, shares=waiting.judged is not None),
+            train_seconds=self._time.train_seconds(proposal, rounds, shares=waiting.judged is not None),
             on_all=waiting.first is not None,
             init=None if init is None else init.source,
             folds=0 if waiting.judged is None else self.plan.folds,
         )
-
-    def _train_seconds(self, proposal: Proposal, rounds: int, *, shares: bool) -> float | None:
-        """Seconds that a training may take; finalists that are trained for longer, or in folds, share what is left."""
-        full = self._finals or proposal.rung == len(self.plan.steps) - 1
-        if shares or proposal.longer is not None:
-            return self._share_of_time(rounds)
-        seconds = self._time.training(0.0 if full else self._kept())
-        return None if seconds is None else max(seconds, 0.0)
 
     def _retries(self, done: Done, waiting: _Pending) -> bool:
         """Asks once more where that may help."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -98,7 +98,6 @@ class SearchEngine:
         self.screen = screen
         self.settings = settings or SearchSettings()
         self.source = source
-        self._longest = None if limit is None else self.settings.full_share * limit
         self._stretch, self._limit = stretch, limit
         self._top = len(steps) - 1
         self._seed = seed
@@ -130,7 +129,7 @@ class SearchEngine:
             if limit < self.settings.short * typical:
                 self.settings = self.settings.hurried()
             elif stretch > 1:
-                self.settings = replace(self.settings, leaders=self.settings.leaders_ahead)
+                self.settings = self.settings.ahead()
 
     @property
     def begun(self) -> int:
@@ -400,7 +399,9 @@ class SearchEngine:
                 drawn = [*drawn, *self._drawn(generation - 1)]
             new = [one for one in drawn if not self._pool.taken(one)]
             if new:
-                return self._in_time(new) or [new[int(np.argmin(self._full_seconds(new)))]]
+                return self._in_time(new, self.settings.full_share) or [
+                    new[int(np.argmin(self._full_seconds(new)))]
+                ]
         return []
 
     def _largest(self, networks: Sequence[TrialHistory], order: int) -> TrialHistory:
@@ -411,11 +412,13 @@ class SearchEngine:
             assert costs is not None
             return costs.model_bytes if order % 2 else costs.macs
 
-        best = max(networks, key=size)
+        share = self.settings.large_share
+        best = max(self._in_time(networks, share) or networks, key=size)
         rng = np.random.default_rng([self._seed, order, *b"large"])
         for _ in range(_CLIMBS):
             drawn = self._pool.draw(rng, parents=[best.params], size=_CLIMB_SIZE, draws=2 * _CLIMB_SIZE)
-            best = max([best, *self._in_time([one for one in drawn if not self._pool.taken(one)])], key=size)
+            new = self._in_time([one for one in drawn if not self._pool.taken(one)], share)
+            best = max([best, *new], key=size)
         return best
 
     def _full_seconds(self, networks: Sequence[TrialHistory]) -> Array:
@@ -424,11 +427,12 @@ class SearchEngine:
             return np.zeros(0)
         return expected_seconds([one.screened for one in networks], self._steps[self._top])
 
-    def _in_time(self, networks: list[TrialHistory]) -> list[TrialHistory]:
-        """Those that there is time to train in full."""
-        if self._longest is None:
-            return networks
-        return [one for one, took in zip(networks, self._full_seconds(networks)) if took <= self._longest]
+    def _in_time(self, networks: Sequence[TrialHistory], share: float) -> list[TrialHistory]:
+        """Those whose training in full takes no more than a share of the time limit."""
+        if self._limit is None:
+            return list(networks)
+        took = self._full_seconds(networks)
+        return [one for one, seconds in zip(networks, took) if seconds <= share * self._limit]
 
     def _drawn(self, generation: int, salt: int = 0) -> list[TrialHistory]:
         """Candidates, from what was known when a generation began."""
@@ -481,7 +485,7 @@ class SearchEngine:
         """The network to train next at a rung: by what it is expected to improve for each second of training."""
         times = None if front or self._stretch <= 1 else self._times_at_end
         improvement = self._acquisition(asked, self._conditioned(), front=front, times=times)
-        if self.settings.by_time:
+        if self.settings.by_time and (front or self.settings.leaders_by_time):
             improvement = improvement / self._expected_seconds(asked, rung)
         return asked[int(np.argmax(improvement))]
 

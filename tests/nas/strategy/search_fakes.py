@@ -15,8 +15,9 @@ from nas.execute.inline import InlineExecutor
 from nas.model.evaluation import Evaluated, Evaluation, Rejected, Request
 from nas.model.records import TrialRecord
 from nas.model.trained import Accuracy
-from nas.strategy.driver import Driver, Plan
+from nas.strategy.driver import Driver
 from nas.strategy.engine import SearchEngine
+from nas.strategy.plan import Plan
 from nas.strategy.screened_sampler import propose_by
 from nas.strategy.screening import Board, Screen, survey
 from nas.strategy.study import Study, open_storage

@@ -20,6 +20,7 @@ from nas.strategy.driver import Driver
 from nas.strategy.pareto import choose, dominates, finalists_of, objectives, pareto_front
 from nas.strategy.screening import Screen
 from nas.strategy.time_limit import TimeLimit
+from nas.strategy.time_plan import TimePlan
 from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
 
 
@@ -440,7 +441,7 @@ def test_a_finalist_is_begun_where_there_is_time_for_half_as_far_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, possible: float, trained: int, begun: bool
 ) -> None:
     """A training that is short of time goes by the time, and ends as one in full does."""
-    monkeypatch.setattr(Driver, "_possible_steps", lambda self, proposal, keep=0.0: possible)
+    monkeypatch.setattr(TimePlan, "possible_steps", lambda self, proposal, keep=0.0: possible)
     driver, _ = make_driver(tmp_path)
     first = driver.engine.suggest(0)
     assert first is not None
@@ -448,7 +449,7 @@ def test_a_finalist_is_begun_where_there_is_time_for_half_as_far_again(
     other = driver.engine.suggest(1)
     assert other is not None
     driver.engine.update(1, other.params, 2, 0.2)
-    assert driver._worth_beginning(replace(first, rung=2)) is begun
+    assert driver._time.worth_beginning(replace(first, rung=2)) is begun
 
 
 def test_a_search_with_a_time_limit_alone_trains_until_the_time_is_up(tmp_path: Path) -> None:
@@ -546,7 +547,7 @@ def test_time_is_kept_for_the_training_on_all_samples(tmp_path: Path) -> None:
     driver, _ = make_driver(tmp_path, evaluate=timed, trials=8)
     driver.plan = replace(driver.plan, limit=1000.0, finalist_steps=100_000, retrains=True)
     driver.search()
-    driver._time = TimeLimit(seconds=100.0, retrains=True, clock=lambda: timed.now)
+    driver._time.limit = TimeLimit(seconds=100.0, retrains=True, clock=lambda: timed.now)
     driver.train_finalists()
     first = choose(pareto_front(driver.records()), "accuracy")
     driver.retrain([first])
@@ -645,7 +646,7 @@ def test_time_is_kept_for_the_trainings_in_folds(tmp_path: Path) -> None:
     driver, _ = make_driver(tmp_path, evaluate=timed, trials=8, folds=4)
     driver.plan = replace(driver.plan, limit=1000.0, finalist_steps=100_000)
     driver.search()
-    driver._time = TimeLimit(seconds=200.0, clock=lambda: timed.now)
+    driver._time.limit = TimeLimit(seconds=200.0, clock=lambda: timed.now)
     driver.train_finalists()
     chosen = finalists_of(pareto_front(driver.records()), "accuracy", driver.plan.finalists)
     longer = [record for record in chosen if record.steps > STEPS[-1]]
@@ -664,7 +665,7 @@ def test_a_finalist_that_there_is_no_time_to_judge_is_said_and_the_validation_pa
     driver.plan = replace(driver.plan, limit=1000.0)
     driver.search()
     driver.train_finalists()
-    driver._time = TimeLimit(seconds=1.0, clock=lambda: 0.0)
+    driver._time.limit = TimeLimit(seconds=1.0, clock=lambda: 0.0)
     chosen = finalists_of(pareto_front(driver.records()), "accuracy", driver.plan.finalists)
     driver.judge_in_folds(chosen)
     assert isinstance(driver.listener, Heard)
@@ -697,7 +698,7 @@ def test_finalists_share_the_time_that_is_left(tmp_path: Path) -> None:
     driver, _ = make_driver(tmp_path, evaluate=timed, trials=8)
     driver.plan = replace(driver.plan, limit=1000.0, finalist_steps=100_000)
     driver.search()
-    driver._time = TimeLimit(seconds=100.0, clock=lambda: timed.now)
+    driver._time.limit = TimeLimit(seconds=100.0, clock=lambda: timed.now)
     timed.seconds_a_step = 0.1  # slower than the trainings so far
     driver.train_finalists()
     assert timed.now < 110
@@ -732,8 +733,8 @@ def test_as_many_finalists_are_trained_for_longer_as_promise_most(
     driver.plan = replace(driver.plan, finalist_steps=100_000, finalists=3)
     driver.search()
     monkeypatch.setattr(
-        Driver, "_times_as_long", lambda self, count: lambda networks: np.full(len(networks), times / count)
+        TimePlan, "_times_as_long", lambda self, count: lambda networks: np.full(len(networks), times / count)
     )
     monkeypatch.setattr(driver.engine, "expected_best", lambda chosen, times: promise[3 - len(chosen)])
-    chosen, steps = driver._choose_finalists()
+    chosen, steps = driver._time.finalists()
     assert (len(chosen), set(steps)) == (finalists, {int(each * STEPS[-1])})

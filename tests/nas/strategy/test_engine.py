@@ -212,11 +212,17 @@ def test_many_workers_may_end_in_any_order() -> None:
         assert engine.suggest(31) is not None
 
 
-def limited(limit: float | None) -> SearchEngine:
+def limited(limit: float | None, *, stretch: float = 1.0) -> SearchEngine:
     screen = make_screen()
     found = survey(screen, rng=np.random.default_rng(1), draws=100, wanted=10)
     return SearchEngine(
-        screen=screen, steps=STEPS, seed=1, samples=1000, feasible=found.feasible, limit=limit
+        screen=screen,
+        steps=STEPS,
+        seed=1,
+        samples=1000,
+        feasible=found.feasible,
+        limit=limit,
+        stretch=stretch,
     )
 
 
@@ -241,3 +247,27 @@ def test_a_longer_limit_only_leaves_out_what_there_is_no_time_for() -> None:
     assert engine.settings == SearchSettings()
     seconds = [float(expected_seconds([one.screened], STEPS[-1])[0]) for one in run(engine, 20)]
     assert max(seconds) <= engine.settings.full_share * 20.0
+
+
+def test_where_finalists_are_trained_for_longer_a_search_begins_with_two_large_networks() -> None:
+    engine = limited(60.0, stretch=16.0)
+    assert engine.settings == SearchSettings().ahead()
+    first, second, *others = run(engine, 6)
+    large = max(macs(first), macs(second))
+    assert large > max(map(macs, others))
+    assert large > 2 * np.median([macs(one) for one in run(limited(60.0), 6)])
+    share = engine.settings.large_share * 60.0
+    assert max(expected_seconds([one.screened for one in (first, second)], STEPS[-1])) <= share
+
+
+def test_those_that_look_for_the_most_accurate_network_then_do_not_count_seconds() -> None:
+    """The most promising of known networks, by a front's proposal and by a leader's."""
+    engine = limited(60.0, stretch=16.0)
+    proposals = run(engine, 20)
+    known = engine._conditioned()
+    improvement = engine._acquisition(known, known, front=False, times=engine._times_at_end)
+    leader = engine._most_promising(known, 1, front=False)
+    assert leader is known[int(np.argmax(improvement))]
+    by_time = engine._acquisition(known, known, front=True) / engine._expected_seconds(known, 1)
+    assert engine._most_promising(known, 1, front=True) is known[int(np.argmax(by_time))]
+    assert len(proposals) == 20
