@@ -492,7 +492,7 @@ class SearchEngine:
     def _times_at_end(self, networks: Sequence[Screened]) -> Array:
         """How many times as long as in full a finalist may be trained: large ones are slow. Shape: (n,)."""
         full = expected_seconds(networks, self._steps[self._top])
-        most = self._stretch if self._limit is None else self.settings.full_share * self._limit / full
+        most = self._stretch if self._limit is None else self.settings.end_share * self._limit / full
         return np.asarray(np.clip(most, 1.0, self._stretch) * np.ones(len(networks)))
 
     def _expected_seconds(self, networks: Sequence[TrialHistory], rung: int) -> Array:
