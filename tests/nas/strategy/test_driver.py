@@ -96,6 +96,15 @@ def test_finalists_are_those_chosen_before_the_first_of_them_was_trained(tmp_pat
     assert more.study.finalists(lambda: ([{"a": 1}], [7])) == ([{"a": 1}], [7])
 
 
+def test_finalists_of_a_run_from_before_each_had_its_own_steps_keep_those_of_all(tmp_path: Path) -> None:
+    driver, _ = make_driver(tmp_path, trials=3)
+    driver.search()
+    params = [record.params for record in driver.records()[:2]]
+    saved = {"asked": driver.study.asked, "params": params, "steps": 700}
+    driver.study._study.set_user_attr("finalists", saved)
+    assert driver.study.finalists(lambda: ([], [])) == (params, [700, 700])
+
+
 def test_what_does_not_fit_is_neither_trained_nor_proposed(tmp_path: Path) -> None:
     screen = make_screen("6KB")
     evaluate = FakeEvaluator(screen)
