@@ -52,7 +52,7 @@ MISTAKES = [
     (["--dry-run", "--resume", "r"], "--dry-run and --resume do not go together. Leave one of them out."),
     (
         ["--space", "../../etc"],
-        "There is no search space '../../etc'. Known: autoencoder, ds_cnn, mbv2, mlp, plain, resnet, tcn.",
+        "There is no search space '../../etc'. Known: autoencoder, ds_cnn, mbv2, mixed, mlp, plain, resnet, tcn.",
     ),
     (
         ["--space", "no.such.module"],
