@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_spaces.arch import ArchSpec, Sketch
-from search_spaces.axes import along, as_map, stem_kernel, stem_strides, width
+from search_spaces.axes import along, as_map, block_stride, stem, width
 from search_spaces.layers import (
-    INPUT,
     Add,
     Conv,
     Dense,
@@ -20,7 +19,6 @@ from search_spaces.layers import (
 from search_spaces.space import Suggest
 
 STAGES = 3
-SMALLEST = 4  # a map shorter than this is not halved any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +33,7 @@ class Mixed:
     name: str = "mixed"
 
     def build(self, trial: Suggest, *, input_shape: Shape, classes: int) -> ArchSpec:
-        shape = as_map(input_shape)
-        low, high = stem_strides(shape[0], shape[1])
-        net = Sketch(shape)
-        stride = 2 ** trial.suggest_int("stem_stride_log2", low, high)
-        kernel = stem_kernel(trial.suggest_int("stem_kernel", 3, 7, step=2), stride)
-        x = net.add(
-            Conv(
-                inputs=(INPUT,),
-                filters=width(trial, "stem_width", 4, 64),
-                kernel=along(shape[0], shape[1], kernel),
-                strides=along(shape[0], shape[1], stride),
-            )
-        )
+        net, x = stem(trial, as_map(input_shape), widest=64)
         for stage in range(1, STAGES + 1):
             full = trial.suggest_categorical(f"kind_{stage}", ("full", "separable")) == "full"
             filters = width(trial, f"width_{stage}", 8, 128)
@@ -55,8 +41,7 @@ class Mixed:
             halve = trial.suggest_categorical(f"halve_{stage}", (True, False))
             shortcut = trial.suggest_categorical(f"shortcut_{stage}", (False, True))
             for block in range(blocks):
-                height, breadth, _ = net.shape_of(x)
-                stride = 2 if halve and block == 0 and max(height, breadth) >= SMALLEST else 1
+                stride = block_stride(net, x, halves=halve and block == 0)
                 x = _block(net, x, full=full, filters=filters, stride=stride, shortcut=shortcut)
         flat = trial.suggest_categorical("head", ("average", "flatten")) == "flatten"
         x = net.add(Flatten(inputs=(x,)) if flat else GlobalAveragePool(inputs=(x,)))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from search_spaces.arch import ArchSpec, Sketch
-from search_spaces.axes import along, as_map, stem_kernel, stem_strides, width
-from search_spaces.layers import INPUT, Conv, Dense, Flatten, GlobalAveragePool, MaxPool, Shape
+from search_spaces.arch import ArchSpec
+from search_spaces.axes import SMALLEST, along, as_map, stem, width
+from search_spaces.layers import Conv, Dense, Flatten, GlobalAveragePool, MaxPool, Shape
 from search_spaces.space import Suggest
 
 STAGES = 3
-SMALLEST = 4  # a map shorter than this is not pooled any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +22,7 @@ class Plain:
     name: str = "plain"
 
     def build(self, trial: Suggest, *, input_shape: Shape, classes: int) -> ArchSpec:
-        shape = as_map(input_shape)
-        net = Sketch(shape)
-        stride = 2 ** trial.suggest_int("stem_stride_log2", *stem_strides(shape[0], shape[1]))
-        kernel = stem_kernel(trial.suggest_int("stem_kernel", 3, 7, step=2), stride)
-        x = net.add(
-            Conv(
-                inputs=(INPUT,),
-                filters=width(trial, "stem_width", 4, 32),
-                kernel=along(shape[0], shape[1], kernel),
-                strides=along(shape[0], shape[1], stride),
-            )
-        )
+        net, x = stem(trial, as_map(input_shape), widest=32)
         for stage in range(1, STAGES + 1):
             filters = width(trial, f"width_{stage}", 4, 96)
             blocks = trial.suggest_int(f"blocks_{stage}", 0, 2)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_spaces.arch import ArchSpec, Sketch
-from search_spaces.axes import along, as_map, stem_kernel, stem_strides, width
-from search_spaces.layers import INPUT, Add, Conv, Dense, GlobalAveragePool, Shape
+from search_spaces.axes import along, as_map, block_stride, stem, width
+from search_spaces.layers import Add, Conv, Dense, GlobalAveragePool, Shape
 from search_spaces.space import Suggest
 
 STAGES = 3
-SMALLEST = 4  # a map shorter than this is not halved any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +22,13 @@ class ResNet:
     name: str = "resnet"
 
     def build(self, trial: Suggest, *, input_shape: Shape, classes: int) -> ArchSpec:
-        shape = as_map(input_shape)
-        net = Sketch(shape)
-        stride = 2 ** trial.suggest_int("stem_stride_log2", *stem_strides(shape[0], shape[1]))
-        kernel = stem_kernel(trial.suggest_int("stem_kernel", 3, 7, step=2), stride)
-        x = net.add(
-            Conv(
-                inputs=(INPUT,),
-                filters=width(trial, "stem_width", 4, 32),
-                kernel=along(shape[0], shape[1], kernel),
-                strides=along(shape[0], shape[1], stride),
-            )
-        )
+        net, x = stem(trial, as_map(input_shape), widest=32)
         for stage in range(1, STAGES + 1):
             filters = width(trial, f"width_{stage}", 4, 64)
             blocks = trial.suggest_int(f"blocks_{stage}", 0 if stage > 1 else 1, 3)
             halve = trial.suggest_categorical(f"halve_{stage}", (True, False))
             for block in range(blocks):
-                height, breadth, _ = net.shape_of(x)
-                stride = 2 if halve and block == 0 and max(height, breadth) >= SMALLEST else 1
+                stride = block_stride(net, x, halves=halve and block == 0)
                 x = _block(net, x, filters=filters, stride=stride)
         x = net.add(GlobalAveragePool(inputs=(x,)))
         net.add(Dense(inputs=(x,), units=classes, activation="NONE"))
