@@ -107,10 +107,9 @@ class Progress:
             return f"{head} failed, {record.reason}{f' (traceback in {record.log})' if record.log else ''}"
         costs = record.costs
         cycles = "" if costs.cycles is None else f", {costs.cycles / 1e6:.2f} M cycles"
-        took = sum(value for stage, value in record.seconds.items() if stage != "waiting")
         return (
             f"{head} int8 {self._metric} {record.value:.4f}, SRAM {costs.sram_bytes / 1024:.1f} KB,"
-            f" flash {costs.flash_bytes / 1024:.1f} KB{cycles} ({took:.1f} s)"
+            f" flash {costs.flash_bytes / 1024:.1f} KB{cycles} ({record.worked_seconds:.1f} s)"
         )
 
     def end_stage(self) -> None:

@@ -118,6 +118,11 @@ class TrialRecord:
         return self.steps if self.cut_at is None else self.cut_at
 
     @property
+    def worked_seconds(self) -> float:
+        """Seconds that it took, without waiting for its worker."""
+        return sum(spent for stage, spent in self.seconds.items() if stage != "waiting")
+
+    @property
     def model_key(self) -> str:
         """Name of the bytes that it left."""
         return model_key(self.digest, self.trained_steps, self.retrains, self.init)

@@ -11,6 +11,7 @@ import numpy as np
 from nas.strategy.encoding import Encoder, Vector
 from nas.strategy.objectives import board_objectives
 from nas.strategy.screening import Screen, Screened
+from nas.strategy.training_cost import training_times
 from search_spaces.choices import Choices
 
 _RANDOM_SHARE = 3  # one draw in so many is random, the others mutate a parent
@@ -27,6 +28,7 @@ class TrialHistory:
         screened: Its predicted costs and the limits that it breaks.
         graph: Features of its graph.
         choices: Its choices, encoded.
+        times: What its trainings take, see `training_times`.
         costs: What is minimized besides the error, on each board; see `nas.strategy.objectives.COSTS`. Shape:
             (boards, costs).
         fits: Whether it keeps the limits of each board.
@@ -41,6 +43,7 @@ class TrialHistory:
     screened: Screened
     graph: Vector
     choices: Vector
+    times: tuple[float, float]
     costs: Vector
     fits: tuple[bool, ...]
     errors: dict[int, float] = field(default_factory=dict)
@@ -119,6 +122,7 @@ class CandidatePool:
             screened=screened,
             graph=self._encoder.graph(screened),
             choices=self._encoder.choices(params),
+            times=training_times(screened),
             costs=np.array([board_objectives(each.costs) for each in screened.boards], np.float64),
             fits=tuple(each.fits for each in screened.boards),
         )

@@ -20,8 +20,8 @@ from nas.strategy.growth import Growth, Longer, learn_growth
 from nas.strategy.objectives import COSTS
 from nas.strategy.posterior import Posterior, Row
 from nas.strategy.screening import Screen, Screened
-from nas.strategy.settings import SearchSettings
-from nas.strategy.training_cost import expected_seconds
+from nas.strategy.settings import LONGER_SHARE, SearchSettings
+from nas.strategy.training_cost import expected_seconds, seconds_of
 from search_spaces.choices import Choices
 
 _CLIMBS, _CLIMB_SIZE = 4, 32  # of changes of a large network
@@ -30,6 +30,7 @@ _DRAWS = 1024  # of errors, to compare sets of finalists
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 Times = Callable[[Sequence[Screened]], Array]
 """How many times as long as in full each network would be trained. Shape: (n,)."""
+_Longer = Callable[[Sequence[TrialHistory]], Array]  # the same
 
 
 def _one_thread(method: _Method) -> _Method:
@@ -108,6 +109,7 @@ class SearchEngine:
         self._posterior = Posterior(steps=steps, noise=self._noise)
         # Networks of the posterior; None when it is out of date.
         self._known: list[TrialHistory] | None = None
+        self._growth: Growth | None = None  # the same
         # Networks by the highest rung that they were trained at.
         self._members_by_rung: list[dict[int, TrialHistory]] = [{} for _ in steps]
         self._pending: dict[int, TrialHistory] = {}
@@ -227,7 +229,7 @@ class SearchEngine:
             if before >= 0:
                 self._members_by_rung[before].pop(network.index, None)
             self._members_by_rung[network.top][network.index] = network
-        self._known = None
+        self._known = self._growth = None
 
     @_one_thread
     def suggest(self, order: int, *, more: bool = True) -> Proposal | None:
@@ -281,9 +283,10 @@ class SearchEngine:
 
         Of several boards each gets its most promising network, if need be beyond `count`; then they take turns.
         """
-        known = self._conditioned()
+        known, longer = self._conditioned(), None
         if times is not None:
-            known = [one for one, long in zip(known, times([k.screened for k in known])) if long >= least]
+            longer = _longer(times)
+            known = [one for one, long in zip(known, longer(known)) if long >= least]
         picked: list[TrialHistory] = []
         left = list(known)
         unserved = [board for board in self._boards if any(one.fits[board] for one in known)]
@@ -291,14 +294,14 @@ class SearchEngine:
         while left and (unserved or len(picked) < count):
             if unserved:
                 board = unserved.pop(0)
-                best = self._best([one for one in known if one.fits[board]], known, (board,), times)
+                best = self._best([one for one in known if one.fits[board]], known, (board,), longer)
                 if best in picked:
                     continue
             elif spread and len(picked) % 2 == 1:
-                best = self._best(left, known, None, times)
+                best = self._best(left, known, None, longer)
             else:
                 board = next(turns)
-                best = self._best([one for one in left if one.fits[board]] or left, known, (board,), times)
+                best = self._best([one for one in left if one.fits[board]] or left, known, (board,), longer)
             picked.append(best)
             left.remove(best)
         return [
@@ -312,10 +315,10 @@ class SearchEngine:
         asked: Sequence[TrialHistory],
         known: Sequence[TrialHistory],
         boards: Sequence[int] | None,
-        times: Times | None,
+        longer: _Longer | None,
     ) -> TrialHistory:
         """The most promising network: for the least error on some boards, or for the fronts."""
-        improvement = self._acquisition(asked, known, front=boards is None, boards=boards, times=times)
+        improvement = self._acquisition(asked, known, front=boards is None, boards=boards, longer=longer)
         return asked[int(np.argmax(improvement))]
 
     @_one_thread
@@ -323,15 +326,14 @@ class SearchEngine:
         """The expected error of the best of several networks, each trained for so many times as long as in full."""
         self._conditioned()
         networks = [network for one in chosen if (network := self._pool.get(one.params)) is not None]
-        mean, deviation = self._after(networks, times)
+        mean, deviation = self._after(networks, _longer(times))
         draws = np.random.default_rng(self._seed).standard_normal((_DRAWS, len(networks)))
         return float(np.exp(mean + deviation * draws).min(1).mean())
 
-    def _after(self, networks: Sequence[TrialHistory], times: Times) -> tuple[Array, Array]:
+    def _after(self, networks: Sequence[TrialHistory], longer: _Longer) -> tuple[Array, Array]:
         """Mean and deviation of the logarithm of the error after longer trainings. Shape: (n,) each."""
         mean, deviation = self._posterior.predict(networks)
-        screened = [one.screened for one in networks]
-        fall, spread = self.growth().fall(screened, times(screened))
+        fall, spread = self.growth().fall([one.screened for one in networks], longer(networks))
         return mean - fall, np.hypot(deviation, spread)
 
     def powers(self, chosen: Sequence[Proposal]) -> Array | None:
@@ -344,6 +346,8 @@ class SearchEngine:
 
     def growth(self) -> Growth:
         """What longer training is worth, by the networks of this run that were trained at two rungs."""
+        if self._growth is not None:
+            return self._growth
         seen = [
             Longer(
                 network=one.screened,
@@ -354,16 +358,16 @@ class SearchEngine:
             if len(one.errors) > 1
             for short, long in [sorted(one.errors)[-2:]]
         ]
-        return learn_growth(seen, self._noise)
+        self._growth = learn_growth(seen, self._noise)
+        return self._growth
 
     def ahead(self, count: int, *, spread: bool, trained: bool = False) -> tuple[list[float], list[float]]:
         """Expected times of the full trainings that `finalists` suggests, and of trainings under way."""
         todo = [one.screened for one in self.finalists(count, spread=spread, trained=trained)]
         under_way = [
-            float(expected_seconds([one.screened], self._steps[one.pending or 0])[0])
-            for one in self._pending.values()
+            float(_seconds([one], self._steps[one.pending or 0])[0]) for one in self._pending.values()
         ]
-        return (expected_seconds(todo, self._steps[self._top]).tolist() if todo else []), under_way
+        return expected_seconds(todo, self._steps[self._top]).tolist(), under_way
 
     # -- which networks are compared
 
@@ -423,9 +427,7 @@ class SearchEngine:
 
     def _full_seconds(self, networks: Sequence[TrialHistory]) -> Array:
         """Expected times of trainings in full. Shape: (n,)."""
-        if not networks:
-            return np.zeros(0)
-        return expected_seconds([one.screened for one in networks], self._steps[self._top])
+        return _seconds(networks, self._steps[self._top])
 
     def _in_time(self, networks: Sequence[TrialHistory], share: float) -> list[TrialHistory]:
         """Those whose training in full takes no more than a share of the time limit."""
@@ -466,12 +468,12 @@ class SearchEngine:
         *,
         front: bool,
         boards: Sequence[int] | None = None,
-        times: Times | None = None,
+        longer: _Longer | None = None,
     ) -> Array:
-        if times is None:
+        if longer is None:
             errors, predicted = self._posterior.errors(known), self._posterior.predict(asked)
         else:
-            errors, predicted = np.exp(self._after(known, times)[0]), self._after(asked, times)
+            errors, predicted = np.exp(self._after(known, longer)[0]), self._after(asked, longer)
         if not front:
             return leader_improvement(asked, predicted, known, errors, boards=boards or self._boards)
         # The reference error is the median of the first networks, which were drawn at random.
@@ -483,23 +485,31 @@ class SearchEngine:
 
     def _most_promising(self, asked: Sequence[TrialHistory], rung: int, *, front: bool) -> TrialHistory:
         """The network to train next at a rung: by what it is expected to improve for each second of training."""
-        times = None if front or self._stretch <= 1 else self._times_at_end
-        improvement = self._acquisition(asked, self._conditioned(), front=front, times=times)
+        longer = None if front or self._stretch <= 1 else self._times_at_end
+        improvement = self._acquisition(asked, self._conditioned(), front=front, longer=longer)
         if self.settings.by_time and (front or self.settings.leaders_by_time):
             improvement = improvement / self._expected_seconds(asked, rung)
         return asked[int(np.argmax(improvement))]
 
-    def _times_at_end(self, networks: Sequence[Screened]) -> Array:
+    def _times_at_end(self, networks: Sequence[TrialHistory]) -> Array:
         """How many times as long as in full a finalist may be trained: large ones are slow. Shape: (n,)."""
-        full = expected_seconds(networks, self._steps[self._top])
-        most = self._stretch if self._limit is None else self.settings.end_share * self._limit / full
-        return np.asarray(np.clip(most, 1.0, self._stretch) * np.ones(len(networks)))
+        if self._limit is None:
+            return np.full(len(networks), self._stretch)
+        return np.clip(LONGER_SHARE * self._limit / self._full_seconds(networks), 1.0, self._stretch)
 
     def _expected_seconds(self, networks: Sequence[TrialHistory], rung: int) -> Array:
         """Expected time at a rung; of new networks also a share of the longer trainings. Shape: (n,)."""
-        screened = [one.screened for one in networks]
         if rung > 0:
-            return expected_seconds(screened, self._steps[rung])
+            return _seconds(networks, self._steps[rung])
         factor = self.settings.reduction_factor
-        shares = [expected_seconds(screened, steps) / factor**at for at, steps in enumerate(self._steps)]
+        shares = [_seconds(networks, steps) / factor**at for at, steps in enumerate(self._steps)]
         return np.asarray(np.sum(shares, axis=0))
+
+
+def _seconds(networks: Sequence[TrialHistory], steps: int) -> Array:
+    """Expected times of trainings. Shape: (n,)."""
+    return seconds_of([one.times for one in networks], steps)
+
+
+def _longer(times: Times) -> _Longer:
+    return lambda networks: times([one.screened for one in networks])

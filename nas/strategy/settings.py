@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+LONGER_SHARE = 0.35
+"""Share of a time limit that is kept at least for finalists which may be trained for longer than in full."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
@@ -18,7 +21,6 @@ class SearchSettings:
         large_first: How many of these are the largest that there is time for, by work and by weights in turn.
         full_share: Share of a time limit that a training in full may take.
         large_share: The same of the largest that are drawn first.
-        end_share: Share of a time limit that a finalist may take, as a leader is looked for by.
         short: A limit is short where so many trainings in full of a typical network would take longer on one worker;
             then the search is `hurried`.
         generation: Proposals that share their candidates.
@@ -38,7 +40,6 @@ class SearchSettings:
     large_first: int = 0
     full_share: float = 0.25
     large_share: float = 0.25
-    end_share: float = 0.35
     short: float = 8.5
     generation: int = 12
     pool_size: int = 64

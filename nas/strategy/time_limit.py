@@ -57,10 +57,8 @@ class TimeLimit:
         if measured and macs:
             self._seconds_a_mac = max(self._seconds_a_mac, spent.get("evaluate", 0.0) / macs)
         if record.full and record.retrains is None:
-            worked = sum(seconds for stage, seconds in spent.items() if stage != "waiting")
-            self._best = sorted([*self._best, (record.value, macs, measured, worked)], reverse=True)[
-                :_CANDIDATES
-            ]
+            best = (record.value, macs, measured, record.worked_seconds)
+            self._best = sorted([*self._best, best], reverse=True)[:_CANDIDATES]
 
     @property
     def tail(self) -> float:

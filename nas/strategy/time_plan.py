@@ -83,8 +83,7 @@ class TimePlan:
         if record.retrains is None and self.reserve is not None:
             self.reserve.after = self.limit.after
             # The first trainings wait for their workers to start, which says nothing of the later ones.
-            worked = sum(spent for stage, spent in record.seconds.items() if stage != "waiting")
-            self.reserve.tell(screened, record.trained_steps, worked)
+            self.reserve.tell(screened, record.trained_steps, record.worked_seconds)
 
     def is_late(self) -> bool:
         """Whether what is left of the time is needed for the full trainings."""

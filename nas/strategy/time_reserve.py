@@ -10,11 +10,12 @@ import numpy as np
 
 from nas.strategy.engine import SearchEngine
 from nas.strategy.screening import Screened
+from nas.strategy.settings import LONGER_SHARE
 from nas.strategy.training_cost import expected_seconds
 
 SHARE = 0.25  # of the limit less what comes after, at most
-# Where finalists may be trained for longer than in full: the more, the more longer trainings are worth.
-LONGER_SHARE, MOST_SHARE = 0.35, 0.65
+# From `LONGER_SHARE` to this where finalists may be trained for longer: the more, the more that is worth.
+MOST_SHARE = 0.65
 FOLDS_SHARE = 0.6  # where each of them is trained once without each fold besides
 # The error of the best network falls by about this power of the time that is searched for: 0.035 and 0.11 in replays
 # (docs/search.md, test error of the most accurate at 20 % and 100 % of the time).

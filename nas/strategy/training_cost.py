@@ -7,42 +7,48 @@ from math import prod
 
 import numpy as np
 
+from nas.model.recipe import TrainingRecipe
 from nas.strategy.gaussian_process import Array
 from nas.strategy.screening import Screened
 from search_spaces.arch import ArchSpec
 from search_spaces.layers import Conv, Dense, DepthwiseConv
 
-_RATES = (0.3, 0.045, 1.0e-4, 4.2e-9, 1.8e-7)  # seconds, see `expected_seconds`
-_WIDE_SHARE = 0.6  # of the steps are done before channels are pruned
+_START, _LAYER = 0.3, 0.045  # seconds
+_STEP = (1.0e-4, 4.2e-9, 1.8e-7)  # seconds by layer, by multiplication and by element of a sample
+_WIDE_SHARE = TrainingRecipe().wide_share
 
 
 def expected_seconds(networks: Sequence[Screened], steps: int) -> Array:
     """About how long trainings take, relative to each other: what is measured would make a run unrepeatable.
 
-    Start, then graphs by layer (two with channel pruning), then steps by layer, by multiplication and by element that
-    layers put out: batch norm, activations and depthwise convolutions take what memory takes, whatever they multiply.
     Shape: (n,).
+    """
+    return seconds_of([training_times(one) for one in networks], steps)
+
+
+def seconds_of(times: Sequence[tuple[float, float]], steps: int) -> Array:
+    """The same by `training_times` that are known already. Shape: (n,)."""
+    before, step = np.array(times).reshape(-1, 2).T
+    return np.asarray(before + steps * step)
+
+
+def training_times(network: Screened) -> tuple[float, float]:
+    """Expected seconds before the first step of a training, and of each step.
+
+    Start and graphs by layer (two with channel pruning); then by layer, by multiplication and by element that layers
+    put out: batch norm, activations and depthwise convolutions take what memory takes, whatever they multiply.
 
     Source: fitted to 1,171 trainings of eight runs on one CPU (pictures, motion, spoken digits), with a pace for each
     run: what is left deviates by 12 to 29 %.
     """
-    work = np.array([_work(one, steps) for one in networks])
-    return np.asarray(work @ np.array(_RATES))
+    wide, ratio = network.candidate.wide, network.candidate.prune_ratio
+    step = _step_seconds(wide)
+    if ratio:
+        step = _WIDE_SHARE * step + (1 - _WIDE_SHARE) * _step_seconds(network.candidate.narrow)
+    return _START + _LAYER * len(wide.layers) * (2 if ratio else 1), step
 
 
-def _work(network: Screened, steps: int) -> tuple[float, ...]:
-    wide = _step(network.candidate.wide)
-    if network.candidate.prune_ratio == 0:
-        graphs, step = wide[0], wide
-    else:
-        narrow = _step(network.candidate.narrow)
-        graphs = 2 * wide[0]
-        step = tuple(_WIDE_SHARE * a + (1 - _WIDE_SHARE) * b for a, b in zip(wide, narrow, strict=True))
-    return 1.0, graphs, *(steps * each for each in step)
-
-
-def _step(spec: ArchSpec) -> tuple[float, ...]:
-    """Layers, and multiplications and elements put out for one sample."""
+def _step_seconds(spec: ArchSpec) -> float:
     multiplications = elements = 0
     for layer, shape in zip(spec.layers, spec.shapes, strict=True):
         size = prod(shape)
@@ -54,4 +60,4 @@ def _step(spec: ArchSpec) -> tuple[float, ...]:
                 multiplications += size * prod(layer.kernel)
             case Dense():
                 multiplications += size * spec.shape_of(layer.inputs[0])[-1]
-    return float(len(spec.layers)), float(multiplications), float(elements)
+    return _STEP[0] * len(spec.layers) + _STEP[1] * multiplications + _STEP[2] * elements

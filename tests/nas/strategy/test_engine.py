@@ -265,7 +265,7 @@ def test_those_that_look_for_the_most_accurate_network_then_do_not_count_seconds
     engine = limited(60.0, stretch=16.0)
     proposals = run(engine, 20)
     known = engine._conditioned()
-    improvement = engine._acquisition(known, known, front=False, times=engine._times_at_end)
+    improvement = engine._acquisition(known, known, front=False, longer=engine._times_at_end)
     leader = engine._most_promising(known, 1, front=False)
     assert leader is known[int(np.argmax(improvement))]
     by_time = engine._acquisition(known, known, front=True) / engine._expected_seconds(known, 1)

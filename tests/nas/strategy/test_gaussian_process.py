@@ -124,6 +124,7 @@ def priced(
         screened=screened,
         graph=blank,
         choices=blank,
+        times=(0.0, 0.0),
         costs=np.array(costs),
         fits=(True,) * len(costs) if fits is None else fits,
     )

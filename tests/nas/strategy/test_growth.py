@@ -9,7 +9,8 @@ from nas.strategy.engine import Proposal, SearchEngine
 from nas.strategy.error_noise import ErrorNoise
 from nas.strategy.growth import Longer, learn_growth
 from nas.strategy.screening import Screened, survey
-from nas.strategy.time_reserve import LONGER_SHARE, MOST_SHARE, TimeReserve
+from nas.strategy.settings import LONGER_SHARE
+from nas.strategy.time_reserve import MOST_SHARE, TimeReserve
 from search_spaces.choices import Choices
 from tests.nas.strategy.search_fakes import STEPS, make_screen
 
