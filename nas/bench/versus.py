@@ -16,6 +16,7 @@ from typing import Any
 
 from cost_models.budget import parse_budget
 from nas.execute import EvaluatorSpec
+from nas.execute.kernels import kernel_variables
 from nas.execute.ray_workers import RayExecutor
 from nas.model.evaluation import Evaluated, Request
 from nas.model.result import model_key
@@ -77,7 +78,9 @@ def plain(job: Job, seconds: float, sampler: str) -> tuple[list[Found], int]:
     )
     executor = RayExecutor(
         spec=EvaluatorSpec(
-            factory="nas.tf.worker:make_evaluator", settings={"target": job.target, "budget": everything}
+            factory="nas.tf.worker:make_evaluator",
+            settings={"target": job.target, "budget": everything},
+            variables=kernel_variables(job.dataset.info.input_shape),
         ),
         shared={"dataset": job.dataset},
         workers=job.config.workers,

@@ -19,10 +19,12 @@ class EvaluatorSpec:
     Attributes:
         factory: "package.module:function"; called with `settings`, returns a function of a `Request`.
         settings: Keyword arguments; large arrays in it travel to each worker once.
+        variables: Environment variables that must be set before anything is imported.
     """
 
     factory: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def make(self) -> Evaluate:
         """Imports and calls the factory."""

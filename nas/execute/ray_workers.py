@@ -39,6 +39,7 @@ _WORKER_ENV = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE": "0",  # oneDNN's kernels are made once, not at each step
 }
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 _SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # several workers on one GPU: none may take all of it
@@ -182,7 +183,7 @@ class RayExecutor:
         self._arguments = (spec.factory, dict(spec.settings), dict(files or {}), memory_bytes)
         # Ray resolves references only where they are arguments of their own.
         self._shared = {key: ray.put(value) for key, value in shared.items()}
-        environment = _WORKER_ENV | (_SHARED_GPU if gpus else _NO_GPU)
+        environment = {**_WORKER_ENV, **spec.variables, **(_SHARED_GPU if gpus else _NO_GPU)}
         self._options = {"runtime_env": {"env_vars": environment}}
         self._class = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0)(_Worker)
         self._slots = [_Slot(index=i) for i in range(workers or max(1, count))]

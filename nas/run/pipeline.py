@@ -334,6 +334,7 @@ def _search_feasible(
     verbose: bool,
 ) -> RunResult:
     from nas.execute import EvaluatorSpec
+    from nas.execute.kernels import kernel_variables
     from nas.execute.ray_workers import RayExecutor
     from nas.report.live import LiveReport
     from nas.strategy.driver import Driver
@@ -430,6 +431,7 @@ def _search_feasible(
                         for each in job.front_ends
                     },
                 },
+                variables=kernel_variables(job.dataset.info.input_shape),
             ),
             shared={"dataset": job.dataset} | ({} if job.init is None else {"init": job.init}),
             workers=config.workers,

@@ -8,6 +8,7 @@ from typing import Any
 import tf_keras
 from tf_keras import layers as kl
 
+from nas.tf.depthwise import DepthwiseConv2D
 from search_spaces.arch import ArchSpec
 from search_spaces.layers import (
     INPUT,
@@ -74,7 +75,7 @@ def _apply(index: int, layer: Layer, inputs: list[Any], seed: int) -> Any:
                 name=name,
             )(x)
         case DepthwiseConv():
-            x = kl.DepthwiseConv2D(
+            x = DepthwiseConv2D(
                 layer.kernel,
                 strides=layer.strides,
                 padding=layer.padding.lower(),

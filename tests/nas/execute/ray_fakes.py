@@ -11,7 +11,13 @@ from typing import Any
 
 from nas.model.evaluation import Evaluation, Failed, Request
 
-THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+VARIABLES = (
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+    "ASKED_FOR",
+)
 
 
 def _eat() -> None:
@@ -42,8 +48,8 @@ def make(*, folder: str, payload: Any = None) -> Callable[[Request], Evaluation]
                     _eat()
         if what == "answer nonsense":
             return "nonsense"  # type: ignore[return-value]
-        if what == "say threads":
-            words = [f"{name}={os.environ.get(name)}" for name in THREADS]
+        if what == "say variables":
+            words = [f"{name}={os.environ.get(name)}" for name in VARIABLES]
             return Failed(stage="worker", reason=" ".join(words), retryable=False)
         if what == "read the space":
             reason = f"{request.space}: {Path(request.space).read_text()}"

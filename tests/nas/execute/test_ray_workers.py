@@ -31,7 +31,9 @@ def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Execut
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where the workers find ray_fakes
 
     made = RayExecutor(
-        spec=EvaluatorSpec(factory="ray_fakes:make", settings={"folder": str(tmp_path)}),
+        spec=EvaluatorSpec(
+            factory="ray_fakes:make", settings={"folder": str(tmp_path)}, variables={"ASKED_FOR": "yes"}
+        ),
         shared={"payload": "data"},
         workers=2,
         address=None,
@@ -64,7 +66,7 @@ def test_workers_that_die_throw_or_hang_are_replaced_and_each_request_is_answere
 
 
 def test_workers_that_eat_memory_or_answer_nonsense_cost_their_trial_only(executor: Executor) -> None:
-    tasks = ["eat", "eat and swallow", "answer nonsense", "say threads", "read the space"]
+    tasks = ["eat", "eat and swallow", "answer nonsense", "say variables", "read the space"]
     requests = [replace(ask(i, what), space="my/space.py") for i, what in enumerate(tasks)]
     evaluations = {number: done.evaluation for number, done in answers(executor, requests).items()}
     read = evaluations.pop(4)
@@ -78,7 +80,8 @@ def test_workers_that_eat_memory_or_answer_nonsense_cost_their_trial_only(execut
         2: Failed(stage="worker", reason="the evaluator returned str", retryable=False),
         3: Failed(
             stage="worker",
-            reason="TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES=-1",
+            reason="TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES=-1"
+            " ASKED_FOR=yes",
             retryable=False,
         ),
     }
