@@ -80,6 +80,9 @@ class SearchEngine:
         limit: Seconds of a time limit that is to buy accuracy; None without one.
         stretch: How many times as long as in full finalists may be trained.
         source: Gives new networks in place of the surrogate, or None when it has no more. Promotions stay the same.
+
+    Attributes:
+        pace: How many times as long as expected trainings take here; matters with a time limit alone.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class SearchEngine:
         self.screen = screen
         self.settings = settings or SearchSettings()
         self.source = source
+        self.pace = 1.0
         self._stretch, self._limit = stretch, limit
         self._top = len(steps) - 1
         self._seed = seed
@@ -426,8 +430,8 @@ class SearchEngine:
         return best
 
     def _full_seconds(self, networks: Sequence[TrialHistory]) -> Array:
-        """Expected times of trainings in full. Shape: (n,)."""
-        return _seconds(networks, self._steps[self._top])
+        """Expected times of trainings in full, at the pace of this machine. Shape: (n,)."""
+        return self.pace * _seconds(networks, self._steps[self._top])
 
     def _in_time(self, networks: Sequence[TrialHistory], share: float) -> list[TrialHistory]:
         """Those whose training in full takes no more than a share of the time limit."""

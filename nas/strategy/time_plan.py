@@ -84,6 +84,7 @@ class TimePlan:
             self.reserve.after = self.limit.after
             # The first trainings wait for their workers to start, which says nothing of the later ones.
             self.reserve.tell(screened, record.trained_steps, record.worked_seconds)
+            self.engine.pace = self.reserve.typical_pace() or 1.0
 
     def is_late(self) -> bool:
         """Whether what is left of the time is needed for the full trainings."""

@@ -72,10 +72,15 @@ class TimeReserve:
 
         Of a network that was not trained yet the pace of the others is taken, long trainings counting more.
         """
+        pace = self.typical_pace()
+        return None if pace is None else [self._seconds_of(one, steps, pace) for one in networks]
+
+    def typical_pace(self) -> float | None:
+        """How many times as long as expected trainings take here, long ones counting more; None before any ended."""
         if not self._taken:
             return None
         seconds, expected = np.sum(list(self._taken), axis=0)
-        return [self._seconds_of(one, steps, float(seconds / expected)) for one in networks]
+        return float(seconds / expected)
 
     def surely_seconds(self, network: Screened, steps: int) -> float | None:
         """Seconds within which a training ends almost surely, as `pace` has it; None before any ended."""

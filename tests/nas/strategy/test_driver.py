@@ -21,6 +21,7 @@ from nas.strategy.pareto import choose, dominates, finalists_of, objectives, par
 from nas.strategy.screening import Screen
 from nas.strategy.time_limit import TimeLimit
 from nas.strategy.time_plan import TimePlan
+from nas.strategy.training_cost import expected_seconds
 from tests.nas.strategy.search_fakes import STEPS, FakeEvaluator, Heard, make_driver, make_screen
 
 
@@ -700,6 +701,19 @@ class Timed:
         assert isinstance(ended, Evaluated)
         seconds = {"train": spent}
         return replace(ended, seconds=seconds, cut_at=steps if steps < request.steps else None)
+
+
+@pytest.mark.parametrize("seconds_a_step", [0.05, 0.15])
+def test_the_engine_knows_the_pace_of_the_machine(tmp_path: Path, seconds_a_step: float) -> None:
+    driver, _ = make_driver(tmp_path, evaluate=Timed(seconds_a_step), trials=8)
+    driver.plan = replace(driver.plan, limit=1e6)
+    driver.search()
+    expected = [
+        float(expected_seconds([driver.engine.replayed(one.params, 0).screened], one.trained_steps)[0])
+        for one in driver.records()
+    ]
+    spent = [seconds_a_step * one.trained_steps for one in driver.records()]
+    assert driver.engine.pace == pytest.approx(sum(spent) / sum(expected))
 
 
 def test_finalists_share_the_time_that_is_left(tmp_path: Path) -> None:

@@ -249,6 +249,14 @@ def test_a_longer_limit_only_leaves_out_what_there_is_no_time_for() -> None:
     assert max(seconds) <= engine.settings.full_share * 20.0
 
 
+def test_on_a_slow_machine_there_is_time_for_smaller_networks() -> None:
+    engine = limited(40.0)
+    engine.pace = 4.0
+    seconds = [4 * float(expected_seconds([one.screened], STEPS[-1])[0]) for one in run(engine, 20)]
+    assert max(seconds) <= engine.settings.full_share * 40.0
+    assert engine.settings == SearchSettings()  # it begins before any pace is known
+
+
 def test_where_finalists_are_trained_for_longer_a_search_begins_with_two_large_networks() -> None:
     engine = limited(60.0, stretch=16.0)
     assert engine.settings == SearchSettings().ahead()

@@ -72,6 +72,7 @@ def test_a_network_that_was_trained_is_timed_by_itself_and_others_by_the_pace_of
     assert other is not None
     assert quick.screened.digest != other.screened.digest
     expected = [float(expected_seconds([one.screened], 1000)[0]) for one in (quick, other)]
+    assert reserve.typical_pace() == pytest.approx(2)
     before = reserve.typical_seconds([quick.screened, other.screened], 1000)
     assert before == pytest.approx([2 * seconds for seconds in expected])
     reserve.tell(quick.screened, 100, 0.5 * float(expected_seconds([quick.screened], 100)[0]))
@@ -85,6 +86,7 @@ def test_a_network_that_was_trained_is_timed_by_itself_and_others_by_the_pace_of
 def test_nothing_is_said_of_seconds_before_a_training_ended() -> None:
     reserve = searched(0, workers=1, limit=100.0)
     assert reserve.typical_seconds([], 1000) is None
+    assert reserve.typical_pace() is None
 
 
 def test_what_a_training_surely_takes_has_a_margin_above_its_own_times_and_above_those_of_others() -> None:
