@@ -262,7 +262,7 @@ def test_ample_time_changes_nothing(evaluator: Any) -> None:
 def test_a_training_that_runs_out_of_time_is_measured_where_it_stands(
     changes: dict[str, Any], evaluator: Any
 ) -> None:
-    ended = evaluator(request(steps=100_000, train_seconds=8.0, **changes))
+    ended = evaluator(request(steps=100_000, train_seconds=16.0, **changes))
     assert isinstance(ended, Evaluated)
     assert ended.cut_at is not None
     assert 50 < ended.cut_at < 100_000
