@@ -334,6 +334,12 @@ class SearchEngine:
         draws = np.random.default_rng(self._seed).standard_normal((_DRAWS, len(networks)))
         return float(np.exp(mean + deviation * draws).min(1).mean())
 
+    @_one_thread
+    def least_error(self) -> float:
+        """The expected error of the best network that was trained in full; infinite before any was."""
+        full = [one for one in self._conditioned() if self._top in one.errors]
+        return float(np.min(self._posterior.errors(full))) if full else math.inf
+
     def _after(self, networks: Sequence[TrialHistory], longer: _Longer) -> tuple[Array, Array]:
         """Mean and deviation of the logarithm of the error after longer trainings. Shape: (n,) each."""
         mean, deviation = self._posterior.predict(networks)

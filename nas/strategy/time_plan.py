@@ -150,7 +150,8 @@ class TimePlan:
         """The most promising networks and the training steps of each: more than in full where there is time for that.
 
         As many as promise the least error of the best: the fewer, the longer each of them is trained. In full only
-        those are trained that are not yet.
+        those are trained that are not yet, and so where longer ones, for want of time the small alone, promise no
+        better network than there is.
         """
         plan, slots, full = self.plan, self.executor.slots, self.plan.steps[-1]
         options = []
@@ -162,8 +163,9 @@ class TimePlan:
                 long = times([one.screened for one in chosen])
                 options.append((self.engine.expected_best(chosen, times), chosen, long))
         if options:
-            _, chosen, long = min(options, key=lambda option: option[0])
-            return [one.params for one in chosen], [int(full * each) for each in long]
+            promise, chosen, long = min(options, key=lambda option: option[0])
+            if promise < self.engine.least_error():
+                return [one.params for one in chosen], [int(full * each) for each in long]
         chosen = self.engine.finalists(plan.finalists, spread=plan.spread)
         return [one.params for one in chosen], [full] * len(chosen)
 

@@ -759,5 +759,24 @@ def test_as_many_finalists_are_trained_for_longer_as_promise_most(
         TimePlan, "_times_as_long", lambda self, count: lambda networks: np.full(len(networks), times / count)
     )
     monkeypatch.setattr(driver.engine, "expected_best", lambda chosen, times: promise[3 - len(chosen)])
+    monkeypatch.setattr(driver.engine, "least_error", lambda: 0.31)
     chosen, steps = driver._time.finalists()
     assert (len(chosen), set(steps)) == (finalists, {int(each * STEPS[-1])})
+
+
+def test_none_is_trained_for_longer_where_that_promises_no_better_network_than_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver, _ = make_driver(tmp_path, trials=40)
+    driver.plan = replace(driver.plan, finalist_steps=100_000, finalists=3)
+    driver.search()
+    monkeypatch.setattr(
+        TimePlan, "_times_as_long", lambda self, count: lambda networks: np.full(len(networks), 4.0)
+    )
+    full = [record for record in driver.records() if record.steps == STEPS[-1] and record.value is not None]
+    assert driver.engine.least_error() == pytest.approx(1 - max(record.value for record in full), rel=0.5)
+    assert set(driver._time.finalists()[1]) == {4 * STEPS[-1]}
+    monkeypatch.setattr(driver.engine, "least_error", lambda: 0.0)
+    chosen, steps = driver._time.finalists()
+    assert set(steps) <= {STEPS[-1]}
+    assert not [record for record in full if record.params in chosen]
