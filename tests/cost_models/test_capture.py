@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
 import threading
 import tty
@@ -122,6 +123,15 @@ def test_an_unfinished_log_is_kept_beside(folder: Path, capsys: pytest.CaptureFi
     assert part.read_bytes().startswith(b"booting")
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests run in the background, whose shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_keeps_what_was_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = python(
         "import os, signal, time\n"
