@@ -162,7 +162,7 @@ def _constants(tflite: bytes, model: TfliteModel) -> dict[int, Values]:
     return known
 
 
-def _places(size: int, kernel: int, stride: int, dilation: int, padding: str) -> tuple[int, int, int]:
+def window_places(size: int, kernel: int, stride: int, dilation: int, padding: str) -> tuple[int, int, int]:
     """How many windows there are along an axis, and the padding before and behind it."""
     reach = dilation * (kernel - 1) + 1
     if padding == "VALID":
@@ -192,7 +192,7 @@ class _Windows:
             (options.dilation_h, options.dilation_w),
         )
         high, wide = (
-            _places(shape[1 + axis], kernel[axis], strides[axis], dilation[axis], options.padding)
+            window_places(shape[1 + axis], kernel[axis], strides[axis], dilation[axis], options.padding)
             for axis in (0, 1)
         )
         return cls(high, wide, kernel, strides, dilation)
@@ -253,7 +253,8 @@ def _dense(inputs: Values, kernel: Values, bias: Values) -> tuple[Values, _Pull]
 def _pool_windows(inputs: Values, options: Pool2DOptions) -> _Windows:
     kernel, strides = (options.filter_h, options.filter_w), (options.stride_h, options.stride_w)
     high, wide = (
-        _places(inputs.shape[1 + axis], kernel[axis], strides[axis], 1, options.padding) for axis in (0, 1)
+        window_places(inputs.shape[1 + axis], kernel[axis], strides[axis], 1, options.padding)
+        for axis in (0, 1)
     )
     return _Windows(high, wide, kernel, strides)
 

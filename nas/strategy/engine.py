@@ -59,7 +59,7 @@ class Proposal:
 
 
 class SearchEngine:
-    """Suggests trainings. They follow from the record and the seed alone.
+    """Suggests trainings. They follow from the record and the seed, with a time limit from `pace` too.
 
     Costs are known without training, so only accuracy is modelled, and nothing that breaks the budget is suggested.
     Networks are ranked by their expected hypervolume improvement for each second of training. Some suggestions

@@ -9,6 +9,8 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 from tf_keras import layers as kl
 
+from nas.runtimes.float_twin import window_places
+
 
 class DepthwiseConv2D(kl.DepthwiseConv2D, tfmot.sparsity.keras.PrunableLayer):  # type: ignore[misc]
     """The same layer; in training it is put to oneDNN in another way where that is slow.
@@ -25,13 +27,13 @@ class DepthwiseConv2D(kl.DepthwiseConv2D, tfmot.sparsity.keras.PrunableLayer):  
         signal = stride > 1 and wide == sizes[1] == 1
         if not training or self.padding != "same" or not (signal or high > sizes[0] or wide > sizes[1]):
             return super().call(inputs)
-        above, below = _same_padding(sizes[0], high, stride)
-        left, right = _same_padding(sizes[1], wide, stride)
+        count, above, below = window_places(sizes[0], high, stride, 1, "SAME")
+        _, left, right = window_places(sizes[1], wide, stride, 1, "SAME")
         kernel = self.depthwise_kernel
         if signal:
             # The convolution of stride 1 of a map whose rows are as many places of the signal as the stride.
             places = math.ceil(high / stride)
-            rows = math.ceil(sizes[0] / stride) - 1 + places
+            rows = count - 1 + places
             below = max(rows * stride - above - sizes[0], 0)
             padded = tf.pad(inputs, ((0, 0), (above, below), (0, 0), (0, 0)))[:, : rows * stride]
             padded = tf.reshape(padded, (-1, rows, stride, inputs.shape[3]))
@@ -46,9 +48,3 @@ class DepthwiseConv2D(kl.DepthwiseConv2D, tfmot.sparsity.keras.PrunableLayer):  
     def get_prunable_weights(self) -> list[Any]:
         """None, as of Keras' own: tfmot prunes no depthwise kernels."""
         return []
-
-
-def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Elements before and behind an axis that make up SAME."""
-    padding = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-    return padding // 2, padding - padding // 2
