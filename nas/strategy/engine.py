@@ -14,6 +14,7 @@ from threadpoolctl import ThreadpoolController
 from nas.model.policy import MetricName
 from nas.strategy.acquisition import ExpectedHypervolumeImprovement, leader_improvement
 from nas.strategy.candidate_pool import CandidatePool, TrialHistory
+from nas.strategy.candidates import Candidates
 from nas.strategy.error_noise import ErrorNoise
 from nas.strategy.gaussian_process import Array
 from nas.strategy.growth import Growth, Longer, learn_growth
@@ -24,7 +25,6 @@ from nas.strategy.settings import LONGER_SHARE, SearchSettings
 from nas.strategy.training_cost import expected_seconds, seconds_of
 from search_spaces.choices import Choices
 
-_CLIMBS, _CLIMB_SIZE = 4, 32  # of changes of a large network
 _DRAWS = 1024  # of errors, to compare sets of finalists
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -80,9 +80,6 @@ class SearchEngine:
         limit: Seconds of a time limit that is to buy accuracy; None without one.
         stretch: How many times as long as in full finalists may be trained.
         source: Gives new networks in place of the surrogate, or None when it has no more. Promotions stay the same.
-
-    Attributes:
-        pace: How many times as long as expected trainings take here; matters with a time limit alone.
     """
 
     def __init__(
@@ -102,12 +99,10 @@ class SearchEngine:
         self.screen = screen
         self.settings = settings or SearchSettings()
         self.source = source
-        self.pace = 1.0
         self._stretch, self._limit = stretch, limit
         self._top = len(steps) - 1
         self._seed = seed
         self._noise = ErrorNoise(samples=samples, metric=metric)
-        self._feasible = feasible
         self._pool = CandidatePool(screen)
         self._steps = tuple(steps)
         self._posterior = Posterior(steps=steps, noise=self._noise)
@@ -119,7 +114,6 @@ class SearchEngine:
         self._pending: dict[int, TrialHistory] = {}
         self._failed = 0
         self._new = 0  # networks whose first training in this run has ended
-        self._pools: dict[tuple[int, int], list[TrialHistory]] = {}  # by generation, and which try
         rng = np.random.default_rng([seed, *b"market"])  # the word decides the draws: it stays
         size = self.settings.cost_sample
         sample = self._pool.draw(rng, parents=feasible, size=size, draws=2 * size, themselves=True)
@@ -131,11 +125,29 @@ class SearchEngine:
         low, high = (np.array([end(costs, axis=0) for costs in within]) for end in (np.min, np.max))
         self._improvement = ExpectedHypervolumeImprovement(low, high, rng)
         if limit is not None and sample:
-            typical = float(np.median(self._full_seconds(sample)))
+            typical = float(np.median(_seconds(sample, steps[-1])))
             if limit < self.settings.short * typical:
                 self.settings = self.settings.hurried()
             elif stretch > 1:
                 self.settings = self.settings.ahead()
+        self._candidates = Candidates(
+            self._pool,
+            self.settings,
+            seed=seed,
+            steps=steps[-1],
+            limit=limit,
+            feasible=feasible,
+            parents=self._parents,
+        )
+
+    @property
+    def pace(self) -> float:
+        """How many times as long as expected trainings take here; matters with a time limit alone."""
+        return self._candidates.pace
+
+    @pace.setter
+    def pace(self, times: float) -> None:
+        self._candidates.pace = times
 
     @property
     def begun(self) -> int:
@@ -151,7 +163,7 @@ class SearchEngine:
     def reseed(self, seed: int) -> None:
         """Draws candidates by another seed from now on."""
         self._seed = seed
-        self._pools = {}
+        self._candidates.reseed(seed)
 
     def taken(self, params: Mapping[str, Any]) -> bool:
         """Whether a network was trained, failed, or is being trained."""
@@ -253,7 +265,7 @@ class SearchEngine:
             return None
         if self.source is not None:
             return self.source()
-        new = self._candidates(order)
+        new = self._candidates.new(order)
         if not new:
             return None
         known = self._conditioned()
@@ -261,7 +273,7 @@ class SearchEngine:
         if settings.guided and begun >= settings.random_first and len(known) >= 3:
             best = self._most_promising(new, 0, front=front)
         elif begun < settings.large_first:
-            best = self._largest(new, order)
+            best = self._candidates.largest(new, order)
         else:
             best = new[0]
         return Proposal(params=best.params, screened=best.screened, rung=0)
@@ -404,60 +416,6 @@ class SearchEngine:
             beyond += len(here)
         return 0, []
 
-    def _candidates(self, order: int) -> list[TrialHistory]:
-        """New networks that fit: drawn for this generation of proposals, and left from the last one."""
-        generation = order // self.settings.generation
-        for salt in range(self.settings.pool_attempts):
-            drawn = self._drawn(generation, salt)
-            if salt == 0 and generation > 0:
-                drawn = [*drawn, *self._drawn(generation - 1)]
-            new = [one for one in drawn if not self._pool.taken(one)]
-            if new:
-                return self._in_time(new, self.settings.full_share) or [
-                    new[int(np.argmin(self._full_seconds(new)))]
-                ]
-        return []
-
-    def _largest(self, networks: Sequence[TrialHistory], order: int) -> TrialHistory:
-        """The one of the most work, or in every other order of the most weights, and what changes of it come to."""
-
-        def size(network: TrialHistory) -> int:
-            costs = network.screened.costs
-            assert costs is not None
-            return costs.model_bytes if order % 2 else costs.macs
-
-        share = self.settings.large_share
-        best = max(self._in_time(networks, share) or networks, key=size)
-        rng = np.random.default_rng([self._seed, order, *b"large"])
-        for _ in range(_CLIMBS):
-            drawn = self._pool.draw(rng, parents=[best.params], size=_CLIMB_SIZE, draws=2 * _CLIMB_SIZE)
-            new = self._in_time([one for one in drawn if not self._pool.taken(one)], share)
-            best = max([best, *new], key=size)
-        return best
-
-    def _full_seconds(self, networks: Sequence[TrialHistory]) -> Array:
-        """Expected times of trainings in full, at the pace of this machine. Shape: (n,)."""
-        return self.pace * _seconds(networks, self._steps[self._top])
-
-    def _in_time(self, networks: Sequence[TrialHistory], share: float) -> list[TrialHistory]:
-        """Those whose training in full takes no more than a share of the time limit."""
-        if self._limit is None:
-            return list(networks)
-        took = self._full_seconds(networks)
-        return [one for one, seconds in zip(networks, took) if seconds <= share * self._limit]
-
-    def _drawn(self, generation: int, salt: int = 0) -> list[TrialHistory]:
-        """Candidates, from what was known when a generation began."""
-        if (generation, salt) not in self._pools:
-            self._pools = {at: pool for at, pool in self._pools.items() if at[0] >= generation - 1}
-            rng = np.random.default_rng([self._seed, generation, salt])
-            best = self._parents(generation * self.settings.generation)
-            size = self.settings.pool_size
-            self._pools[generation, salt] = self._pool.draw(
-                rng, parents=best or self._feasible, size=size, draws=3 * size, themselves=not best
-            )
-        return self._pools[generation, salt]
-
     def _parents(self, before: int) -> list[dict[str, Any]]:
         """Networks to mutate: the most accurate within random budgets, and within the whole budget."""
         self._known = None
@@ -505,7 +463,9 @@ class SearchEngine:
         """How many times as long as in full a finalist may be trained: large ones are slow. Shape: (n,)."""
         if self._limit is None:
             return np.full(len(networks), self._stretch)
-        return np.clip(LONGER_SHARE * self._limit / self._full_seconds(networks), 1.0, self._stretch)
+        return np.clip(
+            LONGER_SHARE * self._limit / self._candidates.full_seconds(networks), 1.0, self._stretch
+        )
 
     def _expected_seconds(self, networks: Sequence[TrialHistory], rung: int) -> Array:
         """Expected time at a rung; of new networks also a share of the longer trainings. Shape: (n,)."""

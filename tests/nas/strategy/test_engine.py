@@ -237,7 +237,7 @@ def test_a_short_search_begins_with_the_largest_networks_that_there_is_time_for(
     first, second, *_ = run(engine, 3)
     share = engine.settings.full_share * 6.0
     assert max(expected_seconds([one.screened for one in (first, second)], STEPS[-1])) <= share
-    candidates = [one for one in engine._candidates(0) if one.screened.digest != first.screened.digest]
+    candidates = [one for one in engine._candidates.new(0) if one.screened.digest != first.screened.digest]
     assert macs(first) >= max(one.screened.costs.macs for one in candidates if one.screened.costs)
 
 

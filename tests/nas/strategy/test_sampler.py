@@ -93,7 +93,7 @@ def test_a_study_of_ones_own_gets_the_proposals_of_a_run(tmp_path: Path) -> None
     driver, _ = make_driver(tmp_path, trials=20)
     sampler = make()
     # The two start from networks that fit, each drawn in its own way.
-    sampler._engine_arguments["feasible"] = driver.engine._feasible
+    sampler._engine_arguments["feasible"] = driver.engine._candidates.feasible
     sampler._forget()
     driver.search()
     records = driver.records()
