@@ -200,14 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=75.0)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args(argv)
-    for name in (
-        "OMP_NUM_THREADS",
-        "TF_NUM_INTRAOP_THREADS",
-        "TF_NUM_INTEROP_THREADS",
-        "TF_USE_LEGACY_KERAS",
-    ):
-        os.environ[name] = "1"
-    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    one_thread()
     recorders = {
         name: Recorder(TASKS[name], read_table(TASKS[name], arguments.out))
         for name in arguments.tasks.split(",")
@@ -226,12 +219,25 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if not recorded:
                     continue
                 task = recorded[0]["task"]
-                _append(arguments.out / TASKS[task].table, recorded)
+                append(arguments.out / TASKS[task].table, recorded)
                 recorders[task].add(recorded)
                 print({k: recorded[-1][k] for k in ("task", "network", "val_correct", "seconds")}, flush=True)
 
 
-def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def one_thread() -> None:
+    """Lets processes to come train on a core each."""
+    for name in (
+        "OMP_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+        "TF_USE_LEGACY_KERAS",
+    ):
+        os.environ[name] = "1"
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+
+
+def append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Adds rows to a file, which begins with their names."""
     begun = path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
