@@ -292,14 +292,24 @@ def _export(
     from nas.model.quality import is_near_chance
     from nas.run.stored_model import finished_model
     from nas.run.summary import chosen_model
+    from nas.runtimes.several import processes_for
     from nas.tasks.accuracy import measure_accuracy
     from nas.tasks.robustness import measure_robustness
 
     taken, job = job.taken(record.params), job.behind(record.params)
     validated = _validated(folder, record, records)
-    validation = record.tflm_accuracy or measure_accuracy(validated or tflite, job.dataset, "val", "tflm")
+    processes = processes_for(job.config.workers)
+    validation = record.tflm_accuracy or measure_accuracy(
+        validated or tflite, job.dataset, "val", "tflm", processes=processes
+    )
     test = measure_accuracy(
-        tflite, job.dataset, "test", "tflm", threshold=validation.threshold, detailed=True
+        tflite,
+        job.dataset,
+        "test",
+        "tflm",
+        threshold=validation.threshold,
+        detailed=True,
+        processes=processes,
     )
     for accuracy in (validation, test):
         if is_near_chance(accuracy):

@@ -337,6 +337,7 @@ def _search_feasible(
     from nas.execute.kernels import kernel_variables
     from nas.execute.ray_workers import RayExecutor
     from nas.report.live import LiveReport
+    from nas.runtimes.several import processes_for
     from nas.strategy.driver import Driver
     from nas.strategy.engine import SearchEngine
     from nas.strategy.plan import Plan
@@ -453,6 +454,7 @@ def _search_feasible(
                 limit=config.timeout,
                 validation=judged_samples(job.dataset, "val"),
                 test_share=judged_samples(job.dataset, "test") / judged_samples(job.dataset, "val"),
+                measuring=processes_for(config.workers),
                 starts=starts,
                 finalist_steps=_longest_steps(job),
                 longest=_LONGEST_SHARE * config.trial_timeout,

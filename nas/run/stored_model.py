@@ -72,6 +72,7 @@ def load_run_model(
     Raises:
         UserError: No run, no such model, or other data than the run was started with.
     """
+    from nas.runtimes.several import processes_for
     from nas.tasks.accuracy import measure_accuracy
 
     folder = open_run_folder(str(path))
@@ -90,7 +91,8 @@ def load_run_model(
     chosen = read_result(folder)[0].chosen
     is_chosen = chosen is not None and chosen.number == trial.number
     validated = tflite if trial.retrains is None else model_bytes(folder, _find(folder, str(trial.retrains)))
-    validation = measure_accuracy(validated, dataset, "val", "tflm")
+    processes = processes_for(config.workers)
+    validation = measure_accuracy(validated, dataset, "val", "tflm", processes=processes)
     # Given limits are less a front end already, where that was not searched.
     whole = budget is None or FRONT_END in trial.params
     limits = users_budget(config, target, text=config.budget) if budget is None else budget
@@ -103,7 +105,13 @@ def load_run_model(
             accuracies=(
                 validation,
                 measure_accuracy(
-                    tflite, dataset, "test", "tflm", threshold=validation.threshold, detailed=True
+                    tflite,
+                    dataset,
+                    "test",
+                    "tflm",
+                    threshold=validation.threshold,
+                    detailed=True,
+                    processes=processes,
                 ),
             ),
             versions=folder.load_config().get("versions", {}),

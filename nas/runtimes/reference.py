@@ -20,17 +20,21 @@ def reference_engine() -> Engine:
     return "tflm"
 
 
-def reference_model(tflite: bytes) -> Int8Model:
+def reference_model(tflite: bytes, processes: int = 1) -> Int8Model:
     """An int8 model in the interpreter of this machine whose answers count.
+
+    Args:
+        tflite: The flatbuffer.
+        processes: How many may answer at a time, where that is TFLM's.
 
     Raises:
         UserError: More than one input or output, or other than int8.
         InterpreterError: The interpreter refuses the model.
     """
     if reference_engine() == "tflm":
-        from nas.runtimes.tflm import TflmModel
+        from nas.runtimes.several import SeveralTflmModels
 
-        return TflmModel(tflite)
+        return SeveralTflmModels(tflite, processes)
     from nas.runtimes.litert import LiteRtModel
 
     return LiteRtModel(tflite)

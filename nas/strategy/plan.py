@@ -24,6 +24,7 @@ class Plan:
         limit: Seconds that the run may take from its first worker on: a part of it is kept for the end.
         validation: Validation samples.
         test_share: Test samples for each of them.
+        measuring: Processes that measure the chosen model side by side.
         starts: Choices of networks to train before any that is proposed.
         finalist_steps: Training steps of the finalists, where a time limit leaves time for more than in full; None
             for in full.
@@ -42,6 +43,7 @@ class Plan:
     limit: float | None = None
     validation: int = 1000
     test_share: float = 1.0
+    measuring: int = 1
     starts: tuple[dict[str, Any], ...] = ()
     finalist_steps: int | None = None
     longest: float | None = None

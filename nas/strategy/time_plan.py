@@ -55,6 +55,7 @@ class TimePlan:
             seconds=plan.limit,
             validation=plan.validation,
             test_share=plan.test_share,
+            measuring=plan.measuring,
             retrains=plan.retrains,
         )
         if plan.limit is not None:

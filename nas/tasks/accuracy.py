@@ -148,6 +148,7 @@ def measure_accuracy(
     threshold: int | None = None,
     detailed: bool = False,
     by_sample: bool = False,
+    processes: int = 1,
 ) -> Accuracy:
     """Accuracy on the raw samples of one part, quantized as the firmware quantizes them.
 
@@ -163,8 +164,9 @@ def measure_accuracy(
         detailed: Whether to tell the metric of each group as well, where the data have groups, and of a regression the
             predictions of some samples.
         by_sample: Whether to keep which samples are answered rightly, where answers are classes.
+        processes: How many may answer at a time, where TFLM does.
     """
-    model = reference_model(tflite)
+    model = reference_model(tflite, processes)
     # TFLM is asked to load it even where LiteRT answers: a model that it refuses is of no use.
     answering = model if engine in ("tflm", model.engine) else LiteRtModel(tflite)
     judged = _judge(answering, dataset, part, threshold)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nas.runtimes import several
 from nas.runtimes.tflm import Port, TflmError, TflmModel
 
 TCN = (Path(__file__).parent / "bundle" / "data" / "tcn.tflite").read_bytes()
@@ -42,3 +44,46 @@ def test_inputs_of_another_shape_or_type_are_refused() -> None:
 def test_bytes_that_are_no_model_are_refused(data: bytes) -> None:
     with pytest.raises(TflmError, match="The model is not a readable flatbuffer"):
         TflmModel(data)
+
+
+def test_several_processes_answer_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(several, "_WORTH_SECONDS", 1e-9)
+    samples = np.random.default_rng(3).integers(-128, 128, (40, 64, 1, 9)).astype(np.int8)
+    model = several.SeveralTflmModels(TCN, 3)
+    started = _count_helpers(monkeypatch)
+    assert model.run(samples).tobytes() == TflmModel(TCN).run(samples).tobytes()
+    assert started == [1, 1]
+    assert model.run(samples[:0]).shape == (0, 5)
+
+
+def test_few_samples_are_answered_by_this_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = _count_helpers(monkeypatch)
+    samples = np.zeros((40, 64, 1, 9), np.int8)
+    assert several.SeveralTflmModels(TCN, 3).run(samples).shape == (40, 5)
+    assert not started
+
+
+def test_the_part_of_a_process_that_was_ended_is_done_by_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(several, "_WORTH_SECONDS", 1e-9)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    samples = np.random.default_rng(4).integers(-128, 128, (4000, 64, 1, 9)).astype(np.int8)
+    model = several.SeveralTflmModels(TCN, 2)
+    assert model.run(samples).tobytes() == TflmModel(TCN).run(samples).tobytes()
+
+
+def _count_helpers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows by one with each process that is started."""
+    started: list[int] = []
+    helper = several._Helper
+
+    def start() -> several._Helper:
+        started.append(1)
+        return helper()
+
+    monkeypatch.setattr(several, "_Helper", start)
+    return started
+
+
+def test_no_more_processes_measure_than_there_are_cores_or_workers() -> None:
+    assert several.processes_for(1) == 1
+    assert several.processes_for(10_000) == several.processes_for(None) >= 1

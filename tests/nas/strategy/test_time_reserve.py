@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nas.model.records import TrialRecord
+from nas.model.trained import Accuracy
 from nas.strategy.engine import SearchEngine
 from nas.strategy.screening import survey
+from nas.strategy.time_limit import TimeLimit
 from nas.strategy.time_reserve import SHARE, TimeReserve
 from nas.strategy.training_cost import expected_seconds
+from search_spaces.choices import Choices
 from tests.nas.strategy.search_fakes import STEPS, make_screen
 
 
@@ -109,3 +113,26 @@ def test_what_comes_after_the_trainings_is_no_part_of_the_share_for_them() -> No
     reserve = searched(0, workers=1, limit=100.0)
     reserve.after = 20.0
     assert reserve.seconds() == 20.0 + 80.0 * SHARE
+
+
+def test_several_processes_measure_the_chosen_model_in_their_share_of_the_time() -> None:
+    """Validation samples took 2 s, and there are four test samples for each: 8 s by one process."""
+    accuracy = Accuracy(part="val", engine="tflm", correct=9, total=10)
+    record = TrialRecord(
+        number=0,
+        state="evaluated",
+        full=True,
+        steps=10,
+        digest="d",
+        params={},
+        costs=make_screen()(Choices(rng=np.random.default_rng(0))).costs,
+        accuracy=accuracy,
+        tflm_accuracy=accuracy,
+        seconds={"train": 5.0, "evaluate": 2.0},
+    )
+    after = []
+    for processes in (1, 2, 4):
+        limit = TimeLimit(seconds=1e4, test_share=4.0, measuring=processes)
+        limit.tell(record)
+        after.append(limit.after - TimeLimit(seconds=1e4).after)
+    assert after == pytest.approx([8.0, 1.2 * 4.0, 1.2 * 2.0])
