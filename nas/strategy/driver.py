@@ -25,6 +25,9 @@ StoppedBy = Literal["trials", "timeout", "interrupt", "exhausted", "failures"]
 
 _MOST_FAILURES = 8  # in a row, none having succeeded: the cause is not the architecture
 _POLL_SECONDS = 0.25
+_MOSTLY = (
+    0.7  # of its steps, which make a finalist's training an ended one: more are asked for than have time
+)
 _START_SECONDS = 12.0  # of workers, for the first estimate
 
 
@@ -189,7 +192,7 @@ class Driver:
         ended = {
             (r.digest, r.steps)
             for r in self.study.records()
-            if r.state != "rejected" and r.cut_at is None and r.retrains is None
+            if r.state != "rejected" and r.trained_steps >= _MOSTLY * r.steps and r.retrains is None
         }
         replayed = list(map(self._replayed, chosen, steps))
         todo = [one for one in replayed if not self._has(one, ended) or self._lost(one)]

@@ -22,6 +22,9 @@ _SEARCH_OVERTIME = 1 / 3  # of the time kept for the finalists, that trainings o
 # A full training that cannot end is begun where it gets so many times further than the last one.
 _WORTH_MORE = 1.5
 _WHOLE = 0.8  # of the trainings in folds, for which there must be time
+# Finalists are asked for so many times the steps that there seems to be time for: what turns out quicker uses all of
+# its time, and the others are ended by it, with learning rate and pruning at their ends.
+_AMPLE = 1.25
 _WORTH_LONGER = 2.0  # times the steps of a training in full, for which finalists are trained for longer
 
 
@@ -166,7 +169,8 @@ class TimePlan:
         if options:
             promise, chosen, long = min(options, key=lambda option: option[0])
             if promise < self.engine.least_error():
-                return [one.params for one in chosen], [int(full * each) for each in long]
+                ample = long if plan.limit is None else np.minimum(_AMPLE * long, plan.stretch)
+                return [one.params for one in chosen], [int(full * each) for each in ample]
         chosen = self.engine.finalists(plan.finalists, spread=plan.spread)
         return [one.params for one in chosen], [full] * len(chosen)
 

@@ -732,6 +732,31 @@ def test_finalists_share_the_time_that_is_left(tmp_path: Path) -> None:
     assert most < 1.2 * least
 
 
+@pytest.mark.parametrize(("seconds_a_step", "cut"), [(0.05, True), (0.03, False)])
+def test_finalists_that_turn_out_quicker_than_expected_have_more_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds_a_step: float, cut: bool
+) -> None:
+    """Three trainings of 400 steps seem to have time, 500 are asked for: 20 s of 0.05 or 0.03 s a step."""
+    timed = Timed(0.05)
+    driver, _ = make_driver(tmp_path, evaluate=timed, trials=8)
+    driver.plan = replace(driver.plan, limit=1000.0, finalist_steps=100_000, finalists=3)
+    driver.search()
+    monkeypatch.setattr(
+        TimePlan, "_times_as_long", lambda self, count: lambda networks: np.full(len(networks), 4.0)
+    )
+    monkeypatch.setattr(driver.engine, "least_error", lambda: 1.0)
+    monkeypatch.setattr(TimePlan, "train_seconds", lambda self, proposal, rounds, shares: 20.0)
+    timed.seconds_a_step = seconds_a_step
+    driver.train_finalists()
+    longer = [r for r in driver.records() if r.steps > STEPS[-1]]
+    assert {(r.steps, r.trained_steps) for r in longer} == {(500, 400 if cut else 500)}
+    driver.train_finalists()  # those that time ended are ended: nothing is left to do
+    assert [r for r in driver.records() if r.steps > STEPS[-1]] == longer
+    driver.plan = replace(driver.plan, finalist_steps=450)
+    driver._time = driver._new_time()
+    assert set(driver._time.finalists()[1]) == {450}
+
+
 @pytest.mark.parametrize(
     ("times", "promise", "finalists", "each"),
     [
