@@ -130,9 +130,11 @@ class Driver:
                 proposal = self._propose()
                 if proposal is None:
                     break
-                if self._time.possible_steps(proposal, self._time.kept()) < self.plan.steps[proposal.rung]:
-                    late = self._time.late = True
-                    break
+                if not self._time.fits(proposal.screened, proposal.rung):
+                    proposal = self._propose_quicker()
+                    if proposal is None:
+                        late = self._time.late = True
+                        break
                 self._begin(proposal)
             if late and not self._pending:
                 continue  # which ends the search
@@ -153,6 +155,12 @@ class Driver:
             if not self.engine.taken(params):
                 return self.engine.replayed(params, 0)
         return self.engine.suggest(self.study.asked, more=self._more)
+
+    def _propose_quicker(self) -> Proposal | None:
+        """In place of a training for which there is no time one that has it; None where that is not worth it."""
+        if not self._time.goes_on():
+            return None
+        return self.engine.suggest(self.study.asked, more=self._more, fits=self._time.fits)
 
     @property
     def _more(self) -> bool:

@@ -30,6 +30,8 @@ _DRAWS = 1024  # of errors, to compare sets of finalists
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 Times = Callable[[Sequence[Screened]], Array]
 """How many times as long as in full each network would be trained. Shape: (n,)."""
+FitsTime = Callable[[Screened, int], bool]
+"""Whether there is time to train a network at a rung."""
 _Longer = Callable[[Sequence[TrialHistory]], Array]  # the same
 
 
@@ -248,31 +250,32 @@ class SearchEngine:
         self._known = self._growth = None
 
     @_one_thread
-    def suggest(self, order: int, *, more: bool = True) -> Proposal | None:
+    def suggest(self, order: int, *, more: bool = True, fits: FitsTime | None = None) -> Proposal | None:
         """The next training; None when there is none.
 
         Args:
             order: How many trainings were proposed before.
             more: Whether a new network may be begun.
+            fits: Leaves out what there is no time for; None for nothing. Other samplers than this engine cannot.
         """
         settings = self.settings
         front = order % settings.turns >= settings.leaders
-        rung, waiting = self._next_promotion()
+        rung, waiting = self._next_promotion(fits)
         if waiting:
             best = self._most_promising(waiting, rung, front=front)
             return Proposal(params=best.params, screened=best.screened, rung=rung)
         if not more:
             return None
         if self.source is not None:
-            return self.source()
-        new = self._candidates.new(order)
+            return self.source() if fits is None else None
+        new = [one for one in self._candidates.new(order) if fits is None or fits(one.screened, 0)]
         if not new:
             return None
         known = self._conditioned()
         begun = len(self._pool.all)
         if settings.guided and begun >= settings.random_first and len(known) >= 3:
             best = self._most_promising(new, 0, front=front)
-        elif begun < settings.large_first:
+        elif begun < settings.large_first and fits is None:
             best = self._candidates.largest(new, order)
         else:
             best = new[0]
@@ -399,7 +402,7 @@ class SearchEngine:
             self._known = self._posterior.condition(pending=list(self._pending.values()))
         return self._known
 
-    def _next_promotion(self) -> tuple[int, list[TrialHistory]]:
+    def _next_promotion(self, fits: FitsTime | None) -> tuple[int, list[TrialHistory]]:
         """The highest rung that a network may be promoted to, and the latest networks below it."""
         beyond = len(self._members_by_rung[self._top])
         for rung in range(self._top - 1, -1, -1):
@@ -409,7 +412,7 @@ class SearchEngine:
                 waiting = [
                     one
                     for one in itertools.islice(reversed(here.values()), self.settings.most_waiting)
-                    if one.pending is None
+                    if one.pending is None and (fits is None or fits(one.screened, rung + 1))
                 ]
                 if waiting:
                     return rung + 1, waiting

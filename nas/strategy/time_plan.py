@@ -21,6 +21,7 @@ from nas.strategy.time_reserve import TimeReserve
 _SEARCH_OVERTIME = 1 / 3  # of the time kept for the finalists, that trainings of the search may take
 # A full training that cannot end is begun where it gets so many times further than the last one.
 _WORTH_MORE = 1.5
+_WORTH_SEARCHING = 0.1  # of a limit: with less to search for, the full trainings have it
 _WHOLE = 0.8  # of the trainings in folds, for which there must be time
 # Finalists are asked for so many times the steps that there seems to be time for: what turns out quicker uses all of
 # its time, and the others are ended by it, with learning rate and pruning at their ends.
@@ -113,11 +114,22 @@ class TimePlan:
         seconds = self.limit.training(0.0 if full else self.kept())
         return None if seconds is None else max(seconds, 0.0)
 
-    def possible_steps(self, proposal: Proposal, keep: float = 0.0) -> float:
+    def possible_steps(self, proposal: Proposal) -> float:
         """Training steps for which there is time, at the pace so far; before any was timed as many as are asked."""
-        seconds, steps = self.limit.training(keep), self.plan.steps_of(proposal)
+        seconds, steps = self.limit.training(), self.plan.steps_of(proposal)
         took = None if self.reserve is None else self.reserve.surely_seconds(proposal.screened, steps)
         return steps if seconds is None or took is None else steps * seconds / took
+
+    def fits(self, network: Screened, rung: int) -> bool:
+        """Whether a training of the search almost surely ends before the time that is kept for the full ones."""
+        seconds = self.limit.training(self.kept())
+        took = None if self.reserve is None else self.reserve.surely_seconds(network, self.plan.steps[rung])
+        return seconds is None or took is None or took <= seconds
+
+    def goes_on(self) -> bool:
+        """Whether there is so much time to search that a training for which there is too little does not end it."""
+        seconds = self.limit.training(self.kept())
+        return seconds is None or seconds > _WORTH_SEARCHING * (self.limit.seconds or 0.0)
 
     def worth_beginning(self, proposal: Proposal) -> bool:
         """Whether a training gets well beyond the network's last one within the time, and counts as one in full.

@@ -451,7 +451,7 @@ def test_a_finalist_is_begun_where_there_is_time_for_half_as_far_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, possible: float, trained: int, begun: bool
 ) -> None:
     """A training that is short of time goes by the time, and ends as one in full does."""
-    monkeypatch.setattr(TimePlan, "possible_steps", lambda self, proposal, keep=0.0: possible)
+    monkeypatch.setattr(TimePlan, "possible_steps", lambda self, proposal: possible)
     driver, _ = make_driver(tmp_path)
     first = driver.engine.suggest(0)
     assert first is not None
@@ -467,6 +467,20 @@ def test_a_search_with_a_time_limit_alone_trains_until_the_time_is_up(tmp_path: 
     driver.plan = replace(driver.plan, trials=None, limit=4.0)  # ample: other tests run beside
     assert driver.search() == "timeout"
     assert len(driver.records()) > 3
+
+
+@pytest.mark.parametrize(("seconds", "others"), [(1000.0, True), (10.0, False)])
+def test_a_training_for_which_there_is_no_time_ends_a_search_only_where_little_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, others: bool
+) -> None:
+    """Longer trainings than the shortest never have time here: 1,000 or 10 of 4,000 seconds are left to search."""
+    driver, _ = make_driver(tmp_path, trials=12)
+    driver.plan = replace(driver.plan, limit=4000.0)
+    monkeypatch.setattr(TimePlan, "fits", lambda self, network, rung: rung == 0)
+    monkeypatch.setattr(TimeLimit, "training", lambda self, keep=0.0: seconds)
+    assert driver.search() == "timeout"
+    assert {record.steps for record in driver.records()} == {STEPS[0]}
+    assert (len(driver.records()) == 12) is others
 
 
 def test_finalists_are_trained_for_longer_where_a_time_limit_leaves_time(tmp_path: Path) -> None:

@@ -249,6 +249,25 @@ def test_a_longer_limit_only_leaves_out_what_there_is_no_time_for() -> None:
     assert max(seconds) <= engine.settings.full_share * 20.0
 
 
+def test_what_there_is_no_time_for_is_not_suggested() -> None:
+    engine = limited(None)
+    run(engine, 20)
+    usual = engine.suggest(20)
+    assert usual is not None
+    assert usual.rung > 0
+    other = engine.suggest(
+        20, fits=lambda network, rung: rung == 0 and network.digest != usual.screened.digest
+    )
+    assert other is not None
+    assert other.rung == 0
+    new = [one.screened.digest for one in engine._candidates.new(20)]
+    few = engine.suggest(20, fits=lambda network, rung: rung == 0 and network.digest == new[3])
+    assert few is not None
+    assert few.screened.digest == new[3]
+    assert engine.suggest(20, fits=lambda network, rung: False) is None
+    assert engine.suggest(20) == usual
+
+
 def test_on_a_slow_machine_there_is_time_for_smaller_networks() -> None:
     engine = limited(40.0)
     engine.pace = 4.0
