@@ -26,7 +26,8 @@ _WHOLE = 0.8  # of the trainings in folds, for which there must be time
 # Finalists are asked for so many times the steps that there seems to be time for: what turns out quicker uses all of
 # its time, and the others are ended by it, with learning rate and pruning at their ends.
 _AMPLE = 1.25
-_WORTH_LONGER = 2.0  # times the steps of a training in full, for which finalists are trained for longer
+# Times the steps of a training in full for which finalists are trained for longer, and of which they are begun.
+_WORTH_LONGER, _BEGUN_LONGER = 1.3, 1.15
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,10 +139,11 @@ class TimePlan:
         """
         full, trained = self.plan.steps[-1], self.engine.trained_steps(proposal)
         if proposal.longer is not None:
-            least = _WORTH_MORE * max(trained, full)
-        else:
-            least = min(full, max([1, _WORTH_MORE * trained, *self.plan.steps[-2:-1]]))
-        return self.possible_steps(proposal) >= least
+            times = float(self._times_in(self.limit.training())([proposal.screened])[0])
+            return times * full >= min(_BEGUN_LONGER * max(trained, full), proposal.longer)
+        return self.possible_steps(proposal) >= min(
+            full, max([1, _WORTH_MORE * trained, *self.plan.steps[-2:-1]])
+        )
 
     def has_time_for_folds(self, proposal: Proposal, rounds: int) -> bool:
         """Whether a network can be trained once without each fold in its share of the time that is left."""
@@ -188,10 +190,14 @@ class TimePlan:
 
     def _times_as_long(self, count: int) -> Times:
         """How many times as long as in full each of so many finalists can be trained in its share of the time left."""
-        plan, full = self.plan, self.plan.steps[-1]
-        seconds = self._share(
-            math.ceil(count / self.executor.slots) + self.rounds_in_folds(count) + plan.retrains
+        plan = self.plan
+        return self._times_in(
+            self._share(math.ceil(count / self.executor.slots) + self.rounds_in_folds(count) + plan.retrains)
         )
+
+    def _times_in(self, seconds: float | None) -> Times:
+        """How many times as long as in full networks can be trained in so many seconds; None for no limit."""
+        plan, full = self.plan, self.plan.steps[-1]
         if plan.longest is not None:
             seconds = plan.longest if seconds is None else min(seconds, plan.longest)
 

@@ -777,9 +777,9 @@ def test_finalists_that_turn_out_quicker_than_expected_have_more_steps(
         (15, [0.2, 0.1, 0.3], 2, 7.5),
         (15, [0.1, 0.1, 0.3], 3, 5),
         (9, [0.3, 0.2, 0.1], 1, 9),
-        (5, [0.1, 0.2, 0.3], 2, 2.5),  # three would have less than twice a training in full
-        (2.5, [0.1, 0.2, 0.3], 1, 2.5),
-        (1.5, [0.1, 0.2, 0.3], 3, 1),
+        (3.5, [0.1, 0.2, 0.3], 2, 1.75),  # three would have hardly more than a training in full
+        (1.5, [0.1, 0.2, 0.3], 1, 1.5),
+        (1.2, [0.1, 0.2, 0.3], 3, 1),
     ],
 )
 def test_as_many_finalists_are_trained_for_longer_as_promise_most(
