@@ -19,7 +19,7 @@ import numpy as np
 from scipy import stats
 
 from nas.bench.record import append, dataset_of, one_thread
-from nas.bench.table import STEPS, TASKS, params_of, screen_of
+from nas.bench.table import STEPS, TABLES, TASKS, params_of, screen_of
 from nas.bench.truth import Array, read_table
 from nas.model.recipe import TrainingRecipe
 
@@ -199,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--changes", default=";".join(CHANGES), help="with semicolons between them")
     parser.add_argument("--pairs", type=int, default=5, help="networks and seeds of each task")
-    parser.add_argument("--out", type=Path, default=Path("runs/recipe.csv"))
+    parser.add_argument("--out", type=Path, default=TABLES / "recipe_table.csv")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args(argv)
     one_thread()

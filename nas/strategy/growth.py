@@ -21,7 +21,7 @@ _SCATTER = 0.05  # of rates of networks of one size
 # activities 0.1 below and nothing to 0.03 beyond (docs/results.md, what a longer last training is worth).
 _FADES = 0.35
 _UNSURE = 0.02  # deviation of the power beyond
-_ENOUGH = 4  # networks that say something of a run
+_ENOUGH = 2  # networks that say something of a run, besides what is expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,8 +95,8 @@ def test_the_line_is_not_drawn_beyond_the_sizes_that_were_seen() -> None:
 
 def test_growth_counts_as_known_after_some_networks() -> None:
     assert not learn_growth([], NOISE).known
-    assert not learn_growth(seen(0.3)[:3], NOISE).known
-    assert learn_growth(seen(0.3)[:4], NOISE).known
+    assert not learn_growth(seen(0.3)[:1], NOISE).known
+    assert learn_growth(seen(0.3)[:2], NOISE).known
 
 
 def twice(engine: SearchEngine, network: Screened, errors: tuple[float, float]) -> Proposal:
