@@ -34,7 +34,7 @@ class _Echo:
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> Any:
     def use(outputs: int) -> None:
-        monkeypatch.setattr("nas.tasks.accuracy.reference_model", lambda tflite: _Echo(outputs))
+        monkeypatch.setattr("nas.tasks.accuracy.reference_model", lambda tflite, processes: _Echo(outputs))
 
     return use
 

@@ -43,7 +43,7 @@ class Bright:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Bright:
     bright = Bright()
-    monkeypatch.setattr(accuracy, "reference_model", lambda tflite: bright)
+    monkeypatch.setattr(accuracy, "reference_model", lambda tflite, processes: bright)
     return bright
 
 
