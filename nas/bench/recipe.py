@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from nas.bench.record import append, dataset_of, one_thread
+from nas.bench.record import append, evaluator_of, one_thread
 from nas.bench.table import STEPS, TABLES, TASKS, params_of, screen_of
 from nas.bench.truth import Array, read_table
 from nas.model.recipe import TrainingRecipe
@@ -104,23 +104,12 @@ def _networks(task: str, count: int) -> list[tuple[int, dict[str, Any]]]:
     return [(int(best[at]["network"]), params_of(best[at], screen)) for at in picked]
 
 
-_evaluators: dict[str, Any] = {}  # of this worker process, by task
-
-
 def _train(work: Work, folder: Path) -> dict[str, Any]:
-    from cost_models.budget import parse_budget
-    from cost_models.target_file import load_target
     from nas.model.evaluation import Evaluated, Request
     from nas.tasks.accuracy import measure_accuracy
-    from nas.tf.worker import make_evaluator
 
     task, change = TASKS[work.task], CHANGES[work.change]
-    if work.task not in _evaluators:
-        target = load_target(task.target)
-        dataset = dataset_of(task, folder)
-        everything = parse_budget("256MB", replace(target, sram_bytes=1 << 30, flash_bytes=1 << 30))
-        _evaluators[work.task] = (make_evaluator(dataset=dataset, target=target, budget=everything), dataset)
-    evaluate, dataset = _evaluators[work.task]
+    evaluate, dataset = evaluator_of(task, folder)
     evaluation = evaluate(
         Request(
             number=work.network,
@@ -202,14 +191,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=TABLES / "recipe_table.csv")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args(argv)
+    tasks, changes = arguments.tasks.split(","), arguments.changes.split(";")
+    for kind, given, known in (("task", tasks, TASKS), ("change", changes, CHANGES)):
+        for name in given:
+            if name not in known:
+                parser.error(f"there is no {kind} {name!r}: {'; '.join(known)}")
     one_thread()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     done = {(row["task"], row["network"], row["seed"], row["change"]) for row in _read(arguments.out)}
-    todo = [
-        work
-        for work in works(arguments.tasks.split(","), arguments.changes.split(";"), arguments.pairs)
-        if work.key not in done
-    ]
+    todo = [work for work in works(tasks, changes, arguments.pairs) if work.key not in done]
     # The converter leaks memory: processes are renewed.
     with ProcessPoolExecutor(arguments.workers, max_tasks_per_child=40) as pool:
         for future in as_completed([pool.submit(_train, work, arguments.data) for work in todo]):

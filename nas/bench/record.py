@@ -62,24 +62,30 @@ def _shrunk(pictures: Any, factor: int) -> Any:
     return np.rint(squares.mean((2, 4))).astype(np.uint8)
 
 
-_evaluators: dict[str, Any] = {}  # of this worker process, by task
+_evaluators: dict[str, tuple[Any, Any]] = {}  # of this worker process, by task
+
+
+def evaluator_of(task: BenchTask, folder: Path) -> tuple[Any, Any]:
+    """What trains networks of a task here, whatever they take, and its data; made once in a process."""
+    from cost_models.budget import parse_budget
+    from cost_models.target_file import load_target
+    from nas.tf.worker import make_evaluator
+
+    if task.name not in _evaluators:
+        target = load_target(task.target)
+        dataset = dataset_of(task, folder)
+        everything = parse_budget("256MB", replace(target, sram_bytes=1 << 30, flash_bytes=1 << 30))
+        _evaluators[task.name] = (make_evaluator(dataset=dataset, target=target, budget=everything), dataset)
+    return _evaluators[task.name]
 
 
 def _train(work: Work, folder: Path) -> list[dict[str, Any]]:
     """Rows of one network: every fidelity from scratch, with the CPU time that it took."""
-    from cost_models.budget import parse_budget
-    from cost_models.target_file import load_target
     from nas.model.evaluation import Evaluated, Request
     from nas.tasks.accuracy import measure_accuracy
-    from nas.tf.worker import make_evaluator
 
     task = TASKS[work.task]
-    if work.task not in _evaluators:
-        target = load_target(task.target)
-        dataset = dataset_of(task, folder)
-        everything = parse_budget("256MB", replace(target, sram_bytes=1 << 30, flash_bytes=1 << 30))
-        _evaluators[work.task] = (make_evaluator(dataset=dataset, target=target, budget=everything), dataset)
-    evaluate, dataset = _evaluators[work.task]
+    evaluate, dataset = evaluator_of(task, folder)
     # As the replays have them: a network by itself, also where a front end would share its arena.
     costs = screen_of(task)(Choices(work.params)).costs
     rows = []
